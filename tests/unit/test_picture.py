@@ -1,0 +1,188 @@
+import random
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.pictures import (
+    ALL_ENCODERS,
+    JPEG,
+    PNG_SIGNATURE,
+    PROGRESSIVE_JPEG,
+    chunk,
+    jpeg_header,
+    jpeg_with_exif,
+    scene,
+    webp,
+)
+from worker.domain.errors import FrameRejected, ImageUndecodable, ImageUnsupported, Reason
+from worker.domain.picture import PictureHeader, PictureKind, inspect_picture
+
+SEARCH = settings(derandomize=True, deadline=None, max_examples=200)
+SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}
+every_kind = pytest.mark.parametrize("picture", SMALL.values(), ids=SMALL)
+
+
+@given(st.sampled_from(sorted(ALL_ENCODERS)), st.integers(1, 70), st.integers(1, 70))
+@SEARCH
+def test_reads_the_size_of_every_kind(name: str, width: int, height: int) -> None:
+    header = inspect_picture(ALL_ENCODERS[name](scene(width, height)))
+    assert (header.width, header.height) == (width, height)
+    assert header.kind.lower() == name.partition(" ")[0]
+
+
+@every_kind
+def test_refuses_a_picture_cut_anywhere(picture: bytes) -> None:
+    reasons = {rejection(picture[:end]).reason for end in range(1, len(picture))}
+    assert reasons == {Reason.TRUNCATED}
+
+
+@every_kind
+@pytest.mark.parametrize("tail", [b"\0" * 64, b"\xff" * 64, b"\xff\xd8\xff more", b"IEND"], ids=repr)
+def test_takes_a_whole_picture_whatever_follows(picture: bytes, tail: bytes) -> None:
+    assert inspect_picture(picture + tail) == inspect_picture(picture)
+
+
+def test_refuses_a_cut_jpeg_in_a_buffer_padded_with_zeros() -> None:
+    picture = JPEG(scene(640, 480))
+    assert rejection(picture[: len(picture) // 2] + bytes(65536)).reason is Reason.TRUNCATED
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
+    picture = jpeg_with_exif(scene(64, 48))
+    assert picture.count(b"\xff\xd9") == 2
+    assert rejection(picture[:-2]).reason is Reason.TRUNCATED
+
+
+def test_refuses_no_bytes_at_all() -> None:
+    assert rejection(b"").reason is Reason.EMPTY
+
+
+@pytest.mark.parametrize("text", [b"hello", b"{}", b"\0" * 40, b"BMW", b"RIFF\4\0\0\0WAVEfmt ", b"<svg/>"], ids=repr)
+def test_refuses_what_is_no_picture(text: bytes) -> None:
+    assert rejection(text).reason is Reason.NOT_A_PICTURE
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"GIF89a\1\0\1\0", "a GIF"),
+        (b"BM\x66\7\0\0\0\0\0\0\x36\0", "a BMP"),
+        (b"II*\0\x08\0\0\0", "a TIFF"),
+        (b"MM\0*\0\0\0\x08", "a TIFF"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0", "an AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0", "a HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "an MP4 video"),
+        (b"RIFF\4\0\0\0AVI LIST", "an AVI video"),
+        (b"\0\0\0\1\x67\x42\0\x1e", "an H.264"),
+        (b"\xff\x0a\xfa\x1f", "a JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000"),
+        (webp(b"VP8X", bytes([2]) + bytes(9)), "an animated WebP"),
+        (PNG_SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"acTL", bytes(8)), "an animated PNG"),
+        (jpeg_header(components=4), "4 components"),
+        (jpeg_header(bits=12), "12 bits"),
+        (jpeg_header(process=3), "process 3"),
+        (jpeg_header(process=9), "process 9"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_names_a_picture_that_is_not_taken(start: bytes, name: str) -> None:
+    refused = rejection(start)
+    assert isinstance(refused, ImageUnsupported)
+    assert name in str(refused)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        pytest.param(jpeg_header(width=0), id="jpeg of no width"),
+        pytest.param(jpeg_header(height=0), id="jpeg of no height"),
+        pytest.param(jpeg_header(scan=b""), id="jpeg scan without header"),
+        pytest.param(b"\xff\xd8\xff\xda\0\5\1\0\0\xff\xd9", id="jpeg without frame"),
+        pytest.param(jpeg_header()[:21] + jpeg_header()[2:], id="jpeg of two frames"),
+        pytest.param(b"\xff\xd8\xff\xc0\0\4\x08\0" + jpeg_header()[2:], id="jpeg frame too short"),
+        pytest.param(b"\xff\xd8\xff\xe0\0\1" + jpeg_header()[2:], id="jpeg segment shorter than its length"),
+        pytest.param(b"\xff\xd8" + jpeg_header(), id="jpeg that starts twice"),
+        pytest.param(b"\xff\xd8\xff\xd9", id="jpeg of nothing"),
+        pytest.param(PNG_SIGNATURE + chunk(b"IDAT", bytes(13)), id="png without header"),
+        pytest.param(PNG_SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""), id="png of no size"),
+        pytest.param(webp(b"ALPH", bytes(40)), id="webp that begins with alpha"),
+        pytest.param(webp(b"VP8L", b"\x2f"), id="webp too short for its size"),
+        pytest.param(webp(b"VP8 ", bytes(10)), id="webp of no size"),
+    ],
+)
+def test_refuses_a_header_that_contradicts_itself(picture: bytes) -> None:
+    refused = rejection(picture)
+    assert isinstance(refused, ImageUndecodable)
+    assert refused.reason is Reason.NOT_A_PICTURE
+
+
+@pytest.mark.parametrize(
+    ("picture", "header"),
+    [
+        (jpeg_header(width=65535, height=65500), PictureHeader(PictureKind.JPEG, 65535, 65500)),
+        (
+            PNG_SIGNATURE + chunk(b"IHDR", b"\x7f\xff\xff\xff\0\0\xea\x60" + bytes(5)) + chunk(b"IEND", b""),
+            PictureHeader(PictureKind.PNG, 2**31 - 1, 60000),
+        ),
+        (webp(b"VP8L", b"\x2f" + b"\xff" * 4), PictureHeader(PictureKind.WEBP, 16384, 16384)),
+        (webp(b"VP8X", bytes(4) + b"\xff" * 6), PictureHeader(PictureKind.WEBP, 2**24, 2**24)),
+        (webp(b"VP8 ", b"\x9d" * 6 + b"\xff" * 4), PictureHeader(PictureKind.WEBP, 16383, 16383)),
+    ],
+    ids=["jpeg", "png", "webp lossless", "webp extended", "webp lossy"],
+)
+def test_reads_the_largest_size_a_header_can_hold(picture: bytes, header: PictureHeader) -> None:
+    assert inspect_picture(picture) == header
+
+
+def test_refuses_a_jpeg_of_scans_without_number() -> None:
+    picture = PROGRESSIVE_JPEG(scene(64, 48))
+    last = picture[picture.rfind(b"\xff\xda") : -2]
+    inspect_picture(picture[:-2] + 80 * last + b"\xff\xd9")
+    with pytest.raises(ImageUnsupported, match="scans"):
+        inspect_picture(picture[:-2] + 100 * last + b"\xff\xd9")
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", PNG_SIGNATURE, b"RIFF\x20\0\0\0WEBPVP8X"]))
+@SEARCH
+def test_arbitrary_bytes_are_read_or_rejected(noise: bytes, start: bytes) -> None:
+    assert_read_or_rejected(start + noise)
+
+
+@given(st.sampled_from(sorted(SMALL)), st.randoms(use_true_random=False))
+@SEARCH
+def test_a_damaged_picture_is_read_or_rejected(name: str, rng: random.Random) -> None:
+    damaged = bytearray(SMALL[name])
+    for _ in range(rng.randint(1, 8)):
+        damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+    assert_read_or_rejected(bytes(damaged))
+
+
+@pytest.mark.parametrize("filler", [b"\xff\xd0", b"\xff\x01", b"\0", b"\xff\xfe\0\2", b"\xff"], ids=repr)
+def test_a_long_header_takes_time_in_proportion(filler: bytes) -> None:
+    started = time.process_time()
+    rejection(b"\xff\xd8" + b"\xff\xe0\0\2" + filler * (1_000_000 // len(filler)))
+    assert time.process_time() - started < 5
+
+
+def test_a_header_reads_as_words() -> None:
+    assert str(inspect_picture(SMALL["webp lossy"])) == "WebP of 24x17 pixels"
+
+
+def rejection(picture: bytes) -> FrameRejected:
+    with pytest.raises(FrameRejected) as caught:
+        inspect_picture(picture)
+    return caught.value
+
+
+def assert_read_or_rejected(picture: bytes) -> None:
+    try:
+        header = inspect_picture(picture)
+    except FrameRejected as refused:
+        assert str(refused)
+    else:
+        assert header.width > 0
+        assert header.height > 0

@@ -1,0 +1,23 @@
+"""Runs the command line."""
+
+import sys
+
+from rich.console import Console
+
+from worker.cli import app
+from worker.domain.errors import SettingsError, WorkerError
+
+
+def main() -> None:
+    """Run a command; an error of ours becomes its text and an exit code: 2 for settings, 1 for all else."""
+    try:
+        app()
+    except WorkerError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        for line in str(error).splitlines():
+            console.print(f"[bold red]error[/] {line}" if console.is_terminal else f"error: {line}", markup=console.is_terminal)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+if __name__ == "__main__":
+    main()

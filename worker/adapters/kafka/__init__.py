@@ -1,0 +1,8 @@
+"""Kafka through confluent-kafka: the group's member, the producer, a reader outside any group, the admin."""
+
+from worker.adapters.kafka.admin import BrokerUnreachable, KafkaAdmin, Topic
+from worker.adapters.kafka.reader import KafkaReader
+from worker.adapters.kafka.sink import KafkaSink
+from worker.adapters.kafka.source import KafkaSource
+
+__all__ = ["BrokerUnreachable", "KafkaAdmin", "KafkaReader", "KafkaSink", "KafkaSource", "Topic"]

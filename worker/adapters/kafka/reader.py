@@ -1,0 +1,86 @@
+"""Reads whole partitions outside any consumer group: to the end once, or on and on."""
+
+import time
+from collections.abc import Collection, Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError
+from confluent_kafka import TopicPartition as Partition
+
+from worker.adapters.kafka.messages import Options, record_of
+from worker.domain.errors import SourceLost
+from worker.domain.records import Record, TopicPartition
+
+STALLED_AFTER = 60.0
+"""Seconds without a single record or end after which reading to the end gives up."""
+
+
+class KafkaReader:
+    """Reads partitions from their beginning or end, commits nothing, joins no group.
+
+    Args:
+        options: librdkafka options under their own names.
+    """
+
+    def __init__(self, bootstrap_servers: str, options: Options) -> None:
+        self._consumer = Consumer(
+            dict(options)
+            | {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": "unused: this reader assigns itself",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+            }
+        )
+
+    def read_to_end(self, partitions: Collection[TopicPartition]) -> Iterator[Record]:
+        """Yield every record that lay in the partitions when their end was first reached.
+
+        Raises:
+            SourceLost: a partition cannot be read, or nothing came for a minute.
+        """
+        open_ends = set(partitions)
+        self._assign(open_ends, OFFSET_BEGINNING)
+        heard = time.monotonic()
+        while open_ends:
+            for message in self._consumer.consume(500, timeout=1.0):
+                heard = time.monotonic()
+                error = message.error()
+                if error is None:
+                    yield record_of(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_ends.discard(TopicPartition(message.topic() or "", message.partition() or 0))
+                else:
+                    _judge(error)
+            if time.monotonic() - heard > STALLED_AFTER:
+                raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while reading {sorted(map(str, open_ends))}")
+
+    def follow(
+        self, partitions: Collection[TopicPartition], *, from_beginning: bool, timeout: float = 0.2
+    ) -> Iterator[Record | None]:
+        """Yield records as they come, and None whenever nothing came for `timeout` seconds.
+
+        Raises:
+            SourceLost: a partition cannot be read.
+        """
+        self._assign(partitions, OFFSET_BEGINNING if from_beginning else OFFSET_END)
+        while True:
+            message = self._consumer.poll(timeout)
+            if message is None:
+                yield None
+            elif (error := message.error()) is None:
+                yield record_of(message)
+            elif error.code() != KafkaError._PARTITION_EOF:
+                _judge(error)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+    def _assign(self, partitions: Collection[TopicPartition], offset: int) -> None:
+        self._consumer.assign([Partition(each.topic, each.partition, offset) for each in partitions])
+
+
+def _judge(error: KafkaError) -> None:
+    if error.code() not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+        raise SourceLost(f"reading failed: {error.str()} ({error.name()})")

@@ -1,0 +1,108 @@
+"""Results to Kafka: an idempotent producer."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error
+from worker.domain.errors import DeliveryFailed
+from worker.domain.records import OutboundRecord
+
+PRODUCER_DEFAULTS: Final[Options] = {
+    # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
+    "delivery.timeout.ms": 120_000,
+    "linger.ms": 0,
+    # A dead letter is a frame plus headers, so the client must not be what refuses it: the topic decides.
+    "message.max.bytes": 100_000_000,
+    # Java's partitioner, so that a camera lies in the same partition whichever client wrote it.
+    "partitioner": "murmur2_random",
+}
+
+
+class KafkaSink:
+    """An idempotent producer that waits for every record to be confirmed by all in-sync replicas.
+
+    Args:
+        options: librdkafka options under their own names; they override the defaults above.
+    """
+
+    def __init__(self, bootstrap_servers: str, options: Options) -> None:
+        self._failure: str | None = None
+        self._producer = Producer(
+            dict(PRODUCER_DEFAULTS)
+            | dict(options)
+            | {
+                "bootstrap.servers": bootstrap_servers,
+                "acks": "all",
+                "enable.idempotence": True,
+                "error_cb": log_error,
+                "logger": RDKAFKA_LOG,
+            }
+        )
+
+    def publish(self, records: Sequence[OutboundRecord]) -> None:
+        """Send the records and wait until the broker has confirmed every one."""
+        for record in records:
+            self.send(record)
+        self.flush()
+
+    def send(self, record: OutboundRecord) -> None:
+        """Hand a record over without waiting for its confirmation; waits only while the local queue is full.
+
+        Raises:
+            DeliveryFailed: this record, or one sent earlier, failed.
+        """
+        self._raise_failure()
+        options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers),
+                    on_delivery=self._delivered,
+                    **options,
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise DeliveryFailed(_undelivered(record.topic, record.partition, error.args[0])) from error
+            else:
+                self._producer.poll(0)
+                return
+
+    def flush(self) -> None:
+        """Wait until everything sent is confirmed.
+
+        Raises:
+            DeliveryFailed: a record failed; names topic, partition and cause.
+        """
+        self._producer.flush()
+        self._raise_failure()
+
+    def close(self) -> None:
+        """Drop what is not sent yet; the broker knows nothing of it."""
+        self._producer.purge()
+        self._producer.flush(1.0)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._failure is None:
+            self._failure = _undelivered(message.topic(), message.partition(), error)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise DeliveryFailed(self._failure)
+
+
+def _undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
+    hint = {
+        KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
+        KafkaError._UNKNOWN_PARTITION: "give the topic as many partitions as the frames' topic",
+        KafkaError._UNKNOWN_TOPIC: "create the topic",
+        KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, with as many partitions as the frames' topic",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this worker's user write to it",
+        KafkaError._MSG_TIMED_OUT: "the broker did not answer within delivery.timeout.ms",
+    }.get(error.code(), "vision-worker check tells more")
+    return f"topic {topic!r}, partition {partition}: {error.str()} ({error.name()}); {hint}"

@@ -1,0 +1,144 @@
+"""Frames from Kafka: a member of a consumer group."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Partition
+
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, record_of
+from worker.domain.errors import SourceLost
+from worker.domain.records import OnPartitions, Record, TopicPartition
+
+_PASSING: Final = frozenset(
+    {KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
+)
+"""Events that come out of a poll and that waiting, or the rebalance that follows, takes care of."""
+
+CONSUMER_DEFAULTS: Final[Options] = {
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "fetch.wait.max.ms": 50,
+    "fetch.queue.backoff.ms": 10,
+}
+
+
+class KafkaSource:
+    """A member of a consumer group.
+
+    Args:
+        options: librdkafka options under their own names; they override the defaults above.
+        max_poll_records: most records one poll returns.
+        max_poll_bytes: bytes at which a poll returns what it has.
+        on_commit: is told of every answered commit: None, or the error's text.
+    """
+
+    def __init__(
+        self,
+        *,
+        bootstrap_servers: str,
+        group_id: str,
+        topic: str,
+        options: Options,
+        max_poll_records: int,
+        max_poll_bytes: int,
+        on_commit: Callable[[str | None], None],
+    ) -> None:
+        self._topic = topic
+        self._max_poll_records = max_poll_records
+        self._max_poll_bytes = max_poll_bytes
+        self._on_commit = on_commit
+        self._polled: list[Record] = []
+        defaults = dict(CONSUMER_DEFAULTS)
+        if options.get("group.protocol") == "consumer":
+            del defaults["partition.assignment.strategy"]  # KIP-848: the broker assigns
+        self._consumer = Consumer(
+            defaults
+            | dict(options)
+            | {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": group_id,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "on_commit": self._commit_answered,
+                "error_cb": log_error,
+                "logger": RDKAFKA_LOG,
+            }
+        )
+
+    def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:
+        """Join the group; the callbacks run inside later polls."""
+
+        def assigned(_: Consumer, partitions: list[Partition]) -> None:
+            on_assigned(_domain(partitions))
+
+        def revoked(_: Consumer, partitions: list[Partition]) -> None:
+            self._let_go(partitions)
+            on_revoked(_domain(partitions))
+
+        def lost(_: Consumer, partitions: list[Partition]) -> None:
+            self._let_go(partitions)
+            on_lost(_domain(partitions))
+
+        self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
+
+    def poll(self, timeout: float) -> Sequence[Record] | None:
+        """Wait for a first record, then take what is already here; never ends by itself."""
+        self._polled, size = [], 0
+        message = self._consumer.poll(timeout)
+        while message is not None:
+            if (error := message.error()) is not None:
+                self._judge(error)
+            else:
+                record = record_of(message)
+                self._polled.append(record)
+                size += len(record.value or b"")
+            if len(self._polled) >= self._max_poll_records or size >= self._max_poll_bytes:
+                break
+            message = self._consumer.poll(0)
+        return self._polled
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
+        """Commit next offsets; the outcome goes to `on_commit`."""
+        wanted = [Partition(p.topic, p.partition, offset) for p, offset in offsets.items()]
+        try:
+            if wait:
+                answered = self._consumer.commit(offsets=wanted, asynchronous=False) or []
+                self._commit_answered(next((p.error for p in answered if p.error), None), answered)
+            else:
+                self._consumer.commit(offsets=wanted, asynchronous=True)
+        except KafkaException as error:
+            self._commit_answered(error.args[0], wanted)
+
+    def lag(self) -> Mapping[TopicPartition, int]:
+        """Tell the lag of partitions that have been read from, by what the last fetches said."""
+        found = {}
+        for held in self._consumer.position(self._consumer.assignment()):
+            if held.offset >= 0:
+                _, high = self._consumer.get_watermark_offsets(held, cached=True)
+                found[TopicPartition(held.topic, held.partition)] = max(0, high - held.offset)
+        return found
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _let_go(self, partitions: list[Partition]) -> None:
+        """Drop what this very poll has collected of partitions that it then took away."""
+        gone = set(_domain(partitions))
+        self._polled[:] = [record for record in self._polled if record.position.partition not in gone]
+
+    def _judge(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() not in _PASSING:
+            raise SourceLost(
+                f"reading topic {self._topic!r} failed: {error.str()} ({error.name()}); "
+                "check that the topic exists and that this worker may read it: vision-worker check"
+            )
+        log.warning("source", error=error.str())
+
+    def _commit_answered(self, error: KafkaError | None, _: list[Partition]) -> None:
+        self._on_commit(None if error is None else error.str())
+
+
+def _domain(partitions: list[Partition]) -> frozenset[TopicPartition]:
+    return frozenset(TopicPartition(each.topic, each.partition) for each in partitions)

@@ -1,0 +1,122 @@
+"""A source and a sink without Kafka: for replaying files, and for tests that script what a broker does."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from worker.domain.errors import DeliveryFailed
+from worker.domain.records import OnPartitions, OutboundRecord, Record, TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Partitions come."""
+
+    partitions: Collection[TopicPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Partitions go, and can still be committed."""
+
+    partitions: Collection[TopicPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """Partitions are gone already."""
+
+    partitions: Collection[TopicPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing comes in this poll."""
+
+
+Event = Record | Sequence[Record] | Assign | Revoke | Lose | Pause
+
+
+class MemorySource:
+    """Plays a script, one event a poll; a record of a partition not assigned yet assigns it first.
+
+    Attributes:
+        committed: the next offsets committed so far.
+    """
+
+    def __init__(self, script: Iterable[Event]) -> None:
+        self._script: Iterator[Event] = iter(script)
+        self._assigned: set[TopicPartition] = set()
+        self.committed: dict[TopicPartition, int] = {}
+
+    def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:
+        """Remember whom to tell."""
+        self._on_assigned, self._on_revoked, self._on_lost = on_assigned, on_revoked, on_lost
+
+    def poll(self, timeout: float) -> Sequence[Record] | None:  # noqa: ARG002 a script does not wait
+        """Play the next event; None at the end of the script."""
+        event = next(self._script, None)
+        match event:
+            case None:
+                return None
+            case Record():
+                return self._hand_out([event])
+            case Assign(partitions):
+                self._assigned.update(partitions)
+                self._on_assigned(partitions)
+            case Revoke(partitions):
+                self._on_revoked(partitions)
+                self._assigned.difference_update(partitions)
+            case Lose(partitions):
+                self._assigned.difference_update(partitions)
+                self._on_lost(partitions)
+            case Pause():
+                pass
+            case _:
+                return self._hand_out(event)
+        return []
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:  # noqa: ARG002 it is instant
+        """Remember the next offsets."""
+        self.committed.update(offsets)
+
+    def lag(self) -> Mapping[TopicPartition, int]:
+        """Nothing is known to lie ahead."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+    def _hand_out(self, records: Sequence[Record]) -> Sequence[Record]:
+        new = {record.position.partition for record in records} - self._assigned
+        if new:
+            self._assigned |= new
+            self._on_assigned(new)
+        return records
+
+
+class MemorySink:
+    """Keeps what is published, or hands it to a writer.
+
+    Args:
+        write: takes each confirmed record; None keeps them in `published`.
+        failures: which publications fail, counted from 0.
+    """
+
+    def __init__(
+        self, write: Callable[[OutboundRecord], None] | None = None, *, failures: Collection[int] = ()
+    ) -> None:
+        self.published: list[OutboundRecord] = []
+        self._write = write or self.published.append
+        self._failures = failures
+        self._count = 0
+
+    def publish(self, records: Sequence[OutboundRecord]) -> None:
+        """Take the records, unless this publication is to fail."""
+        self._count += 1
+        if self._count - 1 in self._failures:
+            raise DeliveryFailed(f"publication {self._count - 1} was told to fail")
+        for record in records:
+            self._write(record)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

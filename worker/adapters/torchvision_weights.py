@@ -1,0 +1,97 @@
+"""What torchvision publishes: weights by name, with the preprocessing and the class names that belong to them."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import torch
+import torchvision  # type: ignore[import-untyped]
+
+from worker.domain.errors import ModelUnavailable
+from worker.domain.preprocessing import Preprocessing
+
+# The published weights of these two are meant for pixels normalised to mean and std 0.5, which the networks do
+# themselves behind a switch (`transform_input`). Said as preprocessing it travels with the weights.
+_HALF: Final = (0.5, 0.5, 0.5)
+_INPUT_TRANSFORMED: Final = frozenset({"googlenet", "inception_v3"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedWeights:
+    """One member of one of torchvision's weights enums.
+
+    Attributes:
+        architecture: the builder's name.
+        member: the member's own name, such as `IMAGENET1K_V1`, also where `DEFAULT` was asked for.
+        url: the file's name in it ends in the first hex digits of the file's sha256.
+        labels: class names by index.
+    """
+
+    architecture: str
+    member: str
+    url: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+
+def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWeights:
+    """Look up weights by name; nothing is downloaded.
+
+    torchvision's own weights are BSD-3-Clause; those called SWAG are CC-BY-NC-4.0, not for commercial use.
+
+    Args:
+        architecture: a classification builder, such as `resnet50`.
+        member: of the builder's weights enum.
+
+    Raises:
+        ModelUnavailable: torchvision has no such classifier, or no such weights for it; says which it has.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if architecture not in known:
+        raise ModelUnavailable(f"torchvision has no classifier {architecture!r}; it has {', '.join(known)}")
+    enum = torchvision.models.get_model_weights(architecture)
+    if member not in enum.__members__:
+        raise ModelUnavailable(f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}")
+    weights = enum[member]
+    numbers = weights.transforms()
+    half = architecture in _INPUT_TRANSFORMED
+    return PublishedWeights(
+        architecture=architecture,
+        member=weights.name,
+        url=weights.url,
+        labels=tuple(weights.meta["categories"]),
+        preprocessing=Preprocessing(
+            resize=numbers.resize_size[0],
+            crop=numbers.crop_size[0],
+            interpolation=numbers.interpolation.value,
+            antialias=bool(numbers.antialias),
+            mean=_HALF if half else tuple(numbers.mean),
+            std=_HALF if half else tuple(numbers.std),
+        ),
+    )
+
+
+def download_weights(weights: PublishedWeights) -> Path:
+    """Return the weights' file in torch.hub's cache, downloading it on first use.
+
+    Raises:
+        ModelUnavailable: it cannot be downloaded, or its hash does not begin as its name says.
+    """
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(weights.url).path).name)
+    hash_prefix = file.stem.rpartition("-")[2]
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(weights.url, str(file), hash_prefix, progress=False)
+        except (OSError, RuntimeError) as error:
+            raise ModelUnavailable(
+                f"{weights.url} could not be downloaded ({error}): put that file at {file} yourself, or take a model "
+                "that comes through the package index (vision-worker models list)"
+            ) from error
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not found.startswith(hash_prefix):
+        raise ModelUnavailable(f"{file} has sha256 {found}, not {hash_prefix}...: delete it, and it is fetched again")
+    return file

@@ -1,0 +1,41 @@
+"""The command line, one file a command. Heavy libraries load when a command needs them, so that --help is quick."""
+
+import typer
+
+from worker import __version__
+from worker.cli import kafka, models
+from worker.cli.check import check
+from worker.cli.demo import demo
+from worker.cli.produce import produce
+from worker.cli.replay import replay
+from worker.cli.run import run
+from worker.cli.settings import settings
+from worker.cli.tail import tail
+
+app = typer.Typer(
+    name="vision-worker",
+    help="Kafka workers that run torch vision models over camera frames.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 typer calls it with the flag
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(  # noqa: ARG001, FBT001 its callback does the work
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    """Kafka workers that run torch vision models over camera frames."""
+
+
+for command in (run, check, settings, produce, tail, replay, demo):
+    app.command()(command)
+app.add_typer(models.app, name="models")
+app.add_typer(kafka.app, name="kafka")

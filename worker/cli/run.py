@@ -1,0 +1,31 @@
+"""`vision-worker run`: the worker."""
+
+import signal
+
+import structlog
+import yaml
+
+from worker.cli.options import ConfigFile
+from worker.logs import configure_logs
+from worker.settings import effective, load_settings
+
+
+def run(config: ConfigFile = None) -> None:
+    """Read frames from Kafka, run the model, publish predictions and running accuracy.
+
+    SIGTERM and SIGINT finish what is open, publish it, commit it, leave the group, and exit with 0.
+    """
+    settings = load_settings(config)
+    configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
+    log = structlog.get_logger("worker")
+    if settings.ops.log_format == "json":
+        log.info("settings", **effective(settings))
+    else:
+        log.info("settings in force:\n" + yaml.safe_dump(effective(settings), sort_keys=False).rstrip())
+
+    from worker.wiring import kafka_worker
+
+    with kafka_worker(settings) as processor:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: processor.stop())
+        processor.run()

@@ -1,0 +1,113 @@
+"""Running accuracy: per input partition, camera and model version.
+
+Every tally carries the next input offset that its counts include. A frame below that offset was counted before a
+crash and is not counted again when it is read again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from worker.domain.records import TopicPartition
+from worker.domain.results import ModelIdentity, Prediction
+from worker.domain.times import EventMillis
+
+
+@dataclass(frozen=True, slots=True)
+class TallyKey:
+    """Whose predictions are counted together."""
+
+    partition: TopicPartition
+    camera: str
+    model: ModelIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over all predictions of one key whose frames lie below `next_offset`.
+
+    Attributes:
+        seen: frames predicted.
+        labelled: those of them whose label names a class of the model.
+        correct_top1: those of the labelled whose most likely class is the label.
+        correct_top5: those of the labelled whose label is among the five most likely classes.
+        since: capture time of the first frame counted, in milliseconds.
+        next_offset: counts include every frame of the key below this input offset, and none at or above it.
+    """
+
+    key: TallyKey
+    since: EventMillis
+    seen: int = 0
+    labelled: int = 0
+    correct_top1: int = 0
+    correct_top5: int = 0
+    next_offset: int = 0
+
+    @property
+    def top1(self) -> float | None:
+        """Share of labelled frames that are right, or None while nothing is labelled."""
+        return self.correct_top1 / self.labelled if self.labelled else None
+
+    @property
+    def top5(self) -> float | None:
+        """Share of labelled frames whose label is among the five most likely, or None."""
+        return self.correct_top5 / self.labelled if self.labelled else None
+
+    def including(self, prediction: Prediction) -> "Tally":
+        """Return the tally with one more prediction; one that is included already changes nothing."""
+        if prediction.position.offset < self.next_offset:
+            return self
+        verdict = prediction.verdict
+        return replace(
+            self,
+            seen=self.seen + 1,
+            labelled=self.labelled + (verdict is not None),
+            correct_top1=self.correct_top1 + (verdict is not None and verdict.top1),
+            correct_top5=self.correct_top5 + (verdict is not None and verdict.top5),
+            next_offset=prediction.position.next_offset,
+        )
+
+
+class RunningAccuracy:
+    """The current tally of every key. Staging and settling are two steps, so that nothing counts undelivered."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[TallyKey, Tally] = {}
+
+    def restore(self, tallies: Iterable[Tally]) -> None:
+        """Take over what was last published; of two tallies of a key the one that includes more is kept."""
+        for tally in tallies:
+            known = self._tallies.get(tally.key)
+            if known is None or tally.next_offset > known.next_offset:
+                self._tallies[tally.key] = tally
+
+    def stage(self, predictions: Iterable[Prediction]) -> list[Tally]:
+        """Return the tallies as they will be once these predictions, in offset order, are delivered.
+
+        Only tallies that change are returned, and nothing is remembered until `settle`.
+        """
+        staged: dict[TallyKey, Tally] = {}
+        for prediction in predictions:
+            frame = prediction.frame
+            key = TallyKey(frame.position.partition, frame.camera, prediction.model)
+            before = staged.get(key) or self._tallies.get(key) or Tally(key, since=frame.captured_at)
+            after = before.including(prediction)
+            if after is not before:
+                staged[key] = after
+        return list(staged.values())
+
+    def settle(self, tallies: Iterable[Tally]) -> None:
+        """Remember tallies whose records the broker has confirmed."""
+        for tally in tallies:
+            self._tallies[tally.key] = tally
+
+    def get(self, key: TallyKey) -> Tally | None:
+        """Return the settled tally of a key."""
+        return self._tallies.get(key)
+
+    def tallies(self) -> list[Tally]:
+        """Return every settled tally."""
+        return list(self._tallies.values())
+
+    def forget(self, partition: TopicPartition) -> None:
+        """Drop the tallies of a partition that now belongs to another worker."""
+        self._tallies = {key: tally for key, tally in self._tallies.items() if key.partition != partition}

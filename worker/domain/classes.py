@@ -1,0 +1,62 @@
+"""A model's classes: what a label means, which classes are the most likely, and whether they are right."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.results import ScoredClass, Verdict
+
+TOP5 = 5
+
+
+class ClassNames:
+    """The class names of a model, by index.
+
+    Names need not be unique (ImageNet has two cranes), so a label may stand for several indices.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        by_name: defaultdict[str, set[int]] = defaultdict(set)
+        for index, name in enumerate(self.names):
+            by_name[name].add(index)
+        self._by_name = {name: frozenset(indices) for name, indices in by_name.items()}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def indices(self, label: str) -> frozenset[int]:
+        """Return the classes a label stands for: a name, else a decimal index; empty if it is neither.
+
+        A name wins over an index, because a model's classes may themselves be called "7".
+        """
+        if named := self._by_name.get(label):
+            return named
+        if label.isascii() and label.isdigit() and int(label) < len(self.names):
+            return frozenset({int(label)})
+        return frozenset()
+
+    def rank(self, probabilities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+        """Return the k most likely classes of each row, most likely first; of equals the lower index first.
+
+        Args:
+            probabilities: (batch, classes).
+            k: at most the number of classes.
+
+        Returns:
+            Indices, (batch, k).
+        """
+        return np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+
+    def scored(self, row: NDArray[np.float32], ranking: Sequence[int]) -> tuple[ScoredClass, ...]:
+        """Name the ranked classes of one row of probabilities, (classes,)."""
+        return tuple(ScoredClass(int(i), self.names[i], float(row[i])) for i in ranking)
+
+    def judge(self, label: str | None, ranking: Sequence[int]) -> Verdict | None:
+        """Hold the five highest ranked classes against a label; None if there is no label or it means no class."""
+        truth = self.indices(label) if label is not None else frozenset()
+        if not truth:
+            return None
+        return Verdict(top1=int(ranking[0]) in truth, top5=any(int(i) in truth for i in ranking[:TOP5]))

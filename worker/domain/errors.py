@@ -1,0 +1,102 @@
+"""Everything that can go wrong, as one tree.
+
+WorkerError
+├── SettingsError            faults in the configuration, all of them at once
+├── FrameRejected            one frame is bad: it becomes a dead letter and the batch goes on
+│   ├── EnvelopeInvalid      a header cannot be read
+│   ├── ImageUndecodable     empty, truncated, or not a picture at all
+│   ├── ImageUnsupported     a picture, but of a kind that is not taken
+│   └── ImageTooLarge        more pixels than `limits.max_pixels`
+├── DeliveryFailed           an output was not confirmed by the broker
+├── SourceLost               the input cannot be read any more
+├── ModelUnavailable         the model cannot be loaded as described
+├── ModelFailed              the model raised on a batch
+└── ModelContractBroken      the model returned something of the wrong shape
+
+Only FrameRejected is survived; everything else stops the worker with its offsets uncommitted.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a frame was rejected; the reason code of its dead letter and the `reason` label in the metrics."""
+
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    NOT_A_PICTURE = "not-a-picture"
+    UNSUPPORTED = "unsupported"
+    TOO_LARGE = "too-large"
+    BAD_HEADER = "bad-header"
+
+
+class WorkerError(Exception):
+    """Base of every error the worker raises on purpose. Its text tells a person what to do."""
+
+
+class SettingsError(WorkerError):
+    """The configuration has faults.
+
+    Args:
+        faults: one line each, naming the setting and what to do.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class FrameRejected(WorkerError):
+    """One frame cannot be processed; `reason` is the code its dead letter carries."""
+
+    reason: Reason
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        self.reason = reason
+        super().__init__(text)
+
+
+class EnvelopeInvalid(FrameRejected):
+    """A header of the frame cannot be read."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Reason.BAD_HEADER, text)
+
+
+class ImageUndecodable(FrameRejected):
+    """The bytes are empty, cut short, or no picture (`Reason.EMPTY`, `TRUNCATED`, `NOT_A_PICTURE`)."""
+
+
+class ImageUnsupported(FrameRejected):
+    """The bytes are a picture, but of a kind that is not taken."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Reason.UNSUPPORTED, text)
+
+
+class ImageTooLarge(FrameRejected):
+    """The picture has more pixels than the limit, by its own header, before anything was decoded."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Reason.TOO_LARGE, text)
+
+
+class DeliveryFailed(WorkerError):
+    """An output record was not confirmed by the broker; nothing that depends on it was committed."""
+
+
+class SourceLost(WorkerError):
+    """The input cannot be read any more, and waiting would not help."""
+
+
+class ModelUnavailable(WorkerError):
+    """The model cannot be loaded: a file is missing, its hash differs, or the device is not there."""
+
+
+class ModelFailed(WorkerError):
+    """The model raised while it ran a batch."""
+
+
+class ModelContractBroken(WorkerError):
+    """The model's output does not fit its labels or its batch."""

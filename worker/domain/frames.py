@@ -1,0 +1,95 @@
+"""A frame on its way in: encoded as it arrived, and decoded to RGB."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.records import Position, Record
+from worker.domain.times import EventMillis, Monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class RawLayout:
+    """How to read a raw, uncompressed picture, which carries no header of its own.
+
+    Attributes:
+        pixel_format: one of `rgb24`, `bgr24`, `gray8`, `nv12`, `i420` (FFmpeg's and GStreamer's common ones).
+        width: in pixels.
+        height: in pixels.
+    """
+
+    pixel_format: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A picture as its producer pushed it, with the identity its envelope gives it.
+
+    Attributes:
+        record: the record it came in, kept whole so that a dead letter can return it byte for byte.
+        camera: who took it.
+        frame_id: the producer's name for it, or topic-partition-offset.
+        captured_at: event time; the header, or the record's timestamp.
+        arrived_at: wall-clock time at which the worker polled it.
+        arrived: processing time at which the worker polled it.
+        content_type: the producer's word for what the bytes are, if any.
+        raw: layout of an uncompressed picture, if it is one.
+        label: the ground truth as the producer wrote it: a class name or an index.
+        traceparent: W3C trace context, handed on.
+    """
+
+    record: Record
+    camera: str
+    frame_id: str
+    captured_at: EventMillis
+    arrived_at: EventMillis
+    arrived: Monotonic
+    content_type: str | None = None
+    raw: RawLayout | None = None
+    label: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where the frame lies in Kafka."""
+        return self.record.position
+
+    @property
+    def data(self) -> bytes:
+        """The encoded picture; empty for a tombstone."""
+        return self.record.value or b""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A decoded picture.
+
+    Attributes:
+        pixels: RGB, (height, width, 3), uint8.
+    """
+
+    pixels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise ValueError(f"an image is (height, width, 3) uint8, not {self.pixels.shape} {self.pixels.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFrame:
+    """A picture on the producer's side, ready to be pushed.
+
+    Attributes:
+        captured_at: event time in milliseconds.
+        frame_id: None lets the worker name it topic-partition-offset.
+    """
+
+    camera: str
+    data: bytes
+    captured_at: EventMillis
+    content_type: str | None = None
+    frame_id: str | None = None
+    label: str | None = None

@@ -1,0 +1,224 @@
+"""What an encoded picture says of itself: its kind, its size, and whether it came whole. Nothing is decoded here.
+
+A decoder takes memory by the size that a picture's header claims, and some decoders fill what was cut off with grey. So
+both are looked at before, in the bytes themselves, at the cost of some microseconds.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from struct import Struct
+from typing import Final
+
+from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
+
+
+class PictureKind(StrEnum):
+    """The kinds of encoded picture that are taken; the value is for people."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WebP"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureHeader:
+    """What the picture's own header says.
+
+    Attributes:
+        width: in pixels, as stored, at least 1; an EXIF orientation does not turn it.
+        height: in pixels, as stored, at least 1.
+    """
+
+    kind: PictureKind
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.width}x{self.height} pixels"
+
+
+def inspect_picture(data: bytes) -> PictureHeader:
+    """Read the kind and the size of a picture, and make sure that its end is there.
+
+    The bytes alone decide; what follows a whole picture is not looked at, since cameras pad.
+
+    Args:
+        data: the encoded picture.
+
+    Raises:
+        ImageUndecodable: no bytes at all, the picture is cut short, or this is no picture.
+        ImageUnsupported: a picture of another kind (GIF, TIFF, HEIC, ...), an animation, or a JPEG of a rare process.
+    """
+    if not data:
+        raise ImageUndecodable(Reason.EMPTY, "the record has no value: send the encoded picture as the value")
+    if data.startswith(_JPEG):
+        header = _inspect_jpeg(data)
+    elif data.startswith(_PNG):
+        header = _inspect_png(data)
+    elif _WEBP.match(data):
+        header = _inspect_webp(data)
+    else:
+        raise _refusal(data)
+    if header.width == 0 or header.height == 0:
+        raise _damaged(header.kind, f"its header says {header.width}x{header.height} pixels")
+    return header
+
+
+_JPEG: Final = b"\xff\xd8\xff"
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_WEBP: Final = re.compile(rb"RIFF.{4}WEBP", re.DOTALL)
+
+_OTHER_KINDS: Final = tuple(
+    (name, re.compile(pattern, re.DOTALL))
+    for name, pattern in (
+        ("a GIF", rb"GIF8[79]a"),
+        ("a BMP", rb"BM.{4}\0{4}"),  # two letters begin many a text, so the reserved zeros count too
+        ("a TIFF", rb"II\*\0|MM\0\*"),
+        ("an AVIF", rb".{4}ftypavi[fs]"),
+        ("a HEIC", rb".{4}ftyp(he|mif1|msf1)"),
+        ("an MP4 video", rb".{4}ftyp"),
+        ("an AVI video", rb"RIFF.{4}AVI "),
+        ("an H.264 or H.265 stream", rb"\0{2,3}\x01"),
+        ("a JPEG XL", rb"\xff\x0a|\0{3}\x0cJXL "),
+        ("a JPEG 2000", rb"\xff\x4f\xff\x51|\0{3}\x0cjP  "),
+    )
+)
+
+
+def _refusal(data: bytes) -> ImageUndecodable | ImageUnsupported:
+    if _JPEG.startswith(data) or _PNG.startswith(data) or _begins_webp(data):
+        return ImageUndecodable(Reason.TRUNCATED, f"only {len(data)} bytes came, too few to tell what picture this is")
+    for name, pattern in _OTHER_KINDS:
+        if pattern.match(data):
+            return ImageUnsupported(f"this is {name}: send JPEG, PNG or WebP, or a raw picture with its layout")
+    return ImageUndecodable(
+        Reason.NOT_A_PICTURE,
+        f"no JPEG, PNG or WebP begins with the bytes {data[:8].hex(' ')}; a raw picture needs its layout",
+    )
+
+
+def _begins_webp(data: bytes) -> bool:
+    return len(data) < _RIFF_HEADER + len("WEBP") and b"RIFF".startswith(data[:4]) and b"WEBP".startswith(data[8:])
+
+
+def _truncated(kind: PictureKind, text: str) -> ImageUndecodable:
+    return ImageUndecodable(Reason.TRUNCATED, f"the {kind} is cut short: {text}")
+
+
+def _damaged(kind: PictureKind, text: str) -> ImageUndecodable:
+    return ImageUndecodable(Reason.NOT_A_PICTURE, f"the {kind} is damaged: {text}")
+
+
+# JPEG (ITU-T T.81, annex B): segments of marker, length and body up to the first scan, then scans up to the end marker.
+# Between segments libjpeg passes over what is no marker, and so do we, or the two might read different sizes. Restart
+# markers and TEM (01) have no length.
+_NEXT_MARKER: Final = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+_START, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE: Final = 0xC2
+_HUFFMAN_FRAMES: Final = frozenset({0xC0, 0xC1, _PROGRESSIVE})
+_FRAME_FIELDS: Final = Struct(">BHHB")
+# A scan of a few bytes makes the decoder pass over the whole picture, so scans without number would keep a worker for
+# minutes. Encoders write about ten.
+_MAX_SCANS: Final = 100
+
+
+def _inspect_jpeg(data: bytes) -> PictureHeader:
+    kind, at = PictureKind.JPEG, 2
+    header: PictureHeader | None = None
+    code = components = frame = 0
+    body = b""
+    while code != _SCAN:
+        code, body, at = _next_segment(data, at)
+        if code in _FRAMES:
+            if header is not None or len(body) < _FRAME_FIELDS.size:
+                raise _damaged(kind, "its frame header is twice there, or too short")
+            precision, height, width, components = _FRAME_FIELDS.unpack_from(body)
+            if code not in _HUFFMAN_FRAMES or precision != 8 or components not in (1, 3):
+                raise ImageUnsupported(
+                    f"this is a JPEG of process {code - 0xC0}, {precision} bits, {components} components: "
+                    f"send baseline or progressive JPEG, 8 bits, grey or YCbCr"
+                )
+            frame, header = code, PictureHeader(kind, width, height)
+    if header is None or not body:
+        raise _damaged(kind, "its pixels come before its size")
+
+    # Looked for from the back, where the end nearly always is. Within a scan these two bytes cannot occur, and an EXIF
+    # thumbnail, which has an end of its own, lies before `at`.
+    if data.rfind(b"\xff\xd9", at) < 0:
+        raise _truncated(kind, f"no end marker in its {len(data)} bytes")
+    several = frame == _PROGRESSIVE or body[0] < components
+    if several and (scans := 1 + data.count(b"\xff\xda", at)) > _MAX_SCANS:
+        raise ImageUnsupported(f"this is a JPEG of {scans} scans: send at most {_MAX_SCANS}, encoders write about ten")
+    return header
+
+
+def _next_segment(data: bytes, at: int) -> tuple[int, bytes, int]:
+    """Return the next segment's marker code, its body, and where it ends."""
+    marker = _NEXT_MARKER.search(data, at)
+    if marker is None:
+        raise _truncated(PictureKind.JPEG, f"no pixels in its {len(data)} bytes")
+    code, start = marker[1][0], marker.end()
+    if code in (_START, _END):
+        raise _damaged(PictureKind.JPEG, "it ends, or starts again, before any pixels")
+    length = int.from_bytes(data[start : start + 2])
+    end = start + max(length, 2)
+    if len(data) < end:
+        raise _truncated(PictureKind.JPEG, f"a part of its header ends at byte {end}, of {len(data)}")
+    if length < 2:
+        raise _damaged(PictureKind.JPEG, f"a part of its header is {length} bytes long")
+    return code, data[start + 2 : end], end
+
+
+# PNG (W3C, 5): after the signature, chunks of length, type, body and checksum; IHDR first, IEND last.
+_CHUNK: Final = Struct(">I4s")
+_CHUNK_OVERHEAD: Final = 12
+_IHDR: Final = Struct(">I4sII")
+
+
+def _inspect_png(data: bytes) -> PictureHeader:
+    kind, at = PictureKind.PNG, len(_PNG)
+    if len(data) < at + _IHDR.size:
+        raise _truncated(kind, f"{len(data)} bytes do not hold its header")
+    _, first, width, height = _IHDR.unpack_from(data, at)
+    if first != b"IHDR":
+        raise _damaged(kind, "it does not begin with IHDR")
+    name = b""
+    while name != b"IEND":
+        if len(data) < at + _CHUNK_OVERHEAD:
+            raise _truncated(kind, f"{len(data)} bytes, and no end chunk")
+        length, name = _CHUNK.unpack_from(data, at)
+        if name == b"acTL":
+            raise ImageUnsupported("this is an animated PNG: send one picture a record")
+        at += _CHUNK_OVERHEAD + length
+        if len(data) < at:
+            raise _truncated(kind, f"its chunk {name!r} ends at byte {at}, of {len(data)}")
+    return PictureHeader(kind, width, height)
+
+
+# WebP (RFC 9649): RIFF with the length of all that follows, then the first chunk, of one of three kinds.
+_RIFF_HEADER: Final = 8
+_FIRST_BODY: Final = 20
+_SHORTEST: Final = {b"VP8 ": 30, b"VP8L": 25, b"VP8X": 30}
+_ANIMATED: Final = 0x02
+
+
+def _inspect_webp(data: bytes) -> PictureHeader:
+    kind = PictureKind.WEBP
+    end = _RIFF_HEADER + int.from_bytes(data[4:8], "little")
+    if len(data) < end:
+        raise _truncated(kind, f"it ends at byte {end}, of {len(data)}")
+    name, body = data[12:16], data[_FIRST_BODY:30]
+    if end < _SHORTEST.get(name, end + 1):
+        raise _damaged(kind, f"its first chunk is {name!r}, in {end} bytes")
+    if name == b"VP8X":
+        if body[0] & _ANIMATED:
+            raise ImageUnsupported("this is an animated WebP: send one picture a record")
+        width, height = (1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
+    elif name == b"VP8L":
+        packed = int.from_bytes(body[1:5], "little")
+        width, height = (1 + (packed >> shift & 0x3FFF) for shift in (0, 14))
+    else:
+        width, height = (int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    return PictureHeader(kind, width, height)

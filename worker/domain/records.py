@@ -1,0 +1,69 @@
+"""What Kafka hands us and what we hand back, free of any client library."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from worker.domain.times import EventMillis
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Where a record lies."""
+
+    partition: TopicPartition
+    offset: int
+
+    @property
+    def next_offset(self) -> int:
+        """What a consumer commits once this record is done: Kafka commits the NEXT offset to read."""
+        return self.offset + 1
+
+    def __str__(self) -> str:
+        return f"{self.partition}@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read.
+
+    Attributes:
+        timestamp: the record's own timestamp, event time in milliseconds.
+    """
+
+    position: Position
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp: EventMillis
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRecord:
+    """One record to be written.
+
+    Attributes:
+        partition: the partition to write to, or None to let the key decide.
+    """
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+OnPartitions = Callable[[Collection[TopicPartition]], None]
+"""Is told, inside a poll and nowhere else, which partitions come or go."""

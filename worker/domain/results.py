@@ -1,0 +1,107 @@
+"""What comes out: classes, predictions, dead letters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.domain.errors import Reason
+from worker.domain.frames import EncodedFrame
+from worker.domain.records import Position, Record
+from worker.domain.times import EventMillis
+from worker.domain.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model answered.
+
+    Attributes:
+        name: the manifest's name, without a slash.
+        version: the first 12 hex digits of the sha256 of its weights file.
+    """
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredClass:
+    """One class and how likely the model holds it to be."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A prediction held against its label.
+
+    Attributes:
+        top1: the most likely class is the label.
+        top5: the label is among the five most likely.
+    """
+
+    top1: bool
+    top5: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one frame.
+
+    Attributes:
+        classes: the k most likely classes, most likely first.
+        label: the ground truth as the producer wrote it, or None.
+        verdict: None where there is no label, or it names no class of the model.
+        closed_by: why the frame's batch was closed.
+        seconds: processing seconds spent per stage so far.
+    """
+
+    frame: EncodedFrame
+    window: Window
+    model: ModelIdentity
+    classes: tuple[ScoredClass, ...]
+    verdict: Verdict | None
+    late: bool
+    closed_by: str
+    seconds: Mapping[str, float]
+
+    @property
+    def position(self) -> Position:
+        """Where the frame lies in Kafka."""
+        return self.frame.position
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A frame that could not be processed, with the reason.
+
+    Attributes:
+        record: the original, whole.
+        stage: the hop that refused it.
+        error: the exception's class name.
+        text: what is wrong, for a person.
+        stack: the exception with its causes, for whoever mends the producer.
+        camera: the camera as far as it could be known.
+    """
+
+    record: Record
+    reason: Reason
+    stage: str
+    error: str
+    text: str
+    stack: str
+    camera: str
+    arrived_at: EventMillis
+
+    @property
+    def position(self) -> Position:
+        """Where the original lies in Kafka."""
+        return self.record.position
+
+
+Outcome = Prediction | DeadLetter
+"""What becomes of a frame: exactly one of these."""

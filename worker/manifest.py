@@ -1,0 +1,201 @@
+"""What a model folder says of its model: the file `model.yaml`, held to `schemas/model-manifest.v1.json`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from reprlib import repr as shortened
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+import yaml
+from msgspec import UNSET, Meta, UnsetType
+
+from worker.domain.errors import SettingsError
+from worker.domain.preprocessing import Interpolation, Output, Preprocessing
+from worker.domain.results import ModelIdentity
+
+MANIFEST_FILE: Final = "model.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A model as its manifest describes it, with its paths made absolute and its class names read.
+
+    Attributes:
+        name: without slash or space.
+        architecture: torchvision's name of the network, or None if `file` is a whole `torch.export` program.
+        file: the weights of the architecture, or the program; nobody has looked at it yet.
+        sha256: of `file`, 64 hex digits.
+        exported_from: sha256 of the weights a program was exported from. Two exports of the same weights differ in
+            their bytes (they hold source paths and torch's version), and yet they are the same model.
+        labels: class names by index; a name may occur twice.
+    """
+
+    name: str
+    architecture: str | None
+    file: Path
+    sha256: str
+    exported_from: str | None
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    output: Output
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name and version: the first 12 hex digits of the sha256 of the weights."""
+        return ModelIdentity(self.name, (self.exported_from or self.sha256)[:12])
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        path: the model's folder, or the manifest itself; paths in it are relative to the folder it lies in.
+
+    Raises:
+        SettingsError: every fault of the file at once.
+    """
+    file = path / MANIFEST_FILE if path.is_dir() else path
+    faults: list[str] = []
+    document = _read(_Document, _parse(file), "", faults)
+    if document is not None:
+        labels = _read_labels(document.labels, file.parent, faults)
+        _compare_fields(document, faults)
+    if document is None or faults:
+        raise SettingsError([f"{file}: {fault}" for fault in faults])
+    return Manifest(
+        name=document.name,
+        architecture=document.architecture or None,
+        file=(file.parent / (document.weights or document.program or "")).absolute(),
+        sha256=document.sha256,
+        exported_from=document.exported_from or None,
+        labels=labels,
+        preprocessing=Preprocessing(**msgspec.structs.asdict(document.preprocessing)),
+        output=document.output,
+    )
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a manifest; `schemas/model-manifest.v1.json` is this, written down."""
+    schema = msgspec.json.schema(_Document)
+    kinds = [
+        {"required": ["architecture", "weights"], "properties": {"program": False, "exported_from": False}},
+        {"required": ["program"], "properties": {"architecture": False, "weights": False}},
+    ]
+    schema["$defs"][_Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+# A description is what the schema says of a field, and what a fault asks for: "crop must be ...".
+_Path = Annotated[str, Meta(min_length=1)]
+_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+_Pixels = Annotated[int, Meta(ge=1)]
+_Mean = Annotated[float, Meta(ge=0, le=1)]
+_Std = Annotated[float, Meta(gt=0, le=1)]
+_Label = Annotated[str, Meta(min_length=1)]
+
+
+class _Preprocessing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Resize the shorter side, cut a square from the middle, then (pixel / 255 - mean) / std. Pixels are RGB."""
+
+    resize: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1")]
+    crop: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1 and at most resize")]
+    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
+    antialias: Annotated[bool, Meta(description="true or false")]
+    mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
+    std: Annotated[tuple[_Std, _Std, _Std], Meta(description="three numbers above 0, at most 1")]
+
+
+class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A torchvision architecture with its weights, or a whole torch.export program; and what belongs to it."""
+
+    name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
+    architecture: Annotated[
+        _Path | UnsetType, Meta(description="a torchvision classification builder, such as mobilenet_v2")
+    ] = UNSET
+    weights: Annotated[
+        _Path | UnsetType, Meta(description="the path of the architecture's state dict, relative to this file")
+    ] = UNSET
+    program: Annotated[
+        _Path | UnsetType, Meta(description="the path of a torch.export .pt2 file, relative to this file")
+    ] = UNSET
+    sha256: Annotated[
+        _Sha256, Meta(description="64 hex digits, the hash of weights or program (sha256sum FILE), quoted")
+    ]
+    exported_from: Annotated[
+        _Sha256 | UnsetType,
+        Meta(description="64 hex digits, the hash of the weights a program was exported from, quoted"),
+    ] = UNSET
+    labels: Annotated[
+        _Path | Annotated[list[_Label], Meta(min_length=1)],
+        Meta(
+            description="a file of one class name a line, relative to this file, or a list of names (quote no, yes, 7)"
+        ),
+    ]
+    preprocessing: Annotated[_Preprocessing, Meta(description="a mapping")]
+    output: Annotated[Output, Meta(description="logits or probabilities, whichever the network returns")]
+
+
+_Section = TypeVar("_Section", bound=msgspec.Struct)
+
+
+def _parse(file: Path) -> object:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            [f"{file}: no such file; a model is a folder with a {MANIFEST_FILE}, or that file"]
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError([f"{file}: cannot be read as YAML: {error}"]) from error
+
+
+def _read(section: type[_Section], raw: object, prefix: str, faults: list[str]) -> _Section | None:
+    """Convert field by field, since msgspec stops at the first fault; None if there was any."""
+    if not isinstance(raw, dict):
+        faults.append(f"{prefix.rstrip('.') or 'the file'} must be a mapping, not {shortened(raw)}")
+        return None
+    fields = {field.name: field for field in msgspec.structs.fields(section)}
+    found: dict[str, Any] = {}
+    before = len(faults)
+    faults += [f"{prefix}{key} is no field; known are {', '.join(fields)}" for key in raw if key not in fields]
+    for name, field in fields.items():
+        kind, meta = field.type.__origin__, field.type.__metadata__[-1]
+        if name not in raw:
+            if field.required:
+                faults.append(f"{prefix}{name} is missing; give {meta.description}")
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            found[name] = _read(kind, raw[name], f"{prefix}{name}.", faults)
+        else:
+            try:
+                found[name] = msgspec.convert(raw[name], field.type)
+            except msgspec.ValidationError:
+                faults.append(f"{prefix}{name} must be {meta.description}, not {shortened(raw[name])}")
+    return section(**found) if len(faults) == before else None
+
+
+def _read_labels(labels: str | list[str], folder: Path, faults: list[str]) -> tuple[str, ...]:
+    if isinstance(labels, list):
+        return tuple(labels)
+    file = folder / labels
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"labels: {file} cannot be read ({error}); give a text file of one class name a line")
+        return ()
+    names = tuple(line.strip() for line in lines)
+    if not names:
+        faults.append(f"labels: {file} is empty; give one class name a line")
+    # An empty line would shift every class after it.
+    faults += [f"labels: line {number} of {file} is empty" for number, name in enumerate(names, 1) if not name]
+    return names
+
+
+def _compare_fields(document: _Document, faults: list[str]) -> None:
+    """Find what each field alone does not show."""
+    given = {name for name in ("architecture", "weights", "program") if getattr(document, name) is not UNSET}
+    if given not in ({"architecture", "weights"}, {"program"}):
+        faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
+    if document.exported_from is not UNSET and document.program is UNSET:
+        faults.append("exported_from goes with program: the version of weights is their own sha256")
+    if document.preprocessing.crop > document.preprocessing.resize:
+        faults.append("preprocessing.crop must be at most preprocessing.resize, or every picture gets a black frame")

@@ -1,0 +1,146 @@
+"""What happens to one batch: decode, classify, score, render. Values in, values out."""
+
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker import wire
+from worker.domain.accuracy import Tally
+from worker.domain.batcher import FrameBatch
+from worker.domain.classes import TOP5, ClassNames
+from worker.domain.errors import FrameRejected
+from worker.domain.frames import EncodedFrame
+from worker.domain.records import OutboundRecord, Record
+from worker.domain.results import DeadLetter, Outcome, Prediction
+from worker.domain.times import EventMillis, Monotonic
+from worker.ports import Decode, Model
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTopics:
+    """Where each kind of message goes."""
+
+    predictions: str
+    accuracy: str
+    dead_letters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frame that is ready for the model.
+
+    Attributes:
+        pixels: the model's input, RGB, (height, width, 3), uint8.
+    """
+
+    frame: EncodedFrame
+    batch: FrameBatch
+    pixels: NDArray[np.uint8]
+
+
+def reject(record: Record, *, stage: str, error: FrameRejected, arrived_at: EventMillis, camera: str) -> DeadLetter:
+    """Make the dead letter of a frame that `stage` refused."""
+    return DeadLetter(
+        record=record,
+        reason=error.reason,
+        stage=stage,
+        error=type(error).__name__,
+        text=str(error),
+        stack="".join(traceback.format_exception(error)),
+        camera=camera,
+        arrived_at=arrived_at,
+    )
+
+
+class Pipeline:
+    """The way of a batch, stage by stage; the caller measures and delivers.
+
+    Args:
+        top_k: how many classes a prediction names.
+    """
+
+    def __init__(self, *, decode: Decode, model: Model, top_k: int, topics: OutputTopics, worker_version: str) -> None:
+        self._decode = decode
+        self._model = model
+        self._names = ClassNames(model.labels)
+        self._top_k = min(top_k, len(self._names))
+        self._topics = topics
+        self._worker_version = worker_version
+
+    def decode(self, batches: Iterable[FrameBatch]) -> tuple[list[Prepared], list[DeadLetter]]:
+        """Decode and prepare every frame; a bad one becomes a dead letter and the others go on."""
+        prepared, rejected = list[Prepared](), list[DeadLetter]()
+        for batch in batches:
+            for frame in batch.frames:
+                try:
+                    # The full picture is let go at once: only the model's small input is kept.
+                    pixels = self._model.prepare(self._decode(frame))
+                except FrameRejected as error:
+                    rejected.append(
+                        reject(
+                            frame.record,
+                            stage="decode",
+                            error=error,
+                            arrived_at=frame.arrived_at,
+                            camera=frame.camera,
+                        )
+                    )
+                else:
+                    prepared.append(Prepared(frame, batch, pixels))
+        return prepared, rejected
+
+    def classify(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        """Run the frames through the model in one call.
+
+        Returns:
+            Probabilities, (frames, classes).
+        """
+        if not prepared:
+            return np.empty((0, len(self._names)), np.float32)
+        return self._model.classify([each.pixels for each in prepared])
+
+    def score(
+        self,
+        prepared: Sequence[Prepared],
+        probabilities: NDArray[np.float32],
+        seconds: Mapping[str, float],
+        gathered: Monotonic,
+    ) -> list[Prediction]:
+        """Name the most likely classes of each frame and hold them against its label.
+
+        Args:
+            prepared: the frames.
+            probabilities: (frames, classes), a row a frame.
+            seconds: per stage, what the call that the frames shared has cost.
+            gathered: processing time at which the batches left the window.
+        """
+        ranked = self._names.rank(probabilities, max(self._top_k, TOP5))
+        return [
+            Prediction(
+                frame=each.frame,
+                window=each.batch.window,
+                model=self._model.identity,
+                classes=self._names.scored(row, ranking[: self._top_k]),
+                verdict=self._names.judge(each.frame.label, ranking),
+                late=each.batch.late,
+                closed_by=each.batch.closed_by,
+                seconds={"gather": gathered - each.frame.arrived, **seconds},
+            )
+            for each, row, ranking in zip(prepared, probabilities, ranked, strict=True)
+        ]
+
+    def render(
+        self, outcomes: Iterable[Outcome], tallies: Iterable[Tally], *, published_at: EventMillis
+    ) -> list[OutboundRecord]:
+        """Write predictions, dead letters and accuracy as they go out."""
+        records = [
+            wire.render_prediction(self._topics.predictions, outcome, published_at=published_at)
+            if isinstance(outcome, Prediction)
+            else wire.render_dead_letter(self._topics.dead_letters, outcome, worker_version=self._worker_version)
+            for outcome in outcomes
+        ]
+        records += [wire.render_accuracy(self._topics.accuracy, t, published_at=published_at) for t in tallies]
+        return records

@@ -1,0 +1,98 @@
+"""What the processor needs from the outside, and nothing more."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.accuracy import Tally
+from worker.domain.frames import EncodedFrame, Image
+from worker.domain.records import OnPartitions, OutboundRecord, Record, TopicPartition
+from worker.domain.results import ModelIdentity
+from worker.domain.times import EventMillis, Monotonic
+
+WallClock = Callable[[], EventMillis]
+MonotonicClock = Callable[[], Monotonic]
+
+Decode = Callable[[EncodedFrame], Image]
+"""Turns the encoded bytes into RGB; raises FrameRejected for a picture that cannot be taken."""
+
+RestoreTallies = Callable[[Collection[TopicPartition]], Iterable[Tally]]
+"""Reads back the accuracy last published for the given input partitions."""
+
+
+class Source(Protocol):
+    """Where frames come from."""
+
+    def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:
+        """Ask for partitions.
+
+        Args:
+            on_assigned: frames of these partitions may come from now on.
+            on_revoked: these go to another worker once the callback returns; they can still be committed.
+            on_lost: these already belong to somebody else; nothing can be committed.
+        """
+
+    def poll(self, timeout: float) -> Sequence[Record] | None:
+        """Wait up to `timeout` seconds for the next records, in offset order per partition.
+
+        Returns:
+            Records of assigned partitions, empty if none came; None once no more will ever come.
+
+        Raises:
+            SourceLost: the input cannot be read any more.
+        """
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
+        """Store the next offsets to read. A failed commit is counted, not raised: replay is safe."""
+
+    def lag(self) -> Mapping[TopicPartition, int]:
+        """Tell, as far as known, how many records lie between the position and the end of each partition."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+class Sink(Protocol):
+    """Where results go."""
+
+    def publish(self, records: Sequence[OutboundRecord]) -> None:
+        """Write the records and return once every one is confirmed.
+
+        Raises:
+            DeliveryFailed: at least one was not confirmed; names topic, partition and cause.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Model(Protocol):
+    """A classifier together with the preprocessing that belongs to its weights."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name and version."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Class names by index."""
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """Resize and crop one picture to the model's input.
+
+        Returns:
+            RGB, (height, width, 3), uint8, the same shape for every picture.
+        """
+
+    def classify(self, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Run one batch through the model in one call.
+
+        Returns:
+            Probabilities, (batch, classes), float32, rows summing to one.
+
+        Raises:
+            ModelFailed: the model raised.
+            ModelContractBroken: the output does not fit the batch or the labels.
+        """

@@ -1,0 +1,243 @@
+"""The loop: poll, gather, finish, deliver, commit. The only place where things happen."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from worker import wire
+from worker.domain.accuracy import RunningAccuracy
+from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
+from worker.domain.errors import FrameRejected
+from worker.domain.ledger import OffsetLedger
+from worker.domain.records import Record, TopicPartition
+from worker.domain.results import Outcome, Prediction
+from worker.domain.times import EventMillis, Monotonic
+from worker.pipeline import Pipeline, reject
+from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
+from worker.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the loop spends its time and memory.
+
+    Attributes:
+        max_batch: frames in one call of the model.
+        max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
+        commit_interval: seconds between commits.
+        idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
+    """
+
+    max_batch: int
+    max_in_flight_bytes: int
+    commit_interval: float
+    idle_poll: float = 0.2
+
+
+class StreamProcessor:
+    """Reads frames, batches them by window, publishes what the model says, and commits what was confirmed.
+
+    Delivery is at least once, in this order, the same for every batch:
+
+    1. predictions, dead letters and the accuracy that includes them are published;
+    2. the broker confirms every one of them;
+    3. the frames are settled: accuracy and offsets move on in memory;
+    4. the next offsets are committed.
+
+    A crash between any two steps reads the frames again. Accuracy does not count them again, because each of its
+    records carries the offset it includes. Any error but a bad frame ends `run` before step 3.
+    """
+
+    def __init__(  # noqa: PLR0913 the composition root hands each collaborator over by name
+        self,
+        *,
+        source: Source,
+        sink: Sink,
+        pipeline: Pipeline,
+        batcher: WindowBatcher,
+        restore: RestoreTallies,
+        telemetry: Telemetry,
+        pace: Pace,
+        wall: WallClock,
+        monotonic: MonotonicClock,
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._pipeline = pipeline
+        self._batcher = batcher
+        self._restore = restore
+        self._telemetry = telemetry
+        self._pace = pace
+        self._wall = wall
+        self._monotonic = monotonic
+        self._ledger = OffsetLedger[Outcome]()
+        self._accuracy = RunningAccuracy()
+        self._assigned: set[TopicPartition] = set()
+        self._unrestored: set[TopicPartition] = set()
+        self._committed: dict[TopicPartition, int] = {}
+        self._next_commit = Monotonic(0.0)
+        self._stopping = False
+        self.last_step = monotonic()
+        self.joined = False
+
+    def stop(self) -> None:
+        """Ask the loop to drain and return; safe to call from a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until stopped or until the source ends, then finish what is open and commit it.
+
+        Raises:
+            WorkerError: something other than a frame is broken; whatever was not confirmed is uncommitted.
+        """
+        self._source.subscribe(on_assigned=self._on_assigned, on_revoked=self._on_revoked, on_lost=self._on_lost)
+        while not self._stopping and self._step():
+            pass
+        self._finish(self._batcher.drain())
+        self._commit(wait=True)
+        self._telemetry.drained(frames_left=len(self._ledger))
+
+    def _step(self) -> bool:
+        with self._stage("poll"):
+            records = self._source.poll(self._patience())
+        if records is None:
+            return False
+        self._restore_accuracy()
+        self._finish(self._gather(records))
+        if self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes:
+            self._finish(self._batcher.drain(ClosedBy.SIZE))
+        self._telemetry.in_flight(self._ledger.in_flight_bytes)
+        self.last_step = self._monotonic()
+        if self.last_step >= self._next_commit:
+            self._commit(wait=False)
+        return True
+
+    def _patience(self) -> float:
+        deadline = self._batcher.deadline()
+        if deadline is None:
+            return self._pace.idle_poll
+        return min(self._pace.idle_poll, max(0.0, deadline - self._monotonic()))
+
+    def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
+        arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
+        if records:
+            with self._stage("parse"):
+                for record in records:
+                    closed += self._take_in(record, arrived_at, arrived)
+        return closed + self._batcher.due(self._monotonic())
+
+    def _take_in(self, record: Record, arrived_at: EventMillis, arrived: Monotonic) -> list[FrameBatch]:
+        self._ledger.begin(record.position, len(record.value or b""))
+        try:
+            frame = wire.parse_frame(record, arrived_at=arrived_at, arrived=arrived)
+        except FrameRejected as error:
+            camera = wire.camera_of(record)
+            letter = reject(record, stage="parse", error=error, arrived_at=arrived_at, camera=camera)
+            self._ledger.finish(record.position, letter)
+            return []
+        return self._batcher.add(frame, arrived)
+
+    def _finish(self, closed: Sequence[FrameBatch]) -> None:
+        for batch in closed:
+            self._telemetry.batch_closed(batch)
+        for batches in shared_calls(closed, self._pace.max_batch):
+            self._classify(batches)
+            self._deliver()
+        self._deliver()
+
+    def _classify(self, batches: Sequence[FrameBatch]) -> None:
+        gathered = self._monotonic()
+        for batch in batches:
+            self._telemetry.stage_took("gather", gathered - batch.frames[0].arrived)
+        with self._stage("decode") as decoding:
+            prepared, rejected = self._pipeline.decode(batches)
+        with self._stage("classify") as classifying:
+            probabilities = self._pipeline.classify(prepared)
+        with self._stage("score"):
+            seconds = {"decode": decoding(), "classify": classifying()}
+            predictions = self._pipeline.score(prepared, probabilities, seconds, gathered)
+        self._telemetry.model_called(len(prepared))
+        outcomes: list[Outcome] = [*rejected, *predictions]
+        for outcome in outcomes:
+            self._ledger.finish(outcome.position, outcome)
+
+    def _deliver(self) -> None:
+        ready = self._ledger.ready()
+        if not ready:
+            return
+        outcomes = [outcome for partition in ready.values() for outcome in partition]
+        tallies = self._accuracy.stage(outcome for outcome in outcomes if isinstance(outcome, Prediction))
+        with self._stage("publish"):
+            self._sink.publish(self._pipeline.render(outcomes, tallies, published_at=self._wall()))
+        with self._stage("settle"):
+            self._accuracy.settle(tallies)
+            self._ledger.settle({p: done[-1].position.next_offset for p, done in ready.items()})
+            self._telemetry.delivered(outcomes, published_at=self._wall())
+
+    def _commit(self, *, wait: bool, partitions: Collection[TopicPartition] | None = None) -> None:
+        settled = self._ledger.settled()
+        wanted = settled if partitions is None else {p: n for p, n in settled.items() if p in partitions}
+        # A commit that nobody waited for may have failed, so one that is waited for says everything again.
+        due = wanted if wait else {p: n for p, n in wanted.items() if self._committed.get(p) != n}
+        if due:
+            self._source.commit(due, wait=wait)
+            self._committed.update(due)
+        self._telemetry.lag(self._source.lag())
+        self._next_commit = Monotonic(self._monotonic() + self._pace.commit_interval)
+
+    def _restore_accuracy(self) -> None:
+        if self._unrestored:
+            began = self._monotonic()
+            tallies = list(self._restore(self._unrestored))
+            self._accuracy.restore(tallies)
+            self._unrestored.clear()
+            self._telemetry.restored(len(tallies), seconds=self._monotonic() - began)
+
+    def _on_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Take partitions over; their accuracy is read back before their first frame is counted."""
+        self.joined = True
+        self._assigned.update(partitions)
+        self._unrestored.update(partitions)
+        self._telemetry.rebalanced("assigned", partitions, assigned=len(self._assigned))
+
+    def _on_revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Commit what is confirmed, then forget the partitions: what is open will be read again elsewhere."""
+        self._commit(wait=True, partitions=partitions)
+        self._forget(partitions, "revoked")
+
+    def _on_lost(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget partitions that already belong to another worker."""
+        self._forget(partitions, "lost")
+
+    def _forget(self, partitions: Collection[TopicPartition], event: str) -> None:
+        self._assigned.difference_update(partitions)
+        self._unrestored.difference_update(partitions)
+        for partition in partitions:
+            self._batcher.forget(partition)
+            self._ledger.forget(partition)
+            self._accuracy.forget(partition)
+            self._committed.pop(partition, None)
+            self._telemetry.forget(partition)
+        self._telemetry.rebalanced(event, partitions, assigned=len(self._assigned))
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[Callable[[], float]]:
+        """Measure a stage; what it yields tells, once the stage is over, how many seconds it took."""
+        began = self._monotonic()
+        took = 0.0
+        yield lambda: took
+        took = self._monotonic() - began
+        self._telemetry.stage_took(name, took)
+
+
+def shared_calls(batches: Sequence[FrameBatch], max_frames: int) -> Iterator[list[FrameBatch]]:
+    """Put neighbouring batches together, as long as one call of the model takes them all."""
+    together, frames = list[FrameBatch](), 0
+    for batch in batches:
+        if together and frames + len(batch.frames) > max_frames:
+            yield together
+            together, frames = [], 0
+        together.append(batch)
+        frames += len(batch.frames)
+    if together:
+        yield together

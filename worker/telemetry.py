@@ -1,0 +1,175 @@
+"""Every metric name, and every line the worker logs while it runs: facts go in, Prometheus and people read them."""
+
+from collections import Counter as Tallies
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from worker.domain.batcher import FrameBatch
+from worker.domain.records import TopicPartition
+from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
+from worker.domain.times import EventMillis
+
+STAGES: Final = ("poll", "parse", "gather", "decode", "classify", "score", "publish", "settle")
+OTHER_CAMERAS: Final = "other"
+PREDICTED: Final = "predicted"
+REJECTED: Final = "rejected"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Telemetry:
+    """The worker's metrics on one registry, and its log.
+
+    Args:
+        registry: where the metrics are registered; never the process-wide default.
+        max_cameras: how many cameras have series of their own; the rest share `camera="other"`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, max_cameras: int) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"vision_worker_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"vision_worker_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"vision_worker_{name}", text, labels, registry=registry, buckets=buckets)
+
+        self._frames = counter("frames", "Frames whose outcome the broker confirmed.", "camera", "outcome")
+        self._late = counter("late_frames", "Frames that came after their window was passed.", "camera")
+        self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
+        self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
+        self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
+        self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
+        self._batches = counter("batches", "Batches closed, by what closed them.", "closed_by")
+        self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
+        self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
+        self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
+        self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
+        self._commits = counter("commits", "Offset commits.", "outcome")
+        self._rebalances = counter("rebalances", "Times the assignment changed.", "event")
+        self._assigned = gauge("assigned_partitions", "Partitions this worker reads.")
+        self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
+        self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
+        self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
+        self._cameras: dict[str, set[TopicPartition]] = {}
+        self._max_cameras = max_cameras
+        self._reported: Tallies[str] = Tallies()
+        self._log = structlog.get_logger("worker")
+
+    def model_ready(self, model: ModelIdentity, device: str, *, warm_up_seconds: float) -> None:
+        """The model is loaded and warm."""
+        self._model.labels(model.name, model.version, device).set(1)
+        self._log.info("model ready", model=str(model), device=device, warm_up_seconds=round(warm_up_seconds, 3))
+
+    def serving(self, host: str, port: int) -> None:
+        """The pages for people and Prometheus are up."""
+        self._log.info("serving /metrics, /healthz and /readyz", url=f"http://{host}:{port}")
+
+    def stage_took(self, stage: str, seconds: float) -> None:
+        """A stage of the loop ended."""
+        self._stages.labels(stage).observe(seconds)
+
+    def batch_closed(self, batch: FrameBatch) -> None:
+        """A batch left its window."""
+        self._batches.labels(batch.closed_by).inc()
+        self._size.observe(len(batch.frames))
+        if batch.late:
+            for frame in batch.frames:
+                self._late.labels(self._camera(frame.camera, batch.partition)).inc()
+
+    def model_called(self, frames: int) -> None:
+        """The model answered for this many frames."""
+        self._calls.observe(frames)
+
+    def delivered(self, outcomes: Iterable[Outcome], *, published_at: EventMillis) -> None:
+        """The broker confirmed these outcomes."""
+        for outcome in outcomes:
+            if isinstance(outcome, Prediction):
+                self._predicted(outcome, published_at)
+            else:
+                self._rejected(outcome)
+
+    def in_flight(self, size: int) -> None:
+        """This many encoded bytes are read and not settled."""
+        self._in_flight.set(size)
+
+    def committed(self, error: str | None) -> None:
+        """A commit was answered; `error` is None if it went well."""
+        self._commits.labels("succeeded" if error is None else "failed").inc()
+        if error is not None:
+            self._log.warning("commit failed; the frames are safe and will be read again if need be", error=error)
+
+    def rebalanced(self, event: str, partitions: Collection[TopicPartition], *, assigned: int) -> None:
+        """Partitions were assigned, revoked or lost; `assigned` remain."""
+        self._rebalances.labels(event).inc()
+        self._assigned.set(assigned)
+        self._log.info(f"partitions {event}", partitions=[str(p) for p in sorted(partitions)], assigned=assigned)
+
+    def restored(self, tallies: int, *, seconds: float) -> None:
+        """Accuracy was read back from its topic."""
+        self._log.info("accuracy restored", tallies=tallies, seconds=round(seconds, 3))
+
+    def lag(self, lag: Mapping[TopicPartition, int]) -> None:
+        """How far behind each partition is."""
+        for partition, records in lag.items():
+            self._lag.labels(partition.topic, str(partition.partition)).set(records)
+
+    def forget(self, partition: TopicPartition) -> None:
+        """Remove the series of a partition that went to another worker, and of cameras seen nowhere else."""
+        self._lag.remove(partition.topic, str(partition.partition))
+        for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
+            del self._cameras[camera]
+            for series in (self._frames, self._late, self._labelled, self._correct, self._unknown):
+                series.remove_by_labels({"camera": camera})
+        for seen in self._cameras.values():
+            seen.discard(partition)
+
+    def drained(self, *, frames_left: int) -> None:
+        """The worker has finished what was open."""
+        self._log.info("drained", frames_left=frames_left)
+
+    def _predicted(self, prediction: Prediction, published_at: EventMillis) -> None:
+        frame = prediction.frame
+        camera = self._camera(frame.camera, frame.position.partition)
+        self._frames.labels(camera, PREDICTED).inc()
+        self._age.observe(max(0, published_at - frame.captured_at) / 1000)
+        if prediction.verdict is not None:
+            self._labelled.labels(camera).inc()
+            self._correct.labels(camera, "1").inc(prediction.verdict.top1)
+            self._correct.labels(camera, "5").inc(prediction.verdict.top5)
+        elif frame.label is not None:
+            self._unknown.labels(camera).inc()
+            if self._worth_telling(f"label {frame.label}"):
+                self._log.warning("label names no class of the model", label=frame.label, camera=frame.camera)
+
+    def _rejected(self, letter: DeadLetter) -> None:
+        camera = self._camera(letter.camera, letter.position.partition)
+        self._frames.labels(camera, REJECTED).inc()
+        self._dead.labels(letter.reason.value).inc()
+        if self._worth_telling(letter.reason):
+            self._log.warning(
+                "dead letter",
+                reason=letter.reason.value,
+                text=letter.text,
+                camera=letter.camera,
+                position=str(letter.position),
+                so_far=self._reported[letter.reason],
+            )
+
+    def _worth_telling(self, what: str) -> bool:
+        """Say yes to the 1st, 10th, 100th, ... of its kind: a flood of bad frames must not flood the log."""
+        if what not in self._reported and len(self._reported) >= self._max_cameras:
+            return False
+        self._reported[what] += 1
+        return str(self._reported[what]).strip("0") == "1"
+
+    def _camera(self, camera: str, partition: TopicPartition) -> str:
+        if camera not in self._cameras and len(self._cameras) >= self._max_cameras:
+            return OTHER_CAMERAS
+        self._cameras.setdefault(camera, set()).add(partition)
+        return camera

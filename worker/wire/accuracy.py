@@ -1,0 +1,99 @@
+"""Accuracy out, and back in after a restart (schemas/accuracy.v1.json)."""
+
+import msgspec
+
+from worker.domain.accuracy import Tally, TallyKey
+from worker.domain.errors import WorkerError
+from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.domain.results import ModelIdentity
+from worker.domain.times import EventMillis
+from worker.wire.frame import CONTENT_TYPE
+from worker.wire.prediction import ModelField
+
+_JSON = msgspec.json.Encoder()
+
+
+class _Correct(msgspec.Struct):
+    top1: int
+    top5: int
+
+
+class _Ratio(msgspec.Struct):
+    top1: float | None
+    top5: float | None
+
+
+class _Accuracy(msgspec.Struct, kw_only=True):
+    version: int = 1
+    camera: str
+    topic: str
+    partition: int
+    model: ModelField
+    seen: int
+    labelled: int
+    correct: _Correct
+    accuracy: _Ratio
+    since_ms: int
+    next_offset: int
+    published_at_ms: int
+
+
+def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> OutboundRecord:
+    """Write a tally, to the same partition number as its frames', under a key that compaction keeps the last of."""
+    key = tally.key
+    message = _Accuracy(
+        camera=key.camera,
+        topic=key.partition.topic,
+        partition=key.partition.partition,
+        model=ModelField(key.model.name, key.model.version),
+        seen=tally.seen,
+        labelled=tally.labelled,
+        correct=_Correct(tally.correct_top1, tally.correct_top5),
+        accuracy=_Ratio(tally.top1, tally.top5),
+        since_ms=tally.since,
+        next_offset=tally.next_offset,
+        published_at_ms=published_at,
+    )
+    # A topic's name and a model's hold no slash, so the key is unambiguous whatever a camera is called.
+    compacted = f"{key.partition.topic}/{key.model}/{key.camera}".encode()
+    return OutboundRecord(
+        topic, key.partition.partition, compacted, _JSON.encode(message), ((CONTENT_TYPE, b"application/json"),)
+    )
+
+
+class AccuracyUnreadable(WorkerError):
+    """A record of the accuracy topic is not one of ours."""
+
+
+def parse_accuracy(record: Record) -> Tally | None:
+    """Read a tally back; None for a tombstone.
+
+    Raises:
+        AccuracyUnreadable: the record is not an accuracy message of a version we know.
+    """
+    if record.value is None:
+        return None
+    try:
+        message = msgspec.json.decode(record.value, type=_Accuracy)
+    except msgspec.MsgspecError as error:
+        raise AccuracyUnreadable(
+            f"{record.position} is no accuracy message ({error}): something else writes to this topic; "
+            "give the worker an accuracy topic of its own (topics.accuracy)"
+        ) from error
+    if message.version != 1:
+        raise AccuracyUnreadable(
+            f"{record.position} is an accuracy message of version {message.version}; this worker reads version 1"
+        )
+    return Tally(
+        key=TallyKey(
+            TopicPartition(message.topic, message.partition),
+            message.camera,
+            ModelIdentity(message.model.name, message.model.version),
+        ),
+        since=EventMillis(message.since_ms),
+        seen=message.seen,
+        labelled=message.labelled,
+        correct_top1=message.correct.top1,
+        correct_top5=message.correct.top5,
+        next_offset=message.next_offset,
+    )

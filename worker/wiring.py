@@ -1,0 +1,202 @@
+"""The composition root: settings in, a worker out. The only place where adapters are constructed."""
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from worker import __version__, wire
+from worker.adapters.images import decode_image
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
+from worker.adapters.memory import MemorySink, MemorySource
+from worker.adapters.ops_http import OpsServer
+from worker.adapters.torch_model import TorchModel
+from worker.domain.accuracy import Tally
+from worker.domain.batcher import WindowBatcher
+from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.domain.times import EventMillis, Monotonic
+from worker.domain.windows import TumblingWindows
+from worker.pipeline import OutputTopics, Pipeline
+from worker.ports import RestoreTallies, Sink, Source
+from worker.processor import Pace, StreamProcessor
+from worker.settings import Kafka, Limits, ModelGroup, Settings, Topics, WindowGroup
+from worker.telemetry import Telemetry
+
+UNHURRIED = math.inf
+"""Linger of a replay: files wait for nobody, so batches depend on the pictures alone."""
+
+
+def wall_clock() -> EventMillis:
+    """Read the wall clock."""
+    return EventMillis(time.time_ns() // 1_000_000)
+
+
+def monotonic_clock() -> Monotonic:
+    """Read the clock that only moves forward."""
+    return Monotonic(time.monotonic())
+
+
+@contextmanager
+def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
+    """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
+
+    Raises:
+        ModelUnavailable: the model cannot be loaded as described.
+        OSError: the port of the pages is taken.
+    """
+    registry = CollectorRegistry()
+    telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
+    model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
+    kafka, limits = settings.kafka, settings.limits
+    source = KafkaSource(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=kafka.group_id,
+        topic=settings.topics.frames,
+        # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition.
+        options=kafka.options | {"queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024)} | kafka.consumer,
+        max_poll_records=limits.max_poll_records,
+        max_poll_bytes=limits.memory // 4,
+        on_commit=telemetry.committed,
+    )
+    sink = KafkaSink(kafka.bootstrap_servers, kafka.options | kafka.producer)
+    processor = build_processor(
+        source=source,
+        sink=sink,
+        model=model,
+        topics=settings.topics,
+        window=settings.window,
+        linger=settings.window.linger_ms / 1000,
+        limits=limits,
+        top_k=settings.model.top_k,
+        commit_interval=settings.delivery.commit_interval_ms / 1000,
+        restore=partial(_published_tallies, kafka, settings.topics.accuracy),
+        telemetry=telemetry,
+    )
+    ops = OpsServer(
+        host=settings.ops.host,
+        port=settings.ops.port,
+        registry=registry,
+        unhealthy=lambda: _stalled(processor, settings.ops.stalled_after_s),
+        unready=lambda: None if processor.joined else "the group has not assigned any partitions yet",
+    )
+    with ops:
+        telemetry.serving(settings.ops.host, ops.port)
+        try:
+            yield processor
+        finally:
+            sink.close()
+            source.close()
+
+
+def replay_processor(
+    records: Iterable[Record],
+    write: Callable[[OutboundRecord], None],
+    *,
+    model: ModelGroup,
+    window: WindowGroup,
+    limits: Limits,
+    topics: Topics,
+) -> StreamProcessor:
+    """Build the same worker over records that are already here; what it publishes goes to `write`.
+
+    Raises:
+        ModelUnavailable: the model cannot be loaded as described.
+    """
+    telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
+    return build_processor(
+        source=MemorySource(records),
+        sink=MemorySink(write),
+        model=warm_model(model, telemetry, batch_size=1),
+        topics=topics,
+        window=window,
+        linger=UNHURRIED,
+        limits=limits,
+        top_k=model.top_k,
+        commit_interval=UNHURRIED,
+        restore=lambda _: (),
+        telemetry=telemetry,
+    )
+
+
+def build_processor(
+    *,
+    source: Source,
+    sink: Sink,
+    model: TorchModel,
+    topics: Topics,
+    window: WindowGroup,
+    linger: float,
+    limits: Limits,
+    top_k: int,
+    commit_interval: float,
+    restore: RestoreTallies,
+    telemetry: Telemetry,
+) -> StreamProcessor:
+    """Put the parts together; the same for Kafka and for files."""
+    return StreamProcessor(
+        source=source,
+        sink=sink,
+        pipeline=Pipeline(
+            decode=partial(decode_image, max_pixels=limits.max_pixels),
+            model=model,
+            top_k=top_k,
+            topics=OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters),
+            worker_version=__version__,
+        ),
+        batcher=WindowBatcher(
+            TumblingWindows(window.size_ms), lateness=window.lateness_ms, linger=linger, max_frames=window.max_frames
+        ),
+        restore=restore,
+        telemetry=telemetry,
+        pace=Pace(
+            max_batch=window.max_frames,
+            max_in_flight_bytes=limits.memory // 4,
+            commit_interval=commit_interval,
+        ),
+        wall=wall_clock,
+        monotonic=monotonic_clock,
+    )
+
+
+def warm_model(group: ModelGroup, telemetry: Telemetry, *, batch_size: int) -> TorchModel:
+    """Load the model and run it once, so that the first frame is as quick as the next.
+
+    Raises:
+        ModelUnavailable: the model cannot be loaded as described.
+        SettingsError: its manifest has faults.
+    """
+    model = load_model(group)
+    began = monotonic_clock()
+    model.warm_up(batch_size)
+    telemetry.model_ready(model.identity, group.device, warm_up_seconds=monotonic_clock() - began)
+    return model
+
+
+def cluster_admin(kafka: Kafka) -> KafkaAdmin:
+    """Return what asks the cluster about its topics."""
+    return KafkaAdmin(kafka.bootstrap_servers, kafka.options)
+
+
+def cluster_reader(kafka: Kafka) -> KafkaReader:
+    """Return what reads whole partitions outside any group."""
+    return KafkaReader(kafka.bootstrap_servers, kafka.options)
+
+
+def _published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
+    """Read back the accuracy of input partitions: it lies in the partitions of the same numbers."""
+    reader = cluster_reader(kafka)
+    try:
+        for record in reader.read_to_end([TopicPartition(topic, each.partition) for each in partitions]):
+            tally = wire.parse_accuracy(record)
+            if tally is not None and tally.key.partition in partitions:
+                yield tally
+    finally:
+        reader.close()
+
+
+def _stalled(processor: StreamProcessor, limit: float) -> str | None:
+    silent = monotonic_clock() - processor.last_step
+    return None if silent < limit else f"the loop has not come round for {silent:.0f} s"
