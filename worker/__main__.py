@@ -15,7 +15,8 @@ def main() -> None:
     except WorkerError as error:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for line in str(error).splitlines():
-            console.print(f"[bold red]error[/] {line}" if console.is_terminal else f"error: {line}", markup=console.is_terminal)
+            console.print("[bold red]error[/]", end=" ")
+            console.print(line, markup=False)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
 
 

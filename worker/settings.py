@@ -96,8 +96,8 @@ class ModelGroup(_Group):
     """Which model answers, and where it runs."""
 
     path: Path | None = Field(None, description="folder or file of a model manifest")
-    name: str | None = Field(None, description="torchvision classification model, instead of path")
-    weights: str = Field("DEFAULT", description="torchvision weights of that name, such as IMAGENET1K_V1")
+    name: str | None = Field(None, description="ready or torchvision classification model, instead of path")
+    weights: str | None = Field(None, description="torchvision weights for name, such as IMAGENET1K_V1")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N; never chosen for you")
     threads: int | None = Field(None, ge=1, description="torch's threads; unset leaves it to torch")
     top_k: int = Field(5, ge=1, le=1000, description="classes that a prediction names")

@@ -66,21 +66,20 @@ def jpeg_with_exif(pixels: Pixels) -> bytes:
 
 
 def jpeg_with_filling(pixels: Pixels) -> bytes:
-    """Encode a JPEG with fill bytes, a comment that looks like markers, and stray bytes between its segments."""
+    """Encode a JPEG with fill bytes, a comment that looks like markers, stray bytes and markers without a length."""
     picture = JPEG(pixels)
-    return picture[:2] + b"\xff\xff\xff\xfe\0\x06\xff\xd9\xff\xda" + b"\0stray\0" + b"\xff" + picture[2:]
+    return picture[:2] + b"\xff\xff\xff\xfe\0\x06\xff\xd9\xff\xda" + b"\0stray\xff\0\xff\xd0\xff\x01\xff" + picture[2:]
 
 
 JPEG: Final = _opencv(".jpg")
 PNG: Final = _opencv(".png")
 WEBP: Final = _opencv(".webp", cv2.IMWRITE_WEBP_QUALITY, 80)
-PROGRESSIVE_JPEG: Final = _opencv(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 
 ENCODERS: Final[Mapping[str, Encode]] = {
     "jpeg 4:2:0": JPEG,
     "jpeg 4:2:2": _opencv(".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422),
     "jpeg 4:4:4": _opencv(".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-    "jpeg progressive": PROGRESSIVE_JPEG,
+    "jpeg progressive": _opencv(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
     "jpeg restart markers": _opencv(".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 1),
     "jpeg grey": _grey(".jpg"),
     "jpeg exif": jpeg_with_exif,

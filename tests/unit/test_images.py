@@ -1,14 +1,14 @@
 import random
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.io import ImageReadMode
 from torchvision.io import decode_image as torchvision_decode
@@ -34,8 +34,8 @@ from worker.domain.errors import (
     Reason,
 )
 from worker.domain.frames import EncodedFrame, RawLayout
+from worker.domain.picture import inspect_picture
 
-SEARCH = settings(derandomize=True, deadline=None, max_examples=200)
 LIMIT = 1_000_000
 SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}
 every_kind = pytest.mark.parametrize("encode", ALL_ENCODERS.values(), ids=ALL_ENCODERS)
@@ -52,7 +52,6 @@ def test_pixels_are_torchvisions_bit_for_bit(encode: Encode, width: int, height:
 
 
 @given(st.sampled_from(sorted(ALL_ENCODERS)), st.integers(1, 70), st.integers(1, 70))
-@SEARCH
 def test_every_kind_and_size_comes_out_as_rgb(name: str, width: int, height: int) -> None:
     pixels = decoded(ALL_ENCODERS[name](scene(width, height)))
     assert pixels.shape == (height, width, 3)
@@ -126,33 +125,32 @@ def test_a_wrong_checksum_is_damage(name: bytes, offset: int) -> None:
     refused = rejection(frame_of(bytes(picture)))
     assert isinstance(refused, ImageUndecodable)
     assert refused.reason is Reason.NOT_A_PICTURE
-    assert "PNG of 32x32 pixels is damaged" in str(refused)
+    assert "PNG of 32x32 pixels cannot be decoded" in str(refused)
 
 
 def test_opencvs_own_refusal_is_chained() -> None:
-    wide = 2**20 + 1
+    picture = bytearray(JPEG(scene(8, 8)))
+    size = picture.index(b"\xff\xc0") + 5
+    picture[size : size + 4] = b"\xff\0\xff\0"  # more pixels than OpenCV takes
     with pytest.raises(ImageUndecodable) as caught:
-        decode_image(frame_of(png_bomb(wide, 1)), max_pixels=wide)
+        decode_image(frame_of(bytes(picture)), max_pixels=2**33)
     assert isinstance(caught.value.__cause__, cv2.error)
 
 
 @given(st.binary(max_size=200))
-@SEARCH
 def test_arbitrary_bytes_are_rejected(noise: bytes) -> None:
     rejection(frame_of(noise))
 
 
 @given(st.sampled_from(sorted(SMALL)), st.randoms(use_true_random=False))
-@SEARCH
 def test_a_damaged_picture_is_decoded_or_rejected(name: str, rng: random.Random) -> None:
     damaged = bytearray(SMALL[name])
     for _ in range(rng.randint(1, 5)):
         at = rng.randrange(len(damaged) - 8)
         damaged[at : at + rng.choice([0, 1, 1, 4])] = rng.randbytes(rng.choice([0, 1, 1, 4]))
-    try:
-        decode_image(frame_of(bytes(damaged)), max_pixels=LIMIT)
-    except FrameRejected as refused:
-        assert str(refused)
+    with suppress(FrameRejected):
+        pixels, header = decoded(bytes(damaged)), inspect_picture(bytes(damaged))
+        assert pixels.shape == (header.height, header.width, 3)
 
 
 @pytest.mark.parametrize("pixel_format", RAW_FORMATS)

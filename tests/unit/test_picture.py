@@ -1,15 +1,15 @@
 import random
 import time
+from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.pictures import (
     ALL_ENCODERS,
     JPEG,
     PNG_SIGNATURE,
-    PROGRESSIVE_JPEG,
     chunk,
     jpeg_header,
     jpeg_with_exif,
@@ -19,13 +19,11 @@ from tests.support.pictures import (
 from worker.domain.errors import FrameRejected, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.picture import PictureHeader, PictureKind, inspect_picture
 
-SEARCH = settings(derandomize=True, deadline=None, max_examples=200)
 SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}
 every_kind = pytest.mark.parametrize("picture", SMALL.values(), ids=SMALL)
 
 
 @given(st.sampled_from(sorted(ALL_ENCODERS)), st.integers(1, 70), st.integers(1, 70))
-@SEARCH
 def test_reads_the_size_of_every_kind(name: str, width: int, height: int) -> None:
     header = inspect_picture(ALL_ENCODERS[name](scene(width, height)))
     assert (header.width, header.height) == (width, height)
@@ -34,7 +32,7 @@ def test_reads_the_size_of_every_kind(name: str, width: int, height: int) -> Non
 
 @every_kind
 def test_refuses_a_picture_cut_anywhere(picture: bytes) -> None:
-    reasons = {rejection(picture[:end]).reason for end in range(1, len(picture))}
+    reasons = {rejection(picture[:end]).reason for end in range(len(picture))}
     assert reasons == {Reason.TRUNCATED}
 
 
@@ -53,10 +51,6 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
     picture = jpeg_with_exif(scene(64, 48))
     assert picture.count(b"\xff\xd9") == 2
     assert rejection(picture[:-2]).reason is Reason.TRUNCATED
-
-
-def test_refuses_no_bytes_at_all() -> None:
-    assert rejection(b"").reason is Reason.EMPTY
 
 
 @pytest.mark.parametrize("text", [b"hello", b"{}", b"\0" * 40, b"BMW", b"RIFF\4\0\0\0WAVEfmt ", b"<svg/>"], ids=repr)
@@ -138,8 +132,8 @@ def test_reads_the_largest_size_a_header_can_hold(picture: bytes, header: Pictur
     assert inspect_picture(picture) == header
 
 
-def test_refuses_a_jpeg_of_scans_without_number() -> None:
-    picture = PROGRESSIVE_JPEG(scene(64, 48))
+@pytest.mark.parametrize("picture", [SMALL["jpeg progressive"], jpeg_header()], ids=["progressive", "one by one"])
+def test_refuses_a_jpeg_of_scans_without_number(picture: bytes) -> None:
     last = picture[picture.rfind(b"\xff\xda") : -2]
     inspect_picture(picture[:-2] + 80 * last + b"\xff\xd9")
     with pytest.raises(ImageUnsupported, match="scans"):
@@ -147,13 +141,11 @@ def test_refuses_a_jpeg_of_scans_without_number() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", PNG_SIGNATURE, b"RIFF\x20\0\0\0WEBPVP8X"]))
-@SEARCH
 def test_arbitrary_bytes_are_read_or_rejected(noise: bytes, start: bytes) -> None:
     assert_read_or_rejected(start + noise)
 
 
 @given(st.sampled_from(sorted(SMALL)), st.randoms(use_true_random=False))
-@SEARCH
 def test_a_damaged_picture_is_read_or_rejected(name: str, rng: random.Random) -> None:
     damaged = bytearray(SMALL[name])
     for _ in range(rng.randint(1, 8)):
@@ -179,10 +171,7 @@ def rejection(picture: bytes) -> FrameRejected:
 
 
 def assert_read_or_rejected(picture: bytes) -> None:
-    try:
+    with suppress(FrameRejected):
         header = inspect_picture(picture)
-    except FrameRejected as refused:
-        assert str(refused)
-    else:
         assert header.width > 0
         assert header.height > 0

@@ -8,9 +8,9 @@ What a picture becomes is, bit for bit, what `torchvision.io.decode_image(data, 
 - 16-bit PNG keeps the high byte of each sample (torchvision keeps all 16 bits; models here take 8).
 - CMYK JPEG and animations are refused; decoders differ in what they make of them.
 
-Damage within the pixels that leaves the frame around them whole cannot be seen in JPEG and WebP, which have no checksum:
-the decoder guesses on. libjpeg and libpng write a line on standard error for each damaged picture, which OpenCV's log
-level does not reach.
+Damage within the pixels that leaves the frame around them whole cannot be seen in JPEG and WebP, for these have no
+checksum: the decoder guesses on. libjpeg and libpng themselves write a line on standard error for a damaged picture;
+OpenCV's log level does not reach them.
 """
 
 from typing import Final, NamedTuple
@@ -48,7 +48,7 @@ _RAW_FORMATS: Final = {
 def limit_opencv_threads(threads: int) -> None:
     """Set how many threads one OpenCV call may use, in the whole process; call before the first picture.
 
-    Where pictures are decoded side by side, more than one only disturb each other.
+    Where pictures are decoded side by side, one each is best.
     """
     cv2.setNumThreads(threads)
 
@@ -73,14 +73,17 @@ def decode_image(frame: EncodedFrame, *, max_pixels: int) -> Image:
         EnvelopeInvalid: the content type is raw and the layout is missing.
         MemoryError: the machine has no memory for a picture within the limit; not the frame's fault.
     """
-    if frame.raw is not None and frame.data:
-        return Image(_unpack(frame.data, frame.raw, max_pixels))
+    data = frame.data
+    if not data:
+        raise ImageUndecodable(Reason.EMPTY, "the record has no value: send the picture as the value")
+    if frame.raw is not None:
+        return Image(_unpack(data, frame.raw, max_pixels))
     content_type = (frame.content_type or "").partition(";")[0].strip().lower()
-    if content_type in _RAW_TYPES and frame.data:
+    if content_type in _RAW_TYPES:
         raise EnvelopeInvalid(f"content type {content_type} needs a layout: send pixel format, width and height too")
-    header = inspect_picture(frame.data)
+    header = inspect_picture(data)
     _check_size(header.width, header.height, max_pixels)
-    return Image(_decode(frame.data, header))
+    return Image(_decode(data, header))
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -97,9 +100,9 @@ def _decode(data: bytes, header: PictureHeader) -> NDArray[np.uint8]:
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError(f"no memory to decode a {header}: {error}") from error
-        raise ImageUndecodable(Reason.NOT_A_PICTURE, f"the {header} is damaged: {error}") from error
-    if pixels is None or pixels.shape != (header.height, header.width, 3):
-        raise ImageUndecodable(Reason.NOT_A_PICTURE, f"the {header} is damaged: OpenCV cannot decode it")
+        raise ImageUndecodable(Reason.NOT_A_PICTURE, f"the {header} cannot be decoded: {error}") from error
+    if pixels is None:
+        raise ImageUndecodable(Reason.NOT_A_PICTURE, f"the {header} cannot be decoded: it is damaged")
     return pixels.astype(np.uint8, copy=False)
 
 

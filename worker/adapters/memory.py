@@ -99,24 +99,25 @@ class MemorySink:
 
     Args:
         write: takes each confirmed record; None keeps them in `published`.
-        failures: which publications fail, counted from 0.
+        failures: which publications fail, counted from 0, and how many of their records get through all the same.
     """
 
     def __init__(
-        self, write: Callable[[OutboundRecord], None] | None = None, *, failures: Collection[int] = ()
+        self, write: Callable[[OutboundRecord], None] | None = None, *, failures: Mapping[int, int] | None = None
     ) -> None:
         self.published: list[OutboundRecord] = []
         self._write = write or self.published.append
-        self._failures = failures
+        self._failures = failures or {}
         self._count = 0
 
     def publish(self, records: Sequence[OutboundRecord]) -> None:
         """Take the records, unless this publication is to fail."""
+        through = self._failures.get(self._count)
         self._count += 1
-        if self._count - 1 in self._failures:
-            raise DeliveryFailed(f"publication {self._count - 1} was told to fail")
-        for record in records:
+        for record in records[:through]:
             self._write(record)
+        if through is not None:
+            raise DeliveryFailed(f"publication {self._count - 1} was told to fail after {through} records")
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -143,13 +143,13 @@ class _Normalised(nn.Module):
     def __init__(self, network: nn.Module | ExportedProgram, numbers: Preprocessing, device: torch.device) -> None:
         super().__init__()
         if isinstance(network, ExportedProgram):
-            # An exported program holds devices in its graph too, was exported in eval mode, and wants the memory
-            # layout it was exported with.
+            # A program was exported in eval mode, holds devices in its graph too, and wants its own memory layout.
             self.layout = _input_layout(network)
-            self.network: nn.Module = move_to_device_pass(network, device).module()
+            module: nn.Module = move_to_device_pass(network, device).module()
         else:
             self.layout = torch.channels_last
-            self.network = network.eval().to(device).to(memory_format=torch.channels_last)
+            module = network.eval().to(device)
+        self.network = module.to(memory_format=self.layout)
         self.mean = torch.tensor(numbers.mean, device=device).view(3, 1, 1)
         self.std = torch.tensor(numbers.std, device=device).view(3, 1, 1)
 

@@ -55,13 +55,18 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
     if member not in enum.__members__:
         raise ModelUnavailable(f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}")
     weights = enum[member]
+    labels = weights.meta["categories"]
+    if not labels:  # VGG16 has such
+        raise ModelUnavailable(
+            f"{architecture} {member} are features without classes; it has {', '.join(enum.__members__)}"
+        )
     numbers = weights.transforms()
     half = architecture in _INPUT_TRANSFORMED
     return PublishedWeights(
         architecture=architecture,
         member=weights.name,
         url=weights.url,
-        labels=tuple(weights.meta["categories"]),
+        labels=tuple(labels),
         preprocessing=Preprocessing(
             resize=numbers.resize_size[0],
             crop=numbers.crop_size[0],

@@ -28,7 +28,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001 typer calls it with the flag
 
 @app.callback()
 def main(
-    version: bool = typer.Option(  # noqa: ARG001, FBT001 its callback does the work
+    version: bool = typer.Option(  # noqa: FBT001 its callback does the work
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
     ),
 ) -> None:

@@ -3,6 +3,7 @@
 import signal
 
 import structlog
+import typer
 import yaml
 
 from worker.cli.options import ConfigFile
@@ -17,11 +18,10 @@ def run(config: ConfigFile = None) -> None:
     """
     settings = load_settings(config)
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
-    log = structlog.get_logger("worker")
     if settings.ops.log_format == "json":
-        log.info("settings", **effective(settings))
+        structlog.get_logger("worker").info("settings in force", **effective(settings))
     else:
-        log.info("settings in force:\n" + yaml.safe_dump(effective(settings), sort_keys=False).rstrip())
+        typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
 
     from worker.wiring import kafka_worker
 

@@ -47,11 +47,9 @@ def inspect_picture(data: bytes) -> PictureHeader:
         data: the encoded picture.
 
     Raises:
-        ImageUndecodable: no bytes at all, the picture is cut short, or this is no picture.
+        ImageUndecodable: the picture is cut short, contradicts itself, or is none.
         ImageUnsupported: a picture of another kind (GIF, TIFF, HEIC, ...), an animation, or a JPEG of a rare process.
     """
-    if not data:
-        raise ImageUndecodable(Reason.EMPTY, "the record has no value: send the encoded picture as the value")
     if data.startswith(_JPEG):
         header = _inspect_jpeg(data)
     elif data.startswith(_PNG):
@@ -187,13 +185,11 @@ def _inspect_png(data: bytes) -> PictureHeader:
     name = b""
     while name != b"IEND":
         if len(data) < at + _CHUNK_OVERHEAD:
-            raise _truncated(kind, f"{len(data)} bytes, and no end chunk")
+            raise _truncated(kind, f"{len(data)} bytes, and no end chunk by byte {at}")
         length, name = _CHUNK.unpack_from(data, at)
         if name == b"acTL":
             raise ImageUnsupported("this is an animated PNG: send one picture a record")
         at += _CHUNK_OVERHEAD + length
-        if len(data) < at:
-            raise _truncated(kind, f"its chunk {name!r} ends at byte {at}, of {len(data)}")
     return PictureHeader(kind, width, height)
 
 

@@ -8,13 +8,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
 from worker.domain.errors import WorkerError
 from worker.local.jars import LocalExtraMissing, fetch_jars
@@ -176,7 +177,7 @@ def _sees(address: str, identity: str, numbers: set[int]) -> bool:
         answer = admin.list_topics(timeout=1.0)
     except KafkaException:
         return False
-    return answer.cluster_id == identity and numbers <= set(answer.brokers)
+    return str(answer.cluster_id) == identity and numbers <= set(answer.brokers)
 
 
 def _load_coordinators(bootstrap_servers: str) -> None:
@@ -185,13 +186,25 @@ def _load_coordinators(bootstrap_servers: str) -> None:
     Kafka makes these topics on first use and tells the first clients to come back later. We are those clients. A name's
     partition is its hash, and names that differ in a last digit have consecutive hashes: so many names reach every one.
     """
+    client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     names = [f"warm-up-{number}" for number in range(COORDINATOR_PARTITIONS)]
-    client: dict[str, str | int] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     admin = AdminClient(client)
-    for described in admin.describe_consumer_groups(names, request_timeout=_READY_WITHIN).values():
-        described.result(_READY_WITHIN)
-    for name in names:
-        Producer(client | {"transactional.id": name}).init_transactions(_READY_WITHIN)
+    deadline = time.monotonic() + _READY_WITHIN
+    while any(_is_loading(group) for group in admin.describe_consumer_groups(names, request_timeout=10).values()):
+        if time.monotonic() > deadline:
+            raise KafkaFailed(f"the groups of {bootstrap_servers} were not ready within {_READY_WITHIN:.0f} seconds")
+        time.sleep(_LOOK_EVERY)
+    with ThreadPoolExecutor(len(names)) as pool:
+        producers = [Producer(client | {"transactional.id": name}) for name in names]
+        list(pool.map(lambda producer: producer.init_transactions(_READY_WITHIN), producers))
+
+
+def _is_loading(group: Future[ConsumerGroupDescription]) -> bool:
+    try:
+        group.result()
+    except KafkaException as failed:
+        return bool(failed.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND)
+    return False
 
 
 def _failure(node: Node, what: str) -> KafkaFailed:
@@ -220,7 +233,9 @@ def _identity(folder: Path, nodes: int) -> str:
         file.write_text(json.dumps({"identity": new, "nodes": nodes}))
     kept = json.loads(file.read_text())
     if kept["nodes"] != nodes:
-        raise KafkaFailed(f"{folder} holds a Kafka of {kept['nodes']} nodes, not {nodes}: name that many, or another folder")
+        raise KafkaFailed(
+            f"{folder} holds a Kafka of {kept['nodes']} nodes, not {nodes}: name that many, or another folder"
+        )
     return str(kept["identity"])
 
 

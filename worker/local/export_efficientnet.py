@@ -16,9 +16,9 @@ def main(package_folder: str, weights: str, program: str) -> None:
     sys.path.insert(0, package_folder)
     network = importlib.import_module("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
-    # A program runs fastest in the memory layout it was exported with; on CPUs convolutions like this one.
+    network.eval().requires_grad_(requires_grad=False)
+    # A program is run in the memory layout it was exported with; in this one convolutions are the fastest on a CPU.
     example = torch.zeros(2, 3, 224, 224).to(memory_format=torch.channels_last)
-    network = network.eval().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
     any_batch = ({0: torch.export.Dim("batch", min=1)},)
     torch.export.save(torch.export.export(network, (example,), dynamic_shapes=any_batch), program)
 

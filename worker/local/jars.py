@@ -57,7 +57,7 @@ class Jar:
 
 def locked_jars() -> tuple[Jar, ...]:
     """Return every jar of the lock file."""
-    return tuple(Jar(*name.split(":"), sha256) for name, sha256 in json.loads(LOCK_FILE.read_text()).items())
+    return tuple(_pin(name, sha256) for name, sha256 in json.loads(LOCK_FILE.read_text()).items())
 
 
 def jar_folder() -> Path:
@@ -118,6 +118,11 @@ def _take(jar: Jar, context: Any, folder: Path) -> None:
 
 def _is_locked_content(file: Path, jar: Jar) -> bool:
     return file.is_file() and _sha256(file) == jar.sha256
+
+
+def _pin(name: str, sha256: str) -> Jar:
+    group, artifact, version = name.split(":")
+    return Jar(group, artifact, version, sha256)
 
 
 def _describe(dependency: Any) -> Jar:

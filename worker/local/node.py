@@ -1,13 +1,10 @@
 """One process of the local Kafka, broker and controller in one: its settings, its start and its end."""
 
-import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.local import supervisor
+from worker.local.guarded import GuardedProcess
 
 COORDINATOR_PARTITIONS = 10
 """Partitions of each topic Kafka keeps for itself; fewer than its usual 50, for loading them is part of the start."""
@@ -16,6 +13,7 @@ COORDINATOR_PARTITIONS = 10
 # No performance data: it is a file in /tmp that a killed Java leaves behind.
 # Kafka writes its whole configuration into the log five times: it stands in server.properties already.
 _JAVA_OPTIONS = (
+    "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
@@ -24,7 +22,6 @@ _JAVA_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
 )
-_HEAP = "-Xmx512m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,54 +65,43 @@ class Node:
         self.log = log
         self._data = folder / "data"
         self._properties = folder / "server.properties"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: GuardedProcess | None = None
         self._log_began = 0
 
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.alive
 
     def start(self, cluster: Cluster) -> None:
         """Start the process, after giving an empty data folder its identity; returns before Kafka is ready."""
         self._data.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(_render(_settings(self.number, self._data, cluster)))
         java = [str(cluster.java), *_JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, cluster.jars))]
-        commands = [[*java[:1], _HEAP, *java[1:], "kafka.Kafka", str(self._properties)]]
+        commands = [[*java, "kafka.Kafka", str(self._properties)]]
         if not (self._data / "meta.properties").exists():
             form = ["kafka.tools.StorageTool", "format", "-t", cluster.identity, "-c", str(self._properties)]
             commands.insert(0, [*java, *form])
-        keep = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(cluster.scratch or "")]
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            self._log_began = log.tell()
-            # A session of its own: Ctrl-C at the terminal is for the program, which then stops its broker last.
-            self._process = subprocess.Popen(
-                [*keep, json.dumps(commands)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._log_began = self.log.stat().st_size if self.log.exists() else 0
+        self._process = GuardedProcess(commands, log=self.log, scratch=cluster.scratch)
 
     def stop(self) -> None:
         """Let Kafka end in order, and wait until it has."""
-        self._end(supervisor.STOP)
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
 
     def kill(self) -> None:
         """End the process as a power cut would, and wait until it is gone."""
-        self._end(supervisor.KILL)
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
 
     def said(self) -> str:
         """Return what the process said since its last start."""
         with self.log.open("rb") as log:
             log.seek(self._log_began)
             return log.read().decode(errors="replace")
-
-    def _end(self, word: bytes) -> None:
-        if self._process is not None:
-            self._process.communicate(word)
-            self._process = None
 
 
 def _settings(number: int, data: Path, cluster: Cluster) -> dict[str, str | int]:

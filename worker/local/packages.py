@@ -82,4 +82,6 @@ def _write_whole(target: Path, data: bytes) -> None:
     """Write and rename, so that a reader never sees half a file and two writers do no harm."""
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
         scratch.write(data)
-    Path(scratch.name).replace(target)
+    scratch_file = Path(scratch.name)
+    scratch_file.chmod(0o644)  # temporary files begin as their owner's alone
+    scratch_file.replace(target)

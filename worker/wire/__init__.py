@@ -1,14 +1,27 @@
 """Bytes to domain and back, a file a message kind: the only place that knows the field names in schemas/."""
 
-from worker.wire.accuracy import AccuracyUnreadable, parse_accuracy, render_accuracy
-from worker.wire.dead_letter import render_dead_letter
+from worker.wire.accuracy import (
+    AccuracyMessage,
+    AccuracyUnreadable,
+    decode_accuracy,
+    parse_accuracy,
+    render_accuracy,
+)
+from worker.wire.dead_letter import DeadLetterReport, original_headers, parse_dead_letter, render_dead_letter
 from worker.wire.frame import camera_of, parse_frame, render_frame
-from worker.wire.prediction import render_prediction
+from worker.wire.prediction import PredictionMessage, decode_prediction, render_prediction
 
 __all__ = [
+    "AccuracyMessage",
     "AccuracyUnreadable",
+    "DeadLetterReport",
+    "PredictionMessage",
     "camera_of",
+    "decode_accuracy",
+    "decode_prediction",
+    "original_headers",
     "parse_accuracy",
+    "parse_dead_letter",
     "parse_frame",
     "render_accuracy",
     "render_dead_letter",

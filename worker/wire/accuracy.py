@@ -13,17 +13,23 @@ from worker.wire.prediction import ModelField
 _JSON = msgspec.json.Encoder()
 
 
-class _Correct(msgspec.Struct):
+class CountField(msgspec.Struct):
+    """How many of the labelled frames are right."""
+
     top1: int
     top5: int
 
 
-class _Ratio(msgspec.Struct):
+class RatioField(msgspec.Struct):
+    """Which share of the labelled frames is right; null while nothing is labelled."""
+
     top1: float | None
     top5: float | None
 
 
-class _Accuracy(msgspec.Struct, kw_only=True):
+class AccuracyMessage(msgspec.Struct, kw_only=True):
+    """Running accuracy as consumers read it."""
+
     version: int = 1
     camera: str
     topic: str
@@ -31,8 +37,8 @@ class _Accuracy(msgspec.Struct, kw_only=True):
     model: ModelField
     seen: int
     labelled: int
-    correct: _Correct
-    accuracy: _Ratio
+    correct: CountField
+    accuracy: RatioField
     since_ms: int
     next_offset: int
     published_at_ms: int
@@ -41,15 +47,15 @@ class _Accuracy(msgspec.Struct, kw_only=True):
 def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> OutboundRecord:
     """Write a tally, to the same partition number as its frames', under a key that compaction keeps the last of."""
     key = tally.key
-    message = _Accuracy(
+    message = AccuracyMessage(
         camera=key.camera,
         topic=key.partition.topic,
         partition=key.partition.partition,
         model=ModelField(key.model.name, key.model.version),
         seen=tally.seen,
         labelled=tally.labelled,
-        correct=_Correct(tally.correct_top1, tally.correct_top5),
-        accuracy=_Ratio(tally.top1, tally.top5),
+        correct=CountField(tally.correct_top1, tally.correct_top5),
+        accuracy=RatioField(tally.top1, tally.top5),
         since_ms=tally.since,
         next_offset=tally.next_offset,
         published_at_ms=published_at,
@@ -59,6 +65,15 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
     return OutboundRecord(
         topic, key.partition.partition, compacted, _JSON.encode(message), ((CONTENT_TYPE, b"application/json"),)
     )
+
+
+def decode_accuracy(value: bytes) -> AccuracyMessage:
+    """Read running accuracy, as a consumer does.
+
+    Raises:
+        msgspec.MsgspecError: it is not an accuracy message.
+    """
+    return msgspec.json.decode(value, type=AccuracyMessage)
 
 
 class AccuracyUnreadable(WorkerError):
@@ -74,7 +89,7 @@ def parse_accuracy(record: Record) -> Tally | None:
     if record.value is None:
         return None
     try:
-        message = msgspec.json.decode(record.value, type=_Accuracy)
+        message = decode_accuracy(record.value)
     except msgspec.MsgspecError as error:
         raise AccuracyUnreadable(
             f"{record.position} is no accuracy message ({error}): something else writes to this topic; "

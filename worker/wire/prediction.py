@@ -17,7 +17,9 @@ class ModelField(msgspec.Struct):
     version: str
 
 
-class _Frame(msgspec.Struct, kw_only=True):
+class FrameField(msgspec.Struct, kw_only=True):
+    """Which frame: who took it, and where it lies in Kafka."""
+
     camera: str
     id: str
     topic: str
@@ -25,35 +27,43 @@ class _Frame(msgspec.Struct, kw_only=True):
     offset: int
 
 
-class _Window(msgspec.Struct, kw_only=True):
+class WindowField(msgspec.Struct, kw_only=True):
+    """The window the frame was batched in, and what closed the batch."""
+
     start_ms: int
     end_ms: int
     closed_by: str
     late: bool
 
 
-class _Class(msgspec.Struct):
+class ClassField(msgspec.Struct):
+    """One class and its probability."""
+
     index: int
     name: str
     probability: float
 
 
-class _Verdict(msgspec.Struct):
+class CorrectField(msgspec.Struct):
+    """Whether the most likely class, or one of the five most likely, is the label."""
+
     top1: bool
     top5: bool
 
 
-class _Prediction(msgspec.Struct, kw_only=True):
+class PredictionMessage(msgspec.Struct, kw_only=True):
+    """A prediction as consumers read it."""
+
     version: int = 1
-    frame: _Frame
+    frame: FrameField
     captured_at_ms: int
     arrived_at_ms: int
     published_at_ms: int
-    window: _Window
+    window: WindowField
     model: ModelField
-    classes: list[_Class]
+    classes: list[ClassField]
     label: str | None
-    correct: _Verdict | None
+    correct: CorrectField | None
     seconds: dict[str, float]
 
 
@@ -61,8 +71,8 @@ def render_prediction(topic: str, prediction: Prediction, *, published_at: Event
     """Write a prediction, to the same partition number as its frame's."""
     frame, window, verdict = prediction.frame, prediction.window, prediction.verdict
     partition = frame.position.partition
-    message = _Prediction(
-        frame=_Frame(
+    message = PredictionMessage(
+        frame=FrameField(
             camera=frame.camera,
             id=frame.frame_id,
             topic=partition.topic,
@@ -72,14 +82,25 @@ def render_prediction(topic: str, prediction: Prediction, *, published_at: Event
         captured_at_ms=frame.captured_at,
         arrived_at_ms=frame.arrived_at,
         published_at_ms=published_at,
-        window=_Window(start_ms=window.start, end_ms=window.end, closed_by=prediction.closed_by, late=prediction.late),
+        window=WindowField(
+            start_ms=window.start, end_ms=window.end, closed_by=prediction.closed_by, late=prediction.late
+        ),
         model=ModelField(prediction.model.name, prediction.model.version),
-        classes=[_Class(each.index, each.name, each.probability) for each in prediction.classes],
+        classes=[ClassField(each.index, each.name, each.probability) for each in prediction.classes],
         label=frame.label,
-        correct=_Verdict(verdict.top1, verdict.top5) if verdict else None,
+        correct=CorrectField(verdict.top1, verdict.top5) if verdict else None,
         seconds={stage: round(seconds, 6) for stage, seconds in prediction.seconds.items()},
     )
     headers: list[tuple[str, bytes | None]] = [(CONTENT_TYPE, b"application/json")]
     if frame.traceparent:
         headers.append((TRACEPARENT, frame.traceparent.encode()))
     return OutboundRecord(topic, partition.partition, frame.camera.encode(), _JSON.encode(message), tuple(headers))
+
+
+def decode_prediction(value: bytes) -> PredictionMessage:
+    """Read a prediction, as a consumer does.
+
+    Raises:
+        msgspec.MsgspecError: it is not a prediction message.
+    """
+    return msgspec.json.decode(value, type=PredictionMessage)

@@ -1,0 +1,34 @@
+"""Guards that hold for every test: nothing leaks from one into the next."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import settings
+
+# What a worker logs is no news here; errors are.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+# The same examples on every run: a test that fails in CI fails on the desk too.
+settings.register_profile("steady", derandomize=True, deadline=None, max_examples=150)
+settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def _environment_restored() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    changed = {name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)}
+    changed.discard("PYTEST_CURRENT_TEST")
+    assert not changed, f"the test changed the environment: {sorted(changed)}"
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_threads() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    leaked = [each.name for each in threading.enumerate() if each not in before and not each.daemon]
+    assert not leaked, f"the test left threads running: {leaked}"

