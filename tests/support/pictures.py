@@ -73,7 +73,6 @@ def jpeg_with_filling(pixels: Pixels) -> bytes:
 
 JPEG: Final = _opencv(".jpg")
 PNG: Final = _opencv(".png")
-WEBP: Final = _opencv(".webp", cv2.IMWRITE_WEBP_QUALITY, 80)
 
 ENCODERS: Final[Mapping[str, Encode]] = {
     "jpeg 4:2:0": JPEG,
@@ -87,7 +86,7 @@ ENCODERS: Final[Mapping[str, Encode]] = {
     "png": PNG,
     "png grey": _grey(".png"),
     "png alpha": _see_through(".png"),
-    "webp lossy": WEBP,
+    "webp lossy": _opencv(".webp", cv2.IMWRITE_WEBP_QUALITY, 80),
     "webp lossless": _opencv(".webp"),
     "webp alpha": _see_through(".webp", cv2.IMWRITE_WEBP_QUALITY, 80),  # VP8X, the container's third form
 }

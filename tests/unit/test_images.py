@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.io import ImageReadMode
+from torchvision.io import ImageReadMode  # type: ignore[import-untyped]
 from torchvision.io import decode_image as torchvision_decode
 
 from tests.support.pictures import (

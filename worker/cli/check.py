@@ -80,8 +80,8 @@ def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Finding
         largest, room = (int(t.config.get("max.message.bytes", 0)) for t in (frames, letters))
         if largest and room < largest + HEADROOM:
             findings.warnings.append(
-                f"topics.dead_letters: {letters.name!r} has max.message.bytes={room}, the frames' topic {largest}; a bad "
-                f"frame of that size would not fit and would stop the worker: set it to {largest + HEADROOM} or more"
+                f"topics.dead_letters: {letters.name!r} has max.message.bytes={room}, the frames' topic {largest}; a "
+                f"bad frame of that size would not fit and would stop the worker: set {largest + HEADROOM} or more"
             )
 
 

@@ -43,7 +43,10 @@ the nearest it has. Right in the first 200 frames of each camera, with torchvisi
 
 | chelsea | coffee | motorcycle | cameraman | rocket | together |
 |---------|--------|------------|-----------|--------|----------|
-|  94.5 % | 91.0 % |     76.5 % |    71.5 % | 49.5 % |   76.6 % |
+|  93.5 % | 91.0 % |     76.0 % |    71.5 % | 49.5 % |   76.3 % |
+
+The photographs, seeds and the scenes' strengths were picked for this spread (rocket gave 18 to 53 % by seed), so it is
+a check that the whole chain is right, and no measure of the model.
 
 Licences: chelsea (Stefan van der Walt), coffee (Rachel Michetti) and cameraman (Lav Varshney, grey) are CC0, rocket
 (SpaceX) is in the public domain. Motorcycle is from the Middlebury 2014 stereo benchmark (D. Scharstein and others,

@@ -27,7 +27,7 @@ QUALITY: Final = (30.0, 90.0)
 """Of the JPEG, 1 to 100. Together these trouble a classifier without blinding it: see `samples.PHOTOGRAPHS`."""
 
 _WAVES: Final = 4
-_BLUR_SEEN: Final = 0.3
+_BLUR_SEEN: Final = 0.5
 
 
 class Scene:
@@ -72,7 +72,8 @@ class Scene:
             frame = cv2.warpAffine(self._bgr, self._view(number), self._size, borderMode=cv2.BORDER_REFLECT_101)
             frame = cv2.convertScaleAbs(frame, alpha=float(self._light[number]))
             if (sigma := float(self._blur[number])) > _BLUR_SEEN:
-                frame = cv2.GaussianBlur(frame, (0, 0), sigma)
+                kernel = 2 * math.ceil(2 * sigma) + 1
+                frame = cv2.GaussianBlur(frame, (kernel, kernel), sigma)
             _, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(self._quality[number])])
             yield jpeg.tobytes()
 

@@ -43,17 +43,19 @@ class KafkaReader:
         self._assign(open_ends, OFFSET_BEGINNING)
         heard = time.monotonic()
         while open_ends:
-            for message in self._consumer.consume(500, timeout=1.0):
-                heard = time.monotonic()
-                error = message.error()
-                if error is None:
-                    yield record_of(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    open_ends.discard(TopicPartition(message.topic() or "", message.partition() or 0))
-                else:
-                    _judge(error)
-            if time.monotonic() - heard > STALLED_AFTER:
-                raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while reading {sorted(map(str, open_ends))}")
+            message = self._consumer.poll(1.0)
+            if message is None:
+                if time.monotonic() - heard > STALLED_AFTER:
+                    raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while reading {sorted(map(str, open_ends))}")
+                continue
+            heard = time.monotonic()
+            error = message.error()
+            if error is None:
+                yield record_of(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                open_ends.discard(TopicPartition(message.topic() or "", message.partition() or 0))
+            else:
+                _judge(error)
 
     def follow(
         self, partitions: Collection[TopicPartition], *, from_beginning: bool, timeout: float = 0.2

@@ -1,0 +1,99 @@
+"""Does the worker on Kafka say what the offline replay and a plain torchvision loop say of the same frames?"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from torchvision.io import ImageReadMode, decode_image  # type: ignore[import-untyped]
+from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # type: ignore[import-untyped]
+
+from worker.adapters.folder import write_recording
+from worker.domain.errors import WorkerError
+from worker.domain.frames import CapturedFrame
+from worker.manifest import load_manifest
+from worker.wire import AccuracyMessage, PredictionMessage
+
+Answers = Mapping[str, tuple[int, float]]
+"""By frame id, the index and the probability of the most likely class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many of the frames got the same most likely class, and the largest difference of its probability.
+
+    Attributes:
+        replay_correct: right answers by the accuracy that the replay counted, to be held against the topic's.
+    """
+
+    frames: int
+    replay_same: int
+    replay_difference: float
+    replay_correct: int
+    torchvision_same: int
+    torchvision_difference: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether all three agree on every frame."""
+        return self.frames == self.replay_same == self.torchvision_same
+
+
+def compare(frames: Sequence[CapturedFrame], predictions: Iterable[PredictionMessage], model: Path) -> Agreement:
+    """Put the frames through replay and through torchvision, and hold both against the worker's predictions.
+
+    Args:
+        frames: as they lay in Kafka, each with its frame id.
+        predictions: the worker's, of the same frames.
+        model: folder of a MobileNetV2 with torchvision's ImageNet weights.
+    """
+    ours = answers(predictions)
+    with tempfile.TemporaryDirectory() as scratch:
+        recording = write_recording(Path(scratch, "recording"), frames)
+        replayed, correct = _replay(recording, model)
+    plain = _torchvision_loop(frames, load_manifest(model).file)
+    replay_same, replay_difference = _held_against(ours, replayed)
+    plain_same, plain_difference = _held_against(ours, plain)
+    return Agreement(len(frames), replay_same, replay_difference, correct, plain_same, plain_difference)
+
+
+def answers(predictions: Iterable[PredictionMessage]) -> Answers:
+    """Return the most likely class of each frame."""
+    return {each.frame.id: (each.classes[0].index, each.classes[0].probability) for each in predictions}
+
+
+def _replay(recording: Path, model: Path) -> tuple[Answers, int]:
+    command = [sys.executable, "-m", "worker", "replay", str(recording.parent)]
+    options = ["--labels", str(recording), "--model", str(model)]
+    ran = subprocess.run([*command, *options], check=False, capture_output=True)
+    if ran.returncode != 0:
+        raise WorkerError(f"replay failed: {ran.stderr.decode(errors='replace').strip()}")
+    lines = [msgspec.json.decode(line) for line in ran.stdout.splitlines()]
+    predictions = [msgspec.convert(line["prediction"], PredictionMessage) for line in lines if "prediction" in line]
+    tallies = [msgspec.convert(line["accuracy"], AccuracyMessage) for line in lines if "accuracy" in line]
+    return answers(predictions), sum(tally.correct.top1 for tally in tallies)
+
+
+def _torchvision_loop(frames: Iterable[CapturedFrame], weights: Path) -> Answers:
+    """What anyone would write: torchvision decodes, transforms and classifies one picture after the other."""
+    transform = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    network = mobilenet_v2()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval()
+    found = {}
+    with torch.inference_mode():
+        for frame in frames:
+            data = torch.frombuffer(bytearray(frame.data), dtype=torch.uint8)
+            picture = decode_image(data, ImageReadMode.RGB)
+            probability, index = network(transform(picture)[None]).softmax(1)[0].max(0)
+            found[frame.frame_id or ""] = (int(index), float(probability))
+    return found
+
+
+def _held_against(ours: Answers, theirs: Answers) -> tuple[int, float]:
+    same = [frame for frame in ours if frame in theirs and ours[frame][0] == theirs[frame][0]]
+    return len(same), max((abs(ours[frame][1] - theirs[frame][1]) for frame in same), default=0.0)

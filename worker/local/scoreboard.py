@@ -1,0 +1,109 @@
+"""What the demo has seen so far, camera by camera: messages in, rows and a summary out."""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from worker.wire import AccuracyMessage, PredictionMessage
+
+RECENT = 5.0
+"""Seconds over which frames a second are counted."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One camera as the table shows it.
+
+    Attributes:
+        latencies: milliseconds from capture to the prediction's arrival here, all of them.
+        arrivals: when the last predictions arrived, in seconds.
+    """
+
+    sent: int = 0
+    predictions: int = 0
+    dead_letters: int = 0
+    last: PredictionMessage | None = None
+    latencies: list[int] = field(default_factory=list)
+    arrivals: deque[float] = field(default_factory=deque)
+    tallies: dict[int, AccuracyMessage] = field(default_factory=dict)
+
+    @property
+    def lag(self) -> int:
+        """Frames sent whose outcome has not been seen."""
+        return self.sent - self.predictions - self.dead_letters
+
+    @property
+    def labelled(self) -> int:
+        """Labelled frames, by the accuracy topic."""
+        return sum(tally.labelled for tally in self.tallies.values())
+
+    @property
+    def correct(self) -> int:
+        """Labelled frames that are right, by the accuracy topic."""
+        return sum(tally.correct.top1 for tally in self.tallies.values())
+
+    @property
+    def seen(self) -> int:
+        """Frames predicted, by the accuracy topic."""
+        return sum(tally.seen for tally in self.tallies.values())
+
+    def frames_a_second(self, now: float) -> float:
+        """Return the recent rate of predictions."""
+        while self.arrivals and self.arrivals[0] < now - RECENT:
+            self.arrivals.popleft()
+        return len(self.arrivals) / RECENT
+
+    def latency(self, percentile: float) -> float | None:
+        """Return a percentile of the latency in milliseconds, or None before the first prediction."""
+        return float(np.percentile(self.latencies, percentile)) if self.latencies else None
+
+
+class Scoreboard:
+    """All cameras."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+
+    def row(self, camera: str) -> Row:
+        """Return a camera's row, making it when it is first heard of."""
+        return self.rows.setdefault(camera, Row())
+
+    def sent(self, counts: Mapping[str, int]) -> None:
+        """Note how many frames each camera has sent."""
+        for camera, count in counts.items():
+            self.row(camera).sent = count
+
+    def predicted(self, message: PredictionMessage, *, now: float, arrived_at: int) -> None:
+        """Note a prediction that arrived here at `now`, wall-clock time `arrived_at`."""
+        row = self.row(message.frame.camera)
+        row.predictions += 1
+        row.last = message
+        row.latencies.append(arrived_at - message.captured_at_ms)
+        row.arrivals.append(now)
+
+    def counted(self, message: AccuracyMessage) -> None:
+        """Note the newest tally of a camera in a partition."""
+        self.row(message.camera).tallies[message.partition] = message
+
+    def rejected(self, camera: str) -> None:
+        """Note a dead letter."""
+        self.row(camera).dead_letters += 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether every frame sent has its outcome and is counted."""
+        return all(row.lag == 0 and row.seen == row.predictions for row in self.rows.values())
+
+    def total(self, name: str) -> int:
+        """Sum one count over the cameras."""
+        return sum(int(getattr(row, name)) for row in self.rows.values())
+
+    def latencies(self) -> Sequence[int]:
+        """Return every latency in milliseconds."""
+        return [each for row in self.rows.values() for each in row.latencies]
+
+    def correct_by_prediction(self, predictions: Sequence[PredictionMessage]) -> Counter[str]:
+        """Count right predictions by camera, from the predictions themselves."""
+        return Counter(each.frame.camera for each in predictions if each.correct and each.correct.top1)
