@@ -9,7 +9,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from worker import __version__, wire
-from worker.adapters.images import decode_image
+from worker.adapters.images import decode_image, limit_opencv_threads
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
@@ -53,18 +53,9 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
-    kafka, limits = settings.kafka, settings.limits
-    source = KafkaSource(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=kafka.group_id,
-        topic=settings.topics.frames,
-        # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition.
-        options=kafka.options | {"queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024)} | kafka.consumer,
-        max_poll_records=limits.max_poll_records,
-        max_poll_bytes=limits.memory // 4,
-        on_commit=telemetry.committed,
-    )
-    sink = KafkaSink(kafka.bootstrap_servers, kafka.options | kafka.producer)
+    limits = settings.limits
+    source = group_member(settings.kafka, settings.topics.frames, limits, telemetry.committed)
+    sink = KafkaSink(settings.kafka.bootstrap_servers, settings.kafka.options | settings.kafka.producer)
     processor = build_processor(
         source=source,
         sink=sink,
@@ -75,7 +66,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         limits=limits,
         top_k=settings.model.top_k,
         commit_interval=settings.delivery.commit_interval_ms / 1000,
-        restore=partial(_published_tallies, kafka, settings.topics.accuracy),
+        restore=partial(_published_tallies, settings.kafka, settings.topics.accuracy),
         telemetry=telemetry,
     )
     ops = OpsServer(
@@ -139,6 +130,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     telemetry: Telemetry,
 ) -> StreamProcessor:
     """Put the parts together; the same for Kafka and for files."""
+    limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
     return StreamProcessor(
         source=source,
         sink=sink,
@@ -200,6 +192,26 @@ def load_model(group: ModelGroup) -> TorchModel:
         output=manifest.output,
         device=group.device,
         threads=group.threads,
+    )
+
+
+def group_member(
+    kafka: Kafka, topic: str, limits: Limits, on_commit: Callable[[str | None], None] = lambda _: None
+) -> KafkaSource:
+    """Build the consumer, which joins the group once it subscribes.
+
+    Raises:
+        SettingsError: librdkafka refuses one of its options.
+    """
+    return KafkaSource(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=kafka.group_id,
+        topic=topic,
+        # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition.
+        options=kafka.options | {"queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024)} | kafka.consumer,
+        max_poll_records=limits.max_poll_records,
+        max_poll_bytes=limits.memory // 4,
+        on_commit=on_commit,
     )
 
 

@@ -9,7 +9,7 @@ from tests.support.flow import Flow, as_read
 from tests.support.frames import FRAMES, a_record
 from tests.support.schemas import check_headers, check_json
 from worker import wire
-from worker.adapters.memory import Assign, Lose, MemorySink, Pause, Revoke
+from worker.adapters.memory import Assign, Event, Lose, MemorySink, Pause, Revoke
 from worker.domain.errors import DeliveryFailed, ModelFailed
 from worker.domain.records import Headers, Record, TopicPartition
 
@@ -200,7 +200,7 @@ def test_a_broken_model_stops_the_worker_with_its_offsets_uncommitted() -> None:
 
 
 def test_a_revoked_partition_is_committed_and_forgotten_and_the_other_goes_on() -> None:
-    script = [
+    script: list[Event] = [
         [coloured(0, at=0), coloured(0, at=0, partition=1, camera="cam-2")],
         [coloured(1, at=1_000), coloured(1, at=1_000, partition=1, camera="cam-2")],
         Revoke([FRAMES]),
@@ -216,7 +216,13 @@ def test_a_revoked_partition_is_committed_and_forgotten_and_the_other_goes_on() 
 
 
 def test_a_partition_that_comes_back_is_read_again_from_what_was_committed() -> None:
-    script = [coloured(0, at=0), coloured(1, at=1_000), Revoke([FRAMES]), Assign([FRAMES]), coloured(1, at=1_000)]
+    script: list[Event] = [
+        coloured(0, at=0),
+        coloured(1, at=1_000),
+        Revoke([FRAMES]),
+        Assign([FRAMES]),
+        coloured(1, at=1_000),
+    ]
     flow = Flow(script).run()
 
     assert predicted(flow) == [(0, 0), (0, 1)]

@@ -34,7 +34,8 @@ class ColourModel:
         self._fail_on_call = fail_on_call
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        return image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
+        mean: NDArray[np.uint8] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
+        return mean
 
     def classify(self, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         if len(self.calls) == self._fail_on_call:
@@ -43,7 +44,8 @@ class ColourModel:
         means = np.stack(inputs).reshape(-1, 1, 3).astype(np.float32)
         distance = np.linalg.norm(means - np.array(list(COLOURS.values()), np.float32), axis=2)
         weights = np.exp(-distance / 64)
-        return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        shares: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        return shares
 
 
 def picture(colour: str) -> bytes:

@@ -13,10 +13,15 @@ SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 
 @cache
+def schema(kind: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((SCHEMAS / f"{kind}.v1.json").read_text())
+    return content
+
+
+@cache
 def validator(kind: str) -> Draft202012Validator:
-    schema = json.loads((SCHEMAS / f"{kind}.v1.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+    Draft202012Validator.check_schema(schema(kind))
+    return Draft202012Validator(schema(kind))
 
 
 def sample(kind: str) -> dict[str, Any]:

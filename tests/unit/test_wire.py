@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import ValidationError
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from tests.support.schemas import check_headers, check_json, sample, validator
+from tests.support.schemas import check_headers, check_json, sample, schema, validator
 from worker import wire
 from worker.domain.accuracy import Tally, TallyKey
 from worker.domain.errors import EnvelopeInvalid, Reason
@@ -48,7 +48,7 @@ def a_dead_letter(record: Record) -> DeadLetter:
 def test_stored_samples_are_valid_and_a_missing_field_is_not(kind: str) -> None:
     document = sample(kind)
     validator(kind).validate(document)
-    for name in validator(kind).schema.get("required", []):
+    for name in schema(kind).get("required", []):
         with pytest.raises(ValidationError):
             validator(kind).validate({key: value for key, value in document.items() if key != name})
 
@@ -151,7 +151,7 @@ def test_a_key_that_is_no_camera_id_is_a_fault_unless_the_header_names_the_camer
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(list(validator("frame").schema["properties"])), st.binary(max_size=12))),
+    st.lists(st.tuples(st.sampled_from(list(schema("frame")["properties"])), st.binary(max_size=12))),
     st.binary(max_size=8) | st.none(),
 )
 def test_any_envelope_is_read_or_refused_and_its_camera_can_be_named(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
-from worker.settings import Kafka, ModelGroup, Topics, read_groups
+from worker.settings import Kafka, Limits, ModelGroup, Topics, read_groups
 
 if TYPE_CHECKING:
     from worker.adapters.kafka import Topic
@@ -86,11 +86,21 @@ def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Finding
 
 
 def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
-    from worker.adapters.kafka import BrokerUnreachable
-    from worker.wiring import cluster_admin
+    from worker.adapters.kafka import BrokerUnreachable, KafkaSink
+    from worker.wiring import cluster_admin, group_member
 
     try:
+        group_member(kafka, topics.frames, Limits()).close()
+    except SettingsError as error:
+        findings.faults.extend(f"kafka.consumer: {fault}" for fault in error.faults)
+    try:
+        KafkaSink(kafka.bootstrap_servers, kafka.options | kafka.producer).close()
+    except SettingsError as error:
+        findings.faults.extend(f"kafka.producer: {fault}" for fault in error.faults)
+    try:
         found = cluster_admin(kafka).topics(topics.model_dump().values())
+    except SettingsError as error:
+        findings.faults.extend(f"kafka.options: {fault}" for fault in error.faults)
     except BrokerUnreachable as error:
         findings.faults.append(f"kafka.bootstrap_servers: {error}")
     else:

@@ -4,16 +4,14 @@ import os
 import socket
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +32,7 @@ from worker.domain.times import EventMillis
 from worker.settings import BOOTSTRAP_VARIABLE, Topics
 
 if TYPE_CHECKING:
+    from worker.local.cameras import Cameras
     from worker.local.guarded import GuardedProcess
     from worker.local.scoreboard import Scoreboard
 
@@ -41,25 +40,8 @@ MODEL = "mobilenet_v2"
 PARTITIONS = 4
 CAMERA_RATE = 3.0
 """Frames a second of each simulated camera; together with the video they leave two busy cores some room."""
-VIDEO_STRIDE = 5
-"""Every fifth frame of the video is sent, at its own pace."""
 START_WITHIN = 120.0
 SETTLE_WITHIN = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """A camera of the demo: its pictures, shown round and round."""
-
-    name: str
-    label: str | None
-    rate: float
-    pictures: Sequence[bytes]
-
-    def frame(self, number: int, captured_at: EventMillis) -> CapturedFrame:
-        """Return the numbered frame as if it were taken now."""
-        picture = self.pictures[number % len(self.pictures)]
-        return CapturedFrame(self.name, picture, captured_at, "image/jpeg", f"{self.name}-{number:06}", self.label)
 
 
 def demo(
@@ -105,9 +87,10 @@ def demo(
 
 def _prepare(
     stack: ExitStack, console: Console, servers: str | None, seconds: float, rate: float
-) -> tuple[str, list[Camera], Path]:
+) -> "tuple[str, Cameras, Path]":
     """Get the broker, the cameras and the model ready side by side."""
     from worker.local.broker import LocalKafka
+    from worker.local.cameras import render_cameras
     from worker.local.models import ready_model
 
     with console.status("starting Kafka, rendering cameras, fetching the model"), ThreadPoolExecutor(3) as pool:
@@ -116,27 +99,12 @@ def _prepare(
             stack.callback(kafka.stop)
         started = pool.submit(kafka.start) if kafka else None
         model = pool.submit(ready_model, MODEL)
-        cameras = _render_cameras(seconds, rate)
+        cameras = render_cameras(seconds, rate)
         if started:
             started.result()
         servers = servers or (kafka.bootstrap_servers if kafka else "")
         console.print(f"Kafka at {servers}, {len(cameras)} cameras, model {MODEL} with its ImageNet weights")
         return servers, cameras, model.result()
-
-
-def _render_cameras(seconds: float, rate: float) -> list[Camera]:
-    """Render ahead, so that the run leaves the cores to the worker."""
-    from worker.adapters.video import read_video
-    from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
-    from worker.local.scenes import LENGTH, Scene
-
-    # A short run shows the whole of a camera's movement in fewer frames, so that it is as hard as a long one.
-    length = min(LENGTH, max(1, int(seconds * rate)))
-    scenes = {each: Scene(load_photograph(each), each.seed, length=length) for each in PHOTOGRAPHS}
-    cameras = [Camera(each.name, each.label, rate, list(scene.frames())) for each, scene in scenes.items()]
-    street = list(read_video(fetch_video("bikes"), camera="street", start=EventMillis(0)))[::VIDEO_STRIDE]
-    pace = 1000 / (street[1].captured_at - street[0].captured_at)
-    return [*cameras, Camera("street", None, pace, [frame.data for frame in street])]
 
 
 def _create_topics(servers: str) -> Topics:
@@ -171,7 +139,8 @@ def _start_worker(
     content = {
         "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
         "topics": topics.model_dump(),
-        "model": {"path": str(model)},
+        # One thread a worker: two that wait for each other on a busy core are slower than one.
+        "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2)},
         "ops": {"port": port},
     }
     config.write_text(yaml.safe_dump(content))
@@ -200,55 +169,19 @@ def _tail(scratch: Path, lines: int = 20) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "it said nothing"
 
 
-class _Sender(threading.Thread):
-    """Sends every camera's frames when they are due; owns its counts, which others only read."""
-
-    def __init__(self, servers: str, topic: str, cameras: Sequence[Camera], seconds: float) -> None:
-        super().__init__(name="cameras", daemon=True)
-        self.counts: Counter[str] = Counter()
-        self.failure: WorkerError | None = None
-        self._servers, self._topic, self._cameras, self._seconds = servers, topic, cameras, seconds
-
-    def run(self) -> None:
-        from worker.adapters.kafka import KafkaSink
-
-        sink, began = KafkaSink(self._servers, {}), time.monotonic()
-        try:
-            for due, camera, number in schedule(self._cameras, self._seconds):
-                time.sleep(max(0.0, began + due - time.monotonic()))
-                captured_at = EventMillis(time.time_ns() // 1_000_000)
-                sink.send(wire.render_frame(self._topic, camera.frame(number, captured_at)))
-                self.counts[camera.name] += 1
-            sink.flush()
-        except WorkerError as error:
-            self.failure = error
-        finally:
-            sink.close()
-
-
-def schedule(cameras: Sequence[Camera], seconds: float) -> Iterator[tuple[float, Camera, int]]:
-    """Yield when each frame is due, in seconds from the beginning, in order, for all cameras together."""
-    due = [
-        (number / camera.rate, index, number)
-        for index, camera in enumerate(cameras)
-        for number in range(int(seconds * camera.rate))
-    ]
-    for at, index, number in sorted(due):
-        yield at, cameras[index], number
-
-
 def _stream_and_watch(
     servers: str,
     topics: Topics,
-    cameras: Sequence[Camera],
+    cameras: "Cameras",
     seconds: float,
     console: Console,
     worker: "GuardedProcess",
     scratch: Path,
 ) -> "Scoreboard":
+    from worker.local.cameras import CameraFeed
     from worker.local.scoreboard import Scoreboard
 
-    board, sender = Scoreboard(), _Sender(servers, topics.frames, cameras, seconds)
+    board, sender = Scoreboard(), CameraFeed(servers, topics.frames, cameras, seconds)
     sender.start()
     give_up = time.monotonic() + seconds + SETTLE_WITHIN
     with _results(servers, topics) as records, Live(console=console, auto_refresh=False) as live:
@@ -301,21 +234,21 @@ def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) ->
             board.rejected(wire.camera_of(record))
 
 
-def _table(board: "Scoreboard", cameras: Sequence[Camera], now: float) -> Table:
+def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
     table = Table(title="what the worker publishes", title_justify="left", expand=False)
     table.add_column("camera")
     table.add_column("label", style="dim")
     table.add_column("last prediction", min_width=18)
     for heading in ("confidence", "accuracy", "right / labelled", "frames/s", "lag", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")
-    for camera in cameras:
-        row = board.row(camera.name)
+    for camera, frames in cameras.items():
+        row = board.row(camera)
         best = row.last.classes[0] if row.last else None
         right = bool(row.last and row.last.correct and row.last.correct.top1)
         p50, p99 = row.latency(50), row.latency(99)
         table.add_row(
-            camera.name,
-            camera.label or "none",
+            camera,
+            frames[0].label or "none",
             f"[{'green' if right else 'default'}]{best.name}[/]" if best else "",
             f"{best.probability:.0%}" if best else "",
             f"{row.correct / row.labelled:.1%}" if row.labelled else "n/a",

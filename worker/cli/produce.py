@@ -1,13 +1,12 @@
 """`vision-worker produce`: pictures, videos and cameras into Kafka, as fast as they were taken."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from heapq import merge
-from itertools import islice, repeat, takewhile
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -17,12 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from worker.cli.options import AsJson, BootstrapServers
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-
-PICTURES_A_SECOND: Final = 10.0
-"""The rate of pictures that have no capture times, where none is given."""
-
-Reader = Callable[[], Iterable[CapturedFrame]]
-"""Gives a source's frames from the beginning, each time it is called."""
+from worker.local.pacing import PICTURES_A_SECOND, Reader, interleave, timeline
 
 
 def produce(
@@ -92,44 +86,6 @@ def produce(
         sink.close()
         if sent.frames:
             typer.echo(msgspec.json.encode(sent.as_document()) if as_json else sent.summary)
-
-
-class Due(NamedTuple):
-    """A frame and when it is to be sent, in seconds from the beginning."""
-
-    seconds: float
-    frame: CapturedFrame
-
-
-def timeline(read: Reader, rate: float | None = None, *, rounds: int | None = 1) -> Iterator[Due]:
-    """Lay one source's frames out in time, round after round.
-
-    Args:
-        read: gives the frames in the order to send them; called once a round.
-        rate: frames a second; None for the distances at which they were captured, where one that was captured before
-            its predecessor is due with it. Then a round follows the one before it at their mean distance.
-        rounds: how often to show them; None for ever.
-    """
-    begin = 0.0
-    for _ in repeat(None) if rounds is None else repeat(None, rounds):
-        number, end, first = 0, begin, None
-        for number, frame in enumerate(read(), start=1):
-            first = frame.captured_at if first is None else first
-            due = begin + ((number - 1) / rate if rate else (frame.captured_at - first) / 1000)
-            end = max(end, due)
-            yield Due(due, frame)
-        mean = (end - begin) / (number - 1) if number > 1 else 0.0
-        begin = end + (mean or 1 / (rate or PICTURES_A_SECOND))
-
-
-def interleave(timelines: Iterable[Iterator[Due]], seconds: float | None = None) -> Iterator[Due]:
-    """Merge several sources by when their frames are due, up to `seconds` from the beginning.
-
-    Each source is asked for its next frame as soon as its last one is taken, so a device that waits for its sensor
-    holds the others back for as long.
-    """
-    merged = merge(*timelines, key=lambda due: due.seconds)
-    return merged if seconds is None else takewhile(lambda due: due.seconds < seconds, merged)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What the demo has seen so far, camera by camera: messages in, rows and a summary out."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -103,7 +103,3 @@ class Scoreboard:
     def latencies(self) -> Sequence[int]:
         """Return every latency in milliseconds."""
         return [each for row in self.rows.values() for each in row.latencies]
-
-    def correct_by_prediction(self, predictions: Sequence[PredictionMessage]) -> Counter[str]:
-        """Count right predictions by camera, from the predictions themselves."""
-        return Counter(each.frame.camera for each in predictions if each.correct and each.correct.top1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from worker.adapters.kafka.messages import Options
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, make_client
 from worker.domain.errors import WorkerError
 
 
@@ -38,7 +38,9 @@ class KafkaAdmin:
     def __init__(self, bootstrap_servers: str, options: Options, *, timeout: float = 10.0) -> None:
         self._servers = bootstrap_servers
         self._timeout = timeout
-        self._client = AdminClient({**options, "bootstrap.servers": bootstrap_servers})
+        self._client = make_client(
+            AdminClient, options, {"bootstrap.servers": bootstrap_servers, "logger": RDKAFKA_LOG}
+        )
 
     def topics(self, names: Iterable[str]) -> dict[str, Topic]:
         """Return those of the named topics that exist.

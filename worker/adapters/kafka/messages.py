@@ -1,12 +1,13 @@
 """What every part of this adapter shares: messages to records, errors to text, the client's log."""
 
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import structlog
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
+from worker.domain.errors import SettingsError
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 
@@ -15,6 +16,22 @@ Options = Mapping[str, bool | int | float | str]
 
 RDKAFKA_LOG: Final = logging.getLogger("librdkafka")
 log = structlog.get_logger("kafka")
+C = TypeVar("C")
+
+
+def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]) -> C:
+    """Construct a client; of options given twice the last counts.
+
+    Raises:
+        SettingsError: librdkafka refuses an option, or does not know it.
+    """
+    merged: dict[str, Any] = {}
+    for each in options:
+        merged.update(each)
+    try:
+        return kind(merged)
+    except KafkaException as error:
+        raise SettingsError([f"librdkafka options: {error.args[0].str()}"]) from error
 
 
 def record_of(message: Message) -> Record:
@@ -39,5 +56,8 @@ def _as_bytes(value: bytes | str | None) -> bytes | None:
 
 
 def log_error(error: KafkaError) -> None:
-    """Log what the client reports of itself; it goes on trying."""
-    log.warning("kafka client", error=error.str(), code=error.name())
+    """Log what the client reports of itself; it goes on trying.
+
+    Quietly: librdkafka logs the same, once in half a minute and not with every attempt.
+    """
+    log.debug("kafka client", error=error.str(), code=error.name())

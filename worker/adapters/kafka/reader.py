@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError
 from confluent_kafka import TopicPartition as Partition
 
-from worker.adapters.kafka.messages import Options, record_of
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
 from worker.domain.records import Record, TopicPartition
 
@@ -22,15 +22,18 @@ class KafkaReader:
     """
 
     def __init__(self, bootstrap_servers: str, options: Options) -> None:
-        self._consumer = Consumer(
-            dict(options)
-            | {
+        self._consumer = make_client(
+            Consumer,
+            options,
+            {
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": "unused: this reader assigns itself",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
-            }
+                "error_cb": log_error,
+                "logger": RDKAFKA_LOG,
+            },
         )
 
     def read_to_end(self, partitions: Collection[TopicPartition]) -> Iterator[Record]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord
 
@@ -29,16 +29,17 @@ class KafkaSink:
 
     def __init__(self, bootstrap_servers: str, options: Options) -> None:
         self._failure: str | None = None
-        self._producer = Producer(
-            dict(PRODUCER_DEFAULTS)
-            | dict(options)
-            | {
+        self._producer = make_client(
+            Producer,
+            PRODUCER_DEFAULTS,
+            options,
+            {
                 "bootstrap.servers": bootstrap_servers,
                 "acks": "all",
                 "enable.idempotence": True,
                 "error_cb": log_error,
                 "logger": RDKAFKA_LOG,
-            }
+            },
         )
 
     def publish(self, records: Sequence[OutboundRecord]) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, record_of
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
 from worker.domain.records import OnPartitions, Record, TopicPartition
 
@@ -52,10 +52,11 @@ class KafkaSource:
         defaults = dict(CONSUMER_DEFAULTS)
         if options.get("group.protocol") == "consumer":
             del defaults["partition.assignment.strategy"]  # KIP-848: the broker assigns
-        self._consumer = Consumer(
-            defaults
-            | dict(options)
-            | {
+        self._consumer = make_client(
+            Consumer,
+            defaults,
+            options,
+            {
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": group_id,
                 "enable.auto.commit": False,
@@ -63,7 +64,7 @@ class KafkaSource:
                 "on_commit": self._commit_answered,
                 "error_cb": log_error,
                 "logger": RDKAFKA_LOG,
-            }
+            },
         )
 
     def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:

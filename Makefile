@@ -1,0 +1,44 @@
+# Every target sets up what it needs by itself and can be run again cheaply.
+# ARGS goes to the command: make demo ARGS="--seconds 20 --json", make test ARGS='-m "not kafka"'.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(READY) ## the virtual environment, from the lock file
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## cameras through a real Kafka and a real worker, with a live table
+	@$(BIN)/vision-worker demo $(ARGS)
+
+test: $(READY) ## all tests, those against a real Kafka included
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(READY) ## style, types, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## resolve the dependencies anew
+	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock pyproject.toml
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,83 @@
+"""The demo's cameras: what they see, and the thread that sends it."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from worker import wire
+from worker.adapters.kafka import KafkaSink
+from worker.adapters.video import read_video
+from worker.domain.errors import WorkerError
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+from worker.local.pacing import interleave, timeline
+from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
+from worker.local.scenes import LENGTH, Scene
+
+VIDEO: Final = "bikes"
+VIDEO_STRIDE: Final = 5
+"""Every fifth frame of the video is sent, at its own pace."""
+
+Cameras = Mapping[str, Sequence[CapturedFrame]]
+"""By name, the frames that a camera shows round and round; their capture times give its pace."""
+
+
+def render_cameras(seconds: float, rate: float) -> Cameras:
+    """Render every frame ahead, so that the run leaves the cores to the worker.
+
+    Args:
+        seconds: how long the cameras will run. A short run shows the whole of a camera's movement in fewer frames, so
+            that it is as hard for the model as a long one.
+        rate: frames a second of each camera that looks at a photograph.
+    """
+    length = min(LENGTH, max(2, int(seconds * rate)))
+    found: dict[str, Sequence[CapturedFrame]] = {}
+    for photograph in PHOTOGRAPHS:
+        scene = Scene(load_photograph(photograph), photograph.seed, length=length)
+        found[photograph.name] = [
+            CapturedFrame(
+                photograph.name, jpeg, EventMillis(round(number * 1000 / rate)), "image/jpeg", label=photograph.label
+            )
+            for number, jpeg in enumerate(scene.frames())
+        ]
+    found[VIDEO] = list(read_video(fetch_video(VIDEO), camera=VIDEO, start=EventMillis(0)))[::VIDEO_STRIDE]
+    return found
+
+
+class CameraFeed(threading.Thread):
+    """Sends every camera's frames when they are due, with the time of sending as their capture time.
+
+    Attributes:
+        counts: frames sent, by camera; written here and only read elsewhere.
+        failure: why the feed ended early, if it did.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, cameras: Cameras, seconds: float) -> None:
+        super().__init__(name="cameras", daemon=True)
+        self.counts: Counter[str] = Counter()
+        self.failure: WorkerError | None = None
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        timelines = [timeline(partial(iter, frames), rounds=None) for frames in cameras.values()]
+        self._schedule = interleave(timelines, seconds)
+
+    def run(self) -> None:
+        """Send until the time is over."""
+        sink, began = KafkaSink(self._bootstrap_servers, {}), time.monotonic()
+        try:
+            for due, frame in self._schedule:
+                time.sleep(max(0.0, began + due - time.monotonic()))
+                number = self.counts[frame.camera]
+                now = EventMillis(time.time_ns() // 1_000_000)
+                named = replace(frame, frame_id=f"{frame.camera}-{number:06}", captured_at=now)
+                sink.send(wire.render_frame(self._topic, named))
+                self.counts[frame.camera] = number + 1
+            sink.flush()
+        except WorkerError as error:
+            self.failure = error
+        finally:
+            sink.close()
