@@ -9,6 +9,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from worker import __version__, wire
+from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import decode_image, limit_opencv_threads
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
 from worker.adapters.memory import MemorySink, MemorySource
@@ -130,6 +131,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     telemetry: Telemetry,
 ) -> StreamProcessor:
     """Put the parts together; the same for Kafka and for files."""
+    keep_freed_memory()
     limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
     return StreamProcessor(
         source=source,

@@ -2,6 +2,7 @@
 
 The pictures of a camera lie in a sub-folder that is named like what they show, which makes it their label.
 """
+# ruff: noqa: INP001 - a script of its own, in no package
 
 import sys
 import tempfile

@@ -1,24 +1,18 @@
 """`vision-worker demo`: the main job on a laptop, from cameras to accuracy, with a live table."""
 
 import os
-import socket
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-import numpy as np
 import typer
-import yaml
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,199 +22,156 @@ from worker.cli.options import AsJson
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import Record, TopicPartition
-from worker.domain.times import EventMillis
+from worker.domain.times import EventMillis, Monotonic
 from worker.settings import BOOTSTRAP_VARIABLE, Topics
 
 if TYPE_CHECKING:
     from worker.local.cameras import Cameras
-    from worker.local.guarded import GuardedProcess
     from worker.local.scoreboard import Scoreboard
+    from worker.local.worker_process import WorkerProcess
 
-MODEL = "mobilenet_v2"
-PARTITIONS = 4
-CAMERA_RATE = 3.0
-"""Frames a second of each simulated camera; together with the video they leave two busy cores some room."""
-START_WITHIN = 120.0
-SETTLE_WITHIN = 60.0
+MODEL: Final = "mobilenet_v2"
+PARTITIONS: Final = 4
+SETTLE_WITHIN: Final = 60.0
+"""Seconds that the last frames have to come out."""
+REFRESH_EVERY: Final = 0.25
+LISTEN_FIRST: Final = 10
+"""Empty polls, a tenth of a second each, before the cameras start: by then our own consumer is connected."""
 
 
 def demo(
     *,
     seconds: Annotated[float, typer.Option(min=1.0, help="How long the cameras send.")] = 30.0,
-    as_json: AsJson = False,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of each photograph's camera.")] = 3.0,
     verify: Annotated[
         bool, typer.Option("--verify", help="Afterwards, hold every prediction against replay and torchvision.")
     ] = False,
-    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of each photograph's camera.")] = CAMERA_RATE,
+    as_json: AsJson = False,
 ) -> None:
     """Stream labelled camera frames through a real Kafka and a real worker, and show what comes out.
 
-    Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS if that is set, else starts one for the time of the demo. Exits with 0
-    only if every frame came out as a prediction and was counted.
+    Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS, else the one of `vision-worker kafka up`, else starts one for the time of
+    the demo. Exits with 0 only if every frame came out and was counted.
     """
-    from worker.local.background import running
+    from worker.local.summary import Summary, summarise
+    from worker.local.worker_process import WorkerProcess
 
     console = Console(stderr=as_json, highlight=False)
-    given = os.environ.get(BOOTSTRAP_VARIABLE)
-    background = None if given else running()
-    servers = given or (background.bootstrap_servers if background else None)
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vision-worker-demo-")))
-        servers, cameras, model = _prepare(stack, console, servers, seconds, rate)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vision-worker-demo-")))
+        servers, cameras, model = _prepare(stack, console, seconds, rate)
         topics = _create_topics(servers)
-        worker = _start_worker(stack, console, servers, topics, model, scratch)
-        board = _stream_and_watch(servers, topics, cameras, seconds, console, worker, scratch)
+        settings = {
+            "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
+            "topics": topics.model_dump(),
+            # One thread for two cores: threads that wait for each other on a busy machine are slower than one.
+            "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2)},
+        }
+        worker = WorkerProcess(settings, folder)
+        stack.callback(worker.kill)
+        with console.status("warming the worker up"):
+            worker.wait_until_ready()
+        board = _stream_and_watch(servers, topics, cameras, seconds, console, worker)
         with console.status("stopping the worker"):
             status = worker.stop()
-        summary, predictions = _summary(servers, topics, board)
         if status != 0:
-            raise WorkerError(f"the worker ended with {status}:\n{_tail(scratch)}")
+            raise WorkerError(f"the worker ended with {status}:\n{worker.said()}")
+        predictions = [wire.decode_prediction(r.value or b"") for r in _read_all(servers, topics.predictions)]
+        last = {record.key: record for record in _read_all(servers, topics.accuracy)}
+        summary: Summary = summarise(
+            frames_sent=board.total("sent"),
+            predictions=predictions,
+            tallies=[wire.decode_accuracy(record.value or b"") for record in last.values()],
+            dead_letters=len(list(_read_all(servers, topics.dead_letters))),
+            latencies=board.latencies(),
+            broker=servers,
+        )
         if verify:
+            from worker.local.agreement import compare
+
             with console.status("comparing with replay and torchvision"):
-                summary["agreement"] = _compare(servers, topics, predictions, model)
-    if as_json:
-        typer.echo(msgspec.json.encode(summary))
-    else:
-        _print_summary(console, summary)
-    _judge(summary)
+                summary = replace(summary, agreement=compare(_frames_sent(servers, topics), predictions, model))
+    _show(console, summary, as_json=as_json)
+    if faults := summary.faults():
+        raise WorkerError("\n".join(faults))
 
 
-def _prepare(
-    stack: ExitStack, console: Console, servers: str | None, seconds: float, rate: float
-) -> "tuple[str, Cameras, Path]":
+def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) -> "tuple[str, Cameras, Path]":
     """Get the broker, the cameras and the model ready side by side."""
+    from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.cameras import render_cameras
     from worker.local.models import ready_model
 
-    with console.status("starting Kafka, rendering cameras, fetching the model"), ThreadPoolExecutor(3) as pool:
-        kafka = None if servers else LocalKafka()
-        if kafka:
-            stack.callback(kafka.stop)
-        started = pool.submit(kafka.start) if kafka else None
+    servers = os.environ.get(BOOTSTRAP_VARIABLE)
+    if not servers and (background := running()):
+        servers = background.bootstrap_servers
+    with console.status("starting Kafka, rendering cameras, fetching the model"), ThreadPoolExecutor(2) as pool:
         model = pool.submit(ready_model, MODEL)
-        cameras = render_cameras(seconds, rate)
-        if started:
-            started.result()
-        servers = servers or (kafka.bootstrap_servers if kafka else "")
-        console.print(f"Kafka at {servers}, {len(cameras)} cameras, model {MODEL} with its ImageNet weights")
-        return servers, cameras, model.result()
+        cameras = pool.submit(render_cameras, seconds, rate)
+        if not servers:
+            servers = stack.enter_context(LocalKafka()).bootstrap_servers
+        ready = servers, cameras.result(), model.result()
+    console.print(f"Kafka at {servers}, {len(ready[1])} cameras, {MODEL} with its ImageNet weights")
+    return ready
 
 
 def _create_topics(servers: str) -> Topics:
+    """Make topics for this run alone, so that the demo can run beside anything else on the same broker."""
     from worker.adapters.kafka import KafkaAdmin, Topic
 
-    run = uuid.uuid4().hex[:6]
+    run = f"demo-{uuid.uuid4().hex[:6]}"
     topics = Topics(
-        frames=f"demo-{run}-frames",
-        predictions=f"demo-{run}-predictions",
-        accuracy=f"demo-{run}-accuracy",
-        dead_letters=f"demo-{run}-dead-letters",
+        frames=f"{run}-frames",
+        predictions=f"{run}-predictions",
+        accuracy=f"{run}-accuracy",
+        dead_letters=f"{run}-dead-letters",
     )
     wanted = [
         Topic(topics.frames, PARTITIONS),
         Topic(topics.predictions, PARTITIONS),
         Topic(topics.accuracy, PARTITIONS, {"cleanup.policy": "compact"}),
-        Topic(topics.dead_letters, 1, {"max.message.bytes": str(2 * 2**20)}),
+        Topic(topics.dead_letters, PARTITIONS, {"max.message.bytes": str(2 * 2**20)}),
     ]
     KafkaAdmin(servers, {}).create(wanted)
     return topics
 
 
-def _start_worker(
-    stack: ExitStack, console: Console, servers: str, topics: Topics, model: Path, scratch: Path
-) -> "GuardedProcess":
-    from worker.local.guarded import GuardedProcess
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = scratch / "worker.yaml"
-    content = {
-        "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
-        "topics": topics.model_dump(),
-        # One thread a worker: two that wait for each other on a busy core are slower than one.
-        "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2)},
-        "ops": {"port": port},
-    }
-    config.write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
-    worker = GuardedProcess([command], log=scratch / "worker.log", environment={BOOTSTRAP_VARIABLE: servers})
-    stack.callback(worker.kill)
-    deadline = time.monotonic() + START_WITHIN
-    with console.status("warming the worker up"):
-        while not _ready(port):
-            if not worker.alive or time.monotonic() > deadline:
-                raise WorkerError(f"the worker did not get ready:\n{_tail(scratch)}")
-            time.sleep(0.1)
-    return worker
-
-
-def _ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1.0):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _tail(scratch: Path, lines: int = 20) -> str:
-    log = scratch / "worker.log"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "it said nothing"
-
-
 def _stream_and_watch(
-    servers: str,
-    topics: Topics,
-    cameras: "Cameras",
-    seconds: float,
-    console: Console,
-    worker: "GuardedProcess",
-    scratch: Path,
+    servers: str, topics: Topics, cameras: "Cameras", seconds: float, console: Console, worker: "WorkerProcess"
 ) -> "Scoreboard":
+    """Let the cameras send, and follow what the worker publishes until every frame has come out."""
+    from worker.adapters.kafka import KafkaReader
     from worker.local.cameras import CameraFeed
     from worker.local.scoreboard import Scoreboard
 
-    board, sender = Scoreboard(), CameraFeed(servers, topics.frames, cameras, seconds)
-    sender.start()
-    give_up = time.monotonic() + seconds + SETTLE_WITHIN
-    with _results(servers, topics) as records, Live(console=console, auto_refresh=False) as live:
-        shown = 0.0
+    board, feed = Scoreboard(), CameraFeed(servers, topics.frames, cameras, seconds)
+    outputs = [p for t in (topics.predictions, topics.accuracy, topics.dead_letters) for p in _partitions(t)]
+    with closing(KafkaReader(servers, {})) as reader, Live(console=console, auto_refresh=False) as live:
+        records = reader.follow(outputs, from_beginning=True, timeout=0.1)
+        for _ in range(LISTEN_FIRST):
+            next(records)
+        feed.start()
+        shown, give_up = 0.0, time.monotonic() + seconds + SETTLE_WITHIN
         for record in records:
             now = time.monotonic()
             if record is not None:
                 _take_in(board, record, topics, now)
-            board.sent(sender.counts)
-            if now - shown > 0.25:
+            board.sent(feed.counts)
+            done = not feed.is_alive() and board.settled
+            if done or now - shown > REFRESH_EVERY:
                 live.update(_table(board, cameras, now), refresh=True)
                 shown = now
-            if sender.failure:
-                raise sender.failure
-            if not worker.alive:
-                raise WorkerError(f"the worker stopped:\n{_tail(scratch)}")
+            if done:
+                break
+            if feed.failure or not worker.alive:
+                raise WorkerError(f"the demo cannot go on: {feed.failure or worker.said()}")
             if now > give_up:
                 raise WorkerError(
-                    f"{board.total('lag')} frames had no outcome {SETTLE_WITHIN:.0f} s after the last was sent: "
+                    f"{board.total('lag')} frames had not come out {SETTLE_WITHIN:.0f} s after the last was sent: "
                     "is this machine too slow or too busy for so many? Try a lower --rate"
                 )
-            if not sender.is_alive() and board.settled:
-                live.update(_table(board, cameras, now), refresh=True)
-                break
-    sender.join()
     return board
-
-
-@contextmanager
-def _results(servers: str, topics: Topics) -> Iterator[Iterator[Record | None]]:
-    from worker.adapters.kafka import KafkaReader
-
-    reader = KafkaReader(servers, {"fetch.wait.max.ms": 10})
-    partitions = [TopicPartition(topics.dead_letters, 0)]
-    partitions += [TopicPartition(t, p) for t in (topics.predictions, topics.accuracy) for p in range(PARTITIONS)]
-    try:
-        yield reader.follow(partitions, from_beginning=True, timeout=0.1)
-    finally:
-        reader.close()
 
 
 def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) -> None:
@@ -235,7 +186,7 @@ def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) ->
 
 
 def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
-    table = Table(title="what the worker publishes", title_justify="left", expand=False)
+    table = Table(title="what the worker publishes", title_justify="left")
     table.add_column("camera")
     table.add_column("label", style="dim")
     table.add_column("last prediction", min_width=18)
@@ -261,72 +212,32 @@ def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
     return table
 
 
-def _summary(servers: str, topics: Topics, board: "Scoreboard") -> tuple[dict[str, Any], list[wire.PredictionMessage]]:
-    """Count once more from the topics themselves, whole, now that the worker has stopped."""
-    predictions = [wire.decode_prediction(r.value or b"") for r in _read_all(servers, topics.predictions, PARTITIONS)]
-    last = {record.key: record for record in _read_all(servers, topics.accuracy, PARTITIONS)}
-    tallies = [wire.decode_accuracy(record.value or b"") for record in last.values()]
-    labelled, correct = sum(t.labelled for t in tallies), sum(t.correct.top1 for t in tallies)
-    latencies = board.latencies()
-    span = max(p.published_at_ms for p in predictions) - min(p.captured_at_ms for p in predictions)
-    summary = {
-        "frames_sent": board.total("sent"),
-        "predictions": len(predictions),
-        "dead_letters": len(list(_read_all(servers, topics.dead_letters, 1))),
-        "seen": sum(tally.seen for tally in tallies),
-        "labelled": labelled,
-        "correct": correct,
-        "accuracy": correct / labelled if labelled else None,
-        "accuracy_by_camera": {t.camera: t.accuracy.top1 for t in sorted(tallies, key=lambda t: t.camera)},
-        "frames_per_second": round(len(predictions) / span * 1000, 2),
-        "latency_ms": {f"p{p}": round(float(np.percentile(latencies, p)), 1) for p in (50, 99)},
-        "broker": servers,
-    }
-    return summary, predictions
+def _partitions(topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(PARTITIONS)]
 
 
-def _read_all(servers: str, topic: str, partitions: int) -> Iterator[Record]:
+def _read_all(servers: str, topic: str) -> Iterator[Record]:
     from worker.adapters.kafka import KafkaReader
 
-    reader = KafkaReader(servers, {})
-    try:
-        yield from reader.read_to_end([TopicPartition(topic, number) for number in range(partitions)])
-    finally:
-        reader.close()
+    with closing(KafkaReader(servers, {})) as reader:
+        yield from reader.read_to_end(_partitions(topic))
 
 
-def _compare(
-    servers: str, topics: Topics, predictions: Sequence[wire.PredictionMessage], model: Path
-) -> dict[str, Any]:
-    from worker.domain.times import Monotonic
-    from worker.local.agreement import compare
-
+def _frames_sent(servers: str, topics: Topics) -> list[CapturedFrame]:
+    """Read the frames back from Kafka, as a worker reads them."""
     frames = [
         wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
-        for record in _read_all(servers, topics.frames, PARTITIONS)
+        for record in _read_all(servers, topics.frames)
     ]
-    sent = [CapturedFrame(f.camera, f.data, f.captured_at, f.content_type, f.frame_id, f.label) for f in frames]
-    return asdict(compare(sent, predictions, model))
+    return [CapturedFrame(f.camera, f.data, f.captured_at, f.content_type, f.frame_id, f.label) for f in frames]
 
 
-def _print_summary(console: Console, summary: dict[str, Any]) -> None:
+def _show(console: Console, summary: object, *, as_json: bool) -> None:
+    if as_json:
+        console.print()
+        typer.echo(msgspec.json.encode(summary))
+        return
     table = Table(show_header=False, title="summary", title_justify="left")
-    for name, value in summary.items():
+    for name, value in msgspec.to_builtins(summary).items():
         table.add_row(name, str(value))
     console.print(table)
-
-
-def _judge(summary: dict[str, Any]) -> None:
-    """Fail unless every frame came out and was counted."""
-    faults = []
-    if not summary["predictions"] or summary["predictions"] + summary["dead_letters"] != summary["frames_sent"]:
-        faults.append(f"{summary['frames_sent']} frames went in and {summary['predictions']} predictions came out")
-    if summary["seen"] != summary["predictions"] or not summary["labelled"]:
-        faults.append(f"accuracy counts {summary['seen']} of {summary['predictions']} predictions")
-    agreement = summary.get("agreement")
-    if agreement and not (agreement["frames"] == agreement["replay_same"] == agreement["torchvision_same"]):
-        faults.append(f"predictions differ from replay or torchvision: {agreement}")
-    if agreement and agreement["replay_correct"] != summary["correct"]:
-        faults.append(f"replay counts {agreement['replay_correct']} right, the accuracy topic {summary['correct']}")
-    if faults:
-        raise WorkerError("\n".join(faults))

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,32 +14,12 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # type: ignor
 from worker.adapters.folder import write_recording
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
+from worker.local.summary import Agreement
 from worker.manifest import load_manifest
 from worker.wire import AccuracyMessage, PredictionMessage
 
 Answers = Mapping[str, tuple[int, float]]
 """By frame id, the index and the probability of the most likely class."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How many of the frames got the same most likely class, and the largest difference of its probability.
-
-    Attributes:
-        replay_correct: right answers by the accuracy that the replay counted, to be held against the topic's.
-    """
-
-    frames: int
-    replay_same: int
-    replay_difference: float
-    replay_correct: int
-    torchvision_same: int
-    torchvision_difference: float
-
-    @property
-    def complete(self) -> bool:
-        """Whether all three agree on every frame."""
-        return self.frames == self.replay_same == self.torchvision_same
 
 
 def compare(frames: Sequence[CapturedFrame], predictions: Iterable[PredictionMessage], model: Path) -> Agreement:

@@ -1,0 +1,72 @@
+"""The image's recipe, held against the project; building it takes Docker and 6 GB."""
+
+import fnmatch
+import json
+import re
+import tomllib
+
+from tests.support.deployment import ROOT, dockerfile, services, stages, understood
+from worker.settings import NOT_SETTINGS, Ops, describe
+
+
+def one(name: str) -> str:
+    (found,) = (arguments for instruction, arguments in dockerfile() if instruction == name)
+    return found
+
+
+def ignored(path: str) -> bool:
+    """Tell what .dockerignore says: the last line that matches decides."""
+    answer = False
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        if pattern and not pattern.startswith("#") and fnmatch.fnmatch(path, pattern):
+            answer = not line.startswith("!")
+    return answer
+
+
+def test_what_is_copied_exists_and_travels() -> None:
+    copied = [
+        source.removeprefix("./")
+        for stage in stages()
+        for name, arguments in stage
+        if name == "COPY" and not arguments.startswith("--from")
+        for source in arguments.split()[:-1]
+    ]
+    assert copied
+    assert [source for source in copied if not (ROOT / source).exists()] == []
+    assert [source for source in copied if ignored(source)] == []
+    assert ignored(".git")
+    assert ignored("tests")
+
+
+def test_base_images_are_pinned_to_the_python_of_the_project() -> None:
+    bases = {arguments.split()[0] for stage in stages() for name, arguments in stage if name == "FROM"}
+    (base,) = bases
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", base)
+
+
+def test_everything_installed_is_held_against_its_hash() -> None:
+    steps = [arguments for stage in stages() for name, arguments in stage if name == "RUN" and "pip " in arguments]
+    assert len(steps) == 4
+    for step in steps:
+        assert ("--require-hashes" in step) or ("--no-index" in step), step
+
+
+def test_it_runs_as_nobody_in_particular() -> None:
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", one("USER"))
+
+
+def test_its_variables_are_settings_with_valid_values() -> None:
+    variables = dict(pair.split("=", 1) for pair in one("ENV").split())
+    ours = {name: value for name, value in variables.items() if name.startswith("VISION_WORKER_")}
+    known = {variable for _, variable, _, _ in describe()}
+    assert ours.keys() <= known | NOT_SETTINGS
+    assert ours["VISION_WORKER_CACHE"] in {mount.partition(":")[2] for mount in services()["worker"]["volumes"]}
+
+
+def test_it_runs_the_worker() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    (entry,) = json.loads(one("ENTRYPOINT"))
+    assert entry in scripts
+    understood(json.loads(one("CMD")), {})
+    assert int(one("EXPOSE")) == Ops().port

@@ -1,0 +1,422 @@
+"""The four adapters, each against a real broker: what they promise, and what they say when it cannot be kept."""
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.kafka.conftest import MakeTopic
+from tests.support.workers import wait_until
+from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Topic, reader
+from worker.domain.errors import DeliveryFailed, SourceLost
+from worker.domain.records import OutboundRecord, Record, TopicPartition
+
+NOBODY = "127.0.0.1:1"
+both_protocols = pytest.mark.parametrize("protocol", ["classic", "consumer"])
+
+
+@dataclass(slots=True)
+class Member:
+    """A source, and all that it reports.
+
+    Attributes:
+        committed: the answers to its commits.
+        events: what came and went, in order.
+    """
+
+    servers: str
+    topic: str
+    protocol: str
+    max_poll_records: int
+    committed: list[str | None] = field(default_factory=list)
+    events: list[tuple[str, set[int]]] = field(default_factory=list)
+    source: KafkaSource = field(init=False)
+
+    def __post_init__(self) -> None:
+        classic: dict[str, str | int] = {"heartbeat.interval.ms": 200, "session.timeout.ms": 6000}
+        self.source = KafkaSource(
+            bootstrap_servers=self.servers,
+            group_id=f"of-{self.topic}",
+            topic=self.topic,
+            options={"group.protocol": "consumer"} if self.protocol == "consumer" else classic,
+            max_poll_records=self.max_poll_records,
+            max_poll_bytes=10_000_000,
+            on_commit=self.committed.append,
+        )
+        self.source.subscribe(
+            on_assigned=lambda partitions: self._note("assigned", partitions),
+            on_revoked=lambda partitions: self._note("revoked", partitions),
+            on_lost=lambda partitions: self._note("lost", partitions),
+        )
+
+    def take(self, count: int) -> list[Record]:
+        """Poll until at least so many records have come."""
+        taken = list[Record]()
+
+        def enough() -> bool:
+            taken.extend(self.source.poll(0.05) or ())
+            return len(taken) >= count
+
+        wait_until(enough, f"{count} records come")
+        return taken
+
+    def poll_until_committed(self, answers: int) -> None:
+        """Poll until so many commits were answered."""
+
+        def answered() -> bool:
+            self.source.poll(0.05)
+            return len(self.committed) >= answers
+
+        wait_until(answered, f"{answers} commits are answered")
+
+    def holds(self) -> set[int]:
+        """Return the partitions that came and did not go."""
+        held = set[int]()
+        for event, partitions in self.events:
+            held = held | partitions if event == "assigned" else held - partitions
+        return held
+
+    def _note(self, event: str, partitions: Collection[TopicPartition]) -> None:
+        self.events.append((event, {each.partition for each in partitions}))
+
+
+class Members:
+    """Makes members of one test; all leave at its end."""
+
+    def __init__(self, servers: str, stack: ExitStack) -> None:
+        self._servers = servers
+        self._stack = stack
+
+    def join(self, topic: str, protocol: str = "classic", *, max_poll_records: int = 1000) -> Member:
+        member = Member(self._servers, topic, protocol, max_poll_records)
+        self._stack.callback(member.source.close)
+        return member
+
+
+@pytest.fixture
+def members(bootstrap_servers: str, make_topic: MakeTopic) -> Iterator[Members]:  # noqa: ARG001 topics go last
+    with ExitStack() as stack:
+        yield Members(bootstrap_servers, stack)
+
+
+def fill(servers: str, topic: str, count: int, *, partition: int = 0) -> None:
+    sink = KafkaSink(servers, {})
+    try:
+        sink.publish([OutboundRecord(topic, partition, b"key", b"%d" % number) for number in range(count)])
+    finally:
+        sink.close()
+
+
+def offsets(records: Collection[Record]) -> list[int]:
+    return [record.position.offset for record in records]
+
+
+# ----- source
+
+
+@both_protocols
+def test_a_source_goes_on_where_its_group_has_committed(
+    bootstrap_servers: str, make_topic: MakeTopic, members: Members, protocol: str
+) -> None:
+    topic = make_topic()
+    fill(bootstrap_servers, topic, 5)
+    first = members.join(topic, protocol)
+    assert offsets(first.take(5)) == [0, 1, 2, 3, 4]
+    first.source.commit({TopicPartition(topic, 0): 3}, wait=True)
+    first.source.close()
+
+    assert first.events == [("assigned", {0}), ("revoked", {0})]
+    assert offsets(members.join(topic, protocol).take(2)) == [3, 4]
+
+
+def test_a_poll_takes_no_more_records_than_it_may(
+    bootstrap_servers: str, make_topic: MakeTopic, members: Members
+) -> None:
+    topic = make_topic()
+    fill(bootstrap_servers, topic, 10)
+    member = members.join(topic, max_poll_records=4)
+    polls = list[list[int]]()
+
+    def all_came() -> bool:
+        polls.append(offsets(member.source.poll(0.05) or ()))
+        return sum(map(len, polls)) == 10
+
+    wait_until(all_came, "all records come")
+    assert max(map(len, polls)) <= 4
+    assert [offset for poll in polls for offset in poll] == list(range(10))
+
+
+def test_lag_is_what_lies_behind_the_position(bootstrap_servers: str, make_topic: MakeTopic, members: Members) -> None:
+    topic = make_topic(2)
+    fill(bootstrap_servers, topic, 7, partition=1)
+    member = members.join(topic, max_poll_records=3)
+    assert member.source.lag() == {}
+
+    assert len(member.take(3)) == 3
+
+    assert member.source.lag() == {TopicPartition(topic, 1): 4}
+
+
+@both_protocols
+@pytest.mark.parametrize("wait", [True, False])
+def test_each_commit_has_one_outcome(
+    bootstrap_servers: str, make_topic: MakeTopic, members: Members, protocol: str, *, wait: bool
+) -> None:
+    topic = make_topic()
+    fill(bootstrap_servers, topic, 1)
+    member = members.join(topic, protocol)
+    member.take(1)
+
+    member.source.commit({TopicPartition(topic, 0): 1}, wait=wait)
+    member.poll_until_committed(1)
+    member.source.commit({TopicPartition(topic, 0): 1, TopicPartition(topic, 9): 1}, wait=wait)
+    member.poll_until_committed(2)
+    member.source.commit({TopicPartition(topic, 0): 1}, wait=wait)
+    member.poll_until_committed(3)
+    member.source.close()
+
+    good, failed, again = member.committed
+    assert (good, again) == (None, None)
+    assert failed is not None
+    assert "Unknown topic or partition" in failed
+
+
+def test_a_commit_that_cannot_be_is_counted_not_raised(make_topic: MakeTopic, members: Members) -> None:
+    member = members.join(make_topic())
+
+    member.source.commit({TopicPartition("no-such-topic", 0): 1}, wait=True)
+
+    (failed,) = member.committed
+    assert failed is not None
+
+
+def test_a_missing_topic_ends_the_source_and_is_named(members: Members) -> None:
+    with pytest.raises(SourceLost, match=r"'no-such-topic'.*check that the topic exists.*vision-worker check"):
+        members.join("no-such-topic").take(1)
+
+
+def test_a_member_without_partitions_is_told_so_with_the_classic_protocol(
+    make_topic: MakeTopic, members: Members
+) -> None:
+    topic = make_topic()
+    first = members.join(topic)
+    wait_until(lambda: first.source.poll(0.05) is not None and first.holds() == {0}, "the first has the partition")
+    second = members.join(topic)
+
+    def told() -> bool:
+        first.source.poll(0.05)
+        second.source.poll(0.05)
+        return bool(second.events)
+
+    wait_until(told, "the second hears of its assignment")
+    assert second.events[0] == ("assigned", set())
+
+
+@both_protocols
+def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
+    bootstrap_servers: str, make_topic: MakeTopic, members: Members, protocol: str
+) -> None:
+    """So much lies ahead that the news comes while a poll collects."""
+    topic = make_topic(2)
+    for partition in (0, 1):
+        fill(bootstrap_servers, topic, 100_000, partition=partition)
+    one = members.join(topic, protocol, max_poll_records=200_000)
+    one.take(1)
+    other, before = members.join(topic, protocol), dict[int, int]()
+    taken = list[Record]()
+
+    def gave_one_up() -> bool:
+        before.update({each.position.partition.partition: each.position.next_offset for each in taken})
+        taken[:] = one.source.poll(0.05) or ()
+        return len(one.holds()) == 1
+
+    wait_until(gave_one_up, "the first gives one up")
+    (gone,) = {0, 1} - one.holds()
+    assert gone not in {each.position.partition.partition for each in taken}
+
+    one.source.commit({TopicPartition(topic, gone): before.get(gone, 0)}, wait=True)
+    assert offsets(other.take(1))[0] == before.get(gone, 0)
+
+
+# ----- sink
+
+
+def publish(servers: str, *records: OutboundRecord, **options: str | int) -> None:
+    sink = KafkaSink(servers, {name.replace("_", "."): value for name, value in options.items()})
+    try:
+        sink.publish(records)
+    finally:
+        sink.close()
+
+
+def test_what_a_sink_has_published_is_there(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    topic = make_topic(2)
+    headers = (("a", b"1"), ("a", b"2"), ("nothing", None), ("empty", b""))
+    sent = [
+        OutboundRecord(topic, 1, b"key", b"value", headers),
+        OutboundRecord(topic, 1, None, None),
+        OutboundRecord(topic, 1, b"", b""),
+    ]
+    publish(bootstrap_servers, *sent)
+
+    assert [(r.key, r.value, r.headers) for r in read(bootstrap_servers, topic, 2)] == [
+        (r.key, r.value, r.headers) for r in sent
+    ]
+
+
+def test_the_key_decides_where_a_record_without_a_partition_goes(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    """As Java's clients decide: murmur2 of the key, without its sign, modulo the partitions."""
+    topic = make_topic(10)
+    publish(
+        bootstrap_servers,
+        *[OutboundRecord(topic, None, key, b"") for key in (b"21", b"foobar", b"a-little-bit-long-string")],
+    )
+
+    found = {record.key: record.position.partition.partition for record in read(bootstrap_servers, topic, 10)}
+    murmur2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
+    assert found == {key: (value & 0x7FFFFFFF) % 10 for key, value in murmur2.items()}
+
+
+def test_a_record_too_large_for_its_topic_is_refused_with_what_to_do(
+    bootstrap_servers: str, make_topic: MakeTopic
+) -> None:
+    topic = make_topic(config={"max.message.bytes": "1000"})
+
+    with pytest.raises(DeliveryFailed, match=f"'{topic}', partition 0.*raise max.message.bytes of the topic"):
+        publish(bootstrap_servers, OutboundRecord(topic, 0, None, bytes(5000)))
+
+
+def test_a_partition_that_is_not_there_is_refused_with_what_to_do(
+    bootstrap_servers: str, make_topic: MakeTopic
+) -> None:
+    topic = make_topic()
+    records = [OutboundRecord(topic, partition, None, b"value") for partition in (0, 7)]
+
+    with pytest.raises(DeliveryFailed, match=f"'{topic}', partition 7.*as many partitions as the frames' topic"):
+        publish(bootstrap_servers, *records)
+    assert len(read(bootstrap_servers, topic, 1)) == 1
+
+
+def test_a_missing_topic_is_refused_with_what_to_do(bootstrap_servers: str) -> None:
+    with pytest.raises(DeliveryFailed, match=r"'no-such-topic'.*create the topic"):
+        publish(bootstrap_servers, OutboundRecord("no-such-topic", 0, None, b""), topic_metadata_propagation_max_ms=200)
+
+
+def test_a_sink_without_a_broker_gives_up_within_its_limit() -> None:
+    with pytest.raises(DeliveryFailed, match=r"'topic', partition 0.*did not answer within delivery\.timeout\.ms"):
+        publish(NOBODY, OutboundRecord("topic", 0, None, b""), delivery_timeout_ms=500)
+
+
+def test_a_sink_that_failed_once_publishes_no_more(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    topic = make_topic()
+    sink = KafkaSink(bootstrap_servers, {})
+    with pytest.raises(DeliveryFailed):
+        sink.publish([OutboundRecord(topic, 7, None, b"")])
+    with pytest.raises(DeliveryFailed, match="partition 7"):
+        sink.publish([OutboundRecord(topic, 0, None, b"")])
+    sink.close()
+
+    assert read(bootstrap_servers, topic, 1) == []
+
+
+# ----- reader
+
+
+def read(servers: str, topic: str, partitions: int) -> list[Record]:
+    found = KafkaReader(servers, {})
+    try:
+        return list(found.read_to_end([TopicPartition(topic, number) for number in range(partitions)]))
+    finally:
+        found.close()
+
+
+def test_reading_empty_partitions_ends(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    assert read(bootstrap_servers, make_topic(3), 3) == []
+
+
+def test_reading_no_partitions_ends(bootstrap_servers: str) -> None:
+    assert read(bootstrap_servers, "no-such-topic", 0) == []
+
+
+def test_reading_many_partitions_gives_every_record_in_order(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    topic = make_topic(12)
+    for partition in range(0, 12, 2):
+        fill(bootstrap_servers, topic, 60 + partition, partition=partition)
+    records = read(bootstrap_servers, topic, 12)
+
+    for partition in range(12):
+        mine = [each for each in records if each.position.partition.partition == partition]
+        assert offsets(mine) == list(range(0 if partition % 2 else 60 + partition))
+
+
+def test_reading_ends_behind_transactions_and_leaves_out_what_was_aborted(
+    bootstrap_servers: str, make_topic: MakeTopic
+) -> None:
+    """A transaction ends with a marker that takes an offset and is no record."""
+    topic = make_topic()
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "transactional.id": topic})
+    producer.init_transactions(30)
+    for number, end in enumerate(
+        [producer.commit_transaction, producer.abort_transaction, producer.commit_transaction]
+    ):
+        producer.begin_transaction()
+        producer.produce(topic, b"%d" % number, partition=0)
+        producer.flush(30)
+        end(30)
+
+    assert [(r.position.offset, r.value) for r in read(bootstrap_servers, topic, 1)] == [(0, b"0"), (4, b"2")]
+
+
+@pytest.mark.parametrize("partition", [0, 3])
+def test_a_partition_that_cannot_be_read_is_named(
+    bootstrap_servers: str, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch, partition: int
+) -> None:
+    monkeypatch.setattr(reader, "STALLED_AFTER", 0.1)
+    topic = make_topic() if partition else "no-such-topic"
+    found = KafkaReader(bootstrap_servers, {})
+
+    with pytest.raises(SourceLost, match=topic):
+        list(found.read_to_end([TopicPartition(topic, partition)]))
+    found.close()
+
+
+def test_following_gives_what_comes_and_says_when_nothing_does(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    topic = make_topic()
+    fill(bootstrap_servers, topic, 2)
+    found = KafkaReader(bootstrap_servers, {})
+    stream = found.follow([TopicPartition(topic, 0)], from_beginning=True)
+    values = list[bytes | None]()
+
+    def came(count: int) -> None:
+        wait_until(lambda: values.extend(r.value for r in [next(stream)] if r) or len(values) == count, "records come")
+
+    came(2)
+    assert next(stream) is None
+    fill(bootstrap_servers, topic, 1)
+    came(3)
+    found.close()
+    assert values == [b"0", b"1", b"0"]
+
+
+# ----- admin
+
+
+def test_an_admin_creates_topics_once_and_tells_how_they_are(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    topic, admin = make_topic(2, {"cleanup.policy": "compact"}), KafkaAdmin(bootstrap_servers, {})
+    admin.create([Topic(topic, 5)])
+
+    found = admin.topics([topic, "no-such-topic"])
+    assert found.keys() == {topic}
+    assert (found[topic].partitions, found[topic].config["cleanup.policy"]) == (2, "compact")
+
+
+def test_an_admin_without_a_broker_says_whom_it_asked() -> None:
+    with pytest.raises(BrokerUnreachable, match=f"no broker answered at {NOBODY} within 1 s"):
+        KafkaAdmin(NOBODY, {"log_level": 0}, timeout=1.0).topics(["frames"])
+
+
+def test_an_admin_says_which_topic_was_not_created(bootstrap_servers: str) -> None:
+    with pytest.raises(BrokerUnreachable, match="'not a name' was not created"):
+        KafkaAdmin(bootstrap_servers, {}).create([Topic("not a name", 1)])

@@ -1,0 +1,104 @@
+"""Cameras that send real pictures, and what must come out for what they sent, counted by hand."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import count, cycle
+from typing import Final
+
+from tests.support.workers import Stage, model_folder
+from worker import wire
+from worker.domain.accuracy import Tally, TallyKey
+from worker.domain.frames import CapturedFrame
+from worker.domain.records import OutboundRecord, Record
+from worker.domain.times import EventMillis
+from worker.local.samples import PHOTOGRAPHS, load_photograph
+from worker.local.scenes import Scene
+
+SMALL: Final = (224, 168)
+"""(width, height) of the frames: real pictures, quickly decoded."""
+
+
+@cache
+def pictures(camera: int) -> Sequence[bytes]:
+    """Render what a camera sees: small JPEGs of a real photograph in motion."""
+    photograph = PHOTOGRAPHS[camera % len(PHOTOGRAPHS)]
+    scene = Scene(load_photograph(photograph), photograph.seed, SMALL, length=30)
+    return list(scene.frames())
+
+
+class Cameras:
+    """Five cameras that take turns, each in a partition of its own choice; every tenth frame is not labelled.
+
+    Now and then a label is an index instead of a name, or names no class at all: all that a producer may send.
+    """
+
+    def __init__(self, on: Stage) -> None:
+        self._stage = on
+        self._numbers = count()
+        self._shots = [cycle(pictures(camera)) for camera in range(len(PHOTOGRAPHS))]
+
+    def send(self, frames: int) -> None:
+        """Send the next frames, and return once they are confirmed."""
+        self._stage.send(self._next() for _ in range(frames))
+
+    def _next(self) -> OutboundRecord:
+        number = next(self._numbers)
+        camera = number % len(PHOTOGRAPHS)
+        photograph = PHOTOGRAPHS[camera]
+        label = {3: None, 7: "no such class", 9: "285"}.get(number // len(PHOTOGRAPHS) % 10, photograph.label)
+        now = EventMillis(time.time_ns() // 1_000_000)
+        frame = CapturedFrame(photograph.name, next(self._shots[camera]), now, "image/jpeg", label=label)
+        sent = wire.render_frame(self._stage.frames, frame)
+        partition = camera % self._stage.partitions
+        return OutboundRecord(sent.topic, partition, sent.key, sent.value, sent.headers)
+
+
+def last_tallies(records: Iterable[Record]) -> dict[TallyKey, Tally]:
+    """Return what compaction would leave: the last record of each key in each partition, as a tally."""
+    kept = {(record.position.partition, record.key): record for record in records}
+    tallies = (wire.parse_accuracy(record) for record in kept.values())
+    return {tally.key: tally for tally in tallies if tally is not None}
+
+
+def expected_counts(
+    frames: Iterable[Record], predictions: Iterable[wire.PredictionMessage]
+) -> Counter[tuple[str, str]]:
+    """Count by hand, from what was sent and what was predicted first of each frame: (camera, what) to frames."""
+    names = (model_folder() / "labels.txt").read_text().splitlines()
+    first: dict[tuple[int, int], wire.PredictionMessage] = {}
+    for prediction in predictions:
+        first.setdefault((prediction.frame.partition, prediction.frame.offset), prediction)
+    counts = Counter[tuple[str, str]]()
+    for record in frames:
+        camera, at = (record.key or b"").decode(), record.position
+        classes = [each.name for each in first[at.partition.partition, at.offset].classes]
+        label = dict(record.headers).get("label", b"") or b""
+        truth = names[int(label)] if label.isdigit() else label.decode()
+        counts[camera, "seen"] += 1
+        counts[camera, "labelled"] += truth in names
+        counts[camera, "top1"] += classes[0] == truth
+        counts[camera, "top5"] += truth in classes[:5]
+    return +counts
+
+
+def published_counts(tallies: Iterable[Tally]) -> Counter[tuple[str, str]]:
+    """Sum running accuracy over partitions: (camera, what) to frames."""
+    counts = Counter[tuple[str, str]]()
+    for tally in tallies:
+        counts[tally.key.camera, "seen"] += tally.seen
+        counts[tally.key.camera, "labelled"] += tally.labelled
+        counts[tally.key.camera, "top1"] += tally.correct_top1
+        counts[tally.key.camera, "top5"] += tally.correct_top5
+    return +counts
+
+
+def times_predicted(predictions: Iterable[wire.PredictionMessage]) -> Counter[tuple[int, int]]:
+    """Count the predictions of each frame, by partition and offset."""
+    return Counter((each.frame.partition, each.frame.offset) for each in predictions)
+
+
+def places(records: Iterable[Record]) -> set[tuple[int, int]]:
+    """Return partition and offset of each record."""
+    return {(record.position.partition.partition, record.position.offset) for record in records}

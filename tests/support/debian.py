@@ -1,0 +1,61 @@
+"""Programs that Debian packages, for tests that need the real thing."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from worker.local.packages import cache_folder
+
+
+class ProgramMissing(AssertionError):
+    """A program cannot be had: the test fails, for one that is skipped proves nothing."""
+
+
+def debian_program(name: str, package: str) -> Path:
+    """Return the program: the one on the PATH, else Debian's, downloaded into the user's cache on first use.
+
+    The package is unpacked and not installed: the machine stays as it is, and no service of it is started.
+
+    Raises:
+        ProgramMissing: Debian's package cannot be had here; the text says what to install.
+    """
+    if found := shutil.which(name):
+        return Path(found)
+    folder = cache_folder() / "debian" / package
+    program = folder / "usr" / "bin" / name
+    if not program.exists():
+        try:
+            _unpack(package, folder)
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = getattr(error, "stderr", None) or error
+            raise ProgramMissing(
+                f"{name!r} is needed on the PATH and Debian's package {package!r} could not be downloaded; "
+                f"install it, with `apt-get install {package}` where there is apt: {said}"
+            ) from error
+    return program
+
+
+def _unpack(package: str, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        try:
+            _run("apt-get", "download", package, inside=scratch)
+        except subprocess.CalledProcessError:
+            if os.geteuid() != 0:
+                raise
+            _run("apt-get", "update", inside=scratch)  # a fresh machine has no lists yet
+            _run("apt-get", "download", package, inside=scratch)
+        (archive,) = Path(scratch).glob("*.deb")
+        whole = Path(scratch, "whole")
+        _run("dpkg-deb", "--extract", str(archive), str(whole), inside=scratch)
+        shutil.rmtree(folder, ignore_errors=True)
+        whole.rename(folder)
+
+
+def _run(program: str, *arguments: str, inside: str) -> None:
+    found = shutil.which(program)
+    if found is None:
+        raise FileNotFoundError(f"there is no {program} here")
+    subprocess.run([found, *arguments], check=True, capture_output=True, text=True, cwd=inside)
