@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -35,6 +35,9 @@ lint: $(READY) ## style, types, formatting
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+readme: $(READY) ## write the tables of the README anew
+	$(BIN)/python -m tests.support.readme
 
 lock: $(READY) ## resolve the dependencies anew
 	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \

@@ -21,7 +21,7 @@ SOURCE = TopicPartition("replay", 0)
 
 
 def replay(
-    source: Annotated[Path, typer.Argument(help="A folder of pictures, a picture, or a video file.")],
+    source: Annotated[Path, typer.Argument(exists=True, help="A folder of pictures, or a video file.")],
     config: ConfigFile = None,
     model: Annotated[Path | None, typer.Option(help="Model manifest; wins over the settings'.")] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of labels and recorded headers.")] = None,

@@ -1,0 +1,47 @@
+"""The parts of the README that are generated from the code: `python -m tests.support.readme` writes them."""
+
+import re
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+
+from worker.cli.settings import settings_table
+from worker.telemetry import Telemetry
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def metrics_table() -> str:
+    """Return every metric with its labels and meaning, as Markdown."""
+    registry = CollectorRegistry()
+    Telemetry(registry, max_cameras=1)
+    rows = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    metrics = [each for each in registry._collector_to_names if isinstance(each, MetricWrapperBase)]
+    for metric in sorted(metrics, key=lambda each: each._name):
+        (family,) = metric.describe()
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+    return "\n".join(rows)
+
+
+def sections() -> dict[str, str]:
+    """Return the generated parts by the name of their markers."""
+    return {"settings": settings_table(), "metrics": metrics_table()}
+
+
+def main() -> None:
+    """Put the generated parts between their markers."""
+    text = README.read_text()
+    for name, content in sections().items():
+        between = re.compile(rf"(<!-- {name}[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        found = between.search(text)
+        if found is None:
+            raise ValueError(f"README.md has no markers for {name!r}")
+        text = f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}"
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

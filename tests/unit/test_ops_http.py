@@ -1,0 +1,59 @@
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+from worker.adapters.ops_http import OpsServer
+
+
+class Worker:
+    """What the pages ask."""
+
+    def __init__(self) -> None:
+        self.unhealthy: str | None = None
+        self.unready: str | None = "still loading"
+
+    def serve(self, registry: CollectorRegistry, port: int = 0) -> OpsServer:
+        return OpsServer(
+            host="127.0.0.1",
+            port=port,
+            registry=registry,
+            unhealthy=lambda: self.unhealthy,
+            unready=lambda: self.unready,
+        )
+
+
+def get(port: int, path: str) -> tuple[int, str, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def test_the_pages_say_how_the_worker_is() -> None:
+    registry, worker = CollectorRegistry(), Worker()
+    counter = Counter("frames", "Frames.", registry=registry)
+    counter.inc(3)
+    with worker.serve(registry) as server:
+        status, content_type, page = get(server.port, "/metrics")
+        families = {family.name: family for family in text_string_to_metric_families(page)}
+        assert (status, content_type.split(";")[0]) == (200, "text/plain")
+        assert families["frames"].samples[0].value == 3
+
+        assert get(server.port, "/healthz")[::2] == (200, "ok\n")
+        assert get(server.port, "/readyz?verbose")[::2] == (503, "still loading\n")
+        worker.unready, worker.unhealthy = None, "the loop is stuck"
+        assert get(server.port, "/healthz")[::2] == (503, "the loop is stuck\n")
+        assert get(server.port, "/readyz")[0] == 200
+        assert get(server.port, "/")[0] == 404
+
+
+def test_a_taken_port_is_refused_and_a_freed_one_is_free() -> None:
+    with Worker().serve(CollectorRegistry()) as server, pytest.raises(OSError, match="in use"):
+        Worker().serve(CollectorRegistry(), server.port)
+    with Worker().serve(CollectorRegistry(), server.port) as again:
+        assert get(again.port, "/healthz")[0] == 200

@@ -1,0 +1,87 @@
+"""`vision-worker replay` as a program of its own, over real photographs and a real video, with real weights."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from tests.support.schemas import validator
+from worker.local.models import ready_model
+from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
+
+
+def replay(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "worker", "replay", *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def lines_of(ran: "subprocess.CompletedProcess[str]") -> dict[str, list[dict[str, Any]]]:
+    assert ran.returncode == 0, ran.stderr
+    found: dict[str, list[dict[str, Any]]] = {"prediction": [], "dead_letter": [], "accuracy": []}
+    for line in ran.stdout.splitlines():
+        ((kind, content),) = json.loads(line).items()
+        found[kind].append(content)
+    return found
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    return ready_model("mobilenet_v2")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs in folders by label, and one broken file."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for photograph in PHOTOGRAPHS[:2]:
+        (folder / photograph.label).mkdir()
+        pixels = cv2.cvtColor(load_photograph(photograph), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / photograph.label / f"{photograph.name}.jpg"), pixels)
+    (folder / "espresso" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    return folder
+
+
+def test_a_folder_gives_predictions_dead_letters_and_accuracy(pictures: Path, model: Path) -> None:
+    found = lines_of(replay(pictures, "--model", model, "--camera", "desk"))
+
+    for message in found["prediction"]:
+        validator("prediction").validate(message)
+    assert {(m["label"], m["classes"][0]["name"]) for m in found["prediction"]} == {
+        ("Egyptian cat", "Egyptian cat"),
+        ("espresso", "espresso"),
+    }
+    (letter,) = found["dead_letter"]
+    assert (letter["reason"], letter["stage"]) == ("truncated", "decode")
+    (accuracy,) = found["accuracy"]
+    validator("accuracy").validate(accuracy)
+    assert (accuracy["camera"], accuracy["seen"], accuracy["labelled"]) == ("desk", 2, 2)
+    assert accuracy["accuracy"]["top1"] == 1.0
+
+
+def test_a_video_gives_a_prediction_a_frame(model: Path) -> None:
+    found = lines_of(replay(fetch_video("carphone"), "--model", model))
+
+    assert [m["frame"]["offset"] for m in found["prediction"]] == list(range(len(found["prediction"])))
+    assert len(found["prediction"]) == 120
+    assert found["dead_letter"] == []
+    assert [accuracy["accuracy"]["top1"] for accuracy in found["accuracy"]] == [None]
+
+
+def test_without_a_model_it_says_what_is_missing(pictures: Path) -> None:
+    ran = replay(pictures)
+
+    assert ran.returncode == 2
+    assert "model: set either path (a model manifest) or name" in ran.stderr
+    assert "kafka" not in ran.stderr
+
+
+def test_a_source_that_is_not_there_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    ran = replay(tmp_path / "nowhere", "--model", tmp_path)
+
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+    assert "does not exist" in ran.stderr

@@ -1,0 +1,168 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from worker.domain.errors import SettingsError
+from worker.settings import MASK, REFUSED, Settings, describe, effective, load_settings, read_groups
+
+LEAST = {"kafka": {"bootstrap_servers": "broker:9092"}, "model": {"name": "mobilenet_v2"}}
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> "Write":
+    return Write(tmp_path / "worker.yaml")
+
+
+class Write:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, content: object) -> Path:
+        self.path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return self.path
+
+
+def faults_of(file: Path | None) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file)
+    return caught.value.faults
+
+
+def test_the_least_file_gives_every_setting(write: Write) -> None:
+    settings = load_settings(write(LEAST))
+
+    assert settings.kafka.bootstrap_servers == "broker:9092"
+    assert settings.topics.dead_letters == "dead-letters"
+    assert settings.limits.memory == 256 * 2**20
+    assert settings.ops.host == "127.0.0.1"
+
+
+def test_the_environment_wins_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISION_WORKER_WINDOW__SIZE_MS", "250")
+    monkeypatch.setenv("VISION_WORKER_LIMITS__MEMORY", "1GiB")
+    monkeypatch.setenv("VISION_WORKER_KAFKA__CONSUMER", '{"group.protocol": "consumer"}')
+    settings = load_settings(write({**LEAST, "window": {"size_ms": 9, "linger_ms": 7}}))
+
+    assert (settings.window.size_ms, settings.window.linger_ms) == (250, 7)
+    assert settings.limits.memory == 2**30
+    assert settings.kafka.consumer == {"group.protocol": "consumer"}
+
+
+def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "a:1")
+    monkeypatch.setenv("VISION_WORKER_MODEL__NAME", "resnet18")
+
+    assert load_settings(None).kafka.bootstrap_servers == "a:1"
+    monkeypatch.setenv("VISION_WORKER_KAFKA__BOOTSTRAP_SERVERS", "b:2")
+    assert load_settings(None).kafka.bootstrap_servers == "b:2"
+
+
+def test_every_fault_is_told_at_once_with_what_to_do(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISION_WORKER_WINDOWS__SIZE_MS", "5")
+    faults = faults_of(
+        write(
+            {
+                "kafka": {"consumer": {"enable.auto.commit": True}, "brokers": "x"},
+                "model": {"name": "a", "path": "b", "device": "gpu"},
+                "window": {"size_ms": 0},
+                "topics": {"frames": "no spaces"},
+                "extras": {},
+            }
+        )
+    )
+    text = "\n".join(faults)
+
+    for expected in (
+        "environment variable VISION_WORKER_WINDOWS__SIZE_MS: there is no such setting",
+        "extras: there is no such group",
+        "kafka.bootstrap_servers: it is required; set it in the file or as VISION_WORKER_KAFKA__BOOTSTRAP_SERVERS",
+        "kafka.consumer: enable.auto.commit is refused: the worker commits an offset itself",
+        "kafka.brokers: Extra inputs are not permitted (it is 'x')",
+        "model.device: ",
+        "window.size_ms: Input should be greater than or equal to 1 (it is 0)",
+        "topics.frames: ",
+    ):
+        assert expected in text
+    assert len(faults) == 8
+
+
+@pytest.mark.parametrize("model", [{}, {"name": "a", "path": "b"}])
+def test_a_worker_has_one_model(write: Write, model: dict[str, str]) -> None:
+    assert faults_of(write({**LEAST, "model": model})) == (
+        "model: set either path (a model manifest) or name (a torchvision model)",
+    )
+
+
+@pytest.mark.parametrize("option", REFUSED)
+@pytest.mark.parametrize("client", ["options", "consumer", "producer"])
+def test_options_that_would_break_delivery_are_refused_with_the_reason(write: Write, option: str, client: str) -> None:
+    (fault,) = faults_of(write({**LEAST, "kafka": {"bootstrap_servers": "b:1", client: {option: "x"}}}))
+
+    assert fault == f"kafka.{client}: {option} is refused: {REFUSED[option]}"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [("kafka: [", "not YAML"), ("- a\n- b\n", "groups of settings"), (None, "No such file")],
+)
+def test_a_file_that_cannot_be_read_says_so_and_nothing_else(
+    write: Write, tmp_path: Path, content: str | None, text: str
+) -> None:
+    (fault,) = faults_of(tmp_path / "missing.yaml" if content is None else write(content))
+
+    assert text in fault
+
+
+def test_a_variable_that_is_no_json_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISION_WORKER_KAFKA__OPTIONS", "{security.protocol")
+
+    assert any("JSON" in fault for fault in faults_of(None))
+
+
+def test_a_fault_in_one_group_does_not_hide_another(write: Write) -> None:
+    groups, faults = read_groups(write({**LEAST, "window": {"size_ms": 0}}))
+
+    assert "window" not in groups
+    assert groups["kafka"].bootstrap_servers == "broker:9092"
+    assert len(faults) == 1
+
+
+def test_secrets_are_masked_wherever_they_stand(write: Write) -> None:
+    secrets = {
+        "sasl.password": "p1",
+        "ssl.key.password": "p2",
+        "ssl.key.pem": "p3",
+        "sasl.oauthbearer.client.secret": "p4",
+        "ssl.keystore.password": "p5",
+    }
+    kafka = {"bootstrap_servers": "b:1", "options": {**secrets, "sasl.username": "ann"}, "producer": secrets}
+    shown = effective(load_settings(write({**LEAST, "kafka": kafka})))
+
+    assert shown["kafka"]["options"] == {**dict.fromkeys(secrets, MASK), "sasl.username": "ann"}
+    assert not {"p1", "p2", "p3", "p4", "p5"} & set(json.dumps(shown).replace('"', " ").split())
+
+
+def test_a_fault_never_shows_a_secret(write: Write) -> None:
+    kafka = {"bootstrap_servers": "b:1", "options": {"sasl.password": ["pw-1"], "acks": "1"}}
+
+    assert "pw-1" not in "\n".join(faults_of(write({**LEAST, "kafka": kafka})))
+
+
+def test_every_setting_has_a_meaning_and_its_variable_works(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(describe())
+    assert {name.partition(".")[0] for name, *_ in rows} == set(Settings.model_fields)
+    assert all(meaning for *_, meaning in rows)
+
+    settings = load_settings(write(LEAST))
+    for name, variable, *_ in rows:
+        group, _, field = name.partition(".")
+        value = getattr(getattr(settings, group), field)
+        if isinstance(value, int | float | str):
+            monkeypatch.setenv(variable, str(int(value) if isinstance(value, int) else value))
+    assert effective(load_settings(None)) == effective(settings)

@@ -1,0 +1,87 @@
+"""The demo's figures, and that it fails when they are wrong."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction
+from worker import wire
+from worker.domain.accuracy import Tally, TallyKey
+from worker.domain.results import Verdict
+from worker.domain.times import EventMillis
+from worker.local.scoreboard import Scoreboard
+from worker.local.summary import Agreement, Summary, summarise
+
+
+def a_message(offset: int, *, camera: str = "cam-1", published_at: int = 3_000) -> wire.PredictionMessage:
+    prediction = a_prediction(a_frame(offset, camera=camera, captured_at=1_000), Verdict(top1=True, top5=True))
+    sent = wire.render_prediction("predictions", prediction, published_at=EventMillis(published_at))
+    return wire.decode_prediction(sent.value or b"")
+
+
+def a_tally(seen: int, labelled: int, correct: int, camera: str = "cam-1") -> wire.AccuracyMessage:
+    tally = Tally(TallyKey(FRAMES, camera, MODEL), EventMillis(0), seen, labelled, correct, correct, seen)
+    return wire.decode_accuracy(wire.render_accuracy("accuracy", tally, published_at=EventMillis(0)).value or b"")
+
+
+def a_summary() -> Summary:
+    return summarise(
+        frames_sent=4,
+        predictions=[a_message(offset) for offset in range(4)],
+        tallies=[a_tally(3, 3, 2, "b"), a_tally(1, 0, 0, "a")],
+        dead_letters=0,
+        latencies=[100, 200, 300, 400],
+        broker="b:1",
+    )
+
+
+def test_the_figures() -> None:
+    summary = a_summary()
+
+    assert (summary.seen, summary.labelled, summary.correct, summary.accuracy) == (4, 3, 2, 0.6667)
+    assert summary.accuracy_by_camera == {"a": None, "b": 2 / 3}
+    assert summary.frames_per_second == 2.0
+    assert summary.latency_ms == {"p50": 250.0, "p99": 397.0}
+    assert summary.faults() == []
+
+
+AGREED = Agreement(4, 4, 0.0, 2, 4, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("summary", "text"),
+    [
+        (replace(a_summary(), frames_sent=5), "5 frames went in; 4 predictions and 0 dead letters came out"),
+        (replace(a_summary(), predictions=0, frames_sent=0), "0 frames went in"),
+        (replace(a_summary(), seen=3), "accuracy counts 3 of 4 predictions"),
+        (replace(a_summary(), labelled=0), "0 labelled"),
+        (replace(a_summary(), agreement=replace(AGREED, replay_same=3)), "predictions differ"),
+        (replace(a_summary(), agreement=replace(AGREED, torchvision_same=3)), "predictions differ"),
+        (replace(a_summary(), agreement=replace(AGREED, replay_correct=1)), "replay counts 1 right answers"),
+    ],
+)
+def test_a_run_that_lost_or_miscounted_anything_says_so(summary: Summary, text: str) -> None:
+    assert text in "\n".join(summary.faults())
+
+
+def test_a_run_in_which_all_agree_is_right() -> None:
+    assert replace(a_summary(), agreement=AGREED).faults() == []
+
+
+def test_the_scoreboard_knows_when_every_frame_has_come_out() -> None:
+    board = Scoreboard()
+    board.sent({"cam-1": 2, "cam-2": 1})
+    board.predicted(a_message(0), now=10.0, arrived_at=1_500)
+    board.rejected("cam-2")
+    assert (board.row("cam-1").lag, board.settled) == (1, False)
+
+    board.predicted(a_message(1), now=11.0, arrived_at=1_700)
+    assert (board.total("lag"), board.settled) == (0, False)
+    board.counted(a_tally(1, 1, 1))
+    board.counted(a_tally(2, 2, 1))
+    assert board.settled
+    row = board.row("cam-1")
+    assert (row.correct, row.labelled, row.latency(50)) == (1, 2, 600.0)
+    assert row.frames_a_second(11.0) == 2 / 5
+    assert row.frames_a_second(15.5) == 1 / 5
+    assert board.row("cam-2").latency(50) is None

@@ -1,0 +1,158 @@
+from prometheus_client import CollectorRegistry
+
+from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
+from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.errors import Reason
+from worker.domain.records import TopicPartition
+from worker.domain.results import DeadLetter, Verdict
+from worker.domain.times import EventMillis
+from worker.domain.windows import TumblingWindows
+from worker.telemetry import Telemetry
+
+OTHER = TopicPartition("frames", 1)
+
+
+class Watched:
+    """A telemetry and what Prometheus would read of it."""
+
+    def __init__(self, max_cameras: int = 10) -> None:
+        self.registry = CollectorRegistry()
+        self.telemetry = Telemetry(self.registry, max_cameras=max_cameras)
+
+    def value(self, metric: str, /, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"vision_worker_{metric}", labels)
+
+    def predicted(self, camera: str, *, partition: int = 0, label: str | None = None, right: bool = True) -> None:
+        verdict = Verdict(top1=right, top5=True) if label == "cat" else None
+        frame = a_frame(partition=partition, camera=camera, captured_at=1_000, label=label)
+        self.telemetry.delivered([a_prediction(frame, verdict)], published_at=EventMillis(1_250))
+
+
+def a_dead_letter(camera: str = "cam-1") -> DeadLetter:
+    return DeadLetter(
+        record=a_record(),
+        reason=Reason.TRUNCATED,
+        stage="decode",
+        error="ImageUndecodable",
+        text="t",
+        stack="s",
+        camera=camera,
+        arrived_at=EventMillis(0),
+    )
+
+
+def test_predictions_are_counted_by_camera_with_their_age_and_correctness() -> None:
+    watched = Watched()
+    watched.predicted("gate", label="cat")
+    watched.predicted("gate", label="cat", right=False)
+    watched.predicted("gate", label="unknown")
+    watched.predicted("gate")
+
+    assert watched.value("frames_total", camera="gate", outcome="predicted") == 4
+    assert watched.value("labelled_total", camera="gate") == 2
+    assert watched.value("correct_total", camera="gate", top="1") == 1
+    assert watched.value("correct_total", camera="gate", top="5") == 2
+    assert watched.value("unknown_labels_total", camera="gate") == 1
+    assert watched.value("frame_age_seconds_sum") == 4 * 0.25
+    assert watched.value("frame_age_seconds_bucket", le="0.25") == 4
+
+
+def test_dead_letters_are_counted_by_reason() -> None:
+    watched = Watched()
+    watched.telemetry.delivered([a_dead_letter()], published_at=EventMillis(0))
+
+    assert watched.value("dead_letters_total", reason="truncated") == 1
+    assert watched.value("frames_total", camera="cam-1", outcome="rejected") == 1
+
+
+def test_batches_are_counted_by_what_closed_them() -> None:
+    watched = Watched()
+    window = TumblingWindows(1_000).of(EventMillis(0))
+    frames = (a_frame(0), a_frame(1))
+    watched.telemetry.batch_closed(FrameBatch(FRAMES, window, frames, ClosedBy.LINGER, late=False))
+    watched.telemetry.batch_closed(FrameBatch(FRAMES, window, frames, ClosedBy.SIZE, late=True))
+
+    assert watched.value("batches_total", closed_by="linger") == 1
+    assert watched.value("batch_size_frames_sum") == 4
+    assert watched.value("late_frames_total", camera="cam-1") == 2
+
+
+def test_stage_seconds_reach_from_a_millisecond_to_a_minute() -> None:
+    watched = Watched()
+    for seconds in (0.0005, 59.0, 61.0):
+        watched.telemetry.stage_took("decode", seconds)
+
+    assert watched.value("stage_seconds_bucket", stage="decode", le="0.001") == 1
+    assert watched.value("stage_seconds_bucket", stage="decode", le="60.0") == 2
+    assert watched.value("stage_seconds_bucket", stage="decode", le="+Inf") == 3
+
+
+def test_cameras_beyond_the_cap_share_other_and_known_ones_keep_their_series() -> None:
+    watched = Watched(max_cameras=2)
+    for camera in ("a", "b", "c", "d", "a"):
+        watched.predicted(camera)
+
+    assert watched.value("frames_total", camera="a", outcome="predicted") == 2
+    assert watched.value("frames_total", camera="other", outcome="predicted") == 2
+    assert watched.value("frames_total", camera="c", outcome="predicted") is None
+
+
+def test_a_revoked_partition_takes_its_series_along_but_not_a_camera_seen_elsewhere() -> None:
+    watched = Watched()
+    watched.predicted("only here", label="cat")
+    watched.predicted("both", partition=0)
+    watched.predicted("both", partition=1)
+    watched.telemetry.lag({FRAMES: 7, OTHER: 3})
+    watched.telemetry.forget(FRAMES)
+
+    assert watched.value("lag_records", topic="frames", partition="0") is None
+    assert watched.value("lag_records", topic="frames", partition="1") == 3
+    for name, labels in {
+        "frames_total": {"outcome": "predicted"},
+        "labelled_total": {},
+        "correct_total": {"top": "1"},
+    }.items():
+        assert watched.value(name, camera="only here", **labels) is None
+    assert watched.value("frames_total", camera="both", outcome="predicted") == 2
+    watched.telemetry.forget(OTHER)
+    assert watched.value("frames_total", camera="both", outcome="predicted") is None
+
+
+def test_a_freed_place_under_the_cap_goes_to_the_next_camera() -> None:
+    watched = Watched(max_cameras=1)
+    watched.predicted("a")
+    watched.telemetry.forget(FRAMES)
+    watched.predicted("b", partition=1)
+
+    assert watched.value("frames_total", camera="b", outcome="predicted") == 1
+
+
+def test_the_rest_is_what_it_says() -> None:
+    watched = Watched()
+    watched.telemetry.model_ready(MODEL, "cpu", warm_up_seconds=1.0)
+    watched.telemetry.committed(None)
+    watched.telemetry.committed("broker away")
+    watched.telemetry.rebalanced("assigned", [FRAMES, OTHER], assigned=2)
+    watched.telemetry.in_flight(123)
+    watched.telemetry.model_called(32)
+
+    assert watched.value("model_info", name="tiny", version="0123456789ab", device="cpu") == 1
+    assert watched.value("commits_total", outcome="succeeded") == 1
+    assert watched.value("commits_total", outcome="failed") == 1
+    assert watched.value("rebalances_total", event="assigned") == 1
+    assert watched.value("assigned_partitions") == 2
+    assert watched.value("in_flight_bytes") == 123
+    assert watched.value("model_call_frames_bucket", le="32.0") == 1
+
+
+def test_a_flood_of_one_kind_is_told_at_powers_of_ten() -> None:
+    telemetry = Watched().telemetry
+    told = [count for count in range(1, 1_001) if telemetry._worth_telling("bad")]
+
+    assert told == [1, 10, 100, 1_000]
+
+
+def test_no_more_kinds_are_told_of_than_there_may_be_cameras() -> None:
+    telemetry = Watched(max_cameras=2).telemetry
+
+    assert [telemetry._worth_telling(kind) for kind in ("a", "b", "c")] == [True, True, False]
