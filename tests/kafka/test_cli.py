@@ -1,0 +1,151 @@
+"""The commands that run, as a person runs them: produce, run, tail."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.cameras import pictures
+from tests.support.schemas import check_json
+from tests.support.workers import Stage, model_folder, stage, wait_until
+from worker.domain.records import OutboundRecord
+from worker.local.guarded import GuardedProcess
+
+PICTURES = 6
+SECRET = "geheim"  # noqa: S105 that it is hidden is what is tested
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "worker", *words]
+
+
+def ran(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run(command(*words), env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A folder of pictures was sent, a worker has answered, and was asked to end.
+
+    Attributes:
+        said: all that the worker printed.
+        status: its exit status.
+    """
+
+    stage: Stage
+    produced: subprocess.CompletedProcess[str]
+    said: str
+    status: int
+
+
+@pytest.fixture(scope="module")
+def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    folder = tmp_path_factory.mktemp("cli")
+    shown = folder / "chelsea"
+    shown.mkdir()
+    for number, picture in enumerate(pictures(0)[:PICTURES]):
+        (shown / f"{number}.jpg").write_bytes(picture)
+    with stage(bootstrap_servers, partitions=2) as on:
+        settings = on.settings(ops={"port": 0})
+        settings["kafka"]["options"] = {"sasl.username": "worker", "sasl.password": SECRET}
+        config, log = folder / "settings.yaml", folder / "worker.log"
+        config.write_text(yaml.safe_dump(settings))
+        worker = GuardedProcess([command("run", "--config", str(config))], log=log)
+        try:
+            produced = ran(
+                "produce", str(shown), "--topic", on.frames, "--rate", "50", "--label", "Egyptian cat", "--json",
+                KAFKA_BOOTSTRAP_SERVERS=bootstrap_servers,
+            )  # fmt: skip
+            on.send([_no_picture(on)])
+            wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
+            status = worker.stop()
+        finally:
+            worker.kill()
+        yield Session(on, produced, log.read_text(), status)
+
+
+def _no_picture(on: Stage) -> OutboundRecord:
+    return OutboundRecord(on.frames, 0, b"chelsea", b"no picture")
+
+
+def test_produce_sends_a_folder_and_says_so(session: Session) -> None:
+    said = json.loads(session.produced.stdout)
+
+    assert (session.produced.returncode, session.produced.stderr) == (0, "")
+    assert (said["frames"], said["cameras"], said["confirmed"]) == (PICTURES, {"chelsea": PICTURES}, True)
+
+
+def test_a_worker_ends_well_when_asked_to(session: Session) -> None:
+    assert session.status == 0
+    assert "Traceback" not in session.said
+    assert re.search(r"drained +.*frames_left=0", session.said)
+
+
+def test_a_worker_says_its_settings_and_keeps_its_secrets(session: Session) -> None:
+    assert session.said.startswith("settings in force:\n")
+    assert f"frames: {session.stage.frames}" in session.said
+    assert "sasl.password: '******'" in session.said
+    assert SECRET not in session.said
+
+
+def test_tail_shows_predictions_to_people(session: Session) -> None:
+    tailed = _tail(session.stage, "predictions", session.stage.predictions, PICTURES)
+
+    assert (tailed.returncode, tailed.stderr) == (0, "")
+    lines = tailed.stdout.splitlines()
+    assert len(lines) == PICTURES
+    assert all(re.match(r"[+-] chelsea +\S.* +\d+\.\d% +\d+ ms  label Egyptian cat", line) for line in lines)
+
+
+def test_tail_shows_each_kind_to_programs(session: Session) -> None:
+    on = session.stage
+    (prediction,) = _tail(on, "predictions", on.predictions, 1, "--json").stdout.splitlines()
+    (accuracy,) = _tail(on, "accuracy", on.accuracy, 1, "--json").stdout.splitlines()
+    (letter,) = _tail(on, "dead-letters", on.dead_letters, 1, "--json").stdout.splitlines()
+
+    assert check_json("prediction", prediction.encode())["frame"]["camera"] == "chelsea"
+    assert check_json("accuracy", accuracy.encode())["camera"] == "chelsea"
+    assert json.loads(letter)["report"]["reason"] == "not-a-picture"
+
+
+def test_tail_of_a_missing_topic_says_so(bootstrap_servers: str) -> None:
+    tailed = ran("tail", "predictions", "--topic", "no-such-topic", KAFKA_BOOTSTRAP_SERVERS=bootstrap_servers)
+
+    assert tailed.returncode == 1
+    assert f"topic 'no-such-topic' does not exist at {bootstrap_servers}" in tailed.stderr
+    assert "Traceback" not in tailed.stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [("consumer", "enable.auto.commit"), ("producer", "acks"), ("options", "no.such.option")],
+)
+def test_a_worker_refuses_an_option_before_anything_runs(
+    bootstrap_servers: str, tmp_path: Path, group: str, option: str
+) -> None:
+    config = tmp_path / "settings.yaml"
+    settings = {
+        "kafka": {"bootstrap_servers": bootstrap_servers, group: {option: "1"}},
+        "model": {"path": str(model_folder())},
+        "ops": {"port": 0},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    refused = ran("run", "--config", str(config))
+
+    assert refused.returncode == 2
+    assert option in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def _tail(on: Stage, kind: str, topic: str, count: int, *words: str) -> subprocess.CompletedProcess[str]:
+    return ran(
+        "tail", kind, "--topic", topic, "--from-beginning", "-n", str(count), *words, KAFKA_BOOTSTRAP_SERVERS=on.servers
+    )
