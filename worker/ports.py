@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from worker.domain.accuracy import Tally
 from worker.domain.frames import EncodedFrame, Image
-from worker.domain.records import OnPartitions, OutboundRecord, Record, TopicPartition
+from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 from worker.domain.results import ModelIdentity
 from worker.domain.times import EventMillis, Monotonic
 
@@ -25,13 +25,21 @@ RestoreTallies = Callable[[Collection[TopicPartition]], Iterable[Tally]]
 class Source(Protocol):
     """Where frames come from."""
 
-    def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:
+    def subscribe(
+        self,
+        *,
+        on_assigned: OnPartitions,
+        on_revoked: OnPartitions,
+        on_lost: OnPartitions,
+        on_committed: OnCommitted,
+    ) -> None:
         """Ask for partitions.
 
         Args:
             on_assigned: frames of these partitions may come from now on.
             on_revoked: these go to another worker once the callback returns; they can still be committed.
             on_lost: these already belong to somebody else; nothing can be committed.
+            on_committed: a commit was answered; is called in `poll` or in `commit`.
         """
 
     def poll(self, timeout: float) -> Sequence[Record] | None:
@@ -45,7 +53,14 @@ class Source(Protocol):
         """
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
-        """Store the next offsets to read. A failed commit is counted, not raised: replay is safe."""
+        """Store the next offsets to read; `on_committed` hears how it went.
+
+        A failed commit is no error: replay is safe, and the next commit says the same or more.
+
+        Args:
+            offsets: the next offset of each partition.
+            wait: return only once it is answered.
+        """
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Tell, as far as known, how many records lie between the position and the end of each partition."""

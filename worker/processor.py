@@ -1,6 +1,6 @@
 """The loop: poll, gather, finish, deliver, commit. The only place where things happen."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -90,7 +90,12 @@ class StreamProcessor:
         Raises:
             WorkerError: something other than a frame is broken; whatever was not confirmed is uncommitted.
         """
-        self._source.subscribe(on_assigned=self._on_assigned, on_revoked=self._on_revoked, on_lost=self._on_lost)
+        self._source.subscribe(
+            on_assigned=self._on_assigned,
+            on_revoked=self._on_revoked,
+            on_lost=self._on_lost,
+            on_committed=self._on_committed,
+        )
         while not self._stopping and self._step():
             pass
         self._finish(self._batcher.drain())
@@ -106,10 +111,7 @@ class StreamProcessor:
         self._finish(self._gather(records))
         if self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes:
             self._finish(self._batcher.drain(ClosedBy.SIZE))
-        self._telemetry.in_flight(self._ledger.in_flight_bytes)
-        self.last_step = self._monotonic()
-        if self.last_step >= self._next_commit:
-            self._commit(wait=False)
+        self._move_on()
         return True
 
     def _patience(self) -> float:
@@ -143,6 +145,7 @@ class StreamProcessor:
         for batches in shared_calls(closed, self._pace.max_batch):
             self._classify(batches)
             self._deliver()
+            self._move_on()
         self._deliver()
 
     def _classify(self, batches: Sequence[FrameBatch]) -> None:
@@ -174,14 +177,23 @@ class StreamProcessor:
             self._ledger.settle({p: done[-1].position.next_offset for p, done in ready.items()})
             self._telemetry.delivered(outcomes, published_at=self._wall())
 
+    def _move_on(self) -> None:
+        """Say that we are alive, and commit if it is time: after every call of the model, not only every poll."""
+        self._telemetry.in_flight(self._ledger.in_flight_bytes)
+        self.last_step = self._monotonic()
+        if self.last_step >= self._next_commit:
+            self._commit(wait=False)
+
     def _commit(self, *, wait: bool, partitions: Collection[TopicPartition] | None = None) -> None:
         settled = self._ledger.settled()
-        wanted = settled if partitions is None else {p: n for p, n in settled.items() if p in partitions}
-        # A commit that nobody waited for may have failed, so one that is waited for says everything again.
-        due = wanted if wait else {p: n for p, n in wanted.items() if self._committed.get(p) != n}
+        # What a failed commit left out differs from what is committed, and so is said again.
+        due = {
+            partition: next_offset
+            for partition, next_offset in settled.items()
+            if self._committed.get(partition) != next_offset and (partitions is None or partition in partitions)
+        }
         if due:
             self._source.commit(due, wait=wait)
-            self._committed.update(due)
         self._telemetry.lag(self._source.lag())
         self._next_commit = Monotonic(self._monotonic() + self._pace.commit_interval)
 
@@ -199,6 +211,11 @@ class StreamProcessor:
         self._assigned.update(partitions)
         self._unrestored.update(partitions)
         self._telemetry.rebalanced("assigned", partitions, assigned=len(self._assigned))
+
+    def _on_committed(self, next_offsets: Mapping[TopicPartition, int], error: str | None) -> None:
+        """Remember what the broker has stored; it may tell of partitions that have gone meanwhile."""
+        self._committed.update({p: n for p, n in next_offsets.items() if p in self._assigned})
+        self._telemetry.committed(error)
 
     def _on_revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Commit what is confirmed, then forget the partitions: what is open will be read again elsewhere."""

@@ -118,7 +118,7 @@ class Limits(_Group):
         description="encoded frames held at once: half prefetched, a quarter in one poll, a quarter in open windows",
     )
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture, read from its header before decoding")
-    max_poll_records: int = Field(256, ge=1, description="frames taken in one poll")
+    max_poll_records: int = Field(64, ge=1, description="frames taken in one poll")
     max_cameras: int = Field(200, ge=1, description='cameras with metrics of their own; the rest count as "other"')
 
 

@@ -7,7 +7,8 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.domain.batcher import FrameBatch
+from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.errors import Reason
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
 from worker.domain.times import EventMillis
@@ -56,6 +57,15 @@ class Telemetry:
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
         self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
         self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
+        # A series that begins at its first event hides that event from increase(): these begin at zero.
+        for known, values in {
+            self._dead: Reason,
+            self._batches: ClosedBy,
+            self._commits: ("succeeded", "failed"),
+            self._rebalances: ("assigned", "revoked", "lost"),
+        }.items():
+            for value in values:
+                known.labels(value)
         self._cameras: dict[str, set[TopicPartition]] = {}
         self._max_cameras = max_cameras
         self._reported: Tallies[str] = Tallies()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__, wire
 from worker.adapters.allocator import keep_freed_memory
@@ -52,10 +52,11 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         OSError: the port of the pages is taken.
     """
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
     limits = settings.limits
-    source = group_member(settings.kafka, settings.topics.frames, limits, telemetry.committed)
+    source = group_member(settings.kafka, settings.topics.frames, limits)
     sink = KafkaSink(settings.kafka.bootstrap_servers, settings.kafka.options | settings.kafka.producer)
     processor = build_processor(
         source=source,
@@ -197,9 +198,7 @@ def load_model(group: ModelGroup) -> TorchModel:
     )
 
 
-def group_member(
-    kafka: Kafka, topic: str, limits: Limits, on_commit: Callable[[str | None], None] = lambda _: None
-) -> KafkaSource:
+def group_member(kafka: Kafka, topic: str, limits: Limits) -> KafkaSource:
     """Build the consumer, which joins the group once it subscribes.
 
     Raises:
@@ -213,7 +212,6 @@ def group_member(
         options=kafka.options | {"queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024)} | kafka.consumer,
         max_poll_records=limits.max_poll_records,
         max_poll_bytes=limits.memory // 4,
-        on_commit=on_commit,
     )
 
 

@@ -39,6 +39,7 @@ class Life:
     failing_publication: tuple[int, int] | None = None
     failing_call: int | None = None
     rebalance: tuple[int, type[Revoke | Lose]] | None = None
+    failing_commits: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -84,6 +85,7 @@ lives = st.builds(
     failing_publication=st.none() | st.tuples(st.integers(0, 6), st.integers(0, 8)),
     failing_call=st.none() | st.integers(0, 4),
     rebalance=st.none() | st.tuples(st.integers(0, 6), st.sampled_from([Revoke, Lose])),
+    failing_commits=st.frozensets(st.integers(0, 8)),
 )
 
 
@@ -145,6 +147,7 @@ def live(cluster: Cluster, life: Life) -> None:
         script(cluster, life),
         sink=MemorySink(cluster.published.append, failures=failures),
         model=ColourModel(fail_on_call=life.failing_call),
+        failing_commits=life.failing_commits,
         published_before=lambda: cluster.compacted().values(),
         max_frames=4,
     )

@@ -130,6 +130,7 @@ def test_batches_of_several_partitions_share_one_call_of_the_model() -> None:
 
     assert flow.model.calls == [3, 3]
     assert flow.metric("batches_total", closed_by="watermark") == 3
+    assert flow.metric("batches_total", closed_by="size") == 0
     assert flow.metric("batches_total", closed_by="drain") == 3
 
 
@@ -197,6 +198,15 @@ def test_a_broken_model_stops_the_worker_with_its_offsets_uncommitted() -> None:
     assert flow.source.committed == {FRAMES: 1}
     assert predicted(flow) == [(0, 0)]
     assert flow.dead_letters() == []
+
+
+def test_a_failed_commit_is_no_failure_and_is_said_again() -> None:
+    script: list[Event] = [coloured(0, at=0), coloured(1, at=1_000), *[Pause()] * 2, Lose([FRAMES])]
+    flow = Flow(script, failing_commits=[0, 1]).run()
+
+    assert flow.source.committed == {FRAMES: 1}
+    assert flow.metric("commits_total", outcome="failed") == 2
+    assert flow.metric("commits_total", outcome="succeeded") == 1
 
 
 def test_a_revoked_partition_is_committed_and_forgotten_and_the_other_goes_on() -> None:

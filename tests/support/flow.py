@@ -1,6 +1,6 @@
 """A whole worker on the memory driver, with clocks that tick by themselves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -49,6 +49,7 @@ class Flow:
 
     script: Iterable[Event]
     sink: MemorySink = field(default_factory=MemorySink)
+    failing_commits: Collection[int] = ()
     model: ColourModel = field(default_factory=ColourModel)
     published_before: Callable[[], Iterable[Tally]] = tuple
     window: int = 1_000
@@ -63,7 +64,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         ticks = Ticks()
-        self.source = MemorySource(self.script)
+        self.source = MemorySource(self.script, failing_commits=self.failing_commits)
         self.processor = StreamProcessor(
             source=self.source,
             sink=self.sink,

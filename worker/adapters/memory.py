@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from worker.domain.errors import DeliveryFailed
-from worker.domain.records import OnPartitions, OutboundRecord, Record, TopicPartition
+from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,31 @@ Event = Record | Sequence[Record] | Assign | Revoke | Lose | Pause
 class MemorySource:
     """Plays a script, one event a poll; a record of a partition not assigned yet assigns it first.
 
+    Args:
+        failing_commits: which commits fail, counted from 0.
+
     Attributes:
         committed: the next offsets committed so far.
     """
 
-    def __init__(self, script: Iterable[Event]) -> None:
+    def __init__(self, script: Iterable[Event], *, failing_commits: Collection[int] = ()) -> None:
+        self._commits = 0
+        self._failing_commits = failing_commits
         self._script: Iterator[Event] = iter(script)
         self._assigned: set[TopicPartition] = set()
         self.committed: dict[TopicPartition, int] = {}
 
-    def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:
+    def subscribe(
+        self,
+        *,
+        on_assigned: OnPartitions,
+        on_revoked: OnPartitions,
+        on_lost: OnPartitions,
+        on_committed: OnCommitted,
+    ) -> None:
         """Remember whom to tell."""
         self._on_assigned, self._on_revoked, self._on_lost = on_assigned, on_revoked, on_lost
+        self._on_committed = on_committed
 
     def poll(self, timeout: float) -> Sequence[Record] | None:  # noqa: ARG002 a script does not wait
         """Play the next event; None at the end of the script."""
@@ -76,8 +89,12 @@ class MemorySource:
         return []
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:  # noqa: ARG002 it is instant
-        """Remember the next offsets."""
-        self.committed.update(offsets)
+        """Remember the next offsets, unless this commit is to fail."""
+        fails = self._commits in self._failing_commits
+        self._commits += 1
+        if not fails:
+            self.committed.update(offsets)
+        self._on_committed({} if fails else offsets, "told to fail" if fails else None)
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Nothing is known to lie ahead."""

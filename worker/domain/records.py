@@ -1,6 +1,6 @@
 """What Kafka hands us and what we hand back, free of any client library."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from worker.domain.times import EventMillis
@@ -67,3 +67,6 @@ class OutboundRecord:
 
 OnPartitions = Callable[[Collection[TopicPartition]], None]
 """Is told, inside a poll and nowhere else, which partitions come or go."""
+
+OnCommitted = Callable[[Mapping[TopicPartition, int], str | None], None]
+"""Is told which next offsets a commit stored, and what went wrong with the others: None if nothing did."""

@@ -1,6 +1,6 @@
 """Frames from Kafka: a member of a consumer group."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -8,7 +8,7 @@ from confluent_kafka import TopicPartition as Partition
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
-from worker.domain.records import OnPartitions, Record, TopicPartition
+from worker.domain.records import OnCommitted, OnPartitions, Record, TopicPartition
 
 _PASSING: Final = frozenset(
     {KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
@@ -30,7 +30,6 @@ class KafkaSource:
         options: librdkafka options under their own names; they override the defaults above.
         max_poll_records: most records one poll returns.
         max_poll_bytes: bytes at which a poll returns what it has.
-        on_commit: is told of every answered commit: None, or the error's text.
     """
 
     def __init__(
@@ -42,12 +41,10 @@ class KafkaSource:
         options: Options,
         max_poll_records: int,
         max_poll_bytes: int,
-        on_commit: Callable[[str | None], None],
     ) -> None:
         self._topic = topic
         self._max_poll_records = max_poll_records
         self._max_poll_bytes = max_poll_bytes
-        self._on_commit = on_commit
         self._polled: list[Record] = []
         defaults = dict(CONSUMER_DEFAULTS)
         if options.get("group.protocol") == "consumer":
@@ -67,8 +64,16 @@ class KafkaSource:
             },
         )
 
-    def subscribe(self, *, on_assigned: OnPartitions, on_revoked: OnPartitions, on_lost: OnPartitions) -> None:
-        """Join the group; the callbacks run inside later polls."""
+    def subscribe(
+        self,
+        *,
+        on_assigned: OnPartitions,
+        on_revoked: OnPartitions,
+        on_lost: OnPartitions,
+        on_committed: OnCommitted,
+    ) -> None:
+        """Join the group; the callbacks run inside later polls and commits."""
+        self._on_committed = on_committed
 
         def assigned(_: Consumer, partitions: list[Partition]) -> None:
             on_assigned(_domain(partitions))
@@ -100,12 +105,11 @@ class KafkaSource:
         return self._polled
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
-        """Commit next offsets; the outcome goes to `on_commit`."""
+        """Commit next offsets; `on_committed` hears the outcome, in a later poll if this does not wait."""
         wanted = [Partition(p.topic, p.partition, offset) for p, offset in offsets.items()]
         try:
             if wait:
-                answered = self._consumer.commit(offsets=wanted, asynchronous=False) or []
-                self._commit_answered(next((p.error for p in answered if p.error), None), answered)
+                self._commit_answered(None, self._consumer.commit(offsets=wanted, asynchronous=False) or [])
             else:
                 self._consumer.commit(offsets=wanted, asynchronous=True)
         except KafkaException as error:
@@ -137,8 +141,14 @@ class KafkaSource:
             )
         log.warning("source", error=error.str())
 
-    def _commit_answered(self, error: KafkaError | None, _: list[Partition]) -> None:
-        self._on_commit(None if error is None else error.str())
+    def _commit_answered(self, error: KafkaError | None, answered: list[Partition]) -> None:
+        """Tell what was stored: the whole commit may have failed, or single partitions of it."""
+        failed = error or next((each.error for each in answered if each.error), None)
+        stored = [] if error else [each for each in answered if not each.error]
+        self._on_committed(
+            {TopicPartition(each.topic, each.partition): each.offset for each in stored},
+            None if failed is None else failed.str(),
+        )
 
 
 def _domain(partitions: list[Partition]) -> frozenset[TopicPartition]:
