@@ -79,6 +79,7 @@ class StreamProcessor:
         self._stopping = False
         self.last_step = monotonic()
         self.joined = False
+        self.subscribed_at: Monotonic | None = None
 
     def stop(self) -> None:
         """Ask the loop to drain and return; safe to call from a signal handler."""
@@ -96,6 +97,7 @@ class StreamProcessor:
             on_lost=self._on_lost,
             on_committed=self._on_committed,
         )
+        self.subscribed_at = self._monotonic()
         while not self._stopping and self._step():
             pass
         self._finish(self._batcher.drain())

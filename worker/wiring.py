@@ -29,6 +29,9 @@ from worker.processor import Pace, StreamProcessor
 from worker.settings import Kafka, Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.telemetry import Telemetry
 
+STANDBY_AFTER = 15.0
+"""Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
+tell a member that there is nothing for it."""
 UNHURRIED = math.inf
 """Linger of a replay: files wait for nobody, so batches depend on the pictures alone."""
 
@@ -76,7 +79,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         port=settings.ops.port,
         registry=registry,
         unhealthy=lambda: _stalled(processor, settings.ops.stalled_after_s),
-        unready=lambda: None if processor.joined else "the group has not assigned any partitions yet",
+        unready=lambda: _waiting(processor),
     )
     with ops:
         telemetry.serving(settings.ops.host, ops.port)
@@ -240,3 +243,11 @@ def _published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPar
 def _stalled(processor: StreamProcessor, limit: float) -> str | None:
     silent = monotonic_clock() - processor.last_step
     return None if silent < limit else f"the loop has not come round for {silent:.0f} s"
+
+
+def _waiting(processor: StreamProcessor) -> str | None:
+    """A worker is ready once it has its partitions, or is known to have none for now: a standby is ready too."""
+    began = processor.subscribed_at
+    if processor.joined or (began is not None and monotonic_clock() - began > STANDBY_AFTER):
+        return None
+    return "the group has not assigned any partitions yet"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client, record_of
@@ -24,6 +24,7 @@ class KafkaReader:
     def __init__(self, bootstrap_servers: str, options: Options) -> None:
         self._consumer = make_client(
             Consumer,
+            {"fetch.wait.max.ms": 10},
             options,
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -40,7 +41,7 @@ class KafkaReader:
         """Yield every record that lay in the partitions when their end was first reached.
 
         Raises:
-            SourceLost: a partition cannot be read, or nothing came for a minute.
+            SourceLost: a partition is missing or cannot be read, or nothing came for a minute.
         """
         open_ends = set(partitions)
         self._assign(open_ends, OFFSET_BEGINNING)
@@ -83,7 +84,19 @@ class KafkaReader:
         self._consumer.close()
 
     def _assign(self, partitions: Collection[TopicPartition], offset: int) -> None:
+        for topic in {each.topic for each in partitions}:
+            self._find(topic, [each.partition for each in partitions if each.topic == topic])
         self._consumer.assign([Partition(each.topic, each.partition, offset) for each in partitions])
+
+    def _find(self, topic: str, numbers: list[int]) -> None:
+        try:
+            found = self._consumer.list_topics(topic, timeout=STALLED_AFTER).topics[topic].partitions
+        except KafkaException as error:
+            raise SourceLost(f"no broker answered within {STALLED_AFTER:.0f} s: {error.args[0].str()}") from error
+        if missing := set(numbers) - set(found):
+            raise SourceLost(
+                f"topic {topic!r} has no partition {min(missing)}; it has {len(found)}: create or enlarge it"
+            )
 
 
 def _judge(error: KafkaError) -> None:

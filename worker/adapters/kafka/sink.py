@@ -13,6 +13,8 @@ PRODUCER_DEFAULTS: Final[Options] = {
     # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
     "delivery.timeout.ms": 120_000,
     "linger.ms": 0,
+    # How long a topic may be unknown: it was there at the start, so it need not be waited for as if it were new.
+    "topic.metadata.propagation.max.ms": 5_000,
     # A dead letter is a frame plus headers, so the client must not be what refuses it: the topic decides.
     "message.max.bytes": 100_000_000,
     # Java's partitioner, so that a camera lies in the same partition whichever client wrote it.

@@ -15,6 +15,9 @@ _PASSING: Final = frozenset(
 )
 """Events that come out of a poll and that waiting, or the rebalance that follows, takes care of."""
 
+ANSWER_WITHIN: Final = 30.0
+"""Seconds a broker has at the start."""
+
 CONSUMER_DEFAULTS: Final[Options] = {
     "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "cooperative-sticky",
@@ -72,7 +75,11 @@ class KafkaSource:
         on_lost: OnPartitions,
         on_committed: OnCommitted,
     ) -> None:
-        """Join the group; the callbacks run inside later polls and commits."""
+        """Join the group; the callbacks run inside later polls and commits.
+
+        Raises:
+            SourceLost: no broker answers, or there is no such topic.
+        """
         self._on_committed = on_committed
 
         def assigned(_: Consumer, partitions: list[Partition]) -> None:
@@ -86,6 +93,7 @@ class KafkaSource:
             self._let_go(partitions)
             on_lost(_domain(partitions))
 
+        self._find_topic()
         self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
 
     def poll(self, timeout: float) -> Sequence[Record] | None:
@@ -102,7 +110,9 @@ class KafkaSource:
             if len(self._polled) >= self._max_poll_records or size >= self._max_poll_bytes:
                 break
             message = self._consumer.poll(0)
-        return self._polled
+        # Theirs from here on: a callback outside of a poll must not take anything out of it.
+        polled, self._polled = self._polled, []
+        return polled
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
         """Commit next offsets; `on_committed` hears the outcome, in a later poll if this does not wait."""
@@ -127,6 +137,15 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+
+    def _find_topic(self) -> None:
+        """Look before joining: with the newer group protocol nobody says that a topic is missing."""
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=ANSWER_WITHIN).topics[self._topic]
+        except KafkaException as error:
+            raise SourceLost(f"no broker answered within {ANSWER_WITHIN:.0f} s: {error.args[0].str()}") from error
+        if found.error is not None:
+            self._judge(found.error)
 
     def _let_go(self, partitions: list[Partition]) -> None:
         """Drop what this very poll has collected of partitions that it then took away."""
