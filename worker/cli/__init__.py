@@ -3,7 +3,7 @@
 import typer
 
 from worker import __version__
-from worker.cli import kafka, models
+from worker.cli import deadletters, kafka, models
 from worker.cli.check import check
 from worker.cli.demo import demo
 from worker.cli.produce import produce
@@ -39,3 +39,4 @@ for command in (run, check, settings, produce, tail, replay, demo):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(kafka.app, name="kafka")
+app.add_typer(deadletters.app, name="deadletters")

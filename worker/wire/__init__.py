@@ -7,7 +7,15 @@ from worker.wire.accuracy import (
     parse_accuracy,
     render_accuracy,
 )
-from worker.wire.dead_letter import DeadLetterReport, original_headers, parse_dead_letter, render_dead_letter
+from worker.wire.dead_letter import (
+    DeadLetterReport,
+    original_headers,
+    original_record,
+    parse_dead_letter,
+    render_dead_letter,
+    render_mark,
+    render_replay,
+)
 from worker.wire.frame import camera_of, parse_frame, render_frame
 from worker.wire.prediction import PredictionMessage, decode_prediction, render_prediction
 
@@ -20,11 +28,14 @@ __all__ = [
     "decode_accuracy",
     "decode_prediction",
     "original_headers",
+    "original_record",
     "parse_accuracy",
     "parse_dead_letter",
     "parse_frame",
     "render_accuracy",
     "render_dead_letter",
     "render_frame",
+    "render_mark",
     "render_prediction",
+    "render_replay",
 ]

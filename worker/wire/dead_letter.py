@@ -1,11 +1,13 @@
-"""Dead letters out, and what was wrong with them back in (schemas/dead-letter.v1.json)."""
+"""Dead letters out, what was wrong with them back in, and the way back (schemas/dead-letter.v1.json)."""
 
 from typing import Final
 
 import msgspec
 
-from worker.domain.records import Headers, OutboundRecord, Record
+from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
 from worker.domain.results import DeadLetter
+from worker.domain.times import EventMillis
+from worker.wire.frame import CAPTURED_AT
 
 # The first six are Kafka Streams' own (KIP-1034), so that its tools read our dead letters too.
 _NAMES: Final = {
@@ -15,17 +17,26 @@ _NAMES: Final = {
     "topic": "__streams.errors.topic",
     "partition": "__streams.errors.partition",
     "offset": "__streams.errors.offset",
+    "timestamp": "dead-letter-timestamp",
     "reason": "dead-letter-reason",
     "stage": "dead-letter-stage",
     "worker_version": "dead-letter-worker-version",
     "attempt": "dead-letter-attempt",
 }
+REPLAYED_FROM: Final = "dead-letter-replayed-from"
+"""On a frame that was put back: TOPIC/PARTITION/OFFSET of the dead letter it was."""
+
+_OURS: Final = frozenset({*_NAMES.values(), REPLAYED_FROM})
 MAX_STACK: Final = 4096
 """Characters of a stack trace that are kept, the last ones: they name the cause."""
 
 
 class DeadLetterReport(msgspec.Struct, kw_only=True):
-    """What a dead letter says of its frame."""
+    """What a dead letter says of its frame.
+
+    Attributes:
+        timestamp: the frame's own, which its capture time falls back to; the dead letter's says when it was refused.
+    """
 
     error: str
     text: str
@@ -33,6 +44,7 @@ class DeadLetterReport(msgspec.Struct, kw_only=True):
     topic: str
     partition: int
     offset: int
+    timestamp: int
     reason: str
     stage: str
     worker_version: str
@@ -53,6 +65,7 @@ def render_dead_letter(topic: str, letter: DeadLetter, *, worker_version: str) -
         topic=partition.topic,
         partition=partition.partition,
         offset=record.position.offset,
+        timestamp=record.timestamp,
         reason=letter.reason.value,
         stage=letter.stage,
         worker_version=worker_version,
@@ -76,7 +89,50 @@ def parse_dead_letter(record: Record) -> DeadLetterReport:
 
 def original_headers(record: Record) -> Headers:
     """Return the headers that the frame came with."""
-    return tuple((name, value) for name, value in record.headers if name not in _NAMES.values())
+    return tuple((name, value) for name, value in record.headers if name not in _OURS)
+
+
+def original_record(letter: Record) -> Record:
+    """Return the frame as it was read: where it lay, when it was written, and what it came with.
+
+    Raises:
+        msgspec.ValidationError: the record is no dead letter of ours.
+    """
+    report = parse_dead_letter(letter)
+    position = Position(TopicPartition(report.topic, report.partition), report.offset)
+    return Record(position, letter.key, letter.value, original_headers(letter), EventMillis(report.timestamp))
+
+
+def render_replay(letter: Record) -> OutboundRecord:
+    """Write a dead letter's frame back to where it came from, value and key byte for byte.
+
+    It returns to the very partition, since its camera may be called after it, and keeps its capture time: where no
+    header says it, the timestamp it had then becomes one. The attempt goes with it, so that a second failure counts on.
+
+    Raises:
+        msgspec.ValidationError: the record is no dead letter of ours.
+    """
+    frame, attempt = original_record(letter), parse_dead_letter(letter).attempt
+    headers = frame.headers
+    if dict(headers).get(CAPTURED_AT) is None:
+        headers += ((CAPTURED_AT, b"%d" % frame.timestamp),)
+    headers += ((_NAMES["attempt"], b"%d" % attempt), (REPLAYED_FROM, _place(letter.position)))
+    return OutboundRecord(
+        frame.position.partition.topic, frame.position.partition.partition, frame.key, frame.value, headers
+    )
+
+
+def render_mark(topic: str, letter: Record) -> OutboundRecord:
+    """Write down that a dead letter was replayed, for a compacted topic beside that of the dead letters.
+
+    The key says where the dead letter lies. The value is its timestamp, so that a topic made anew, whose offsets begin
+    again, is not taken for the one before.
+    """
+    return OutboundRecord(topic, None, _place(letter.position), b"%d" % letter.timestamp)
+
+
+def _place(position: Position) -> bytes:
+    return f"{position.partition.topic}/{position.partition.partition}/{position.offset}".encode()
 
 
 def _attempts(headers: Headers) -> int:
