@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker import wire
 from worker.domain.accuracy import RunningAccuracy
 from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
-from worker.domain.errors import FrameRejected
+from worker.domain.errors import DeliveryRefused, FrameRejected
 from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
@@ -24,7 +24,7 @@ class Pace:
     Attributes:
         max_batch: frames in one call of the model.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
-        commit_interval: seconds between commits.
+        commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
@@ -37,15 +37,16 @@ class Pace:
 class StreamProcessor:
     """Reads frames, batches them by window, publishes what the model says, and commits what was confirmed.
 
-    Delivery is at least once, in this order, the same for every batch:
+    The order is the same in both modes of delivery:
 
-    1. predictions, dead letters and the accuracy that includes them are published;
+    1. predictions, dead letters and the accuracy that includes them are written;
     2. the broker confirms every one of them;
     3. the frames are settled: accuracy and offsets move on in memory;
     4. the next offsets are committed.
 
-    A crash between any two steps reads the frames again. Accuracy does not count them again, because each of its
-    records carries the offset it includes. Any error but a bad frame ends `run` before step 3.
+    At least once, a crash between any two steps reads the frames again. Accuracy does not count them again, because
+    each of its records carries the offset it includes. Exactly once, step 4 is part of step 2: outputs and offsets are
+    one transaction. Any error but a bad frame ends `run` before step 3.
     """
 
     def __init__(  # noqa: PLR0913 the composition root hands each collaborator over by name
@@ -68,6 +69,8 @@ class StreamProcessor:
         self._restore = restore
         self._telemetry = telemetry
         self._pace = pace
+        # Uncommitted outputs are invisible to those who read committed ones, so nothing is gained by writing sooner.
+        self._publication_interval = pace.commit_interval if sink.exactly_once else 0.0
         self._wall = wall
         self._monotonic = monotonic
         self._ledger = OffsetLedger[Outcome]()
@@ -76,6 +79,7 @@ class StreamProcessor:
         self._unrestored: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit = Monotonic(0.0)
+        self._next_publication = Monotonic(0.0)
         self._stopping = False
         self.last_step = monotonic()
         self.joined = False
@@ -101,6 +105,7 @@ class StreamProcessor:
         while not self._stopping and self._step():
             pass
         self._finish(self._batcher.drain())
+        self._deliver()
         self._commit(wait=True)
         self._telemetry.drained(frames_left=len(self._ledger))
 
@@ -117,10 +122,11 @@ class StreamProcessor:
         return True
 
     def _patience(self) -> float:
-        deadline = self._batcher.deadline()
-        if deadline is None:
+        deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.ready() else None]
+        soonest = min((each for each in deadlines if each is not None), default=None)
+        if soonest is None:
             return self._pace.idle_poll
-        return min(self._pace.idle_poll, max(0.0, deadline - self._monotonic()))
+        return min(self._pace.idle_poll, max(0.0, soonest - self._monotonic()))
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
@@ -146,9 +152,7 @@ class StreamProcessor:
             self._telemetry.batch_closed(batch)
         for batches in shared_calls(closed, self._pace.max_batch):
             self._classify(batches)
-            self._deliver()
             self._move_on()
-        self._deliver()
 
     def _classify(self, batches: Sequence[FrameBatch]) -> None:
         gathered = self._monotonic()
@@ -167,22 +171,34 @@ class StreamProcessor:
             self._ledger.finish(outcome.position, outcome)
 
     def _deliver(self) -> None:
+        """Publish what is ready, and settle it."""
         ready = self._ledger.ready()
+        self._next_publication = Monotonic(self._monotonic() + self._publication_interval)
         if not ready:
             return
         outcomes = [outcome for partition in ready.values() for outcome in partition]
         tallies = self._accuracy.stage(outcome for outcome in outcomes if isinstance(outcome, Prediction))
+        next_offsets = {partition: done[-1].position.next_offset for partition, done in ready.items()}
         with self._stage("publish"):
-            self._sink.publish(self._pipeline.render(outcomes, tallies, published_at=self._wall()))
+            records = self._pipeline.render(outcomes, tallies, published_at=self._wall())
+            try:
+                self._sink.publish(records, next_offsets)
+            except DeliveryRefused as refusal:
+                self._telemetry.refused(str(refusal))
+                return
         with self._stage("settle"):
             self._accuracy.settle(tallies)
-            self._ledger.settle({p: done[-1].position.next_offset for p, done in ready.items()})
+            self._ledger.settle(next_offsets)
             self._telemetry.delivered(outcomes, published_at=self._wall())
+            if self._sink.exactly_once:
+                self._on_committed(next_offsets, None)
 
     def _move_on(self) -> None:
-        """Say that we are alive, and commit if it is time: after every call of the model, not only every poll."""
-        self._telemetry.in_flight(self._ledger.in_flight_bytes)
+        """Publish and commit if it is time: after every call of the model, not only every poll."""
         self.last_step = self._monotonic()
+        if self.last_step >= self._next_publication:
+            self._deliver()
+        self._telemetry.in_flight(self._ledger.in_flight_bytes)
         if self.last_step >= self._next_commit:
             self._commit(wait=False)
 
@@ -220,7 +236,8 @@ class StreamProcessor:
         self._telemetry.committed(error)
 
     def _on_revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Commit what is confirmed, then forget the partitions: what is open will be read again elsewhere."""
+        """Publish and commit what is ready, then forget the partitions: what is open is read again elsewhere."""
+        self._deliver()
         self._commit(wait=True, partitions=partitions)
         self._forget(partitions, "revoked")
 

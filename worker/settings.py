@@ -125,7 +125,13 @@ class Limits(_Group):
 class Delivery(_Group):
     """When progress is written down."""
 
-    commit_interval_ms: int = Field(500, ge=0, description="longest time between settling frames and committing them")
+    guarantee: Literal["at_least_once", "exactly_once"] = Field(
+        "at_least_once",
+        description="exactly_once: outputs and offsets in one transaction, for read_committed consumers",
+    )
+    commit_interval_ms: int = Field(
+        100, ge=0, description="longest time between finishing frames and committing their offsets"
+    )
 
 
 class Ops(_Group):

@@ -52,6 +52,7 @@ class Telemetry:
         self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
         self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
         self._commits = counter("commits", "Offset commits.", "outcome")
+        self._refused = counter("refused_transactions", "Transactions the group refused; nothing was written.")
         self._rebalances = counter("rebalances", "Times the assignment changed.", "event")
         self._assigned = gauge("assigned_partitions", "Partitions this worker reads.")
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
@@ -103,6 +104,11 @@ class Telemetry:
                 self._predicted(outcome, published_at)
             else:
                 self._rejected(outcome)
+
+    def refused(self, text: str) -> None:
+        """A transaction was refused; its frames are delivered later, here or by whoever has their partitions now."""
+        self._refused.inc()
+        self._log.warning("transaction refused, nothing was written", text=text)
 
     def in_flight(self, size: int) -> None:
         """This many encoded bytes are read and not settled."""

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from worker import __version__, wire
 from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, TransactionalSink
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
 from worker.adapters.torch_files import load_network
@@ -60,7 +60,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
     limits = settings.limits
     source = group_member(settings.kafka, settings.topics.frames, limits)
-    sink = KafkaSink(settings.kafka.bootstrap_servers, settings.kafka.options | settings.kafka.producer)
+    sink = _results(settings, source)
     processor = build_processor(
         source=source,
         sink=sink,
@@ -216,6 +216,14 @@ def group_member(kafka: Kafka, topic: str, limits: Limits) -> KafkaSource:
         max_poll_records=limits.max_poll_records,
         max_poll_bytes=limits.memory // 4,
     )
+
+
+def _results(settings: Settings, source: KafkaSource) -> KafkaSink | TransactionalSink:
+    kafka = settings.kafka
+    options = kafka.options | kafka.producer
+    if settings.delivery.guarantee == "at_least_once":
+        return KafkaSink(kafka.bootstrap_servers, options)
+    return TransactionalSink(kafka.bootstrap_servers, options, group_id=kafka.group_id, group=source.group_metadata)
 
 
 def cluster_admin(kafka: Kafka) -> KafkaAdmin:

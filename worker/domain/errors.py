@@ -8,12 +8,13 @@ WorkerError
 │   ├── ImageUnsupported     a picture, but of a kind that is not taken
 │   └── ImageTooLarge        more pixels than `limits.max_pixels`
 ├── DeliveryFailed           an output was not confirmed by the broker
+├── DeliveryRefused          the group has moved on; nothing was written, and after the next poll it may be tried again
 ├── SourceLost               the input cannot be read any more
 ├── ModelUnavailable         the model cannot be loaded as described
 ├── ModelFailed              the model raised on a batch
 └── ModelContractBroken      the model returned something of the wrong shape
 
-Only FrameRejected is survived; everything else stops the worker with its offsets uncommitted.
+Only FrameRejected and DeliveryRefused are survived; everything else stops the worker with its offsets uncommitted.
 """
 
 from collections.abc import Sequence
@@ -84,6 +85,10 @@ class ImageTooLarge(FrameRejected):
 
 class DeliveryFailed(WorkerError):
     """An output record was not confirmed by the broker; nothing that depends on it was committed."""
+
+
+class DeliveryRefused(WorkerError):
+    """The group no longer takes our word for our partitions: nothing was written, and a poll tells which are left."""
 
 
 class SourceLost(WorkerError):
