@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from worker import wire
 from worker.domain.accuracy import RunningAccuracy
@@ -15,6 +16,9 @@ from worker.domain.times import EventMillis, Monotonic
 from worker.pipeline import Pipeline, reject
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
+
+MAX_REFUSALS: Final = 100
+"""Refused transactions in a row after which the worker stops: by then a poll should have told it what it has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class StreamProcessor:
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit = Monotonic(0.0)
         self._next_publication = Monotonic(0.0)
+        self._refusals = 0
         self._stopping = False
         self.last_step = monotonic()
         self.joined = False
@@ -184,8 +189,12 @@ class StreamProcessor:
             try:
                 self._sink.publish(records, next_offsets)
             except DeliveryRefused as refusal:
+                self._refusals += 1
                 self._telemetry.refused(str(refusal))
+                if self._refusals > MAX_REFUSALS:
+                    raise
                 return
+        self._refusals = 0
         with self._stage("settle"):
             self._accuracy.settle(tallies)
             self._ledger.settle(next_offsets)

@@ -127,7 +127,7 @@ class Delivery(_Group):
 
     guarantee: Literal["at_least_once", "exactly_once"] = Field(
         "at_least_once",
-        description="exactly_once: outputs and offsets in one transaction, for read_committed consumers",
+        description="exactly_once puts outputs and offsets into one transaction",
     )
     commit_interval_ms: int = Field(
         100, ge=0, description="longest time between finishing frames and committing their offsets"

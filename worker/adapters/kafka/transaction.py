@@ -74,8 +74,8 @@ class TransactionalSink:
             self._producer.init_transactions(_STEP_TIMEOUT)
         except KafkaException as error:
             raise DeliveryFailed(
-                f"no transaction coordinator at {bootstrap_servers}: {error.args[0].str()}; is every broker up, and may "
-                "this user write with a transactional id?"
+                f"no transaction coordinator at {bootstrap_servers}: {error.args[0].str()}; is every broker up, and "
+                "may this user write with a transactional id?"
             ) from error
 
     def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
