@@ -8,12 +8,14 @@ from typing import Final
 from worker import wire
 from worker.domain.accuracy import RunningAccuracy
 from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
+from worker.domain.breaker import FailureBreaker
+from worker.domain.call_size import CallSize
 from worker.domain.errors import DeliveryRefused, FrameRejected
 from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
-from worker.pipeline import Pipeline, reject
+from worker.pipeline import Classified, Pipeline, reject
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
 
@@ -29,12 +31,14 @@ class Pace:
         max_batch: frames in one call of the model.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
         commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
+        max_failed_share: share of the last frames that the model may fail on before the worker stops.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
     max_batch: int
     max_in_flight_bytes: int
     commit_interval: float
+    max_failed_share: float = 0.5
     idle_poll: float = 0.2
 
 
@@ -85,6 +89,8 @@ class StreamProcessor:
         self._next_commit = Monotonic(0.0)
         self._next_publication = Monotonic(0.0)
         self._refusals = 0
+        self._call_size = CallSize(pace.max_batch)
+        self._breaker = FailureBreaker(pace.max_failed_share)
         self._stopping = False
         self.last_step = monotonic()
         self.joined = False
@@ -155,7 +161,7 @@ class StreamProcessor:
     def _finish(self, closed: Sequence[FrameBatch]) -> None:
         for batch in closed:
             self._telemetry.batch_closed(batch)
-        for batches in shared_calls(closed, self._pace.max_batch):
+        for batches in shared_calls(closed, self._call_size.now):
             self._classify(batches)
             self._move_on()
 
@@ -166,14 +172,23 @@ class StreamProcessor:
         with self._stage("decode") as decoding:
             prepared, rejected = self._pipeline.decode(batches)
         with self._stage("classify") as classifying:
-            probabilities = self._pipeline.classify(prepared)
+            classified = self._pipeline.classify(prepared, at_once=self._call_size.now)
+        self._judge_model(classified)
         with self._stage("score"):
             seconds = {"decode": decoding(), "classify": classifying()}
-            predictions = self._pipeline.score(prepared, probabilities, seconds, gathered)
-        self._telemetry.model_called(len(prepared))
-        outcomes: list[Outcome] = [*rejected, *predictions]
+            predictions = self._pipeline.score(classified.prepared, classified.probabilities, seconds, gathered)
+        outcomes: list[Outcome] = [*rejected, *classified.rejected, *predictions]
         for outcome in outcomes:
             self._ledger.finish(outcome.position, outcome)
+
+    def _judge_model(self, classified: Classified) -> None:
+        """Stop before anything is published if the model is broken; call it with less if its memory is short."""
+        self._breaker.note(failed=len(classified.rejected), answered=len(classified.prepared))
+        if classified.fits < self._call_size.now:
+            self._call_size.ran_out(classified.fits)
+        else:
+            self._call_size.went_well()
+        self._telemetry.model_called(len(classified.prepared), limit=self._call_size.now)
 
     def _deliver(self) -> None:
         """Publish what is ready, and settle it."""

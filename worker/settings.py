@@ -119,6 +119,9 @@ class Limits(_Group):
     )
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture, read from its header before decoding")
     max_poll_records: int = Field(64, ge=1, description="frames taken in one poll")
+    max_failed_share: float = Field(
+        0.5, ge=0, le=1, description="share of the last 100 frames the model may fail on before the worker stops"
+    )
     max_cameras: int = Field(200, ge=1, description='cameras with metrics of their own; the rest count as "other"')
 
 

@@ -49,6 +49,7 @@ class Telemetry:
         self._batches = counter("batches", "Batches closed, by what closed them.", "closed_by")
         self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
         self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
+        self._limit = gauge("model_call_limit_frames", "Most frames in one call; less if memory is short.")
         self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
         self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
         self._commits = counter("commits", "Offset commits.", "outcome")
@@ -93,9 +94,10 @@ class Telemetry:
             for frame in batch.frames:
                 self._late.labels(self._camera(frame.camera, batch.partition)).inc()
 
-    def model_called(self, frames: int) -> None:
-        """The model answered for this many frames."""
+    def model_called(self, frames: int, *, limit: int) -> None:
+        """The model answered for this many frames; one call takes `limit` at most."""
         self._calls.observe(frames)
+        self._limit.set(limit)
 
     def delivered(self, outcomes: Iterable[Outcome], *, published_at: EventMillis) -> None:
         """The broker confirmed these outcomes."""

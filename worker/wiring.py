@@ -156,6 +156,7 @@ def build_processor(  # noqa: PLR0913 every part by name
             max_batch=window.max_frames,
             max_in_flight_bytes=limits.memory // 4,
             commit_interval=commit_interval,
+            max_failed_share=limits.max_failed_share,
         ),
         wall=wall_clock,
         monotonic=monotonic_clock,
