@@ -2,7 +2,7 @@
 
 import traceback
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,19 @@ def _blame(prepared: Prepared, cause: ModelFailed) -> DeadLetter:
     error = FrameBreaksModel(f"the model raises on this frame, also alone and a second time: {cause}")
     error.__cause__ = cause
     return reject(frame.record, stage="classify", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
+
+
+def shared_calls(batches: Sequence[FrameBatch], max_frames: int) -> Iterator[list[FrameBatch]]:
+    """Put neighbouring batches together, as long as one call of the model takes them all."""
+    together, frames = list[FrameBatch](), 0
+    for batch in batches:
+        if together and frames + len(batch.frames) > max_frames:
+            yield together
+            together, frames = [], 0
+        together.append(batch)
+        frames += len(batch.frames)
+    if together:
+        yield together
 
 
 class Pipeline:

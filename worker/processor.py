@@ -15,7 +15,7 @@ from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
-from worker.pipeline import Classified, Pipeline, reject
+from worker.pipeline import Classified, Pipeline, reject, shared_calls
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
 
@@ -92,7 +92,8 @@ class StreamProcessor:
         self._call_size = CallSize(pace.max_batch)
         self._breaker = FailureBreaker(pace.max_failed_share)
         self._stopping = False
-        self.last_step = monotonic()
+        self.last_step = self.last_poll = monotonic()
+        self.stage = "start"
         self.joined = False
         self.subscribed_at: Monotonic | None = None
 
@@ -121,6 +122,7 @@ class StreamProcessor:
         self._telemetry.drained(frames_left=len(self._ledger))
 
     def _step(self) -> bool:
+        self.last_poll = self._monotonic()
         with self._stage("poll"):
             records = self._source.poll(self._patience())
         if records is None:
@@ -283,21 +285,7 @@ class StreamProcessor:
     @contextmanager
     def _stage(self, name: str) -> Iterator[Callable[[], float]]:
         """Measure a stage; what it yields tells, once the stage is over, how many seconds it took."""
-        began = self._monotonic()
-        took = 0.0
+        self.stage, began, took = name, self._monotonic(), 0.0
         yield lambda: took
         took = self._monotonic() - began
         self._telemetry.stage_took(name, took)
-
-
-def shared_calls(batches: Sequence[FrameBatch], max_frames: int) -> Iterator[list[FrameBatch]]:
-    """Put neighbouring batches together, as long as one call of the model takes them all."""
-    together, frames = list[FrameBatch](), 0
-    for batch in batches:
-        if together and frames + len(batch.frames) > max_frames:
-            yield together
-            together, frames = [], 0
-        together.append(batch)
-        frames += len(batch.frames)
-    if together:
-        yield together

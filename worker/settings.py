@@ -41,6 +41,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "bootstrap.servers": f"{_OWN_SETTING}: kafka.bootstrap_servers",
     "metadata.broker.list": f"{_OWN_SETTING}: kafka.bootstrap_servers",
     "group.id": f"{_OWN_SETTING}: kafka.group_id",
+    "group.protocol": f"{_OWN_SETTING}: kafka.group_protocol",
     "queued.max.messages.kbytes": f"it is derived from {_OWN_SETTING}: limits.memory",
 }
 """librdkafka options that would break delivery, or that have a setting of their own, and why."""
@@ -68,6 +69,9 @@ class Kafka(_Group):
     bootstrap_servers: str = Field(min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}")
     group_id: str = Field(
         "vision-worker", min_length=1, description="consumer group; workers of a group share the frames"
+    )
+    group_protocol: Literal["auto", "classic", "consumer"] = Field(
+        "auto", description="auto takes consumer (KIP-848) where the brokers have it"
     )
     options: Options = Field({}, description="librdkafka options of every client, such as security.protocol")
     consumer: Options = Field({}, description="librdkafka options of the consumer")

@@ -46,13 +46,12 @@ class Group:
         self._workers = workers
         self._guarantee = guarantee
         self._consumer: dict[str, str | int] = {}
-        if protocol == "consumer":
-            self._consumer["group.protocol"] = protocol
-        else:  # the member says how long it may be silent; with the newer protocol the broker does
+        self._protocol = protocol
+        if protocol == "classic":  # the member says how long it may be silent; with the newer protocol the broker does
             self._consumer["session.timeout.ms"] = 6000
 
     def start(self, *, commit_interval_ms: int = 500) -> WorkerProcess:
-        kafka = self.stage.settings()["kafka"] | {"consumer": self._consumer}
+        kafka = self.stage.settings()["kafka"] | {"consumer": self._consumer, "group_protocol": self._protocol}
         settings = self.stage.settings(
             kafka=kafka, delivery={"commit_interval_ms": commit_interval_ms, "guarantee": self._guarantee}
         )
