@@ -1,7 +1,8 @@
 """What happens to one batch: decode, classify, score, render. Values in, values out."""
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from worker import wire
 from worker.domain.accuracy import Tally
 from worker.domain.batcher import FrameBatch
 from worker.domain.classes import TOP5, ClassNames
-from worker.domain.errors import FrameRejected
+from worker.domain.errors import FrameBreaksModel, FrameRejected, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.results import DeadLetter, Outcome, Prediction
@@ -55,6 +56,48 @@ def reject(record: Record, *, stage: str, error: FrameRejected, arrived_at: Even
     )
 
 
+@dataclass(slots=True)
+class Classified:
+    """What became of the frames that were handed to the model.
+
+    Attributes:
+        prepared: the frames it answered for.
+        rows: its answers in their order, (some frames, classes) each.
+        rejected: the frames that break it.
+        fits: frames that fitted into one call.
+    """
+
+    prepared: list[Prepared]
+    rows: list[NDArray[np.float32]]
+    rejected: list[DeadLetter]
+    fits: int
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """All answers, (frames, classes); (0, 0) without any."""
+        return np.concatenate(self.rows) if self.rows else np.empty((0, 0), np.float32)
+
+
+def _blame(prepared: Prepared, cause: ModelFailed) -> DeadLetter:
+    frame = prepared.frame
+    error = FrameBreaksModel(f"the model raises on this frame, also alone and a second time: {cause}")
+    error.__cause__ = cause
+    return reject(frame.record, stage="classify", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
+
+
+def shared_calls(batches: Sequence[FrameBatch], max_frames: int) -> Iterator[list[FrameBatch]]:
+    """Put neighbouring batches together, as long as one call of the model takes them all."""
+    together, frames = list[FrameBatch](), 0
+    for batch in batches:
+        if together and frames + len(batch.frames) > max_frames:
+            yield together
+            together, frames = [], 0
+        together.append(batch)
+        frames += len(batch.frames)
+    if together:
+        yield together
+
+
 class Pipeline:
     """The way of a batch, stage by stage; the caller measures and delivers.
 
@@ -92,15 +135,39 @@ class Pipeline:
                     prepared.append(Prepared(frame, batch, pixels))
         return prepared, rejected
 
-    def classify(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
-        """Run the frames through the model in one call.
+    def classify(self, prepared: Sequence[Prepared], *, at_once: int) -> Classified:
+        """Run the frames through the model, in as few calls as `at_once` frames a call allow.
 
-        Returns:
-            Probabilities, (frames, classes).
+        A call that fails is halved until the frame that breaks the model is alone. It is given a second chance, since
+        devices have bad moments, and then rejected. A call that runs out of memory is halved too, and no frame is
+        blamed for it.
+
+        Raises:
+            ModelOutOfMemory: not even one frame fits.
+            ModelContractBroken: the model's output does not fit.
         """
-        if not prepared:
-            return np.empty((0, len(self._names)), np.float32)
-        return self._model.classify([each.pixels for each in prepared])
+        done = Classified([], [], [], at_once)
+        calls = deque(prepared[start : start + at_once] for start in range(0, len(prepared), at_once))
+        alone: Prepared | None = None
+        while calls:
+            call = calls.popleft()
+            try:
+                done.rows.append(self._model.classify([each.pixels for each in call]))
+                done.prepared.extend(call)
+            except ModelFailed as error:
+                if len(call) > 1:
+                    middle = len(call) // 2
+                    calls.extendleft((call[middle:], call[:middle]))
+                    if isinstance(error, ModelOutOfMemory):
+                        done.fits = min(done.fits, middle)
+                elif isinstance(error, ModelOutOfMemory):
+                    raise
+                elif call[0] is not alone:
+                    alone = call[0]
+                    calls.appendleft(call)
+                else:
+                    done.rejected.append(_blame(alone, error))
+        return done
 
     def score(
         self,
@@ -117,6 +184,8 @@ class Pipeline:
             seconds: per stage, what the call that the frames shared has cost.
             gathered: processing time at which the batches left the window.
         """
+        if not prepared:
+            return []
         ranked = self._names.rank(probabilities, max(self._top_k, TOP5))
         return [
             Prediction(

@@ -72,11 +72,20 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where results go."""
 
-    def publish(self, records: Sequence[OutboundRecord]) -> None:
+    @property
+    def exactly_once(self) -> bool:
+        """Whether `publish` stores the next offsets too, in the same transaction as the records."""
+
+    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
         """Write the records and return once every one is confirmed.
+
+        Args:
+            records: the outputs of all frames below `next_offsets` that were not published before.
+            next_offsets: what an exactly-once sink commits with them; any other leaves that to the source.
 
         Raises:
             DeliveryFailed: at least one was not confirmed; names topic, partition and cause.
+            DeliveryRefused: an exactly-once sink wrote nothing, because partitions have gone to another worker.
         """
 
     def close(self) -> None:

@@ -3,18 +3,24 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from worker import wire
 from worker.domain.accuracy import RunningAccuracy
 from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
-from worker.domain.errors import FrameRejected
+from worker.domain.breaker import FailureBreaker
+from worker.domain.call_size import CallSize
+from worker.domain.errors import DeliveryRefused, FrameRejected
 from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
-from worker.pipeline import Pipeline, reject
+from worker.pipeline import Classified, Pipeline, reject, shared_calls
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
+
+MAX_REFUSALS: Final = 100
+"""Refused transactions in a row after which the worker stops: by then a poll should have told it what it has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +30,31 @@ class Pace:
     Attributes:
         max_batch: frames in one call of the model.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
-        commit_interval: seconds between commits.
+        commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
+        max_failed_share: share of the last frames that the model may fail on before the worker stops.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
     max_batch: int
     max_in_flight_bytes: int
     commit_interval: float
+    max_failed_share: float = 0.5
     idle_poll: float = 0.2
 
 
 class StreamProcessor:
     """Reads frames, batches them by window, publishes what the model says, and commits what was confirmed.
 
-    Delivery is at least once, in this order, the same for every batch:
+    The order is the same in both modes of delivery:
 
-    1. predictions, dead letters and the accuracy that includes them are published;
+    1. predictions, dead letters and the accuracy that includes them are written;
     2. the broker confirms every one of them;
     3. the frames are settled: accuracy and offsets move on in memory;
     4. the next offsets are committed.
 
-    A crash between any two steps reads the frames again. Accuracy does not count them again, because each of its
-    records carries the offset it includes. Any error but a bad frame ends `run` before step 3.
+    At least once, a crash between any two steps reads the frames again. Accuracy does not count them again, because
+    each of its records carries the offset it includes. Exactly once, step 4 is part of step 2: outputs and offsets are
+    one transaction. Any error but a bad frame ends `run` before step 3.
     """
 
     def __init__(  # noqa: PLR0913 the composition root hands each collaborator over by name
@@ -68,6 +77,8 @@ class StreamProcessor:
         self._restore = restore
         self._telemetry = telemetry
         self._pace = pace
+        # Uncommitted outputs are invisible to those who read committed ones, so nothing is gained by writing sooner.
+        self._publication_interval = pace.commit_interval if sink.exactly_once else 0.0
         self._wall = wall
         self._monotonic = monotonic
         self._ledger = OffsetLedger[Outcome]()
@@ -76,8 +87,13 @@ class StreamProcessor:
         self._unrestored: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._next_commit = Monotonic(0.0)
+        self._next_publication = Monotonic(0.0)
+        self._refusals = 0
+        self._call_size = CallSize(pace.max_batch)
+        self._breaker = FailureBreaker(pace.max_failed_share)
         self._stopping = False
-        self.last_step = monotonic()
+        self.last_step = self.last_poll = monotonic()
+        self.stage = "start"
         self.joined = False
         self.subscribed_at: Monotonic | None = None
 
@@ -101,10 +117,12 @@ class StreamProcessor:
         while not self._stopping and self._step():
             pass
         self._finish(self._batcher.drain())
+        self._deliver()
         self._commit(wait=True)
         self._telemetry.drained(frames_left=len(self._ledger))
 
     def _step(self) -> bool:
+        self.last_poll = self._monotonic()
         with self._stage("poll"):
             records = self._source.poll(self._patience())
         if records is None:
@@ -117,10 +135,11 @@ class StreamProcessor:
         return True
 
     def _patience(self) -> float:
-        deadline = self._batcher.deadline()
-        if deadline is None:
+        deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.ready() else None]
+        soonest = min((each for each in deadlines if each is not None), default=None)
+        if soonest is None:
             return self._pace.idle_poll
-        return min(self._pace.idle_poll, max(0.0, deadline - self._monotonic()))
+        return min(self._pace.idle_poll, max(0.0, soonest - self._monotonic()))
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
@@ -144,11 +163,9 @@ class StreamProcessor:
     def _finish(self, closed: Sequence[FrameBatch]) -> None:
         for batch in closed:
             self._telemetry.batch_closed(batch)
-        for batches in shared_calls(closed, self._pace.max_batch):
+        for batches in shared_calls(closed, self._call_size.now):
             self._classify(batches)
-            self._deliver()
             self._move_on()
-        self._deliver()
 
     def _classify(self, batches: Sequence[FrameBatch]) -> None:
         gathered = self._monotonic()
@@ -157,32 +174,57 @@ class StreamProcessor:
         with self._stage("decode") as decoding:
             prepared, rejected = self._pipeline.decode(batches)
         with self._stage("classify") as classifying:
-            probabilities = self._pipeline.classify(prepared)
+            classified = self._pipeline.classify(prepared, at_once=self._call_size.now)
+        self._judge_model(classified)
         with self._stage("score"):
             seconds = {"decode": decoding(), "classify": classifying()}
-            predictions = self._pipeline.score(prepared, probabilities, seconds, gathered)
-        self._telemetry.model_called(len(prepared))
-        outcomes: list[Outcome] = [*rejected, *predictions]
+            predictions = self._pipeline.score(classified.prepared, classified.probabilities, seconds, gathered)
+        outcomes: list[Outcome] = [*rejected, *classified.rejected, *predictions]
         for outcome in outcomes:
             self._ledger.finish(outcome.position, outcome)
 
+    def _judge_model(self, classified: Classified) -> None:
+        """Stop before anything is published if the model is broken; call it with less if its memory is short."""
+        self._breaker.note(failed=len(classified.rejected), answered=len(classified.prepared))
+        if classified.fits < self._call_size.now:
+            self._call_size.ran_out(classified.fits)
+        else:
+            self._call_size.went_well()
+        self._telemetry.model_called(len(classified.prepared), limit=self._call_size.now)
+
     def _deliver(self) -> None:
+        """Publish what is ready, and settle it."""
         ready = self._ledger.ready()
+        self._next_publication = Monotonic(self._monotonic() + self._publication_interval)
         if not ready:
             return
         outcomes = [outcome for partition in ready.values() for outcome in partition]
         tallies = self._accuracy.stage(outcome for outcome in outcomes if isinstance(outcome, Prediction))
+        next_offsets = {partition: done[-1].position.next_offset for partition, done in ready.items()}
         with self._stage("publish"):
-            self._sink.publish(self._pipeline.render(outcomes, tallies, published_at=self._wall()))
+            records = self._pipeline.render(outcomes, tallies, published_at=self._wall())
+            try:
+                self._sink.publish(records, next_offsets)
+            except DeliveryRefused as refusal:
+                self._refusals += 1
+                self._telemetry.refused(str(refusal))
+                if self._refusals > MAX_REFUSALS:
+                    raise
+                return
+        self._refusals = 0
         with self._stage("settle"):
             self._accuracy.settle(tallies)
-            self._ledger.settle({p: done[-1].position.next_offset for p, done in ready.items()})
+            self._ledger.settle(next_offsets)
             self._telemetry.delivered(outcomes, published_at=self._wall())
+            if self._sink.exactly_once:
+                self._on_committed(next_offsets, None)
 
     def _move_on(self) -> None:
-        """Say that we are alive, and commit if it is time: after every call of the model, not only every poll."""
-        self._telemetry.in_flight(self._ledger.in_flight_bytes)
+        """Publish and commit if it is time: after every call of the model, not only every poll."""
         self.last_step = self._monotonic()
+        if self.last_step >= self._next_publication:
+            self._deliver()
+        self._telemetry.in_flight(self._ledger.in_flight_bytes)
         if self.last_step >= self._next_commit:
             self._commit(wait=False)
 
@@ -220,7 +262,8 @@ class StreamProcessor:
         self._telemetry.committed(error)
 
     def _on_revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Commit what is confirmed, then forget the partitions: what is open will be read again elsewhere."""
+        """Publish and commit what is ready, then forget the partitions: what is open is read again elsewhere."""
+        self._deliver()
         self._commit(wait=True, partitions=partitions)
         self._forget(partitions, "revoked")
 
@@ -242,21 +285,7 @@ class StreamProcessor:
     @contextmanager
     def _stage(self, name: str) -> Iterator[Callable[[], float]]:
         """Measure a stage; what it yields tells, once the stage is over, how many seconds it took."""
-        began = self._monotonic()
-        took = 0.0
+        self.stage, began, took = name, self._monotonic(), 0.0
         yield lambda: took
         took = self._monotonic() - began
         self._telemetry.stage_took(name, took)
-
-
-def shared_calls(batches: Sequence[FrameBatch], max_frames: int) -> Iterator[list[FrameBatch]]:
-    """Put neighbouring batches together, as long as one call of the model takes them all."""
-    together, frames = list[FrameBatch](), 0
-    for batch in batches:
-        if together and frames + len(batch.frames) > max_frames:
-            yield together
-            together, frames = [], 0
-        together.append(batch)
-        frames += len(batch.frames)
-    if together:
-        yield together

@@ -41,6 +41,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "bootstrap.servers": f"{_OWN_SETTING}: kafka.bootstrap_servers",
     "metadata.broker.list": f"{_OWN_SETTING}: kafka.bootstrap_servers",
     "group.id": f"{_OWN_SETTING}: kafka.group_id",
+    "group.protocol": f"{_OWN_SETTING}: kafka.group_protocol",
     "queued.max.messages.kbytes": f"it is derived from {_OWN_SETTING}: limits.memory",
 }
 """librdkafka options that would break delivery, or that have a setting of their own, and why."""
@@ -68,6 +69,9 @@ class Kafka(_Group):
     bootstrap_servers: str = Field(min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}")
     group_id: str = Field(
         "vision-worker", min_length=1, description="consumer group; workers of a group share the frames"
+    )
+    group_protocol: Literal["auto", "classic", "consumer"] = Field(
+        "auto", description="auto takes consumer (KIP-848) where the brokers have it"
     )
     options: Options = Field({}, description="librdkafka options of every client, such as security.protocol")
     consumer: Options = Field({}, description="librdkafka options of the consumer")
@@ -119,13 +123,22 @@ class Limits(_Group):
     )
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture, read from its header before decoding")
     max_poll_records: int = Field(64, ge=1, description="frames taken in one poll")
+    max_failed_share: float = Field(
+        0.5, ge=0, le=1, description="share of the last 100 frames the model may fail on before the worker stops"
+    )
     max_cameras: int = Field(200, ge=1, description='cameras with metrics of their own; the rest count as "other"')
 
 
 class Delivery(_Group):
     """When progress is written down."""
 
-    commit_interval_ms: int = Field(500, ge=0, description="longest time between settling frames and committing them")
+    guarantee: Literal["at_least_once", "exactly_once"] = Field(
+        "at_least_once",
+        description="exactly_once puts outputs and offsets into one transaction",
+    )
+    commit_interval_ms: int = Field(
+        100, ge=0, description="longest time between finishing frames and committing their offsets"
+    )
 
 
 class Ops(_Group):

@@ -49,9 +49,11 @@ class Telemetry:
         self._batches = counter("batches", "Batches closed, by what closed them.", "closed_by")
         self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
         self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
+        self._limit = gauge("model_call_limit_frames", "Most frames in one call; less if memory is short.")
         self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
         self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
         self._commits = counter("commits", "Offset commits.", "outcome")
+        self._refused = counter("refused_transactions", "Transactions the group refused; nothing was written.")
         self._rebalances = counter("rebalances", "Times the assignment changed.", "event")
         self._assigned = gauge("assigned_partitions", "Partitions this worker reads.")
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
@@ -92,9 +94,10 @@ class Telemetry:
             for frame in batch.frames:
                 self._late.labels(self._camera(frame.camera, batch.partition)).inc()
 
-    def model_called(self, frames: int) -> None:
-        """The model answered for this many frames."""
+    def model_called(self, frames: int, *, limit: int) -> None:
+        """The model answered for this many frames; one call takes `limit` at most."""
         self._calls.observe(frames)
+        self._limit.set(limit)
 
     def delivered(self, outcomes: Iterable[Outcome], *, published_at: EventMillis) -> None:
         """The broker confirmed these outcomes."""
@@ -103,6 +106,11 @@ class Telemetry:
                 self._predicted(outcome, published_at)
             else:
                 self._rejected(outcome)
+
+    def refused(self, text: str) -> None:
+        """A transaction was refused; its frames are delivered later, here or by whoever has their partitions now."""
+        self._refused.inc()
+        self._log.warning("transaction refused, nothing was written", text=text)
 
     def in_flight(self, size: int) -> None:
         """This many encoded bytes are read and not settled."""

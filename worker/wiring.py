@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__, wire
 from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, TransactionalSink
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
 from worker.adapters.torch_files import load_network
@@ -28,10 +29,15 @@ from worker.ports import RestoreTallies, Sink, Source
 from worker.processor import Pace, StreamProcessor
 from worker.settings import Kafka, Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.telemetry import Telemetry
+from worker.watchdog import Pulse, Watchdog
 
 STANDBY_AFTER = 15.0
 """Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
 tell a member that there is nothing for it."""
+CLASSIC_OPTIONS = frozenset(
+    {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
+)
+"""librdkafka options that only the classic group protocol has; with the newer one the broker decides them."""
 UNHURRIED = math.inf
 """Linger of a replay: files wait for nobody, so batches depend on the pictures alone."""
 
@@ -60,7 +66,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
     limits = settings.limits
     source = group_member(settings.kafka, settings.topics.frames, limits)
-    sink = KafkaSink(settings.kafka.bootstrap_servers, settings.kafka.options | settings.kafka.producer)
+    sink = _results(settings, source)
     processor = build_processor(
         source=source,
         sink=sink,
@@ -74,18 +80,21 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         restore=partial(_published_tallies, settings.kafka, settings.topics.accuracy),
         telemetry=telemetry,
     )
+    watchdog = Watchdog(lambda: _pulse(processor), limit=settings.ops.stalled_after_s)
     ops = OpsServer(
         host=settings.ops.host,
         port=settings.ops.port,
         registry=registry,
-        unhealthy=lambda: _stalled(processor, settings.ops.stalled_after_s),
+        unhealthy=watchdog.fault,
         unready=lambda: _waiting(processor),
     )
     with ops:
         telemetry.serving(settings.ops.host, ops.port)
+        watchdog.start()
         try:
             yield processor
         finally:
+            watchdog.stop()
             sink.close()
             source.close()
 
@@ -156,6 +165,7 @@ def build_processor(  # noqa: PLR0913 every part by name
             max_batch=window.max_frames,
             max_in_flight_bytes=limits.memory // 4,
             commit_interval=commit_interval,
+            max_failed_share=limits.max_failed_share,
         ),
         wall=wall_clock,
         monotonic=monotonic_clock,
@@ -207,15 +217,39 @@ def group_member(kafka: Kafka, topic: str, limits: Limits) -> KafkaSource:
     Raises:
         SettingsError: librdkafka refuses one of its options.
     """
+    protocol = _group_protocol(kafka)
+    structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=kafka.group_protocol)
     return KafkaSource(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topic=topic,
         # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition.
-        options=kafka.options | {"queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024)} | kafka.consumer,
+        options={
+            **kafka.options,
+            "queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024),
+            "group.protocol": protocol,
+            **kafka.consumer,
+        },
         max_poll_records=limits.max_poll_records,
         max_poll_bytes=limits.memory // 4,
     )
+
+
+def _results(settings: Settings, source: KafkaSource) -> KafkaSink | TransactionalSink:
+    kafka = settings.kafka
+    options = kafka.options | kafka.producer
+    if settings.delivery.guarantee == "at_least_once":
+        return KafkaSink(kafka.bootstrap_servers, options)
+    return TransactionalSink(kafka.bootstrap_servers, options, group_id=kafka.group_id, group=source.group_metadata)
+
+
+def _group_protocol(kafka: Kafka) -> str:
+    """Choose the newer protocol (KIP-848) where every broker has it and no option of the older one is set."""
+    if kafka.group_protocol != "auto":
+        return kafka.group_protocol
+    if CLASSIC_OPTIONS & (kafka.consumer.keys() | kafka.options.keys()):
+        return "classic"
+    return "consumer" if cluster_admin(kafka).has_consumer_protocol() else "classic"
 
 
 def cluster_admin(kafka: Kafka) -> KafkaAdmin:
@@ -240,9 +274,9 @@ def _published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPar
         reader.close()
 
 
-def _stalled(processor: StreamProcessor, limit: float) -> str | None:
-    silent = monotonic_clock() - processor.last_step
-    return None if silent < limit else f"the loop has not come round for {silent:.0f} s"
+def _pulse(processor: StreamProcessor) -> Pulse:
+    now = monotonic_clock()
+    return Pulse(now - processor.last_step, now - processor.last_poll, processor.stage)
 
 
 def _waiting(processor: StreamProcessor) -> str | None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,12 +41,14 @@ class Life:
     failing_call: int | None = None
     rebalance: tuple[int, type[Revoke | Lose]] | None = None
     failing_commits: frozenset[int] = frozenset()
+    refusals: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
 class Cluster:
     """What survives a crash: the log of frames, what was published, what was committed."""
 
+    exactly_once: bool
     log: dict[TopicPartition, list[Record]]
     published: list[OutboundRecord] = field(default_factory=list)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
@@ -86,6 +89,7 @@ lives = st.builds(
     failing_call=st.none() | st.integers(0, 4),
     rebalance=st.none() | st.tuples(st.integers(0, 6), st.sampled_from([Revoke, Lose])),
     failing_commits=st.frozensets(st.integers(0, 8)),
+    refusals=st.frozensets(st.integers(0, 8)),
 )
 
 
@@ -145,7 +149,13 @@ def live(cluster: Cluster, life: Life) -> None:
     failures = dict([life.failing_publication]) if life.failing_publication else None
     flow = Flow(
         script(cluster, life),
-        sink=MemorySink(cluster.published.append, failures=failures),
+        sink=MemorySink(
+            cluster.published.append,
+            failures=failures,
+            refusals=life.refusals if cluster.exactly_once else (),
+            commit=cluster.committed.update if cluster.exactly_once else None,
+        ),
+        commit_interval=0.005,
         model=ColourModel(fail_on_call=life.failing_call),
         failing_commits=life.failing_commits,
         published_before=lambda: cluster.compacted().values(),
@@ -158,10 +168,11 @@ def live(cluster: Cluster, life: Life) -> None:
         return
 
 
+@pytest.mark.parametrize("exactly_once", [False, True], ids=["at_least_once", "exactly_once"])
 @settings(max_examples=100)
-@given(st.lists(shots, max_size=25), st.lists(lives, max_size=4))
-def test_nothing_is_lost_and_nothing_counts_twice(sent: list[Shot], crashes: list[Life]) -> None:
-    cluster = Cluster(record_log(sent))
+@given(sent=st.lists(shots, max_size=25), crashes=st.lists(lives, max_size=4))
+def test_nothing_is_lost_and_nothing_counts_twice(exactly_once: bool, sent: list[Shot], crashes: list[Life]) -> None:  # noqa: FBT001
+    cluster = Cluster(exactly_once, record_log(sent))
 
     for life in [*crashes, Life()]:
         live(cluster, life)
@@ -170,5 +181,5 @@ def test_nothing_is_lost_and_nothing_counts_twice(sent: list[Shot], crashes: lis
     assert set(outcomes) == {(p.partition, r.position.offset) for p in PARTITIONS for r in cluster.log[p]}
     assert published_counts(cluster) == expected_counts(sent)
     assert cluster.committed == {p: len(cluster.log[p]) for p in PARTITIONS if cluster.log[p]}
-    if not crashes:
+    if exactly_once or not crashes:
         assert all(count == 1 for count in outcomes.values())

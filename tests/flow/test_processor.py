@@ -10,7 +10,7 @@ from tests.support.frames import FRAMES, a_record
 from tests.support.schemas import check_headers, check_json
 from worker import wire
 from worker.adapters.memory import Assign, Event, Lose, MemorySink, Pause, Revoke
-from worker.domain.errors import DeliveryFailed, ModelFailed
+from worker.domain.errors import DeliveryFailed, ModelContractBroken, ModelOutOfMemory, TooManyRejected
 from worker.domain.records import Headers, Record, TopicPartition
 
 ONE = TopicPartition("frames", 1)
@@ -192,12 +192,60 @@ def test_an_undelivered_batch_stops_the_worker_with_its_offsets_uncommitted_and_
 
 def test_a_broken_model_stops_the_worker_with_its_offsets_uncommitted() -> None:
     flow = Flow([coloured(0, at=0), coloured(1, at=1_000), coloured(2, at=2_000)], model=ColourModel(fail_on_call=1))
-    with pytest.raises(ModelFailed):
+    with pytest.raises(ModelContractBroken):
         flow.run()
 
     assert flow.source.committed == {FRAMES: 1}
     assert predicted(flow) == [(0, 0)]
     assert flow.dead_letters() == []
+
+
+def test_a_frame_that_breaks_the_model_is_found_among_its_neighbours_and_rejected_alone() -> None:
+    frames = [coloured(n, "black" if n == 5 else "red") for n in range(8)]
+    flow = Flow([frames], model=ColourModel(breaks_on="black")).run()
+    (letter,) = flow.dead_letters()
+    report = wire.parse_dead_letter(as_read(letter))
+
+    assert predicted(flow) == [(0, n) for n in range(8) if n != 5]
+    assert (report.reason, report.stage, report.offset) == ("model-failed", "classify", 5)
+    assert letter.value == frames[5].value
+    assert flow.source.committed == {FRAMES: 8}
+
+
+def test_a_model_with_a_bad_moment_costs_no_frame() -> None:
+    flow = Flow([[coloured(0)]], model=ColourModel(hiccups=[0])).run()
+
+    assert predicted(flow) == [(0, 0)]
+    assert flow.dead_letters() == []
+
+
+def test_a_model_that_fails_on_most_frames_is_broken_and_stops_the_worker_before_anything_is_published() -> None:
+    frames = [coloured(n, "black" if n % 4 else "red") for n in range(16)]
+    flow = Flow([frames[:8], frames[8:]], model=ColourModel(breaks_on="black"))
+    with pytest.raises(TooManyRejected, match=r"6 of the last 8 frames, more than limits\.max_failed_share=0\.5"):
+        flow.run()
+
+    assert flow.sink.published == []
+    assert flow.source.committed == {}
+
+
+def test_when_memory_is_short_calls_are_halved_and_grow_again_slowly() -> None:
+    calls = [[coloured(8 * step + n) for n in range(8)] for step in range(60)]
+    flow = Flow(calls, model=ColourModel(room=3)).run()
+
+    assert len(flow.predictions()) == 480
+    assert flow.dead_letters() == []
+    assert flow.model.calls[:7] == [8, 4, 2, 2, 4, 2, 2]
+    assert flow.model.calls[7:11] == [2, 2, 2, 2]
+    assert 3 in flow.model.calls[11:]
+
+
+def test_a_frame_for_which_there_is_no_memory_at_all_stops_the_worker() -> None:
+    flow = Flow([[coloured(0)]], model=ColourModel(room=0))
+    with pytest.raises(ModelOutOfMemory):
+        flow.run()
+
+    assert flow.source.committed == {}
 
 
 def test_a_failed_commit_is_no_failure_and_is_said_again() -> None:

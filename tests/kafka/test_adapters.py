@@ -120,7 +120,7 @@ def members(bootstrap_servers: str, make_topic: MakeTopic) -> Iterator[Members]:
 def fill(servers: str, topic: str, count: int, *, partition: int = 0) -> None:
     sink = KafkaSink(servers, {})
     try:
-        sink.publish([OutboundRecord(topic, partition, b"key", b"%d" % number) for number in range(count)])
+        sink.publish([OutboundRecord(topic, partition, b"key", b"%d" % number) for number in range(count)], {})
     finally:
         sink.close()
 
@@ -264,7 +264,7 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
 def publish(servers: str, *records: OutboundRecord, **options: str | int) -> None:
     sink = KafkaSink(servers, {name.replace("_", "."): value for name, value in options.items()})
     try:
-        sink.publish(records)
+        sink.publish(records, {})
     finally:
         sink.close()
 
@@ -331,9 +331,9 @@ def test_a_sink_that_failed_once_publishes_no_more(bootstrap_servers: str, make_
     topic = make_topic()
     sink = KafkaSink(bootstrap_servers, {})
     with pytest.raises(DeliveryFailed):
-        sink.publish([OutboundRecord(topic, 7, None, b"")])
+        sink.publish([OutboundRecord(topic, 7, None, b"")], {})
     with pytest.raises(DeliveryFailed, match="partition 7"):
-        sink.publish([OutboundRecord(topic, 0, None, b"")])
+        sink.publish([OutboundRecord(topic, 0, None, b"")], {})
     sink.close()
 
     assert read(bootstrap_servers, topic, 1) == []

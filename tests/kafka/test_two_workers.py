@@ -39,20 +39,22 @@ class Seen:
 class Group:
     """The workers of one consumer group and the cameras they watch."""
 
-    def __init__(self, on: Stage, protocol: str, folder: Path, workers: ExitStack) -> None:
+    def __init__(self, on: Stage, protocol: str, guarantee: str, folder: Path, workers: ExitStack) -> None:
         self.stage = on
         self.cameras = Cameras(on)
         self._folder = folder
         self._workers = workers
+        self._guarantee = guarantee
         self._consumer: dict[str, str | int] = {}
-        if protocol == "consumer":
-            self._consumer["group.protocol"] = protocol
-        else:  # the member says how long it may be silent; with the newer protocol the broker does
+        self._protocol = protocol
+        if protocol == "classic":  # the member says how long it may be silent; with the newer protocol the broker does
             self._consumer["session.timeout.ms"] = 6000
 
     def start(self, *, commit_interval_ms: int = 500) -> WorkerProcess:
-        kafka = self.stage.settings()["kafka"] | {"consumer": self._consumer}
-        settings = self.stage.settings(kafka=kafka, delivery={"commit_interval_ms": commit_interval_ms})
+        kafka = self.stage.settings()["kafka"] | {"consumer": self._consumer, "group_protocol": self._protocol}
+        settings = self.stage.settings(
+            kafka=kafka, delivery={"commit_interval_ms": commit_interval_ms, "guarantee": self._guarantee}
+        )
         return self._workers.enter_context(WorkerProcess(settings, self._folder))
 
     def share(self, one: WorkerProcess, other: WorkerProcess) -> None:
@@ -91,12 +93,13 @@ class Leaving:
     seen: Seen
 
 
-@pytest.fixture(scope="module", params=["classic", "consumer"])
+@pytest.fixture(scope="module", params=[("classic", "at_least_once"), ("consumer", "exactly_once")], ids="-".join)
 def leaving(
     request: pytest.FixtureRequest, bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Leaving]:
+    protocol, guarantee = request.param
     with stage(bootstrap_servers, partitions=PARTITIONS) as on, ExitStack() as workers:
-        group = Group(on, request.param, tmp_path_factory.mktemp("leaving"), workers)
+        group = Group(on, protocol, guarantee, tmp_path_factory.mktemp("leaving"), workers)
         first = group.start()
         group.cameras.send(20)
         on.wait_until_done()
@@ -141,28 +144,37 @@ class Dying:
     """Of two workers one is killed, and the other takes over; then both are replaced.
 
     Attributes:
+        exactly_once: whether outputs and offsets were one transaction.
         victims: the partitions of the one that was killed.
         committed: the group's next offsets right after that.
         after: once the survivor had caught up.
         restarted: once new workers had answered one more frame of each camera.
     """
 
+    exactly_once: bool
     victims: set[int]
     committed: dict[int, int]
     after: Seen
     restarted: Seen
 
 
-@pytest.fixture(scope="module")
-def dying(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dying]:
+@pytest.fixture(scope="module", params=["at_least_once", "exactly_once"])
+def dying(
+    request: pytest.FixtureRequest, bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dying]:
+    exactly_once = request.param == "exactly_once"
     with stage(bootstrap_servers, partitions=PARTITIONS) as on, ExitStack() as workers:
-        group = Group(on, "classic", tmp_path_factory.mktemp("dying"), workers)
-        survivor, victim = group.start(), group.start(commit_interval_ms=3000)
+        group = Group(on, "classic", request.param, tmp_path_factory.mktemp("dying"), workers)
+        survivor, victim = group.start(), group.start(commit_interval_ms=200 if exactly_once else 3000)
         group.share(survivor, victim)
         victims = victim.partitions()
 
+        known = _predicted(on, victims)
         group.cameras.send(80)
-        wait_until(lambda: len(_uncommitted(on, victims)) >= 5, "frames are predicted and not yet committed")
+        if exactly_once:
+            wait_until(lambda: len(_predicted(on, victims) - known) >= 5, "the victim is in the middle of its work")
+        else:
+            wait_until(lambda: len(_uncommitted(on, victims)) >= 5, "frames are predicted and not yet committed")
         victim.kill()
         committed = on.committed()
         group.cameras.send(40)
@@ -175,17 +187,16 @@ def dying(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) -> I
             successor.wait_until_ready()
         group.cameras.send(PARTITIONS + 1)
         on.wait_until_done()
-        yield Dying(victims, committed, after, Seen.now(on))
+        yield Dying(exactly_once, victims, committed, after, Seen.now(on))
+
+
+def _predicted(on: Stage, partitions: set[int]) -> set[tuple[int, int]]:
+    return {place for place in times_predicted(on.read_predictions()) if place[0] in partitions}
 
 
 def _uncommitted(on: Stage, partitions: set[int]) -> set[tuple[int, int]]:
     committed = on.committed()
-    predicted = times_predicted(on.read_predictions())
-    return {
-        (partition, offset)
-        for partition, offset in predicted
-        if partition in partitions and offset >= committed[partition]
-    }
+    return {(partition, offset) for partition, offset in _predicted(on, partitions) if offset >= committed[partition]}
 
 
 def test_a_killed_worker_loses_nothing(dying: Dying) -> None:
@@ -197,7 +208,7 @@ def test_only_what_it_had_not_committed_is_predicted_twice(dying: Dying) -> None
     twice = {place for place, count in counts.items() if count > 1}
     print(f"{len(twice)} of {len(counts)} frames were predicted twice")  # noqa: T201 worth reading, and no fault
 
-    assert set(counts.values()) <= {1, 2}
+    assert set(counts.values()) <= ({1} if dying.exactly_once else {1, 2})
     assert all(partition in dying.victims and offset >= dying.committed[partition] for partition, offset in twice)
 
 

@@ -1,12 +1,12 @@
 """A classifier small enough to check by hand: which of five colours a picture mostly is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.pictures import PNG
-from worker.domain.errors import ModelFailed
+from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import Image
 from worker.domain.results import ModelIdentity
 
@@ -23,24 +23,42 @@ class ColourModel:
     """Implements `ports.Model`; the probability of a colour falls with its distance from the picture's mean.
 
     Args:
-        fail_on_call: the call, counted from 0, that raises.
+        fail_on_call: the call, counted from 0, whose answer makes no sense.
+        breaks_on: the colour of a picture on which it raises, whatever else is in the batch.
+        hiccups: the calls, counted from 0, on which it raises for no reason of the frames.
+        room: frames for which there is memory.
     """
 
     identity = ModelIdentity("colours", "c0105c010500")
     labels = tuple(COLOURS)
 
-    def __init__(self, *, fail_on_call: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        fail_on_call: int | None = None,
+        breaks_on: str | None = None,
+        hiccups: Collection[int] = (),
+        room: int = 1_000,
+    ) -> None:
         self.calls: list[int] = []
         self._fail_on_call = fail_on_call
+        self._poison = None if breaks_on is None else COLOURS[breaks_on]
+        self._hiccups = hiccups
+        self._room = room
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         mean: NDArray[np.uint8] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
         return mean
 
     def classify(self, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        if len(self.calls) == self._fail_on_call:
-            raise ModelFailed("told to fail")
+        number = len(self.calls)
         self.calls.append(len(inputs))
+        if number == self._fail_on_call:
+            raise ModelContractBroken("told to fail")
+        if len(inputs) > self._room:
+            raise ModelOutOfMemory(f"no room for {len(inputs)}")
+        if number in self._hiccups or any(tuple(pixels[0, 0]) == self._poison for pixels in inputs):
+            raise ModelFailed("told to raise")
         means = np.stack(inputs).reshape(-1, 1, 3).astype(np.float32)
         distance = np.linalg.norm(means - np.array(list(COLOURS.values()), np.float32), axis=2)
         weights = np.exp(-distance / 64)

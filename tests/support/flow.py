@@ -43,6 +43,7 @@ class Flow:
 
     Attributes:
         published_before: the tallies that lie in the accuracy topic when a partition is assigned.
+        commit_interval: seconds.
         window: milliseconds.
         linger: seconds.
     """
@@ -58,6 +59,7 @@ class Flow:
     max_frames: int = 8
     max_in_flight_bytes: int = 2**20
     max_cameras: int = 10
+    commit_interval: float = 0.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     source: MemorySource = field(init=False)
     processor: StreamProcessor = field(init=False)
@@ -80,7 +82,11 @@ class Flow:
             ),
             restore=lambda partitions: [t for t in self.published_before() if t.key.partition in partitions],
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
-            pace=Pace(max_batch=self.max_frames, max_in_flight_bytes=self.max_in_flight_bytes, commit_interval=0.0),
+            pace=Pace(
+                max_batch=self.max_frames,
+                max_in_flight_bytes=self.max_in_flight_bytes,
+                commit_interval=self.commit_interval,
+            ),
             wall=ticks.wall,
             monotonic=ticks.monotonic,
         )

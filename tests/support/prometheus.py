@@ -35,7 +35,7 @@ def tell_everything(telemetry: Telemetry) -> None:
     window = TumblingWindows(1_000).of(EventMillis(1_000))
     for closed_by in ClosedBy:
         telemetry.batch_closed(FrameBatch(FRAMES, window, (a_frame(),), closed_by, late=True))
-    telemetry.model_called(4)
+    telemetry.model_called(4, limit=32)
     letters = [
         DeadLetter(a_record(), reason, "decode", "ImageUndecodable", "", "", "cam-1", EventMillis(1_000))
         for reason in Reason

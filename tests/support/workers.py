@@ -100,7 +100,7 @@ class Stage:
         """Write records, and return once they are confirmed."""
         sink = KafkaSink(self.servers, {})
         try:
-            sink.publish(list(records))
+            sink.publish(list(records), {})
         finally:
             sink.close()
 

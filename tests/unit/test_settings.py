@@ -46,12 +46,12 @@ def test_the_least_file_gives_every_setting(write: Write) -> None:
 def test_the_environment_wins_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISION_WORKER_WINDOW__SIZE_MS", "250")
     monkeypatch.setenv("VISION_WORKER_LIMITS__MEMORY", "1GiB")
-    monkeypatch.setenv("VISION_WORKER_KAFKA__CONSUMER", '{"group.protocol": "consumer"}')
+    monkeypatch.setenv("VISION_WORKER_KAFKA__CONSUMER", '{"fetch.min.bytes": 7}')
     settings = load_settings(write({**LEAST, "window": {"size_ms": 9, "linger_ms": 7}}))
 
     assert (settings.window.size_ms, settings.window.linger_ms) == (250, 7)
     assert settings.limits.memory == 2**30
-    assert settings.kafka.consumer == {"group.protocol": "consumer"}
+    assert settings.kafka.consumer == {"fetch.min.bytes": 7}
 
 
 def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_the_rest_is_what_it_says() -> None:
     watched.telemetry.committed("broker away")
     watched.telemetry.rebalanced("assigned", [FRAMES, OTHER], assigned=2)
     watched.telemetry.in_flight(123)
-    watched.telemetry.model_called(32)
+    watched.telemetry.model_called(32, limit=16)
 
     assert watched.value("model_info", name="tiny", version="0123456789ab", device="cpu") == 1
     assert watched.value("commits_total", outcome="succeeded") == 1
@@ -143,6 +143,7 @@ def test_the_rest_is_what_it_says() -> None:
     assert watched.value("assigned_partitions") == 2
     assert watched.value("in_flight_bytes") == 123
     assert watched.value("model_call_frames_bucket", le="32.0") == 1
+    assert watched.value("model_call_limit_frames") == 16
 
 
 def test_a_flood_of_one_kind_is_told_at_powers_of_ten() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.domain.errors import DeliveryFailed
+from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 
 
@@ -117,24 +117,39 @@ class MemorySink:
     Args:
         write: takes each confirmed record; None keeps them in `published`.
         failures: which publications fail, counted from 0, and how many of their records get through all the same.
+        refusals: which publications are refused, counted from 0, as if the group had moved on.
+        commit: stores next offsets in one step with the records: exactly once. None leaves that to the source.
     """
 
     def __init__(
-        self, write: Callable[[OutboundRecord], None] | None = None, *, failures: Mapping[int, int] | None = None
+        self,
+        write: Callable[[OutboundRecord], None] | None = None,
+        *,
+        failures: Mapping[int, int] | None = None,
+        refusals: Collection[int] = (),
+        commit: Callable[[Mapping[TopicPartition, int]], None] | None = None,
     ) -> None:
         self.published: list[OutboundRecord] = []
+        self.exactly_once = commit is not None
         self._write = write or self.published.append
         self._failures = failures or {}
+        self._refusals = refusals
+        self._commit = commit
         self._count = 0
 
-    def publish(self, records: Sequence[OutboundRecord]) -> None:
+    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
         """Take the records, unless this publication is to fail."""
-        through = self._failures.get(self._count)
-        self._count += 1
-        for record in records[:through]:
-            self._write(record)
+        number, self._count = self._count, self._count + 1
+        if number in self._refusals:
+            raise DeliveryRefused(f"publication {number} was told to be refused")
+        through = self._failures.get(number)
+        if through is None or self._commit is None:  # a transaction that fails lets nothing through
+            for record in records[:through]:
+                self._write(record)
         if through is not None:
-            raise DeliveryFailed(f"publication {self._count - 1} was told to fail after {through} records")
+            raise DeliveryFailed(f"publication {number} was told to fail after {through} records")
+        if self._commit is not None:
+            self._commit(next_offsets)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -12,7 +12,7 @@ from torch.export.passes import move_to_device_pass
 from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
 from torchvision.transforms import functional as transforms
 
-from worker.domain.errors import ImageUnsupported, ModelContractBroken, ModelFailed, ModelUnavailable
+from worker.domain.errors import ImageUnsupported, ModelContractBroken, ModelFailed, ModelOutOfMemory, ModelUnavailable
 from worker.domain.frames import Image
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
@@ -96,6 +96,7 @@ class TorchModel:
 
         Raises:
             ModelFailed: the network raised.
+            ModelOutOfMemory: there was no memory for so many.
             ModelContractBroken: the network's output does not fit the batch, the labels, or what it is said to be.
         """
         if not inputs:
@@ -125,7 +126,8 @@ class TorchModel:
                     # Waits for the device, so whatever went wrong there is raised here.
                     output = output.float().cpu()
         except Exception as error:
-            raise ModelFailed(f"{self.identity} failed on a batch of {expected[0]}: {error}") from error
+            kind = ModelOutOfMemory if _is_out_of_memory(error) else ModelFailed
+            raise kind(f"{self.identity} failed on a batch of {expected[0]}: {error}") from error
         if not isinstance(output, torch.Tensor):
             raise ModelContractBroken(f"{self.identity} returned a {type(output).__name__}, not a tensor {expected}")
         if output.shape != expected:
@@ -157,6 +159,11 @@ class _Normalised(nn.Module):
         """Take uint8, (batch, height, width, 3)."""
         pixels = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
         return self.network(pixels.div_(255).sub_(self.mean).div_(self.std))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has an error of its own for it; on the CPU torch's allocator says so in words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _input_layout(program: ExportedProgram) -> torch.memory_format:

@@ -6,14 +6,18 @@ WorkerError
 │   ├── EnvelopeInvalid      a header cannot be read
 │   ├── ImageUndecodable     empty, truncated, or not a picture at all
 │   ├── ImageUnsupported     a picture, but of a kind that is not taken
-│   └── ImageTooLarge        more pixels than `limits.max_pixels`
+│   ├── ImageTooLarge        more pixels than `limits.max_pixels`
+│   └── FrameBreaksModel     the model raises on this frame alone
 ├── DeliveryFailed           an output was not confirmed by the broker
+├── DeliveryRefused          the group has moved on; nothing was written, and after the next poll it may be tried again
 ├── SourceLost               the input cannot be read any more
 ├── ModelUnavailable         the model cannot be loaded as described
-├── ModelFailed              the model raised on a batch
+├── ModelFailed              the model raised on a batch; alone with one frame, that frame is rejected
+│   └── ModelOutOfMemory     there was no memory for a batch of this size
+├── TooManyRejected          the model fails on so many frames that it is the model that is broken
 └── ModelContractBroken      the model returned something of the wrong shape
 
-Only FrameRejected is survived; everything else stops the worker with its offsets uncommitted.
+Only FrameRejected and DeliveryRefused are survived; everything else stops the worker with its offsets uncommitted.
 """
 
 from collections.abc import Sequence
@@ -29,6 +33,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too-large"
     BAD_HEADER = "bad-header"
+    MODEL_FAILED = "model-failed"
 
 
 class WorkerError(Exception):
@@ -86,6 +91,10 @@ class DeliveryFailed(WorkerError):
     """An output record was not confirmed by the broker; nothing that depends on it was committed."""
 
 
+class DeliveryRefused(WorkerError):
+    """The group no longer takes our word for our partitions: nothing was written, and a poll tells which are left."""
+
+
 class SourceLost(WorkerError):
     """The input cannot be read any more, and waiting would not help."""
 
@@ -96,6 +105,21 @@ class ModelUnavailable(WorkerError):
 
 class ModelFailed(WorkerError):
     """The model raised while it ran a batch."""
+
+
+class ModelOutOfMemory(ModelFailed):
+    """There was no memory for a batch of this size; a smaller one may do."""
+
+
+class FrameBreaksModel(FrameRejected):
+    """The model raises on this frame and not on its neighbours."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Reason.MODEL_FAILED, text)
+
+
+class TooManyRejected(WorkerError):
+    """The model fails on more frames than `limits.max_failed_share`: it is broken, not the frames."""
 
 
 class ModelContractBroken(WorkerError):

@@ -42,12 +42,17 @@ class GuardedProcess:
             )
 
     @property
+    def pid(self) -> int:
+        """Process id of the supervisor; the command is its child."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the commands still run."""
         return self._process.poll() is None
 
     def stop(self) -> int:
-        """Send SIGTERM, SIGKILL if that does not help in time; return the exit status, negative for a signal."""
+        """Send SIGTERM, SIGKILL if that does not help in time; return the exit status."""
         return self._end(supervisor.STOP)
 
     def kill(self) -> int:

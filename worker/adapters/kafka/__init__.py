@@ -4,5 +4,6 @@ from worker.adapters.kafka.admin import BrokerUnreachable, KafkaAdmin, Topic
 from worker.adapters.kafka.reader import KafkaReader
 from worker.adapters.kafka.sink import KafkaSink
 from worker.adapters.kafka.source import KafkaSource
+from worker.adapters.kafka.transaction import TransactionalSink
 
-__all__ = ["BrokerUnreachable", "KafkaAdmin", "KafkaReader", "KafkaSink", "KafkaSource", "Topic"]
+__all__ = ["BrokerUnreachable", "KafkaAdmin", "KafkaReader", "KafkaSink", "KafkaSource", "Topic", "TransactionalSink"]

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Collection, Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
@@ -22,6 +23,7 @@ class KafkaReader:
     """
 
     def __init__(self, bootstrap_servers: str, options: Options) -> None:
+        self._admin = make_client(AdminClient, options, {"bootstrap.servers": bootstrap_servers, "logger": RDKAFKA_LOG})
         self._consumer = make_client(
             Consumer,
             {"fetch.wait.max.ms": 10},
@@ -38,13 +40,16 @@ class KafkaReader:
         )
 
     def read_to_end(self, partitions: Collection[TopicPartition]) -> Iterator[Record]:
-        """Yield every record that lay in the partitions when their end was first reached.
+        """Yield every committed record that lay in the partitions when this was called.
+
+        The end is the high watermark, not the last stable offset: a transaction that is being committed while we read
+        is waited for, because offsets that were committed with it may be known already.
 
         Raises:
             SourceLost: a partition is missing or cannot be read, or nothing came for a minute.
         """
-        open_ends = set(partitions)
-        self._assign(open_ends, OFFSET_BEGINNING)
+        self._assign(partitions, OFFSET_BEGINNING)
+        open_ends = self._high_watermarks(partitions)
         heard = time.monotonic()
         while open_ends:
             message = self._consumer.poll(1.0)
@@ -57,7 +62,9 @@ class KafkaReader:
             if error is None:
                 yield record_of(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                open_ends.discard(TopicPartition(message.topic() or "", message.partition() or 0))
+                place = TopicPartition(message.topic() or "", message.partition() or 0)
+                if (message.offset() or 0) >= open_ends.get(place, 0):
+                    open_ends.pop(place, None)
             else:
                 _judge(error)
 
@@ -87,6 +94,18 @@ class KafkaReader:
         for topic in {each.topic for each in partitions}:
             self._find(topic, [each.partition for each in partitions if each.topic == topic])
         self._consumer.assign([Partition(each.topic, each.partition, offset) for each in partitions])
+
+    def _high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = self._admin.list_offsets(
+            {Partition(each.topic, each.partition): latest for each in partitions},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=STALLED_AFTER,
+        )
+        try:
+            return {TopicPartition(p.topic, p.partition): answer.result().offset for p, answer in asked.items()}
+        except KafkaException as error:
+            raise SourceLost(f"the ends of partitions cannot be told: {error.args[0].str()}") from error
 
     def _find(self, topic: str, numbers: list[int]) -> None:
         try:

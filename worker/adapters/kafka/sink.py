@@ -1,13 +1,13 @@
 """Results to Kafka: an idempotent producer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client
 from worker.domain.errors import DeliveryFailed
-from worker.domain.records import OutboundRecord
+from worker.domain.records import OutboundRecord, TopicPartition
 
 PRODUCER_DEFAULTS: Final[Options] = {
     # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
@@ -44,7 +44,9 @@ class KafkaSink:
             },
         )
 
-    def publish(self, records: Sequence[OutboundRecord]) -> None:
+    exactly_once = False
+
+    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:  # noqa: ARG002 the source commits
         """Send the records and wait until the broker has confirmed every one."""
         for record in records:
             self.send(record)
@@ -71,7 +73,7 @@ class KafkaSink:
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise DeliveryFailed(_undelivered(record.topic, record.partition, error.args[0])) from error
+                raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
             else:
                 self._producer.poll(0)
                 return
@@ -92,14 +94,15 @@ class KafkaSink:
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None and self._failure is None:
-            self._failure = _undelivered(message.topic(), message.partition(), error)
+            self._failure = undelivered(message.topic(), message.partition(), error)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise DeliveryFailed(self._failure)
 
 
-def _undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
+def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
+    """Say which record was not delivered, why, and what to do."""
     hint = {
         KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
         KafkaError._UNKNOWN_PARTITION: "give the topic as many partitions as the frames' topic",

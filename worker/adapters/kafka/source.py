@@ -1,7 +1,7 @@
 """Frames from Kafka: a member of a consumer group."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
@@ -133,6 +133,10 @@ class KafkaSource:
                 _, high = self._consumer.get_watermark_offsets(held, cached=True)
                 found[TopicPartition(held.topic, held.partition)] = max(0, high - held.offset)
         return found
+
+    def group_metadata(self) -> Any:
+        """Return who we are in the group now: what a transaction shows the broker for our offsets."""
+        return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
         """Leave the group."""

@@ -1,0 +1,160 @@
+"""Results and offsets to Kafka in one transaction: a frame's outputs and its offset exist together or not at all."""
+
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as Partition
+
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
+from worker.adapters.kafka.sink import PRODUCER_DEFAULTS, undelivered
+from worker.domain.errors import DeliveryFailed, DeliveryRefused
+from worker.domain.records import OutboundRecord, TopicPartition
+
+TRANSACTION_DEFAULTS: Final[Options] = {
+    # A transaction is open for milliseconds. One that a dead worker left open keeps its partitions' readers and its
+    # successor waiting for as long as this.
+    "transaction.timeout.ms": 10_000,
+    "delivery.timeout.ms": 10_000,
+}
+GIVE_UP_AFTER: Final = 120.0
+"""Seconds during which a transaction that the broker aborts is begun anew."""
+_STEP_TIMEOUT: Final = 30.0
+_PAUSE: Final = 0.5
+
+_MOVED_ON: Final = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.STALE_MEMBER_EPOCH,
+    }
+)
+"""The group's answers to a member that is no longer what it was: a poll tells it what it is now."""
+
+
+class TransactionalSink:
+    """A transactional producer that commits the consumer's offsets with the outputs (KIP-447).
+
+    Fenced by the group's generation: `group` is asked anew for every transaction, and the broker refuses offsets of
+    partitions that have gone to another member. The transactional id is new in every process, so it fences nobody.
+
+    Args:
+        options: librdkafka options under their own names.
+        group: returns the consumer's group metadata as it is now.
+
+    Raises:
+        DeliveryFailed: no transaction coordinator answered.
+    """
+
+    exactly_once = True
+
+    def __init__(self, bootstrap_servers: str, options: Options, *, group_id: str, group: Callable[[], Any]) -> None:
+        self._group = group
+        self._producer = make_client(
+            Producer,
+            {**PRODUCER_DEFAULTS, **TRANSACTION_DEFAULTS},
+            options,
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}",
+                "acks": "all",
+                "enable.idempotence": True,
+                "error_cb": log_error,
+                "logger": RDKAFKA_LOG,
+            },
+        )
+        self._failure: str | None = None
+        try:
+            self._producer.init_transactions(_STEP_TIMEOUT)
+        except KafkaException as error:
+            raise DeliveryFailed(
+                f"no transaction coordinator at {bootstrap_servers}: {error.args[0].str()}; is every broker up, and "
+                "may this user write with a transactional id?"
+            ) from error
+
+    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Write the records and the offsets in one transaction; begin it anew if the broker aborts it."""
+        give_up = time.monotonic() + GIVE_UP_AFTER
+        while True:
+            try:
+                self._attempt(records, next_offsets)
+            except KafkaException as error:
+                cause: KafkaError = error.args[0]
+                if not self._aborted(cause) or self._failure or time.monotonic() > give_up:
+                    text = self._failure or f"a transaction failed: {cause.str()} ({cause.name()})"
+                    raise DeliveryFailed(f"{text}; nothing of it was written") from error
+                if cause.code() in _MOVED_ON:
+                    raise DeliveryRefused(f"the group has moved on: {cause.str()} ({cause.name()})") from error
+                log.warning("transaction aborted, beginning it anew", error=cause.str(), code=cause.name())
+                time.sleep(_PAUSE)
+            else:
+                return
+
+    def close(self) -> None:
+        """Drop what is not committed; the broker aborts it."""
+        self._producer.purge()
+        self._producer.flush(1.0)
+
+    def _attempt(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
+        self._failure = None
+        self._producer.begin_transaction()
+        for record in records:
+            self._send(record)
+        offsets = [Partition(p.topic, p.partition, offset) for p, offset in next_offsets.items()]
+        _until_answered(lambda: self._producer.send_offsets_to_transaction(offsets, self._group(), _STEP_TIMEOUT))
+        _until_answered(lambda: self._producer.commit_transaction(_STEP_TIMEOUT))
+
+    def _send(self, record: OutboundRecord) -> None:
+        options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers),
+                    on_delivery=self._delivered,
+                    **options,
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                self._failure = undelivered(record.topic, record.partition, error.args[0])
+                raise
+            else:
+                return
+
+    def _aborted(self, cause: KafkaError) -> bool:
+        """Abort the open transaction; tell whether the producer can begin another one."""
+        if cause.fatal():
+            return False
+        try:
+            _until_answered(lambda: self._producer.abort_transaction(_STEP_TIMEOUT))
+        except KafkaException as error:
+            log.error("a transaction could not be aborted", error=error.args[0].str())
+            return False
+        return True
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Remember a record that no second attempt would help; others fail with the transaction they belong to."""
+        if error is not None and error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            self._failure = undelivered(message.topic(), message.partition(), error)
+
+
+def _until_answered(step: Callable[[], None]) -> None:
+    """Take a step of a transaction, again while librdkafka says that the same call may be made again."""
+    give_up = time.monotonic() + GIVE_UP_AFTER
+    while True:
+        try:
+            step()
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > give_up:
+                raise
+        else:
+            return
