@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from worker import __version__, wire
 from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, TransactionalSink
+from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
 from worker.adapters.torch_files import load_network
@@ -235,12 +235,12 @@ def group_member(kafka: Kafka, topic: str, limits: Limits) -> KafkaSource:
     )
 
 
-def _results(settings: Settings, source: KafkaSource) -> KafkaSink | TransactionalSink:
+def _results(settings: Settings, source: KafkaSource) -> KafkaSink | ExactlyOnceSink:
     kafka = settings.kafka
     options = kafka.options | kafka.producer
     if settings.delivery.guarantee == "at_least_once":
         return KafkaSink(kafka.bootstrap_servers, options)
-    return TransactionalSink(kafka.bootstrap_servers, options, group_id=kafka.group_id, group=source.group_metadata)
+    return ExactlyOnceSink(kafka.bootstrap_servers, options, group_id=kafka.group_id, group=source.group_metadata)
 
 
 def _group_protocol(kafka: Kafka) -> str:

@@ -69,7 +69,7 @@ class Scene:
         """Let a worker refuse frames, and publish its dead letters."""
         made = Flow(frames).run().dead_letters()
         assert len(made) == len(frames)
-        self.sink.publish([replace(letter, topic=self.letters) for letter in made])
+        self.sink.publish([replace(letter, topic=self.letters) for letter in made], {})
 
     def replayed(self, *, isolation: str = "read_committed") -> list[Record]:
         return [r for r in self.read(self.source, isolation=isolation) if REPLAYED_FROM in dict(r.headers)]
@@ -105,7 +105,7 @@ def sink(bootstrap_servers: str) -> Iterator[KafkaSink]:
 @pytest.fixture
 def stage(bootstrap_servers: str, sink: KafkaSink, make_topic: MakeTopic) -> Iterator[Scene]:
     on = Scene(bootstrap_servers, sink, make_topic(2), make_topic(2))
-    sink.publish([OutboundRecord(on.source, *frame) for frame in BAD])
+    sink.publish([OutboundRecord(on.source, *frame) for frame in BAD], {})
     on.refuse(on.read(on.source))
     yield on
     if KafkaAdmin(bootstrap_servers, {}).topics([on.marks]):
@@ -292,7 +292,7 @@ def test_a_source_that_is_gone_stops_before_anything_is_sent(stage: Scene, make_
     smaller = make_topic(1)
     letter = next(each for each in stage.read(stage.letters) if wire.parse_dead_letter(each).partition == 1)
     headers = dict(letter.headers) | {"__streams.errors.topic": smaller.encode()}
-    stage.sink.publish([OutboundRecord(stage.letters, 0, letter.key, letter.value, tuple(headers.items()))])
+    stage.sink.publish([OutboundRecord(stage.letters, 0, letter.key, letter.value, tuple(headers.items()))], {})
     failed = stage.run("replay", "--go")
 
     assert failed.exit_code == 1

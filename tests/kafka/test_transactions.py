@@ -6,7 +6,7 @@ import pytest
 
 from tests.kafka.conftest import MakeTopic
 from tests.support.workers import wait_until
-from worker.adapters.kafka import KafkaReader, KafkaSink, KafkaSource, TransactionalSink
+from worker.adapters.kafka import ExactlyOnceSink, KafkaReader, KafkaSink, KafkaSource
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 
@@ -28,7 +28,7 @@ class Member:
             max_poll_records=100,
             max_poll_bytes=10**7,
         )
-        self.sink = TransactionalSink(servers, {}, group_id=f"of-{topic}", group=self.source.group_metadata)
+        self.sink = ExactlyOnceSink(servers, {}, group_id=f"of-{topic}", group=self.source.group_metadata)
         self.source.subscribe(
             on_assigned=self.assigned.update,
             on_revoked=self.assigned.difference_update,

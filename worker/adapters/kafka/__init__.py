@@ -1,9 +1,9 @@
 """Kafka through confluent-kafka: the group's member, the producer, a reader outside any group, the admin."""
 
 from worker.adapters.kafka.admin import BrokerUnreachable, KafkaAdmin, Topic
+from worker.adapters.kafka.exactly_once import ExactlyOnceSink
 from worker.adapters.kafka.reader import KafkaReader
 from worker.adapters.kafka.sink import KafkaSink
 from worker.adapters.kafka.source import KafkaSource
-from worker.adapters.kafka.transaction import TransactionalSink
 
-__all__ = ["BrokerUnreachable", "KafkaAdmin", "KafkaReader", "KafkaSink", "KafkaSource", "Topic", "TransactionalSink"]
+__all__ = ["BrokerUnreachable", "ExactlyOnceSink", "KafkaAdmin", "KafkaReader", "KafkaSink", "KafkaSource", "Topic"]

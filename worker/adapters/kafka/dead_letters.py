@@ -16,8 +16,8 @@ from typing import Self
 
 from worker import wire
 from worker.adapters.kafka.admin import KafkaAdmin, Topic
-from worker.adapters.kafka.lookup import KafkaLookup
 from worker.adapters.kafka.messages import Options
+from worker.adapters.kafka.reader import KafkaReader
 from worker.adapters.kafka.transactions import KafkaTransactions
 from worker.domain.errors import WorkerError
 from worker.domain.records import Position, Record, TopicPartition
@@ -50,7 +50,7 @@ class KafkaDeadLetters:
         if writes:
             self._admin.create([Topic(self._marks, 1, {"cleanup.policy": "compact"})], replication_factor=-1)
             self._writer = KafkaTransactions(bootstrap_servers, {**options, **producer}, name=f"{self._marks}-by")
-        self._reader = KafkaLookup(bootstrap_servers, {**options, "isolation.level": "read_committed"})
+        self._reader = KafkaReader(bootstrap_servers, {**options, "isolation.level": "read_committed"})
 
     def __enter__(self) -> Self:
         return self

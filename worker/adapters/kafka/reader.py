@@ -1,7 +1,7 @@
 """Reads whole partitions outside any consumer group: to the end once, or on and on."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
-from worker.domain.records import Record, TopicPartition
+from worker.domain.records import Position, Record, TopicPartition
 
 STALLED_AFTER = 60.0
 """Seconds without a single record or end after which reading to the end gives up."""
@@ -86,9 +86,40 @@ class KafkaReader:
             elif error.code() != KafkaError._PARTITION_EOF:
                 _judge(error)
 
+    def at(self, positions: Iterable[Position]) -> Iterator[Record]:
+        """Yield the records at these positions, in their order; those that are not there, or no longer, are left out.
+
+        Raises:
+            SourceLost: a partition cannot be read, or nothing came for a minute.
+        """
+        following = None
+        for wanted in sorted(positions):
+            if wanted != following:
+                topic, partition = wanted.partition.topic, wanted.partition.partition
+                self._consumer.assign([Partition(topic, partition, wanted.offset)])
+            record = self._take()
+            following = Position(record.position.partition, record.position.next_offset) if record else None
+            if record is not None and record.position == wanted:
+                yield record
+
     def close(self) -> None:
         """Let go of the connection."""
         self._consumer.close()
+
+    def _take(self) -> Record | None:
+        """Return the next record, or None at the end."""
+        heard = time.monotonic()
+        while time.monotonic() - heard < STALLED_AFTER:
+            message = self._consumer.poll(1.0)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                return record_of(message)
+            if error.code() == KafkaError._PARTITION_EOF:
+                return None
+            _judge(error)
+        raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while fetching single records")
 
     def _assign(self, partitions: Collection[TopicPartition], offset: int) -> None:
         for topic in {each.topic for each in partitions}:

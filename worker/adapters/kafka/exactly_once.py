@@ -38,7 +38,7 @@ _MOVED_ON: Final = frozenset(
 """The group's answers to a member that is no longer what it was: a poll tells it what it is now."""
 
 
-class TransactionalSink:
+class ExactlyOnceSink:
     """A transactional producer that commits the consumer's offsets with the outputs (KIP-447).
 
     Fenced by the group's generation: `group` is asked anew for every transaction, and the broker refuses offsets of
