@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 
 import structlog
@@ -38,6 +38,8 @@ CLASSIC_OPTIONS = frozenset(
     {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 )
 """librdkafka options that only the classic group protocol has; with the newer one the broker decides them."""
+TELL_EVERY = 100_000
+"""Accuracy records between two lines of progress."""
 UNHURRIED = math.inf
 """Linger of a replay: files wait for nobody, so batches depend on the pictures alone."""
 
@@ -77,7 +79,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         limits=limits,
         top_k=settings.model.top_k,
         commit_interval=settings.delivery.commit_interval_ms / 1000,
-        restore=partial(_published_tallies, settings.kafka, settings.topics.accuracy),
+        restore=partial(published_tallies, settings.kafka, settings.topics.accuracy),
         telemetry=telemetry,
     )
     watchdog = Watchdog(lambda: _pulse(processor), limit=settings.ops.stalled_after_s)
@@ -262,16 +264,22 @@ def cluster_reader(kafka: Kafka) -> KafkaReader:
     return KafkaReader(kafka.bootstrap_servers, kafka.options)
 
 
-def _published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
-    """Read back the accuracy of input partitions: it lies in the partitions of the same numbers."""
-    reader = cluster_reader(kafka)
-    try:
-        for record in reader.read_to_end([TopicPartition(topic, each.partition) for each in partitions]):
-            tally = wire.parse_accuracy(record)
-            if tally is not None and tally.key.partition in partitions:
+def published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
+    """Read back the accuracy of input partitions: it lies in the partitions of the same numbers, and only those."""
+    with closing(cluster_reader(kafka)) as reader:
+        records = reader.read_to_end([TopicPartition(topic, each.partition) for each in partitions])
+        for tally in wire.newest_tallies(_telling(records)):
+            if tally.key.partition in partitions:
                 yield tally
-    finally:
-        reader.close()
+
+
+def _telling(records: Iterable[Record]) -> Iterator[Record]:
+    """Pass records on, and say now and then how many there were."""
+    log = structlog.get_logger("worker")
+    for count, record in enumerate(records, start=1):
+        if count % TELL_EVERY == 0:
+            log.info("restoring accuracy", records=count)
+        yield record
 
 
 def _pulse(processor: StreamProcessor) -> Pulse:

@@ -1,6 +1,7 @@
 """Every message against its schema in schemas/, there and back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -239,6 +240,31 @@ def test_a_tombstone_is_no_tally_and_a_stranger_stops_the_worker() -> None:
         wire.parse_accuracy(a_record(5, value=b'{"camera": "x"}'))
     with pytest.raises(wire.AccuracyUnreadable, match="version 2"):
         wire.parse_accuracy(a_record(value=json.dumps(sample("accuracy") | {"version": 2}).encode()))
+
+
+def test_of_many_tallies_of_a_key_the_one_that_includes_most_is_read_back() -> None:
+    """A worker that slept through its session may have written an old one on top."""
+    key = TallyKey(FRAMES, "cam-1", MODEL)
+    written = [Tally(key, EventMillis(0), seen=n, next_offset=n) for n in (1, 7, 3)]
+    records = [
+        received(wire.render_accuracy("accuracy", tally, published_at=NOW), n) for n, tally in enumerate(written)
+    ]
+
+    assert list(wire.newest_tallies(records)) == [written[1]]
+    with pytest.raises(wire.AccuracyUnreadable, match=r"frames\[0\]@5 is no accuracy message"):
+        list(wire.newest_tallies([a_record(5, value=b"{}")]))
+
+
+def test_a_tombstone_begins_its_key_anew() -> None:
+    key = TallyKey(FRAMES, "cam-1", MODEL)
+    old, new = (
+        received(wire.render_accuracy("accuracy", Tally(key, EventMillis(0), seen=n, next_offset=n), published_at=NOW))
+        for n in (9, 2)
+    )
+    tombstone = replace(old, value=None)
+
+    assert list(wire.newest_tallies([old, tombstone])) == []
+    assert [tally.seen for tally in wire.newest_tallies([old, tombstone, new])] == [2]
 
 
 def test_a_dead_letter_is_the_original_with_its_reason() -> None:

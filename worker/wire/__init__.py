@@ -4,6 +4,7 @@ from worker.wire.accuracy import (
     AccuracyMessage,
     AccuracyUnreadable,
     decode_accuracy,
+    newest_tallies,
     parse_accuracy,
     render_accuracy,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "camera_of",
     "decode_accuracy",
     "decode_prediction",
+    "newest_tallies",
     "original_headers",
     "original_record",
     "parse_accuracy",

@@ -1,5 +1,7 @@
 """Accuracy out, and back in after a restart (schemas/accuracy.v1.json)."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 from worker.domain.accuracy import Tally, TallyKey
@@ -91,10 +93,7 @@ def parse_accuracy(record: Record) -> Tally | None:
     try:
         message = decode_accuracy(record.value)
     except msgspec.MsgspecError as error:
-        raise AccuracyUnreadable(
-            f"{record.position} is no accuracy message ({error}): something else writes to this topic; "
-            "give the worker an accuracy topic of its own (topics.accuracy)"
-        ) from error
+        raise _unreadable(record, error) from error
     if message.version != 1:
         raise AccuracyUnreadable(
             f"{record.position} is an accuracy message of version {message.version}; this worker reads version 1"
@@ -111,4 +110,42 @@ def parse_accuracy(record: Record) -> Tally | None:
         correct_top1=message.correct.top1,
         correct_top5=message.correct.top5,
         next_offset=message.next_offset,
+    )
+
+
+class _Progress(msgspec.Struct):
+    next_offset: int
+
+
+def newest_tallies(records: Iterable[Record]) -> Iterator[Tally]:
+    """Read back, of each key, the tally that includes the most; of the others only how far they reach.
+
+    A tombstone begins its key anew: whoever wants to count from zero writes one.
+
+    Raises:
+        AccuracyUnreadable: a record is not an accuracy message of a version we know.
+    """
+    reached = msgspec.json.Decoder(_Progress)
+    newest: dict[tuple[int, bytes | None], tuple[int, Record]] = {}
+    for record in records:
+        key = record.position.partition.partition, record.key
+        if record.value is None:
+            newest.pop(key, None)
+            continue
+        try:
+            next_offset = reached.decode(record.value).next_offset
+        except msgspec.MsgspecError as error:
+            raise _unreadable(record, error) from error
+        known = newest.get(key)
+        if known is None or next_offset >= known[0]:
+            newest[key] = next_offset, record
+    for _, record in newest.values():
+        if (tally := parse_accuracy(record)) is not None:
+            yield tally
+
+
+def _unreadable(record: Record, error: msgspec.MsgspecError) -> AccuracyUnreadable:
+    return AccuracyUnreadable(
+        f"{record.position} is no accuracy message ({error}): something else writes to this topic; "
+        "give the worker an accuracy topic of its own (topics.accuracy)"
     )

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Partition
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
-from worker.adapters.kafka.sink import PRODUCER_DEFAULTS, undelivered
+from worker.adapters.kafka.sink import PRODUCER_DEFAULTS, hand_over, undelivered
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
 
@@ -111,24 +111,11 @@ class ExactlyOnceSink:
         _until_answered(lambda: self._producer.commit_transaction(_STEP_TIMEOUT))
 
     def _send(self, record: OutboundRecord) -> None:
-        options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=list(record.headers),
-                    on_delivery=self._delivered,
-                    **options,
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                self._failure = undelivered(record.topic, record.partition, error.args[0])
-                raise
-            else:
-                return
+        try:
+            hand_over(self._producer, record, self._delivered)
+        except KafkaException as error:
+            self._failure = undelivered(record.topic, record.partition, error.args[0])
+            raise
 
     def _aborted(self, cause: KafkaError) -> bool:
         """Abort the open transaction; tell whether the producer can begin another one."""

@@ -14,6 +14,9 @@ from worker.domain.records import Position, Record, TopicPartition
 STALLED_AFTER = 60.0
 """Seconds without a single record or end after which reading to the end gives up."""
 
+BATCH_WITHIN = 0.05
+"""Seconds a batch of a thousand may take to fill: what the end costs at most."""
+
 
 class KafkaReader:
     """Reads partitions from their beginning or end, commits nothing, joins no group.
@@ -52,21 +55,21 @@ class KafkaReader:
         open_ends = self._high_watermarks(partitions)
         heard = time.monotonic()
         while open_ends:
-            message = self._consumer.poll(1.0)
-            if message is None:
-                if time.monotonic() - heard > STALLED_AFTER:
-                    raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while reading {sorted(map(str, open_ends))}")
-                continue
-            heard = time.monotonic()
-            error = message.error()
-            if error is None:
-                yield record_of(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                place = TopicPartition(message.topic() or "", message.partition() or 0)
-                if (message.offset() or 0) >= open_ends.get(place, 0):
-                    open_ends.pop(place, None)
-            else:
-                _judge(error)
+            messages = self._consumer.consume(1000, timeout=BATCH_WITHIN)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > STALLED_AFTER:
+                raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while reading {sorted(map(str, open_ends))}")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield record_of(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    place = TopicPartition(message.topic() or "", message.partition() or 0)
+                    if (message.offset() or 0) >= open_ends.get(place, 0):
+                        open_ends.pop(place, None)
+                else:
+                    _judge(error)
 
     def follow(
         self, partitions: Collection[TopicPartition], *, from_beginning: bool, timeout: float = 0.2

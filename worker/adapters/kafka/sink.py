@@ -1,6 +1,6 @@
 """Results to Kafka: an idempotent producer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -59,24 +59,11 @@ class KafkaSink:
             DeliveryFailed: this record, or one sent earlier, failed.
         """
         self._raise_failure()
-        options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=list(record.headers),
-                    on_delivery=self._delivered,
-                    **options,
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
-            else:
-                self._producer.poll(0)
-                return
+        try:
+            hand_over(self._producer, record, self._delivered)
+        except KafkaException as error:
+            raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
+        self._producer.poll(0)
 
     def flush(self) -> None:
         """Wait until everything sent is confirmed.
@@ -99,6 +86,31 @@ class KafkaSink:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise DeliveryFailed(self._failure)
+
+
+def hand_over(
+    producer: Producer, record: OutboundRecord, on_delivery: Callable[[KafkaError | None, Message], None]
+) -> None:
+    """Give a record to a producer; waits only while its queue is full.
+
+    Raises:
+        KafkaException: the producer refuses it.
+    """
+    options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+                on_delivery=on_delivery,
+                **options,
+            )
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
 
 
 def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
