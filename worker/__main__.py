@@ -6,10 +6,12 @@ from rich.console import Console
 
 from worker.cli import app
 from worker.domain.errors import SettingsError, WorkerError
+from worker.logs import configure_logs
 
 
 def main() -> None:
     """Run a command; an error of ours becomes its text and an exit code: 2 for settings, 1 for all else."""
+    configure_logs(level="warning", json=False)  # to standard error, whatever a command prints
     try:
         app()
     except WorkerError as error:

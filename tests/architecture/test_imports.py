@@ -30,7 +30,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.wiring": ("worker",),
     "worker.local": ("worker.domain", "worker.wire", "worker.adapters", "worker.manifest", "worker.local"),
     "worker.cli": ("worker",),
-    "worker.__main__": ("worker.cli", "worker.domain.errors"),
+    "worker.__main__": ("worker.cli", "worker.domain.errors", "worker.logs"),
     "worker": (),
 }
 """The longest matching prefix of a module says which modules of ours it may import; `worker` itself always."""

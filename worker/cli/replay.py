@@ -14,7 +14,6 @@ from worker.domain.errors import SettingsError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.logs import configure_logs
 from worker.settings import Limits, ModelGroup, Topics, WindowGroup, read_groups
 
 SOURCE = TopicPartition("replay", 0)
@@ -34,7 +33,6 @@ def replay(
 
     Only the settings of model, window and limits are used; no broker is needed.
     """
-    configure_logs(level="warning", json=False)
     groups, faults = read_groups(config)
     group = ModelGroup(path=model) if model else groups.get("model")
     faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
