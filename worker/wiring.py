@@ -267,7 +267,8 @@ def cluster_reader(kafka: Kafka) -> KafkaReader:
 def published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
     """Read back the accuracy of input partitions: it lies in the partitions of the same numbers, and only those."""
     with closing(cluster_reader(kafka)) as reader:
-        records = reader.read_to_end([TopicPartition(topic, each.partition) for each in partitions])
+        outputs = [TopicPartition(topic, each.partition) for each in partitions]
+        records = reader.read_to_end(outputs, wait_for_open=True)
         for tally in wire.newest_tallies(_telling(records)):
             if tally.key.partition in partitions:
                 yield tally

@@ -1,6 +1,7 @@
 """The transactional sink on a real broker: outputs and offsets together or not at all, and fenced by the group."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -149,7 +150,7 @@ def test_a_record_that_no_attempt_would_deliver_fails_at_once_and_takes_its_tran
     reader.close()
 
 
-def test_reading_to_the_end_waits_for_a_transaction_that_is_open(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+def test_a_reader_can_wait_for_an_open_transaction(bootstrap_servers: str, make_topic: MakeTopic) -> None:
     """Its offsets may be known before its records are: whoever restores must see both or neither."""
     topic = make_topic(1)
     source = Pair(bootstrap_servers, make_topic(1), topic, "consumer").join()
@@ -158,9 +159,13 @@ def test_reading_to_the_end_waits_for_a_transaction_that_is_open(bootstrap_serve
     producer.produce(topic, b"pending", partition=0)
     producer.flush(10)
     reader = KafkaReader(bootstrap_servers, {})
-    records = reader.read_to_end([TopicPartition(topic, 0)])
-    producer.commit_transaction(10)
+    assert list(reader.read_to_end([TopicPartition(topic, 0)])) == []
+    records = reader.read_to_end([TopicPartition(topic, 0)], wait_for_open=True)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(list, records)
+        assert not wait([read], timeout=1.0).done
+        producer.commit_transaction(10)
 
-    assert [record.value for record in records] == [b"pending"]
+        assert [record.value for record in read.result()] == [b"pending"]
     reader.close()
     source.close()

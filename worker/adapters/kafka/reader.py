@@ -42,17 +42,20 @@ class KafkaReader:
             },
         )
 
-    def read_to_end(self, partitions: Collection[TopicPartition]) -> Iterator[Record]:
+    def read_to_end(self, partitions: Collection[TopicPartition], *, wait_for_open: bool = False) -> Iterator[Record]:
         """Yield every committed record that lay in the partitions when this was called.
 
-        The end is the high watermark, not the last stable offset: a transaction that is being committed while we read
-        is waited for, because offsets that were committed with it may be known already.
+        Args:
+            partitions: which to read.
+            wait_for_open: read up to the high watermark, and so wait for transactions that are open: who has seen
+                offsets that were committed with records must see those records too. Else the last stable offset is
+                the end.
 
         Raises:
             SourceLost: a partition is missing or cannot be read, or nothing came for a minute.
         """
         self._assign(partitions, OFFSET_BEGINNING)
-        open_ends = self._high_watermarks(partitions)
+        open_ends = self._high_watermarks(partitions) if wait_for_open else dict.fromkeys(partitions, 0)
         heard = time.monotonic()
         while open_ends:
             messages = self._consumer.consume(1000, timeout=BATCH_WITHIN)
