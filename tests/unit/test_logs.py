@@ -1,0 +1,56 @@
+import json
+import logging
+import subprocess
+import sys
+
+from worker.logs import Sparing
+
+
+def said(text: str, at: float) -> logging.LogRecord:
+    record = logging.LogRecord("librdkafka", logging.ERROR, __file__, 1, text, None, None)
+    record.created = at
+    return record
+
+
+def test_lines_that_differ_in_their_numbers_only_come_once_in_a_while() -> None:
+    sparing = Sparing(period=30.0)
+    lines = [
+        said("FAIL producer-3: refused after 0 ms", 100.0),
+        said("FAIL producer-4: refused after 12 ms", 101.0),
+        said("timed out", 102.0),
+        said("FAIL producer-3: refused after 7 ms", 129.9),
+        said("FAIL producer-3: refused after 0 ms", 130.0),
+    ]
+
+    assert [sparing.filter(line) for line in lines] == [True, False, True, False, True]
+
+
+def test_it_forgets_rather_than_grow() -> None:
+    sparing = Sparing()
+    kinds = [said(f"kind {'x' * number}", 0.0) for number in range(1_500)]
+
+    assert all(sparing.filter(line) for line in kinds)
+    assert len(sparing._last) <= 1_000
+
+
+def test_our_lines_and_those_of_libraries_go_to_standard_error_in_one_shape() -> None:
+    code = """
+import logging, warnings, structlog
+from worker.logs import configure_logs
+configure_logs(level="info", json=True)
+structlog.get_logger("worker").info("ours", camera="gate")
+for attempt in range(3):
+    logging.getLogger("librdkafka").error("attempt %s failed", attempt)
+logging.getLogger("librdkafka").debug("too quiet")
+warnings.warn("a library's warning")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+
+    assert ran.stdout == ""
+    assert [(line["logger"], line["level"]) for line in lines] == [
+        ("worker", "info"),
+        ("librdkafka", "error"),
+        ("py.warnings", "warning"),
+    ]
+    assert (lines[0]["event"], lines[0]["camera"]) == ("ours", "gate")
