@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format readme lock clean
+.PHONY: help setup demo test chaos lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -26,6 +26,9 @@ demo: $(READY) ## cameras through a real Kafka and a real worker, with a live ta
 
 test: $(READY) ## all tests, those against a real Kafka included
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+chaos: $(READY) ## kill, pause, scale and cut off real workers under load; ARGS="--quick" for a short run
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(READY) ## style, types, formatting
 	$(BIN)/ruff check .

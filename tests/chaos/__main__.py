@@ -1,0 +1,139 @@
+"""Real workers on real brokers through what they may meet in production: `python -m tests.chaos [--quick]`.
+
+Each scenario is played at least once and exactly once. Afterwards all topics are read whole and held against what was
+promised; a table says what came out, here, in build/chaos.md and in build/chaos.json. Exits with 1 if anything failed.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+
+from tests.chaos.run import Run
+from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos.verdict import judge
+from worker.domain.errors import WorkerError
+from worker.local.broker import LocalKafka
+from worker.logs import configure_logs
+
+MODES: Final = ("at_least_once", "exactly_once")
+BUILD: Final = Path(__file__).parents[2] / "build"
+
+
+@dataclass(slots=True)
+class Result:
+    """One row of the table.
+
+    Attributes:
+        figures: what the scenario counted and measured on top.
+        faults: what was promised and did not hold.
+    """
+
+    scenario: str
+    mode: str
+    counts: dict[str, int | bool]
+    figures: dict[str, float]
+    faults: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        named = {"scenario": self.scenario, "mode": self.mode, **self.counts, "passed": not self.faults}
+        return {**named, **self.figures}
+
+
+def main(arguments: Sequence[str]) -> int:
+    wanted = _parser().parse_args(arguments)
+    configure_logs(level="critical", json=False)  # brokers will be missed, and our own clients say so
+    shutil.rmtree(BUILD / "chaos", ignore_errors=True)
+    scenarios = [each for each in SCENARIOS if wanted.only in (None, each.name)]
+    modes = [mode for mode in MODES if wanted.mode in (None, mode)]
+    results: list[Result] = []
+    for result in _play_all(scenarios, modes, quick=wanted.quick, seed=wanted.seed):
+        results.append(result)
+        _say("; ".join(result.faults) or "passed")
+        (BUILD / "chaos.md").write_text(_report(results, wanted.seed))
+        (BUILD / "chaos.json").write_text(json.dumps([each.as_json() for each in results], indent=1) + "\n")
+    _say(f"\n{_report(results, wanted.seed)}", end="")
+    return int(any(each.faults for each in results))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("tests.chaos", description=(__doc__ or "").partition("\n\n")[2])
+    parser.add_argument("--quick", action="store_true", help="a few minutes: less of each scenario")
+    parser.add_argument("--only", choices=[each.name for each in SCENARIOS], help="one scenario")
+    parser.add_argument("--mode", choices=MODES, help="one guarantee of delivery")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6, help="repeats what chance has chosen")
+    return parser
+
+
+def _play_all(scenarios: Sequence[Scenario], modes: Sequence[str], *, quick: bool, seed: int) -> Iterator[Result]:
+    for nodes, same in groupby(scenarios, key=lambda each: each.nodes):
+        with LocalKafka(nodes) as kafka:
+            for scenario in same:
+                for mode in modes:
+                    _say(f"{scenario.name}, {mode}, seed {seed}:", end=" ")
+                    folder = BUILD / "chaos" / f"{scenario.name}-{mode}"
+                    folder.mkdir(parents=True)
+                    yield _play(scenario, Run(kafka, nodes, mode, quick=quick, seed=seed, folder=folder))
+
+
+def _play(scenario: Scenario, run: Run) -> Result:
+    began, faults = time.monotonic(), list[str]()
+    try:
+        scenario.play(run)
+        run.finish()
+    except (AssertionError, WorkerError, KafkaException, OSError) as error:
+        # A worker's whole log may be in it: what was expected stands first, and the cause last.
+        lines = str(error).splitlines()
+        faults.append(f"{type(error).__name__}: {' ... '.join(dict.fromkeys([*lines[:1], *lines[-1:]]))[:800]}")
+    finally:
+        run.close()
+    verdict = judge(run.stage, run.excuses)
+    return Result(
+        scenario.name,
+        run.mode,
+        {
+            "produced": verdict.produced,
+            "predicted": verdict.predicted,
+            "lost": verdict.lost,
+            "duplicated": verdict.duplicated,
+            "accuracy_equal": verdict.accuracy_equal,
+        },
+        {"longest_pause_s": round(verdict.longest_pause, 1), "took_s": round(time.monotonic() - began), **run.figures},
+        faults + verdict.faults(run.mode, run.sent),
+    )
+
+
+def _report(results: Sequence[Result], seed: int) -> str:
+    faults = [f"- {each.scenario}, {each.mode}: {fault}" for each in results for fault in each.faults]
+    return "\n\n".join([_table(results), *(["\n".join(faults)] if faults else []), f"Seed {seed}.\n"])
+
+
+def _table(results: Sequence[Result]) -> str:
+    columns = ("scenario", "mode", "produced", "predicted", "lost", "duplicated", "accuracy_equal", "passed")
+    lines = [[*columns, "figures"], ["---"] * (len(columns) + 1)]
+    for result in results:
+        content = result.as_json()
+        figures = ", ".join(f"{name} {value:g}" for name, value in result.figures.items())
+        lines.append([*(_shown(content[name]) for name in columns), figures])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _shown(value: object) -> str:
+    return {True: "yes", False: "NO"}[value] if isinstance(value, bool) else str(value)
+
+
+def _say(text: str, end: str = "\n") -> None:
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,151 @@
+"""One run: topics of its own, a group of real workers, a steady load, and an end at which everything is counted."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import Final, TypeVar
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.chaos.load import Load
+from tests.chaos.verdict import Excuse
+from tests.support.workers import PATIENCE, Stage, WorkerProcess, wait_until
+from worker.adapters.kafka import KafkaAdmin, Topic
+from worker.local.broker import LocalKafka
+
+PARTITIONS: Final = 4
+T = TypeVar("T")
+
+
+class Run:
+    """What a scenario is played with.
+
+    Args:
+        kafka: where; other runs on it know nothing of this one.
+        nodes: of the Kafka; with three of them every topic has three replicas, and two must confirm.
+        mode: the guarantee of delivery.
+        quick: whether a small part of the scenario will do.
+        folder: for the workers' settings and logs.
+
+    Attributes:
+        workers: those that should be running.
+        excuses: what was uncommitted at each disturbance.
+        figures: what the scenario has counted or measured.
+        sent: how many frames, once the load has ended and all are confirmed.
+    """
+
+    def __init__(self, kafka: LocalKafka, nodes: int, mode: str, *, quick: bool, seed: int, folder: Path) -> None:
+        self.kafka, self.mode, self.quick = kafka, mode, quick
+        self.random = Random(seed)  # noqa: S311 chance that can be repeated
+        self.stage = _stage(kafka.bootstrap_servers, copies=nodes)
+        self.workers: list[WorkerProcess] = []
+        self.excuses: list[Excuse] = []
+        self.figures: dict[str, float] = {}
+        self.sent: int | None = None
+        self._folder = folder
+        self._load: Load | None = None
+        self._undo = ExitStack()
+
+    def begin(self, workers: int) -> None:
+        """Start so many workers, and the load once they are ready."""
+        self.start(workers)
+        self._load = Load(self.stage)
+
+    def start(self, count: int = 1) -> list[WorkerProcess]:
+        """Start workers, all at once, and return when they are ready."""
+        settings = self.stage.settings(delivery={"guarantee": self.mode})
+        new = [self._undo.enter_context(WorkerProcess(settings, self._folder)) for _ in range(count)]
+        self.workers += new
+        for worker in new:
+            worker.wait_until_ready()
+        return new
+
+    def steady(self) -> None:
+        """Let the load go on for a while, so that there is something to be measured."""
+        time.sleep(2 if self.quick else 5)
+
+    def stop(self, worker: WorkerProcess) -> None:
+        """Let a worker leave in order."""
+        self.workers.remove(worker)
+        status = worker.stop()
+        assert status == 0, f"{worker.log} ended with status {status}"
+
+    def wait_until_shared(self, by: Sequence[WorkerProcess]) -> None:
+        """Return when each of these workers reads some of the partitions, and each partition is read by one of them."""
+
+        def shared() -> bool:
+            for worker in by:
+                assert worker.alive, f"{worker.log} ended by itself"
+            held = [worker.partitions() for worker in by]
+            return all(held) and sorted(chain(*held)) == list(range(PARTITIONS))
+
+        wait_until(shared, f"{len(by)} workers share {PARTITIONS} partitions")
+
+    def wait_until_caught_up(self) -> None:
+        """Return when the group has committed all that lies in the topic now."""
+        stage = self.asking_anew()
+        ends = persistently(stage.ends)
+        wait_until(
+            lambda: all(offset >= ends[partition] for partition, offset in stage.committed().items()),
+            f"the group commits {ends}",
+        )
+
+    @contextmanager
+    def disturbance(self) -> Iterator[None]:
+        """Whatever is uncommitted meanwhile may, at least once, be predicted again."""
+        committed = self.asking_anew().committed()
+        yield
+        self.excuses.append(Excuse(committed, persistently(self.asking_anew().ends)))
+
+    def finish(self) -> None:
+        """End the load, wait until all of it is committed, and let the workers leave in order."""
+        if self._load is not None:
+            self.sent = self._load.stop()
+        self.wait_until_caught_up()
+        for worker in tuple(self.workers):
+            self.stop(worker)
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self._load is not None:
+            self._load.close()
+        self._undo.close()
+
+    def asking_anew(self) -> Stage:
+        """Return the stage with a client that has seen no outage: one that has may never answer again."""
+        return replace(self.stage, admin=_admin(self.stage.servers))
+
+
+def persistently(ask: Callable[[], T]) -> T:
+    """Ask until the brokers answer: one of them may be away."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _admin(servers: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": servers, "socket.timeout.ms": 10_000, "log_level": 0})
+
+
+def _stage(servers: str, *, copies: int) -> Stage:
+    stage = Stage(servers, f"chaos-{uuid.uuid4().hex[:12]}", PARTITIONS, _admin(servers))
+    config = {"min.insync.replicas": str(max(1, copies - 1))}
+    topics = [
+        Topic(stage.frames, PARTITIONS, config),
+        Topic(stage.predictions, PARTITIONS, config),
+        Topic(stage.accuracy, PARTITIONS, config | {"cleanup.policy": "compact"}),
+        Topic(stage.dead_letters, 2, config),
+    ]
+    KafkaAdmin(servers, {}).create(topics, replication_factor=copies)
+    return stage

@@ -1,0 +1,153 @@
+"""What can happen to workers and brokers under load, each as a function of a run."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.run import Run, persistently
+from tests.support.workers import WorkerProcess, wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A name for what is played, and how many Kafka nodes it needs."""
+
+    name: str
+    nodes: int
+    play: Callable[[Run], None]
+
+
+def kill_loop(run: Run) -> None:
+    """Of three workers a random one is killed at a random moment and replaced, again and again."""
+    run.begin(workers=3)
+    run.figures["kills"] = 4 if run.quick else 20
+    for _ in range(int(run.figures["kills"])):
+        time.sleep(run.random.uniform(0.2, 4.0))
+        victim = run.random.choice(run.workers)
+        with run.disturbance():
+            victim.kill()
+        run.workers.remove(victim)
+        run.start()
+
+
+def zombie(run: Run) -> None:
+    """A worker is stopped until another one has done its work, and then goes on as if nothing had happened."""
+    run.begin(workers=2)
+    run.figures |= {"sleeps": 1 if run.quick else 5, "ended_themselves": 0}
+    for _ in range(int(run.figures["sleeps"])):
+        run.wait_until_shared(run.workers)
+        time.sleep(run.random.uniform(0.2, 2.0))
+        sleeper, other = run.random.sample(run.workers, 2)
+        with run.disturbance():
+            _oversleep(run, sleeper, other)
+            if not sleeper.alive:  # with an open transaction, which the broker has ended
+                run.figures["ended_themselves"] += 1
+                run.workers.remove(sleeper)
+                run.start()
+            run.wait_until_shared(run.workers)
+    run.steady()
+    refused = [sum(worker.metrics("refused_transactions_total").values()) for worker in run.workers]
+    run.figures["refused_transactions"] = sum(refused)
+
+
+def scale(run: Run) -> None:
+    """One worker becomes four, and four become two."""
+    most, least = (2, 1) if run.quick else (4, 2)
+    run.begin(workers=1)
+    run.steady()
+    run.start(most - 1)
+    run.wait_until_shared(run.workers)
+    run.steady()
+    for worker in run.workers[: most - least]:
+        run.stop(worker)
+    run.wait_until_shared(run.workers)
+    run.steady()
+
+
+def outage(run: Run) -> None:
+    """The only broker is killed, and comes back."""
+    run.begin(workers=1)
+    run.figures["outage_s"] = 15 if run.quick else 60
+    run.wait_until_shared(run.workers)
+    with run.disturbance(), _away(run, 1, run.kafka.kill_node):
+        time.sleep(run.figures["outage_s"])
+    run.wait_until_caught_up()
+    run.steady()
+
+
+def brokers(run: Run) -> None:
+    """Each of three brokers stops and comes back, one after the other."""
+    run.begin(workers=2)
+    run.wait_until_shared(run.workers)
+    numbers = [run.random.randint(1, 3)] if run.quick else [1, 2, 3]
+    run.figures["stopped_brokers"] = len(numbers)
+    for number in numbers:
+        with run.disturbance():
+            with _away(run, number, run.kafka.stop_node):
+                run.steady()
+                run.wait_until_caught_up()
+            _wait_until_in_sync(run)
+        run.wait_until_caught_up()
+
+
+SCENARIOS: Final = (
+    Scenario("kill_loop", 1, kill_loop),
+    Scenario("zombie", 1, zombie),
+    Scenario("scale", 1, scale),
+    Scenario("outage", 1, outage),
+    Scenario("brokers", 3, brokers),
+)
+
+
+def _oversleep(run: Run, sleeper: WorkerProcess, other: WorkerProcess) -> None:
+    """Return when the other one has done the sleeper's work, and the sleeper, awake, knows that its part is lost."""
+    before = _times_lost(sleeper)
+    wait_until(lambda: sleeper.metrics("in_flight_bytes")[()] > 0, "the sleeper has frames in hand")
+    with _asleep(sleeper):
+        run.wait_until_shared([other])
+        run.wait_until_caught_up()
+    wait_until(lambda: not sleeper.alive or _times_lost(sleeper) > before, "the sleeper learns what it has missed")
+
+
+def _times_lost(worker: WorkerProcess) -> float:
+    try:
+        return worker.metrics("rebalances_total")["lost",]
+    except OSError:  # it is ending right now
+        return 0
+
+
+@contextmanager
+def _asleep(worker: WorkerProcess) -> Iterator[None]:
+    supervisor = worker._process.pid
+    (pid,) = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def _away(run: Run, number: int, end: Callable[[int], None]) -> Iterator[None]:
+    end(number)
+    try:
+        yield
+    finally:
+        run.kafka.start_node(number)
+
+
+def _wait_until_in_sync(run: Run) -> None:
+    """Return when no partition would miss another broker's leave: those behind groups and transactions count too."""
+    admin = run.asking_anew().admin
+
+    def in_sync() -> bool:
+        topics = admin.list_topics(timeout=10).topics.values()
+        partitions = [partition for topic in topics for partition in topic.partitions.values()]
+        return bool(partitions) and all(len(each.isrs) == len(each.replicas) for each in partitions)
+
+    wait_until(lambda: persistently(in_sync), "all replicas are in sync")
