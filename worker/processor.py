@@ -135,7 +135,7 @@ class StreamProcessor:
         return True
 
     def _patience(self) -> float:
-        deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.ready() else None]
+        deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.has_ready() else None]
         soonest = min((each for each in deadlines if each is not None), default=None)
         if soonest is None:
             return self._pace.idle_poll

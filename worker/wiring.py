@@ -67,7 +67,9 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
     limits = settings.limits
-    source = group_member(settings.kafka, settings.topics.frames, limits)
+    protocol = _group_protocol(settings.kafka)
+    structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
+    source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol)
     sink = _results(settings, source)
     processor = build_processor(
         source=source,
@@ -213,14 +215,12 @@ def load_model(group: ModelGroup) -> TorchModel:
     )
 
 
-def group_member(kafka: Kafka, topic: str, limits: Limits) -> KafkaSource:
+def group_member(kafka: Kafka, topic: str, limits: Limits, *, protocol: str) -> KafkaSource:
     """Build the consumer, which joins the group once it subscribes.
 
     Raises:
         SettingsError: librdkafka refuses one of its options.
     """
-    protocol = _group_protocol(kafka)
-    structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=kafka.group_protocol)
     return KafkaSource(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,

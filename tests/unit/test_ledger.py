@@ -98,6 +98,7 @@ def test_against_a_brute_force_set(gaps: list[int], order: random.Random, settle
         prefix = [str(o) for index, o in enumerate(offsets) if set(offsets[: index + 1]) <= done]
         waiting = prefix[len(delivered) :]
         assert ledger.ready() == ({FRAMES: waiting} if waiting else {})
+        assert ledger.has_ready() == bool(waiting)
         if count % settle_every == 0 and waiting:
             ledger.settle({FRAMES: int(waiting[-1]) + 1})
             delivered += waiting

@@ -90,9 +90,9 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
     from worker.wiring import cluster_admin, group_member
 
     # Which protocol "auto" will be is the brokers' to say; the options can be judged without them.
-    decided = kafka.model_copy(update={"group_protocol": "classic"}) if kafka.group_protocol == "auto" else kafka
+    protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
     try:
-        group_member(decided, topics.frames, Limits()).close()
+        group_member(kafka, topics.frames, Limits(), protocol=protocol).close()
     except SettingsError as error:
         findings.faults.extend(f"kafka.consumer: {fault}" for fault in error.faults)
     try:

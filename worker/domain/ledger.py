@@ -65,6 +65,11 @@ class OffsetLedger(Generic[T]):
                 found[partition] = outcomes
         return found
 
+    def has_ready(self) -> bool:
+        """Tell whether `ready` has anything to return, without gathering it."""
+        lanes = self._lanes.values()
+        return any(lane.in_flight and lane.in_flight[0][0].offset in lane.finished for lane in lanes)
+
     def settle(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Note that everything below these offsets is confirmed by the broker; only now is it forgotten."""
         for partition, next_offset in next_offsets.items():
