@@ -107,6 +107,13 @@ class StreamProcessor:
         Raises:
             WorkerError: something other than a frame is broken; whatever was not confirmed is uncommitted.
         """
+        self.join()
+        while not self._stopping and self.step():
+            pass
+        self.drain()
+
+    def join(self) -> None:
+        """Ask for partitions; they come in later steps."""
         self._source.subscribe(
             on_assigned=self._on_assigned,
             on_revoked=self._on_revoked,
@@ -114,14 +121,16 @@ class StreamProcessor:
             on_committed=self._on_committed,
         )
         self.subscribed_at = self._monotonic()
-        while not self._stopping and self._step():
-            pass
+
+    def drain(self) -> None:
+        """Finish what is open, publish it and commit it."""
         self._finish(self._batcher.drain())
         self._deliver()
         self._commit(wait=True)
         self._telemetry.drained(frames_left=len(self._ledger))
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
+        """Poll once, and do what there is to do; tell whether more may come."""
         self.last_poll = self._monotonic()
         with self._stage("poll"):
             records = self._source.poll(self._patience())
