@@ -52,14 +52,14 @@ class Source(Protocol):
             SourceLost: the input cannot be read any more.
         """
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: float) -> None:
         """Store the next offsets to read; `on_committed` hears how it went.
 
         A failed commit is no error: replay is safe, and the next commit says the same or more.
 
         Args:
             offsets: the next offset of each partition.
-            wait: return only once it is answered.
+            wait: seconds to wait for the answer; 0 leaves it to later polls.
         """
 
     def lag(self) -> Mapping[TopicPartition, int]:
@@ -76,15 +76,18 @@ class Sink(Protocol):
     def exactly_once(self) -> bool:
         """Whether `publish` stores the next offsets too, in the same transaction as the records."""
 
-    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
+    def publish(
+        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], *, within: float
+    ) -> None:
         """Write the records and return once every one is confirmed.
 
         Args:
             records: the outputs of all frames below `next_offsets` that were not published before.
             next_offsets: what an exactly-once sink commits with them; any other leaves that to the source.
+            within: seconds for all of it.
 
         Raises:
-            DeliveryFailed: at least one was not confirmed; names topic, partition and cause.
+            DeliveryFailed: at least one was not confirmed, or not in time; names topic, partition and cause.
             DeliveryRefused: an exactly-once sink wrote nothing, because partitions have gone to another worker.
         """
 

@@ -31,6 +31,7 @@ class Pace:
         max_batch: frames in one call of the model.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
         commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
+        settle_within: seconds for publishing and committing what is ready; the group waits longer.
         max_failed_share: share of the last frames that the model may fail on before the worker stops.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
@@ -38,6 +39,7 @@ class Pace:
     max_batch: int
     max_in_flight_bytes: int
     commit_interval: float
+    settle_within: float
     max_failed_share: float = 0.5
     idle_poll: float = 0.2
 
@@ -117,7 +119,7 @@ class StreamProcessor:
         self._source.subscribe(
             on_assigned=self._on_assigned,
             on_revoked=self._on_revoked,
-            on_lost=self._on_lost,
+            on_lost=lambda partitions: self._forget(partitions, "lost"),
             on_committed=self._on_committed,
         )
         self.subscribed_at = self._monotonic()
@@ -125,8 +127,7 @@ class StreamProcessor:
     def drain(self) -> None:
         """Finish what is open, publish it and commit it."""
         self._finish(self._batcher.drain())
-        self._deliver()
-        self._commit(wait=True)
+        self._settle_all(self._assigned)
         self._telemetry.drained(frames_left=len(self._ledger))
 
     def step(self) -> bool:
@@ -145,10 +146,9 @@ class StreamProcessor:
 
     def _patience(self) -> float:
         deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.has_ready() else None]
-        soonest = min((each for each in deadlines if each is not None), default=None)
-        if soonest is None:
-            return self._pace.idle_poll
-        return min(self._pace.idle_poll, max(0.0, soonest - self._monotonic()))
+        now = self._monotonic()
+        waits = [max(0.0, deadline - now) for deadline in deadlines if deadline is not None]
+        return min([self._pace.idle_poll, *waits])
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
@@ -213,7 +213,7 @@ class StreamProcessor:
         with self._stage("publish"):
             records = self._pipeline.render(outcomes, tallies, published_at=self._wall())
             try:
-                self._sink.publish(records, next_offsets)
+                self._sink.publish(records, next_offsets, within=self._pace.settle_within)
             except DeliveryRefused as refusal:
                 self._refusals += 1
                 self._telemetry.refused(str(refusal))
@@ -235,9 +235,15 @@ class StreamProcessor:
             self._deliver()
         self._telemetry.in_flight(self._ledger.in_flight_bytes)
         if self.last_step >= self._next_commit:
-            self._commit(wait=False)
+            self._commit(wait=0)
 
-    def _commit(self, *, wait: bool, partitions: Collection[TopicPartition] | None = None) -> None:
+    def _settle_all(self, partitions: Collection[TopicPartition]) -> None:
+        """Publish and commit what is ready, both within one budget of time."""
+        deadline = self._monotonic() + self._pace.settle_within
+        self._deliver()
+        self._commit(wait=max(0.0, deadline - self._monotonic()), partitions=partitions)
+
+    def _commit(self, *, wait: float, partitions: Collection[TopicPartition] | None = None) -> None:
         settled = self._ledger.settled()
         # What a failed commit left out differs from what is committed, and so is said again.
         due = {
@@ -259,7 +265,6 @@ class StreamProcessor:
             self._telemetry.restored(len(tallies), seconds=self._monotonic() - began)
 
     def _on_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Take partitions over; their accuracy is read back before their first frame is counted."""
         self.joined = True
         self._assigned.update(partitions)
         self._unrestored.update(partitions)
@@ -271,14 +276,9 @@ class StreamProcessor:
         self._telemetry.committed(error)
 
     def _on_revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Publish and commit what is ready, then forget the partitions: what is open is read again elsewhere."""
-        self._deliver()
-        self._commit(wait=True, partitions=partitions)
+        """Publish and commit what is ready, then forget: what is open is read again elsewhere."""
+        self._settle_all(partitions)
         self._forget(partitions, "revoked")
-
-    def _on_lost(self, partitions: Collection[TopicPartition]) -> None:
-        """Forget partitions that already belong to another worker."""
-        self._forget(partitions, "lost")
 
     def _forget(self, partitions: Collection[TopicPartition], event: str) -> None:
         self._assigned.difference_update(partitions)

@@ -59,6 +59,9 @@ Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_as_opt
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
+LIBRDKAFKAS_MAX_POLL_INTERVAL: Final = 300_000
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,6 +79,11 @@ class Kafka(_Group):
     options: Options = Field({}, description="librdkafka options of every client, such as security.protocol")
     consumer: Options = Field({}, description="librdkafka options of the consumer")
     producer: Options = Field({}, description="librdkafka options of the producer")
+
+    @property
+    def max_poll_interval(self) -> float:
+        """Seconds that the group waits for a member's next poll."""
+        return float((self.options | self.consumer).get("max.poll.interval.ms", LIBRDKAFKAS_MAX_POLL_INTERVAL)) / 1000
 
 
 class Topics(_Group):

@@ -81,6 +81,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         limits=limits,
         top_k=settings.model.top_k,
         commit_interval=settings.delivery.commit_interval_ms / 1000,
+        settle_within=settings.kafka.max_poll_interval / 2,  # the group waits for the other half
         restore=partial(published_tallies, settings.kafka, settings.topics.accuracy),
         telemetry=telemetry,
     )
@@ -128,6 +129,7 @@ def replay_processor(
         limits=limits,
         top_k=model.top_k,
         commit_interval=UNHURRIED,
+        settle_within=UNHURRIED,
         restore=lambda _: (),
         telemetry=telemetry,
     )
@@ -144,6 +146,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     limits: Limits,
     top_k: int,
     commit_interval: float,
+    settle_within: float,
     restore: RestoreTallies,
     telemetry: Telemetry,
 ) -> StreamProcessor:
@@ -169,6 +172,7 @@ def build_processor(  # noqa: PLR0913 every part by name
             max_batch=window.max_frames,
             max_in_flight_bytes=limits.memory // 4,
             commit_interval=commit_interval,
+            settle_within=settle_within,
             max_failed_share=limits.max_failed_share,
         ),
         wall=wall_clock,

@@ -86,6 +86,7 @@ class Flow:
                 max_batch=self.max_frames,
                 max_in_flight_bytes=self.max_in_flight_bytes,
                 commit_interval=self.commit_interval,
+                settle_within=30.0,
             ),
             wall=ticks.wall,
             monotonic=ticks.monotonic,

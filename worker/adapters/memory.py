@@ -88,7 +88,7 @@ class MemorySource:
                 return self._hand_out(event)
         return []
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:  # noqa: ARG002 it is instant
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: float) -> None:  # noqa: ARG002 it is instant
         """Remember the next offsets, unless this commit is to fail."""
         fails = self._commits in self._failing_commits
         self._commits += 1
@@ -137,7 +137,13 @@ class MemorySink:
         self._commit = commit
         self._count = 0
 
-    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
+    def publish(
+        self,
+        records: Sequence[OutboundRecord],
+        next_offsets: Mapping[TopicPartition, int],
+        *,
+        within: float,  # noqa: ARG002 it is instant
+    ) -> None:
         """Take the records, unless this publication is to fail."""
         number, self._count = self._count, self._count + 1
         if number in self._refusals:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Partition
 
+from worker.adapters.kafka.deadline import call_within
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
-from worker.adapters.kafka.sink import PRODUCER_DEFAULTS, hand_over, undelivered
+from worker.adapters.kafka.sink import GIVE_UP_AFTER, PRODUCER_DEFAULTS, hand_over, undelivered
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
 
@@ -20,9 +21,8 @@ TRANSACTION_DEFAULTS: Final[Options] = {
     "transaction.timeout.ms": 10_000,
     "delivery.timeout.ms": 10_000,
 }
-GIVE_UP_AFTER: Final = 120.0
-"""Seconds during which a transaction that the broker aborts is begun anew."""
-_STEP_TIMEOUT: Final = 30.0
+_LONGEST_STEP: Final = 30.0
+_SHORTEST_STEP: Final = 1.0
 _PAUSE: Final = 0.5
 
 _MOVED_ON: Final = frozenset(
@@ -70,23 +70,30 @@ class ExactlyOnceSink:
             },
         )
         self._failure: str | None = None
+        self._stuck = False
         try:
-            self._producer.init_transactions(_STEP_TIMEOUT)
+            self._producer.init_transactions(_LONGEST_STEP)
         except KafkaException as error:
             raise DeliveryFailed(
                 f"no transaction coordinator at {bootstrap_servers}: {error.args[0].str()}; is every broker up, and "
                 "may this user write with a transactional id?"
             ) from error
 
-    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
+    def publish(
+        self,
+        records: Sequence[OutboundRecord],
+        next_offsets: Mapping[TopicPartition, int],
+        *,
+        within: float = GIVE_UP_AFTER,
+    ) -> None:
         """Write the records and the offsets in one transaction; begin it anew if the broker aborts it."""
-        give_up = time.monotonic() + GIVE_UP_AFTER
+        give_up = time.monotonic() + within
         while True:
             try:
-                self._attempt(records, next_offsets)
+                self._attempt(records, next_offsets, give_up)
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
-                if not self._aborted(cause) or self._failure or time.monotonic() > give_up:
+                if not self._aborted(cause, give_up) or self._failure or time.monotonic() > give_up:
                     text = self._failure or f"a transaction failed: {cause.str()} ({cause.name()})"
                     raise DeliveryFailed(f"{text}; nothing of it was written") from error
                 if cause.code() in _MOVED_ON:
@@ -98,17 +105,21 @@ class ExactlyOnceSink:
 
     def close(self) -> None:
         """Drop what is not committed; the broker aborts it."""
-        self._producer.purge()
-        self._producer.flush(1.0)
+        if not self._stuck:
+            self._producer.purge()
+            self._producer.flush(1.0)
 
-    def _attempt(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:
+    def _attempt(
+        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], give_up: float
+    ) -> None:
         self._failure = None
         self._producer.begin_transaction()
         for record in records:
             self._send(record)
         offsets = [Partition(p.topic, p.partition, offset) for p, offset in next_offsets.items()]
-        _until_answered(lambda: self._producer.send_offsets_to_transaction(offsets, self._group(), _STEP_TIMEOUT))
-        _until_answered(lambda: self._producer.commit_transaction(_STEP_TIMEOUT))
+        group = self._group()
+        self._take(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), give_up)
+        self._take(self._producer.commit_transaction, give_up)
 
     def _send(self, record: OutboundRecord) -> None:
         try:
@@ -117,12 +128,12 @@ class ExactlyOnceSink:
             self._failure = undelivered(record.topic, record.partition, error.args[0])
             raise
 
-    def _aborted(self, cause: KafkaError) -> bool:
+    def _aborted(self, cause: KafkaError, give_up: float) -> bool:
         """Abort the open transaction; tell whether the producer can begin another one."""
         if cause.fatal():
             return False
         try:
-            _until_answered(lambda: self._producer.abort_transaction(_STEP_TIMEOUT))
+            self._take(self._producer.abort_transaction, give_up)
         except KafkaException as error:
             log.error("a transaction could not be aborted", error=error.args[0].str())
             return False
@@ -133,15 +144,16 @@ class ExactlyOnceSink:
         if error is not None and error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED):
             self._failure = undelivered(message.topic(), message.partition(), error)
 
-
-def _until_answered(step: Callable[[], None]) -> None:
-    """Take a step of a transaction, again while librdkafka says that the same call may be made again."""
-    give_up = time.monotonic() + GIVE_UP_AFTER
-    while True:
-        try:
-            step()
-        except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > give_up:
-                raise
-        else:
-            return
+    def _take(self, step: Callable[[float], None], give_up: float) -> None:
+        """Take a step of a transaction, again while librdkafka says that the same call may be made again."""
+        while True:
+            try:
+                call_within(max(_SHORTEST_STEP, min(_LONGEST_STEP, give_up - time.monotonic())), step)
+            except TimeoutError as error:
+                self._stuck = True
+                raise DeliveryFailed(f"a transaction hangs: {error}; nothing of it is committed") from error
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > give_up:
+                    raise
+            else:
+                return

@@ -9,9 +9,11 @@ from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
 
+GIVE_UP_AFTER: Final = 120.0
+"""Seconds without a confirmation."""
 PRODUCER_DEFAULTS: Final[Options] = {
     # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
-    "delivery.timeout.ms": 120_000,
+    "delivery.timeout.ms": int(GIVE_UP_AFTER * 1000),
     "linger.ms": 0,
     # How long a topic may be unknown: it was there at the start, so it need not be waited for as if it were new.
     "topic.metadata.propagation.max.ms": 5_000,
@@ -46,11 +48,17 @@ class KafkaSink:
 
     exactly_once = False
 
-    def publish(self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int]) -> None:  # noqa: ARG002 the source commits
+    def publish(
+        self,
+        records: Sequence[OutboundRecord],
+        next_offsets: Mapping[TopicPartition, int],  # noqa: ARG002 the source commits
+        *,
+        within: float = GIVE_UP_AFTER,
+    ) -> None:
         """Send the records and wait until the broker has confirmed every one."""
         for record in records:
             self.send(record)
-        self.flush()
+        self.flush(within)
 
     def send(self, record: OutboundRecord) -> None:
         """Hand a record over without waiting for its confirmation; waits only while the local queue is full.
@@ -65,14 +73,16 @@ class KafkaSink:
             raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
         self._producer.poll(0)
 
-    def flush(self) -> None:
+    def flush(self, within: float = GIVE_UP_AFTER) -> None:
         """Wait until everything sent is confirmed.
 
         Raises:
-            DeliveryFailed: a record failed; names topic, partition and cause.
+            DeliveryFailed: a record failed, which names topic, partition and cause; or it took longer.
         """
-        self._producer.flush()
+        unconfirmed = self._producer.flush(within)
         self._raise_failure()
+        if unconfirmed:
+            raise DeliveryFailed(f"the broker has not confirmed {unconfirmed} records within {within:.0f} s")
 
     def close(self) -> None:
         """Drop what is not sent yet; the broker knows nothing of it."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
+from worker.adapters.kafka.deadline import call_within
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
 from worker.domain.records import OnCommitted, OnPartitions, Record, TopicPartition
@@ -114,16 +115,19 @@ class KafkaSource:
         polled, self._polled = self._polled, []
         return polled
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: float) -> None:
         """Commit next offsets; `on_committed` hears the outcome, in a later poll if this does not wait."""
         wanted = [Partition(p.topic, p.partition, offset) for p, offset in offsets.items()]
         try:
             if wait:
-                self._commit_answered(None, self._consumer.commit(offsets=wanted, asynchronous=False) or [])
+                answer = call_within(wait, lambda _: self._consumer.commit(offsets=wanted, asynchronous=False))
+                self._commit_answered(None, answer or [])
             else:
                 self._consumer.commit(offsets=wanted, asynchronous=True)
         except KafkaException as error:
             self._commit_answered(error.args[0], wanted)
+        except TimeoutError as error:
+            self._on_committed({}, str(error))
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Tell the lag of partitions that have been read from, by what the last fetches said."""
