@@ -52,14 +52,14 @@ class Source(Protocol):
             SourceLost: the input cannot be read any more.
         """
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: float) -> None:
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
         """Store the next offsets to read; `on_committed` hears how it went.
 
         A failed commit is no error: replay is safe, and the next commit says the same or more.
 
         Args:
             offsets: the next offset of each partition.
-            wait: seconds to wait for the answer; 0 leaves it to later polls.
+            wait: return only once it is answered.
         """
 
     def lag(self) -> Mapping[TopicPartition, int]:

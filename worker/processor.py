@@ -31,7 +31,8 @@ class Pace:
         max_batch: frames in one call of the model.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
         commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
-        settle_within: seconds for publishing and committing what is ready; the group waits longer.
+        publish_within: seconds for one publication.
+        hand_over_within: seconds for what is ready before a partition goes.
         max_failed_share: share of the last frames that the model may fail on before the worker stops.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
@@ -39,7 +40,8 @@ class Pace:
     max_batch: int
     max_in_flight_bytes: int
     commit_interval: float
-    settle_within: float
+    publish_within: float
+    hand_over_within: float
     max_failed_share: float = 0.5
     idle_poll: float = 0.2
 
@@ -201,7 +203,7 @@ class StreamProcessor:
             self._call_size.went_well()
         self._telemetry.model_called(len(classified.prepared), limit=self._call_size.now)
 
-    def _deliver(self) -> None:
+    def _deliver(self, *, within: float | None = None) -> None:
         """Publish what is ready, and settle it."""
         ready = self._ledger.ready()
         self._next_publication = Monotonic(self._monotonic() + self._publication_interval)
@@ -213,7 +215,7 @@ class StreamProcessor:
         with self._stage("publish"):
             records = self._pipeline.render(outcomes, tallies, published_at=self._wall())
             try:
-                self._sink.publish(records, next_offsets, within=self._pace.settle_within)
+                self._sink.publish(records, next_offsets, within=within or self._pace.publish_within)
             except DeliveryRefused as refusal:
                 self._refusals += 1
                 self._telemetry.refused(str(refusal))
@@ -235,15 +237,15 @@ class StreamProcessor:
             self._deliver()
         self._telemetry.in_flight(self._ledger.in_flight_bytes)
         if self.last_step >= self._next_commit:
-            self._commit(wait=0)
+            self._commit(wait=False)
 
     def _settle_all(self, partitions: Collection[TopicPartition]) -> None:
-        """Publish and commit what is ready, both within one budget of time."""
-        deadline = self._monotonic() + self._pace.settle_within
-        self._deliver()
-        self._commit(wait=max(0.0, deadline - self._monotonic()), partitions=partitions)
+        """Publish and commit what is ready; what took too long to publish is committed without waiting for it."""
+        deadline = self._monotonic() + self._pace.hand_over_within
+        self._deliver(within=self._pace.hand_over_within)
+        self._commit(wait=self._monotonic() < deadline, partitions=partitions)
 
-    def _commit(self, *, wait: float, partitions: Collection[TopicPartition] | None = None) -> None:
+    def _commit(self, *, wait: bool, partitions: Collection[TopicPartition] | None = None) -> None:
         settled = self._ledger.settled()
         # What a failed commit left out differs from what is committed, and so is said again.
         due = {

@@ -81,7 +81,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         limits=limits,
         top_k=settings.model.top_k,
         commit_interval=settings.delivery.commit_interval_ms / 1000,
-        settle_within=settings.kafka.max_poll_interval / 2,  # the group waits for the other half
+        max_poll_interval=settings.kafka.max_poll_interval,
         restore=partial(published_tallies, settings.kafka, settings.topics.accuracy),
         telemetry=telemetry,
     )
@@ -129,7 +129,7 @@ def replay_processor(
         limits=limits,
         top_k=model.top_k,
         commit_interval=UNHURRIED,
-        settle_within=UNHURRIED,
+        max_poll_interval=UNHURRIED,
         restore=lambda _: (),
         telemetry=telemetry,
     )
@@ -146,7 +146,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     limits: Limits,
     top_k: int,
     commit_interval: float,
-    settle_within: float,
+    max_poll_interval: float,
     restore: RestoreTallies,
     telemetry: Telemetry,
 ) -> StreamProcessor:
@@ -172,7 +172,8 @@ def build_processor(  # noqa: PLR0913 every part by name
             max_batch=window.max_frames,
             max_in_flight_bytes=limits.memory // 4,
             commit_interval=commit_interval,
-            settle_within=settle_within,
+            publish_within=max_poll_interval / 2,
+            hand_over_within=_hand_over_within(max_poll_interval),
             max_failed_share=limits.max_failed_share,
         ),
         wall=wall_clock,
@@ -231,6 +232,7 @@ def group_member(kafka: Kafka, topic: str, limits: Limits, *, protocol: str) -> 
         topic=topic,
         # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition.
         options={
+            "socket.timeout.ms": int(max(2, _hand_over_within(kafka.max_poll_interval)) * 1000),  # bounds a commit
             **kafka.options,
             "queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024),
             "group.protocol": protocol,
@@ -239,6 +241,11 @@ def group_member(kafka: Kafka, topic: str, limits: Limits, *, protocol: str) -> 
         max_poll_records=limits.max_poll_records,
         max_poll_bytes=limits.memory // 4,
     )
+
+
+def _hand_over_within(max_poll_interval: float) -> float:
+    """Somebody waits for the partition, though the group would wait for all of the interval."""
+    return max_poll_interval / 10
 
 
 def _results(settings: Settings, source: KafkaSource) -> KafkaSink | ExactlyOnceSink:

@@ -107,7 +107,7 @@ def _play(scenario: Scenario, run: Run) -> Result:
             "accuracy_equal": verdict.accuracy_equal,
         },
         {"longest_pause_s": round(verdict.longest_pause, 1), "took_s": round(time.monotonic() - began), **run.figures},
-        faults + verdict.faults(run.mode, run.sent),
+        faults + run.faults + verdict.faults(run.mode, run.sent),
     )
 
 

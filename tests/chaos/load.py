@@ -14,10 +14,15 @@ FRAMES_A_SECOND: Final = 10.0
 
 
 class Load:
-    """Sends from a thread of its own, from the beginning until `stop` or `close`."""
+    """Sends from a thread of its own, from the beginning until `stop` or `close`.
 
-    def __init__(self, on: Stage) -> None:
+    Args:
+        rate: frames a second.
+    """
+
+    def __init__(self, on: Stage, rate: float = FRAMES_A_SECOND) -> None:
         self._cameras = Cameras(on)
+        self._interval = 1 / rate
         self._sink = KafkaSink(on.servers, {})
         self._enough = Event()
         self._pool = ThreadPoolExecutor(1)
@@ -42,7 +47,7 @@ class Load:
 
     def _send(self) -> int:
         sent, began = 0, time.monotonic()
-        while not self._enough.wait(max(0.0, began + sent / FRAMES_A_SECOND - time.monotonic())):
+        while not self._enough.wait(max(0.0, began + sent * self._interval - time.monotonic())):
             self._sink.send(self._cameras._next())
             sent += 1
         return sent

@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.chaos.load import Load
+from tests.chaos.load import FRAMES_A_SECOND, Load
 from tests.chaos.verdict import Excuse
+from tests.support.cameras import Cameras
 from tests.support.workers import PATIENCE, Stage, WorkerProcess, wait_until
 from worker.adapters.kafka import KafkaAdmin, Topic
 from worker.local.broker import LocalKafka
@@ -38,6 +39,8 @@ class Run:
         excuses: what was uncommitted at each disturbance.
         figures: what the scenario has counted or measured.
         sent: how many frames, once the load has ended and all are confirmed.
+        faults: what did not hold of what the scenario expected.
+        may_end: whether a worker may stop by itself, and is then replaced; otherwise that is a fault.
     """
 
     def __init__(self, kafka: LocalKafka, nodes: int, mode: str, *, quick: bool, seed: int, folder: Path) -> None:
@@ -48,14 +51,21 @@ class Run:
         self.excuses: list[Excuse] = []
         self.figures: dict[str, float] = {}
         self.sent: int | None = None
+        self.may_end = False
+        self.faults: list[str] = []
         self._folder = folder
         self._load: Load | None = None
+        self._at_once = 0
         self._undo = ExitStack()
 
     def begin(self, workers: int) -> None:
         """Start so many workers, and the load once they are ready."""
         self.start(workers)
-        self._load = Load(self.stage)
+        self.load()
+
+    def load(self, rate: float = FRAMES_A_SECOND) -> None:
+        """Send so many frames a second from now on, until the run ends."""
+        self._load = Load(self.stage, rate)
 
     def start(self, count: int = 1) -> list[WorkerProcess]:
         """Start workers, all at once, and return when they are ready."""
@@ -65,6 +75,25 @@ class Run:
         for worker in new:
             worker.wait_until_ready()
         return new
+
+    def replace_ended(self) -> None:
+        """Do what an operator's supervisor does: start a worker for each one that has stopped by itself."""
+        ended = [worker for worker in self.workers if not worker.alive]
+        if ended:
+            assert self.may_end, f"{ended[0].log} ended by itself"
+            self.workers = [worker for worker in self.workers if worker.alive]
+            self.figures["ended_themselves"] = self.figures.get("ended_themselves", 0) + len(ended)
+            self.start(len(ended))
+
+    def send(self, frames: int) -> None:
+        """Send frames at once, before the load begins."""
+        Cameras(self.stage).send(frames)
+        self._at_once += frames
+
+    def expect(self, holds: bool, fault: str) -> None:  # noqa: FBT001 reads like assert, and the run goes on
+        """Note a fault unless this holds."""
+        if not holds:
+            self.faults.append(fault)
 
     def steady(self) -> None:
         """Let the load go on for a while, so that there is something to be measured."""
@@ -80,8 +109,7 @@ class Run:
         """Return when each of these workers reads some of the partitions, and each partition is read by one of them."""
 
         def shared() -> bool:
-            for worker in by:
-                assert worker.alive, f"{worker.log} ended by itself"
+            self.replace_ended()
             held = [worker.partitions() for worker in by]
             return all(held) and sorted(chain(*held)) == list(range(PARTITIONS))
 
@@ -91,10 +119,12 @@ class Run:
         """Return when the group has committed all that lies in the topic now."""
         stage = self.asking_anew()
         ends = persistently(stage.ends)
-        wait_until(
-            lambda: all(offset >= ends[partition] for partition, offset in stage.committed().items()),
-            f"the group commits {ends}",
-        )
+
+        def caught_up() -> bool:
+            self.replace_ended()
+            return all(offset >= ends[partition] for partition, offset in stage.committed().items())
+
+        wait_until(caught_up, f"the group commits {ends}")
 
     @contextmanager
     def disturbance(self) -> Iterator[None]:
@@ -106,7 +136,7 @@ class Run:
     def finish(self) -> None:
         """End the load, wait until all of it is committed, and let the workers leave in order."""
         if self._load is not None:
-            self.sent = self._load.stop()
+            self.sent = self._at_once + self._load.stop()
         self.wait_until_caught_up()
         for worker in tuple(self.workers):
             self.stop(worker)

@@ -4,13 +4,19 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import linear_regression
 from typing import Final
 
-from tests.chaos.run import Run, persistently
+from tests.chaos.run import PARTITIONS, Run, persistently
 from tests.support.workers import WorkerProcess, wait_until
+
+LOAD: Final = 0.8
+"""Share of a worker's capacity that it is soaked at."""
+MAX_GROWTH: Final = 10.0
+"""MiB by which its memory may grow meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +31,21 @@ class Scenario:
 def kill_loop(run: Run) -> None:
     """Of three workers a random one is killed at a random moment and replaced, again and again."""
     run.begin(workers=3)
-    run.figures["kills"] = 4 if run.quick else 20
+    run.figures["kills"] = 3 if run.quick else 20
     for _ in range(int(run.figures["kills"])):
         time.sleep(run.random.uniform(0.2, 4.0))
-        victim = run.random.choice(run.workers)
-        with run.disturbance():
-            victim.kill()
-        run.workers.remove(victim)
-        run.start()
+        _kill_and_replace(run)
 
 
 def zombie(run: Run) -> None:
     """A worker is stopped until another one has done its work, and then goes on as if nothing had happened."""
     run.begin(workers=2)
-    run.figures |= {"sleeps": 1 if run.quick else 5, "ended_themselves": 0}
+    run.figures["sleeps"] = 1 if run.quick else 5
     for _ in range(int(run.figures["sleeps"])):
         run.wait_until_shared(run.workers)
         time.sleep(run.random.uniform(0.2, 2.0))
-        sleeper, other = run.random.sample(run.workers, 2)
-        with run.disturbance():
-            _oversleep(run, sleeper, other)
-            if not sleeper.alive:  # with an open transaction, which the broker has ended
-                run.figures["ended_themselves"] += 1
-                run.workers.remove(sleeper)
-                run.start()
-            run.wait_until_shared(run.workers)
+        _oversleep(run)
+        run.wait_until_shared(run.workers)
     run.steady()
     refused = [sum(worker.metrics("refused_transactions_total").values()) for worker in run.workers]
     run.figures["refused_transactions"] = sum(refused)
@@ -72,6 +68,7 @@ def scale(run: Run) -> None:
 def outage(run: Run) -> None:
     """The only broker is killed, and comes back."""
     run.begin(workers=1)
+    run.may_end = True
     run.figures["outage_s"] = 15 if run.quick else 60
     run.wait_until_shared(run.workers)
     with run.disturbance(), _away(run, 1, run.kafka.kill_node):
@@ -87,12 +84,46 @@ def brokers(run: Run) -> None:
     numbers = [run.random.randint(1, 3)] if run.quick else [1, 2, 3]
     run.figures["stopped_brokers"] = len(numbers)
     for number in numbers:
-        with run.disturbance():
-            with _away(run, number, run.kafka.stop_node):
-                run.steady()
-                run.wait_until_caught_up()
-            _wait_until_in_sync(run)
-        run.wait_until_caught_up()
+        _bounce(run, number)
+
+
+def mixed(run: Run) -> None:
+    """One of each, with the same workers: a kill, a long sleep, one worker more and one less, a broker's leave."""
+    run.begin(workers=2)
+    run.wait_until_shared(run.workers)
+    _kill_and_replace(run)
+    run.wait_until_shared(run.workers)
+    _oversleep(run)
+    run.start()
+    run.wait_until_shared(run.workers)
+    run.stop(run.workers[0])
+    run.wait_until_shared(run.workers)
+    _bounce(run, run.random.randint(1, 3))
+
+
+def soak(run: Run) -> None:
+    """One worker at 80 % of what it can do; its memory must not grow."""
+    (worker,) = run.start()
+    capacity = _capacity(run)
+    run.load(LOAD * capacity)
+    seconds, memory = list[float](), list[float]()
+    began, soaking = time.monotonic(), 45 if run.quick else 600
+    while time.monotonic() < began + soaking:
+        time.sleep(1)
+        if time.monotonic() > began + soaking / 5:  # what comes first fills caches and buffers
+            seconds.append(time.monotonic() - began)
+            memory.append(worker.metrics("process_resident_memory_bytes")[()] / 2**20)
+    slope = linear_regression(seconds, memory).slope
+    growth = slope * (seconds[-1] - seconds[0])
+    run.figures |= {
+        "soak_s": soaking,
+        "capacity_fps": round(capacity, 1),
+        "load_fps": round(LOAD * capacity, 1),
+        "behind_frames": sum(worker.metrics("lag_records").values()),
+        "rss_mib": round(memory[-1]),
+        "rss_slope_mib_per_minute": round(slope * 60, 2),
+    }
+    run.expect(growth <= MAX_GROWTH, f"memory grew by {growth:.1f} MiB, more than {MAX_GROWTH:.0f}")
 
 
 SCENARIOS: Final = (
@@ -100,18 +131,53 @@ SCENARIOS: Final = (
     Scenario("zombie", 1, zombie),
     Scenario("scale", 1, scale),
     Scenario("outage", 1, outage),
+    Scenario("soak", 1, soak),
     Scenario("brokers", 3, brokers),
 )
 
 
-def _oversleep(run: Run, sleeper: WorkerProcess, other: WorkerProcess) -> None:
-    """Return when the other one has done the sleeper's work, and the sleeper, awake, knows that its part is lost."""
+def _capacity(run: Run) -> float:
+    """Return the frames a second at which a worker catches up."""
+    backlog = 300 if run.quick else 1500
+    run.send(PARTITIONS + 1)
+    run.wait_until_caught_up()  # it has its partitions
+    run.send(backlog)
+    began = time.monotonic()
+    run.wait_until_caught_up()
+    return backlog / (time.monotonic() - began)
+
+
+def _kill_and_replace(run: Run) -> None:
+    victim = run.random.choice(run.workers)
+    with run.disturbance():
+        victim.kill()
+    run.workers.remove(victim)
+    run.start()
+
+
+def _oversleep(run: Run) -> None:
+    """Return when one of two has done the other's work, and the sleeper, awake, knows that its part is lost."""
+    run.may_end = True  # with an open transaction, which the broker has ended meanwhile
+    sleeper, other = run.random.sample(run.workers, 2)
     before = _times_lost(sleeper)
     wait_until(lambda: sleeper.metrics("in_flight_bytes")[()] > 0, "the sleeper has frames in hand")
-    with _asleep(sleeper):
+    with ExitStack() as asleep:
+        with run.disturbance():  # what comes later it has never seen
+            asleep.enter_context(_asleep(sleeper))
         run.wait_until_shared([other])
         run.wait_until_caught_up()
     wait_until(lambda: not sleeper.alive or _times_lost(sleeper) > before, "the sleeper learns what it has missed")
+    run.replace_ended()
+
+
+def _bounce(run: Run, number: int) -> None:
+    """Stop a broker, and return when it is back and all that came meanwhile is predicted."""
+    with run.disturbance():
+        with _away(run, number, run.kafka.stop_node):
+            run.steady()
+            run.wait_until_caught_up()
+        _wait_until_in_sync(run)
+    run.wait_until_caught_up()
 
 
 def _times_lost(worker: WorkerProcess) -> float:

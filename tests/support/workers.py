@@ -211,7 +211,7 @@ class WorkerProcess:
         return {
             tuple(value for _, value in sorted(sample.labels.items())): sample.value
             for sample in samples
-            if sample.name == f"vision_worker_{name}"
+            if sample.name in {name, f"vision_worker_{name}"}
         }
 
     def partitions(self) -> set[int]:

@@ -88,7 +88,7 @@ class MemorySource:
                 return self._hand_out(event)
         return []
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: float) -> None:  # noqa: ARG002 it is instant
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:  # noqa: ARG002 it is instant
         """Remember the next offsets, unless this commit is to fail."""
         fails = self._commits in self._failing_commits
         self._commits += 1

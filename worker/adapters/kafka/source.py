@@ -6,7 +6,6 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
-from worker.adapters.kafka.deadline import call_within
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
 from worker.domain.records import OnCommitted, OnPartitions, Record, TopicPartition
@@ -115,19 +114,18 @@ class KafkaSource:
         polled, self._polled = self._polled, []
         return polled
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: float) -> None:
+    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
         """Commit next offsets; `on_committed` hears the outcome, in a later poll if this does not wait."""
         wanted = [Partition(p.topic, p.partition, offset) for p, offset in offsets.items()]
         try:
             if wait:
-                answer = call_within(wait, lambda _: self._consumer.commit(offsets=wanted, asynchronous=False))
-                self._commit_answered(None, answer or [])
+                # No limit can be given; librdkafka's is socket.timeout.ms. From another thread it would never return
+                # while this one is in a rebalance callback.
+                self._commit_answered(None, self._consumer.commit(offsets=wanted, asynchronous=False) or [])
             else:
                 self._consumer.commit(offsets=wanted, asynchronous=True)
         except KafkaException as error:
             self._commit_answered(error.args[0], wanted)
-        except TimeoutError as error:
-            self._on_committed({}, str(error))
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Tell the lag of partitions that have been read from, by what the last fetches said."""
