@@ -2,7 +2,7 @@
 
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,23 +31,11 @@ class OutputTopics:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedFrame:
-    """A frame whose picture was good, and the batch it came with."""
+class BatchedFrame:
+    """A frame, and the batch it came with."""
 
     frame: EncodedFrame
     batch: FrameBatch
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Frames that are ready for the model.
-
-    Attributes:
-        pixels: the model's input, RGB, (frames, height, width, 3), uint8.
-    """
-
-    frames: Sequence[PreparedFrame]
-    pixels: NDArray[np.uint8]
 
 
 def reject(record: Record, *, stage: str, error: FrameRejected, arrived_at: EventMillis, camera: str) -> DeadLetter:
@@ -75,7 +63,7 @@ class Classified:
         fits: frames that fitted into one call.
     """
 
-    frames: Sequence[PreparedFrame]
+    frames: Sequence[BatchedFrame]
     ranked: Ranked
     rejected: Sequence[DeadLetter]
     fits: int
@@ -85,19 +73,6 @@ def _blame(frame: EncodedFrame, cause: ModelFailed) -> DeadLetter:
     error = FrameBreaksModel(f"the model raises on this frame, also alone and a second time: {cause}")
     error.__cause__ = cause
     return reject(frame.record, stage="classify", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
-
-
-def shared_calls(batches: Sequence[FrameBatch], max_frames: int) -> Iterator[list[FrameBatch]]:
-    """Put neighbouring batches together, as long as one call of the model takes them all."""
-    together, frames = list[FrameBatch](), 0
-    for batch in batches:
-        if together and frames + len(batch.frames) > max_frames:
-            yield together
-            together, frames = [], 0
-        together.append(batch)
-        frames += len(batch.frames)
-    if together:
-        yield together
 
 
 class Pipeline:
@@ -115,49 +90,53 @@ class Pipeline:
         self._topics = topics
         self._worker_version = worker_version
 
-    def decode(self, batches: Sequence[FrameBatch]) -> tuple[Prepared, list[DeadLetter]]:
-        """Decode and prepare every frame; a bad one becomes a dead letter and the others go on."""
-        pixels = np.empty((sum(len(batch.frames) for batch in batches), *self._model.input_shape), np.uint8)
-        frames, rejected = list[PreparedFrame](), list[DeadLetter]()
-        for batch in batches:
-            for frame in batch.frames:
-                try:
-                    # The full picture is let go at once: only the model's small input is kept.
-                    self._model.prepare(self._decode(frame), pixels[len(frames)])
-                except FrameRejected as error:
-                    rejected.append(
-                        reject(
-                            frame.record,
-                            stage="decode",
-                            error=error,
-                            arrived_at=frame.arrived_at,
-                            camera=frame.camera,
-                        )
-                    )
-                else:
-                    frames.append(PreparedFrame(frame, batch))
-        return Prepared(frames, pixels[: len(frames)]), rejected
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, 3) of a frame that is ready for the model."""
+        return self._model.input_shape
 
-    def classify(self, prepared: Prepared, *, at_once: int) -> Classified:
+    def decode(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> DeadLetter | None:
+        """Decode and prepare one frame; may be called from several threads at once.
+
+        Args:
+            frame: still encoded.
+            out: where to, RGB, `input_shape`, uint8: a slot of a batch.
+
+        Returns:
+            What becomes of a bad frame; its slot is of no use then.
+        """
+        try:
+            # The full picture is let go at once: only the model's small input is kept.
+            self._model.prepare(self._decode(frame), out)
+        except FrameRejected as error:
+            return reject(frame.record, stage="decode", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
+        return None
+
+    def classify(self, frames: Sequence[BatchedFrame], pixels: NDArray[np.uint8], *, at_once: int) -> Classified:
         """Run the frames through the model, in as few calls as `at_once` frames a call allow.
 
         A call that fails is halved until the frame that breaks the model is alone. It is given a second chance, since
         devices have bad moments, and then rejected. A call that runs out of memory is halved too, and no frame is
         blamed for it.
 
+        Args:
+            frames: whose pictures were good.
+            pixels: what `decode` wrote for them, (frames, height, width, 3).
+            at_once: frames in one call.
+
         Raises:
             ModelOutOfMemory: not even one frame fits.
             ModelContractBroken: the model's output does not fit.
         """
-        frames, fits = prepared.frames, at_once
-        answered, ranked, rejected = list[PreparedFrame](), list[Ranked](), list[DeadLetter]()
+        fits = at_once
+        answered, ranked, rejected = list[BatchedFrame](), list[Ranked](), list[DeadLetter]()
         numbers = range(len(frames))
         calls = deque(numbers[start : start + at_once] for start in range(0, len(frames), at_once))
         alone: int | None = None
         while calls:
             call = calls.popleft()
             try:
-                ranked.append(self._model.classify(prepared.pixels[call.start : call.stop]))
+                ranked.append(self._model.classify(pixels[call.start : call.stop]))
                 answered += frames[call.start : call.stop]
             except ModelFailed as error:
                 if len(call) > 1:

@@ -8,17 +8,18 @@ from typing import Final
 from worker import wire
 from worker.domain.accuracy import RunningAccuracy
 from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
-from worker.domain.breaker import FailureBreaker
-from worker.domain.call_size import CallSize
 from worker.domain.errors import DeliveryRefused, FrameRejected
 from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
-from worker.pipeline import Classified, Pipeline, reject, shared_calls
+from worker.lane import Lane
+from worker.pipeline import Pipeline, reject
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
 
+CALL_OVER_WITHIN: Final = 0.005
+"""Seconds between two looks whether a call of the model is over: nothing else ends the wait for records."""
 MAX_REFUSALS: Final = 100
 """Refused transactions in a row after which the worker stops: by then a poll should have told it what it has left."""
 
@@ -28,21 +29,17 @@ class Pace:
     """How the loop spends its time and memory.
 
     Attributes:
-        max_batch: frames in one call of the model.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
         commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
         publish_within: seconds for one publication.
-        hand_over_within: seconds for what is ready before a partition goes.
-        max_failed_share: share of the last frames that the model may fail on before the worker stops.
+        hand_over_within: the same before a partition goes.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
-    max_batch: int
     max_in_flight_bytes: int
     commit_interval: float
     publish_within: float
     hand_over_within: float
-    max_failed_share: float = 0.5
     idle_poll: float = 0.2
 
 
@@ -67,6 +64,7 @@ class StreamProcessor:
         source: Source,
         sink: Sink,
         pipeline: Pipeline,
+        lane: Lane,
         batcher: WindowBatcher,
         restore: RestoreTallies,
         telemetry: Telemetry,
@@ -77,6 +75,7 @@ class StreamProcessor:
         self._source = source
         self._sink = sink
         self._pipeline = pipeline
+        self._lane = lane
         self._batcher = batcher
         self._restore = restore
         self._telemetry = telemetry
@@ -93,13 +92,16 @@ class StreamProcessor:
         self._next_commit = Monotonic(0.0)
         self._next_publication = Monotonic(0.0)
         self._refusals = 0
-        self._call_size = CallSize(pace.max_batch)
-        self._breaker = FailureBreaker(pace.max_failed_share)
         self._stopping = False
         self.last_step = self.last_poll = monotonic()
         self.stage = "start"
         self.joined = False
         self.subscribed_at: Monotonic | None = None
+
+    @property
+    def busy_since(self) -> Monotonic | None:
+        """When the oldest call of the model began that is not taken in; None if there is none."""
+        return self._lane.busy_since
 
     def stop(self) -> None:
         """Ask the loop to drain and return; safe to call from a signal handler."""
@@ -128,7 +130,9 @@ class StreamProcessor:
 
     def drain(self) -> None:
         """Finish what is open, publish it and commit it."""
-        self._finish(self._batcher.drain())
+        self._hand_on(self._batcher.drain())
+        while self._collect(wait=True):
+            pass
         self._settle_all(self._assigned)
         self._telemetry.drained(frames_left=len(self._ledger))
 
@@ -140,17 +144,22 @@ class StreamProcessor:
         if records is None:
             return False
         self._restore_accuracy()
-        self._finish(self._gather(records))
-        if self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes:
-            self._finish(self._batcher.drain(ClosedBy.SIZE))
+        self._hand_on(self._gather(records))
+        if self._is_full():
+            self._hand_on(self._batcher.drain(ClosedBy.SIZE))
+        while self._collect(wait=self._lane.crowded or self._is_full()):  # not reading on is the back-pressure
+            self._move_on()
         self._move_on()
         return True
+
+    def _is_full(self) -> bool:
+        return self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes
 
     def _patience(self) -> float:
         deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.has_ready() else None]
         now = self._monotonic()
         waits = [max(0.0, deadline - now) for deadline in deadlines if deadline is not None]
-        return min([self._pace.idle_poll, *waits])
+        return min([self._pace.idle_poll if self._lane.busy_since is None else CALL_OVER_WITHIN, *waits])
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
@@ -171,37 +180,23 @@ class StreamProcessor:
             return []
         return self._batcher.add(frame, arrived)
 
-    def _finish(self, closed: Sequence[FrameBatch]) -> None:
+    def _hand_on(self, closed: Sequence[FrameBatch]) -> None:
         for batch in closed:
             self._telemetry.batch_closed(batch)
-        for batches in shared_calls(closed, self._call_size.now):
-            self._classify(batches)
-            self._move_on()
+        self._lane.add(closed)
 
-    def _classify(self, batches: Sequence[FrameBatch]) -> None:
-        gathered = self._monotonic()
-        for batch in batches:
-            self._telemetry.stage_took("gather", gathered - batch.frames[0].arrived)
-        with self._stage("decode") as decoding:
-            prepared, rejected = self._pipeline.decode(batches)
-        with self._stage("classify") as classifying:
-            classified = self._pipeline.classify(prepared, at_once=self._call_size.now)
-        self._judge_model(classified)
-        with self._stage("score"):
-            seconds = {"decode": decoding(), "classify": classifying()}
-            predictions = self._pipeline.score(classified, seconds, gathered)
-        outcomes: list[Outcome] = [*rejected, *classified.rejected, *predictions]
-        for outcome in outcomes:
+    def _collect(self, *, wait: bool = False) -> bool:
+        """Take in what came of the oldest call; False if there is none, or it is not over and nobody waits for it."""
+        self.stage = "classify"
+        finished = self._lane.collect(wait=wait)
+        if finished is None:
+            return False
+        for stage, seconds in finished.seconds:
+            self._telemetry.stage_took(stage, seconds)
+        self._telemetry.model_called(finished.answered, limit=self._lane.call_size)
+        for outcome in finished.outcomes:
             self._ledger.finish(outcome.position, outcome)
-
-    def _judge_model(self, classified: Classified) -> None:
-        """Stop before anything is published if the model is broken; call it with less if its memory is short."""
-        self._breaker.note(failed=len(classified.rejected), answered=len(classified.frames))
-        if classified.fits < self._call_size.now:
-            self._call_size.ran_out(classified.fits)
-        else:
-            self._call_size.went_well()
-        self._telemetry.model_called(len(classified.frames), limit=self._call_size.now)
+        return True
 
     def _deliver(self, *, within: float | None = None) -> None:
         """Publish what is ready, and settle it."""
@@ -287,6 +282,7 @@ class StreamProcessor:
         self._unrestored.difference_update(partitions)
         for partition in partitions:
             self._batcher.forget(partition)
+            self._lane.forget(partition)
             self._ledger.forget(partition)
             self._accuracy.forget(partition)
             self._committed.pop(partition, None)

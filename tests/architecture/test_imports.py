@@ -23,12 +23,21 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.telemetry": ("worker.domain",),
     "worker.logs": (),
     "worker.watchdog": (),
-    "worker.settings": ("worker.domain.errors",),
+    "worker.settings": ("worker.domain.errors", "worker.settings"),
     "worker.pipeline": ("worker.domain", "worker.ports", "worker.wire"),
-    "worker.processor": ("worker.domain", "worker.ports", "worker.wire", "worker.pipeline", "worker.telemetry"),
+    "worker.lane": ("worker.domain", "worker.ports", "worker.pipeline"),
+    "worker.processor": (
+        "worker.domain",
+        "worker.ports",
+        "worker.wire",
+        "worker.pipeline",
+        "worker.lane",
+        "worker.telemetry",
+    ),
     "worker.adapters": ("worker.domain", "worker.wire"),
     "worker.classifier": ("worker.domain",),
     "worker.wiring": ("worker",),
+    "worker.cluster": ("worker",),
     "worker.engines": ("worker",),
     "worker.local": ("worker.domain", "worker.wire", "worker.adapters", "worker.manifest", "worker.local"),
     "worker.cli": ("worker",),
@@ -48,6 +57,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.watchdog": frozenset({"structlog"}),
     "worker.settings": frozenset({"pydantic", "pydantic_core", "pydantic_settings", "yaml"}),
     "worker.pipeline": frozenset({"numpy"}),
+    "worker.lane": frozenset({"numpy"}),
     "worker.processor": frozenset(),
     "worker.classifier": frozenset({"numpy"}),
     "worker.adapters.allocator": frozenset(),
@@ -115,7 +125,7 @@ def test_nothing_below_the_composition_root_reads_a_clock(module: str) -> None:
 
 
 def test_only_the_command_line_imports_the_composition_root() -> None:
-    roots = {"worker.wiring", "worker.engines"}
+    roots = {"worker.wiring", "worker.cluster", "worker.engines"}
     importers = {module for module in MODULES if roots & set(imports_of(module))} - roots
 
     assert importers

@@ -6,11 +6,11 @@ from tests.kafka.conftest import MakeTopic
 from tests.support.frames import MODEL
 from worker import wire
 from worker.adapters.kafka import KafkaSink
+from worker.cluster import published_tallies
 from worker.domain.accuracy import RunningAccuracy, Tally, TallyKey
 from worker.domain.records import TopicPartition
 from worker.domain.times import EventMillis
 from worker.settings import Kafka
-from worker.wiring import published_tallies
 
 RECORDS = 1_000_000
 CAMERAS = 20

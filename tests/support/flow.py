@@ -1,12 +1,14 @@
 """A whole worker on the memory driver, with clocks that tick by themselves."""
 
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
 from tests.support.colours import ColourModel
+from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.images import decode_image
 from worker.adapters.memory import Event, MemorySink, MemorySource
@@ -15,6 +17,7 @@ from worker.domain.batcher import WindowBatcher
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
+from worker.lane import Lane
 from worker.pipeline import OutputTopics, Pipeline
 from worker.processor import Pace, StreamProcessor
 from worker.telemetry import Telemetry
@@ -60,6 +63,7 @@ class Flow:
     max_in_flight_bytes: int = 2**20
     max_cameras: int = 10
     commit_interval: float = 0.0
+    executor: Executor = field(default_factory=Inline)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     source: MemorySource = field(init=False)
     processor: StreamProcessor = field(init=False)
@@ -67,15 +71,24 @@ class Flow:
     def __post_init__(self) -> None:
         ticks = Ticks()
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
+        pipeline = Pipeline(
+            decode=partial(decode_image, max_pixels=10_000),
+            model=self.model,
+            top_k=3,
+            topics=TOPICS,
+            worker_version="0",
+        )
         self.processor = StreamProcessor(
             source=self.source,
             sink=self.sink,
-            pipeline=Pipeline(
-                decode=partial(decode_image, max_pixels=10_000),
-                model=self.model,
-                top_k=3,
-                topics=TOPICS,
-                worker_version="0",
+            pipeline=pipeline,
+            lane=Lane(
+                pipeline,
+                decoders=self.executor,
+                inference=self.executor,
+                max_batch=self.max_frames,
+                max_failed_share=0.5,
+                monotonic=ticks.monotonic,
             ),
             batcher=WindowBatcher(
                 TumblingWindows(self.window), lateness=self.lateness, linger=self.linger, max_frames=self.max_frames
@@ -83,7 +96,6 @@ class Flow:
             restore=lambda partitions: [t for t in self.published_before() if t.key.partition in partitions],
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
             pace=Pace(
-                max_batch=self.max_frames,
                 max_in_flight_bytes=self.max_in_flight_bytes,
                 commit_interval=self.commit_interval,
                 publish_within=30.0,

@@ -87,7 +87,7 @@ def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Finding
 
 def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
     from worker.adapters.kafka import BrokerUnreachable, KafkaSink
-    from worker.wiring import cluster_admin, group_member
+    from worker.cluster import cluster_admin, group_member
 
     # Which protocol "auto" will be is the brokers' to say; the options can be judged without them.
     protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol

@@ -51,7 +51,10 @@ def replay(
             sys.stdout.buffer.write(_line(record, topics))
 
     frames = _frames(source, labels=labels, camera=camera, rate=rate)
-    replay_processor(_records(frames), write, model=group, window=window, limits=limits, topics=topics).run()
+    with replay_processor(
+        _records(frames), write, model=group, window=window, limits=limits, topics=topics
+    ) as processor:
+        processor.run()
     for record in accuracy.values():
         sys.stdout.buffer.write(_line(record, topics))
     sys.stdout.flush()

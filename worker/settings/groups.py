@@ -1,33 +1,21 @@
-"""A file and the environment to small frozen groups; every fault is reported, all of them together."""
+"""What can be set: small frozen groups, each setting with its default and its meaning."""
 
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-from pydantic_settings import SettingsError as UnparsableVariable
-
-from worker.domain.errors import SettingsError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX: Final = "VISION_WORKER_"
 BOOTSTRAP_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
-NOT_SETTINGS: Final = frozenset({"VISION_WORKER_CACHE"})
-MASK: Final = "******"
-
-_SECRET = re.compile(r"password|secret|\.key\.pem$|\.key$|oauthbearer\.config|token|credentials", re.IGNORECASE)
 
 _DELIVERY = "the worker commits an offset itself, once every output of its frame is confirmed"
 _OWN_SETTING = "it is a setting of the worker"
@@ -62,11 +50,13 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 LIBRDKAFKAS_MAX_POLL_INTERVAL: Final = 300_000
 
 
-class _Group(BaseModel):
+class Group(BaseModel):
+    """Settings that belong together."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Kafka(_Group):
+class Kafka(Group):
     """The cluster and how to talk to it."""
 
     bootstrap_servers: str = Field(min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}")
@@ -85,8 +75,13 @@ class Kafka(_Group):
         """Seconds that the group waits for a member's next poll."""
         return float((self.options | self.consumer).get("max.poll.interval.ms", LIBRDKAFKAS_MAX_POLL_INTERVAL)) / 1000
 
+    @property
+    def hand_over_within(self) -> float:
+        """Seconds for handing a partition over: somebody waits for it, though the group would wait longer."""
+        return self.max_poll_interval / 10
 
-class Topics(_Group):
+
+class Topics(Group):
     """Where frames come from and results go."""
 
     frames: Topic = Field("frames", description="input: encoded pictures")
@@ -95,7 +90,7 @@ class Topics(_Group):
     dead_letters: Topic = Field("dead-letters", description="output: frames that could not be processed")
 
 
-class WindowGroup(_Group):
+class WindowGroup(Group):
     """How frames are gathered."""
 
     size_ms: int = Field(1000, ge=1, description="length of a tumbling window of capture time")
@@ -104,7 +99,7 @@ class WindowGroup(_Group):
     max_frames: int = Field(32, ge=1, le=4096, description="frames in a batch, and in one call of the model")
 
 
-class ModelGroup(_Group):
+class ModelGroup(Group):
     """Which model answers, and where it runs."""
 
     path: Path | None = Field(None, description="folder or file of a model manifest")
@@ -132,7 +127,7 @@ class ModelGroup(_Group):
         return self
 
 
-class Limits(_Group):
+class Limits(Group):
     """What the worker refuses to exceed."""
 
     memory: ByteSize = Field(
@@ -141,6 +136,7 @@ class Limits(_Group):
         description="encoded frames held at once: half prefetched, a quarter in one poll, a quarter in open windows",
     )
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture, read from its header before decoding")
+    decode_threads: int | None = Field(None, ge=1, description="frames decoded at once; unset takes one a core")
     max_poll_records: int = Field(64, ge=1, description="frames taken in one poll")
     max_failed_share: float = Field(
         0.5, ge=0, le=1, description="share of the last 100 frames the model may fail on before the worker stops"
@@ -148,7 +144,7 @@ class Limits(_Group):
     max_cameras: int = Field(200, ge=1, description='cameras with metrics of their own; the rest count as "other"')
 
 
-class Delivery(_Group):
+class Delivery(Group):
     """When progress is written down."""
 
     guarantee: Literal["at_least_once", "exactly_once"] = Field(
@@ -160,7 +156,7 @@ class Delivery(_Group):
     )
 
 
-class Ops(_Group):
+class Ops(Group):
     """What people and Prometheus watch."""
 
     host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
@@ -182,125 +178,3 @@ class Settings(BaseSettings):
     limits: Limits
     delivery: Delivery
     ops: Ops
-
-
-_GROUPS: Final[Mapping[str, type[_Group]]] = {
-    name: field.annotation
-    for name, field in Settings.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, _Group)
-}
-
-
-def load_settings(file: Path | None) -> Settings:
-    """Read the settings from a YAML file, if any, and from the environment, which wins.
-
-    Raises:
-        SettingsError: lists every fault with the setting's name and its environment variable.
-    """
-    groups, faults = read_groups(file)
-    if faults:
-        raise SettingsError(faults)
-    return Settings.model_construct(None, **groups)
-
-
-def read_groups(file: Path | None) -> tuple[dict[str, Any], list[str]]:
-    """Read each group of settings on its own, so that a fault in one does not hide those of another.
-
-    Returns:
-        The groups that are right, by name, and the faults of all others.
-    """
-    faults = [f"environment variable {name}: there is no such setting" for name in _unknown_variables()]
-    try:
-        content = _overlay(_from_file(file), _from_environment())
-    except SettingsError as error:
-        return {}, [*faults, *error.faults]
-    faults += [f"{name}: there is no such group of settings" for name in content if name not in Settings.model_fields]
-    groups = {}
-    for name in Settings.model_fields:
-        try:
-            groups[name] = _GROUPS[name].model_validate(content.get(name) or {})
-        except ValidationError as error:
-            faults += [_fault((name, *each["loc"]), each) for each in error.errors()]
-    return groups, faults
-
-
-def effective(settings: Settings) -> dict[str, Any]:
-    """Return every setting as it is in force, with secrets masked."""
-    return {group: _masked(values) for group, values in settings.model_dump(mode="json").items()}
-
-
-def describe() -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, environment variable, default and meaning of every setting, in order."""
-    for group_name, group in _GROUPS.items():
-        for name, field in group.model_fields.items():
-            default = "required" if field.is_required() else _shown(field.default)
-            yield f"{group_name}.{name}", _variable(group_name, name), default, field.description or ""
-
-
-def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return `below` with what `above` says, group by group."""
-    both = {
-        name: _overlay(below[name], above[name])
-        for name in below.keys() & above.keys()
-        if isinstance(below[name], dict) and isinstance(above[name], dict)
-    }
-    return below | above | both
-
-
-def _from_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        content = yaml.safe_load(file.read_text()) or {}
-    except OSError as error:
-        raise SettingsError([f"--config {file}: {error.strerror}"]) from error
-    except yaml.YAMLError as error:
-        raise SettingsError([f"--config {file}: not YAML: {error}"]) from error
-    if not isinstance(content, dict):
-        raise SettingsError([f"--config {file}: it must hold groups of settings, such as 'kafka:' and 'model:'"])
-    return content
-
-
-def _from_environment() -> dict[str, Any]:
-    try:
-        content = EnvSettingsSource(Settings)()
-    except UnparsableVariable as error:
-        raise SettingsError([f"environment: {error}; write options as a JSON object"]) from error
-    servers = os.environ.get(BOOTSTRAP_VARIABLE)
-    return _overlay({"kafka": {"bootstrap_servers": servers}}, content) if servers else content
-
-
-def _unknown_variables() -> list[str]:
-    groups = tuple(f"{ENV_PREFIX}{name}__".upper() for name in Settings.model_fields)
-    whole = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
-    ours = (name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name not in NOT_SETTINGS)
-    return [name for name in ours if not name.upper().startswith(groups) and name.upper() not in whole]
-
-
-def _fault(location: tuple[int | str, ...], error: ErrorDetails) -> str:
-    where = [str(part) for part in location]
-    text, value = error["msg"].removeprefix("Value error, "), error["input"]
-    if error["type"] == "missing":
-        return f"{'.'.join(where)}: it is required; set it in the file or as {_variable(*where)}"
-    shown = "" if isinstance(value, Mapping) else f" (it is {_mask(where[-1], value)!r})"
-    return f"{'.'.join(where)}: {text}{shown}"
-
-
-def _variable(*names: str) -> str:
-    return ENV_PREFIX + "__".join(name.upper() for name in names)
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _mask(name, each) for name, each in value.items()}
-    return value
-
-
-def _mask(name: str, value: Any) -> Any:
-    return MASK if _SECRET.search(name) and value else _masked(value)
-
-
-def _shown(default: object) -> str:
-    if isinstance(default, ByteSize):
-        return default.human_readable()
-    return "unset" if default is None else str(default)

@@ -1,0 +1,160 @@
+"""The lane, one call at a time: the executors do their work when a test says so."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+
+from tests.support.colours import ColourModel, picture
+from tests.support.executors import Held, Inline
+from tests.support.flow import TOPICS, Ticks
+from tests.support.frames import a_record
+from worker import wire
+from worker.adapters.images import decode_image
+from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.errors import ModelContractBroken, TooManyRejected
+from worker.domain.records import TopicPartition
+from worker.domain.results import DeadLetter, Prediction
+from worker.domain.times import EventMillis, Monotonic
+from worker.domain.windows import TumblingWindows
+from worker.lane import CALLS, Finished, Lane
+from worker.pipeline import Pipeline
+
+HERE, THERE = TopicPartition("frames", 0), TopicPartition("frames", 1)
+
+
+def a_lane(model: ColourModel, inference: Held | Inline, *, max_batch: int = 4) -> Lane:
+    pipeline = Pipeline(
+        decode=partial(decode_image, max_pixels=10_000), model=model, top_k=3, topics=TOPICS, worker_version="0"
+    )
+    return Lane(
+        pipeline,
+        decoders=Inline(),
+        inference=inference,
+        max_batch=max_batch,
+        max_failed_share=0.5,
+        monotonic=Ticks().monotonic,
+    )
+
+
+def a_batch(*offsets: int, partition: TopicPartition = HERE, value: bytes | None = None) -> FrameBatch:
+    records = [a_record(each, partition=partition.partition, value=value or picture("red")) for each in offsets]
+    frames = [wire.parse_frame(each, arrived_at=EventMillis(0), arrived=Monotonic(0)) for each in records]
+    return FrameBatch(partition, TumblingWindows(1_000).of(EventMillis(0)), tuple(frames), ClosedBy.SIZE, late=False)
+
+
+def places(finished: Finished | None) -> Sequence[tuple[int, int]]:
+    assert finished is not None
+    return [(each.position.partition.partition, each.position.offset) for each in finished.outcomes]
+
+
+def test_a_call_comes_back_when_it_is_over() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference)
+    lane.add([a_batch(0, 1)])
+    assert lane.collect() is None
+    assert lane.busy_since is not None
+
+    inference.do()
+    assert places(lane.collect()) == [(0, 0), (0, 1)]
+    assert lane.collect(wait=True) is None
+    assert lane.busy_since is None
+
+
+def test_batches_that_wait_for_room_share_the_next_call() -> None:
+    model, inference = ColourModel(), Held()
+    lane = a_lane(model, inference)
+    for offset in range(CALLS):
+        lane.add([a_batch(offset)])
+    lane.add([a_batch(offset) for offset in range(CALLS, CALLS + 3)])
+    assert len(inference) == CALLS
+
+    inference.do(CALLS)
+    for _ in range(CALLS):
+        lane.collect()
+    inference.do()
+    assert places(lane.collect()) == [(0, CALLS), (0, CALLS + 1), (0, CALLS + 2)]
+    assert model.calls == [1] * CALLS + [3]
+
+
+def test_a_lane_in_which_a_whole_call_waits_is_crowded() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference, max_batch=2)
+    crowded = list[bool]()
+    for offset in range(0, 2 * CALLS + 2, 2):
+        lane.add([a_batch(offset, offset + 1)])
+        crowded.append(lane.crowded)
+    inference.do()
+    lane.collect()
+    crowded.append(lane.crowded)
+    assert crowded == [False] * CALLS + [True, False]
+
+
+def test_nothing_comes_of_a_partition_that_went_though_it_came_back() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference)
+    lane.add([a_batch(0, 1), a_batch(0, partition=THERE)])
+    lane.forget(HERE)
+    lane.add([a_batch(1, 2)])  # it is ours again, and read again from where it was committed
+
+    inference.do(2)
+    assert places(lane.collect()) == [(1, 0)]
+    assert places(lane.collect()) == [(0, 1), (0, 2)]
+
+
+def test_what_waited_of_a_partition_that_went_is_never_begun() -> None:
+    model, inference = ColourModel(), Held()
+    lane = a_lane(model, inference, max_batch=1)
+    lane.add([a_batch(offset) for offset in range(CALLS)])
+    lane.add([a_batch(7), a_batch(7, partition=THERE)])
+    lane.forget(HERE)
+
+    found = list[tuple[int, int]]()
+    while lane.busy_since is not None:
+        inference.do()
+        found += places(lane.collect())
+    assert found == [(1, 7)]
+
+
+def test_a_bad_picture_is_a_dead_letter_and_its_neighbours_are_classified() -> None:
+    model = ColourModel()
+    lane = a_lane(model, Inline())
+    bad, good = a_batch(0, value=b"no picture"), a_batch(1, 2)
+    lane.add([FrameBatch(HERE, good.window, bad.frames + good.frames, ClosedBy.SIZE, late=False)])
+    finished = lane.collect()
+    assert finished is not None
+    assert [type(each) for each in finished.outcomes] == [DeadLetter, Prediction, Prediction]
+    assert model.calls == [2]
+    assert [stage for stage, _ in finished.seconds] == ["gather", "decode", "classify", "score"]
+
+
+def test_a_call_in_which_every_picture_is_bad_does_not_bother_the_model() -> None:
+    model = ColourModel()
+    lane = a_lane(model, Inline())
+    lane.add([a_batch(0, value=b"no picture")])
+    assert places(lane.collect()) == [(0, 0)]
+    assert sum(model.calls) == 0
+
+
+def test_what_ends_a_call_is_raised_where_it_is_collected() -> None:
+    lane = a_lane(ColourModel(fail_on_call=0), Inline())
+    lane.add([a_batch(0)])
+    with pytest.raises(ModelContractBroken, match="told to fail"):
+        lane.collect()
+
+
+def test_short_memory_makes_the_next_calls_smaller() -> None:
+    model = ColourModel(room=2)
+    lane = a_lane(model, Inline())
+    lane.add([a_batch(0, 1, 2, 3)])
+    lane.collect()
+    assert lane.call_size == 2
+    lane.add([a_batch(4, 5), a_batch(6, 7)])
+    assert model.calls[-2:] == [2, 2]
+
+
+def test_a_model_that_fails_on_most_frames_is_broken() -> None:
+    lane = a_lane(ColourModel(breaks_on="red"), Inline())
+    lane.add([a_batch(*range(start, start + 4)) for start in range(0, 200, 4)])
+    with pytest.raises(TooManyRejected):
+        list(iter(lane.collect, None))
