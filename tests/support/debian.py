@@ -1,5 +1,6 @@
 """Programs that Debian packages, for tests that need the real thing."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -25,7 +26,11 @@ def debian_program(name: str, package: str) -> Path:
         return Path(found)
     folder = cache_folder() / "debian" / package
     program = folder / "usr" / "bin" / name
-    if not program.exists():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # apt works for one at a time, and tests may run in several processes
+        if program.exists():
+            return program
         try:
             _unpack(package, folder)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -38,7 +43,6 @@ def debian_program(name: str, package: str) -> Path:
 
 
 def _unpack(package: str, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         try:
             _run("apt-get", "download", package, inside=scratch)

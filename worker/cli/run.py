@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from worker.cli.options import ConfigFile
+from worker.domain.errors import SettingsError, WorkerError
 from worker.logs import configure_logs
 from worker.settings import effective, load_settings
 
@@ -31,7 +32,13 @@ def run(config: ConfigFile = None) -> None:
 
     from worker.wiring import kafka_worker
 
-    with kafka_worker(settings) as processor:
-        for signum in _STOP:
-            signal.signal(signum, lambda *_: processor.stop())
-        processor.run()
+    try:
+        with kafka_worker(settings) as processor:
+            for signum in _STOP:
+                signal.signal(signum, lambda *_: processor.stop())
+            processor.run()
+    except WorkerError as error:
+        if settings.ops.log_format != "json":
+            raise  # the command line tells it to people
+        structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
+        raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error

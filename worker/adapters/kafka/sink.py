@@ -1,16 +1,19 @@
 """Results to Kafka: an idempotent producer."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
 
 GIVE_UP_AFTER: Final = 120.0
 """Seconds without a confirmation."""
+TELL_AFTER: Final = 5.0
+"""Seconds after which it is said what is waited for."""
 PRODUCER_DEFAULTS: Final[Options] = {
     # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
     "delivery.timeout.ms": int(GIVE_UP_AFTER * 1000),
@@ -23,6 +26,8 @@ PRODUCER_DEFAULTS: Final[Options] = {
     "partitioner": "murmur2_random",
 }
 
+WAITED_IN_VAIN: Final = "is every broker up, and are as many replicas in sync as min.insync.replicas asks for?"
+
 
 class KafkaSink:
     """An idempotent producer that waits for every record to be confirmed by all in-sync replicas.
@@ -33,6 +38,7 @@ class KafkaSink:
 
     def __init__(self, bootstrap_servers: str, options: Options) -> None:
         self._failure: str | None = None
+        self._unconfirmed = Counter[str]()
         self._producer = make_client(
             Producer,
             PRODUCER_DEFAULTS,
@@ -71,18 +77,22 @@ class KafkaSink:
             hand_over(self._producer, record, self._delivered)
         except KafkaException as error:
             raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
+        self._unconfirmed[record.topic] += 1
         self._producer.poll(0)
 
     def flush(self, within: float = GIVE_UP_AFTER) -> None:
-        """Wait until everything sent is confirmed.
+        """Wait until everything sent is confirmed; once it takes long, say what is waited for.
 
         Raises:
             DeliveryFailed: a record failed, which names topic, partition and cause; or it took longer.
         """
-        unconfirmed = self._producer.flush(within)
+        unconfirmed = self._producer.flush(min(within, TELL_AFTER))
+        if unconfirmed and within > TELL_AFTER:
+            log.warning("waiting for brokers to confirm outputs", records=self._by_topic(), for_at_most_s=round(within))
+            unconfirmed = self._producer.flush(within - TELL_AFTER)
+        if unconfirmed and self._failure is None:
+            self._failure = f"no confirmation within {within:.0f} s of {self._by_topic()}; {WAITED_IN_VAIN}"
         self._raise_failure()
-        if unconfirmed:
-            raise DeliveryFailed(f"the broker has not confirmed {unconfirmed} records within {within:.0f} s")
 
     def close(self) -> None:
         """Drop what is not sent yet; the broker knows nothing of it."""
@@ -90,8 +100,12 @@ class KafkaSink:
         self._producer.flush(1.0)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        self._unconfirmed[message.topic() or ""] -= 1
         if error is not None and self._failure is None:
             self._failure = undelivered(message.topic(), message.partition(), error)
+
+    def _by_topic(self) -> str:
+        return ", ".join(f"topic {topic!r}: {records} records" for topic, records in (+self._unconfirmed).items())
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -127,10 +141,12 @@ def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> 
     """Say which record was not delivered, why, and what to do."""
     hint = {
         KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
-        KafkaError._UNKNOWN_PARTITION: "give the topic as many partitions as the frames' topic",
+        # A deleted topic, too, is one without partitions.
+        KafkaError._UNKNOWN_PARTITION: "create the topic, or give it as many partitions as the frames' topic",
         KafkaError._UNKNOWN_TOPIC: "create the topic",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, with as many partitions as the frames' topic",
         KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this worker's user write to it",
-        KafkaError._MSG_TIMED_OUT: "the broker did not answer within delivery.timeout.ms",
+        KafkaError._MSG_TIMED_OUT: f"the broker did not answer within delivery.timeout.ms; {WAITED_IN_VAIN}",
     }.get(error.code(), "vision-worker check tells more")
-    return f"topic {topic!r}, partition {partition}: {error.str()} ({error.name()}); {hint}"
+    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
+    return f"{where}: {error.str()} ({error.name()}); {hint}"

@@ -1,0 +1,268 @@
+"""A cluster in memory: what survives every worker, what it should come to, and a worker to be driven step by step."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from hypothesis import strategies as st
+
+from tests.support.colours import COLOURS, ColourModel, picture
+from tests.support.flow import TOPICS, Flow, as_read
+from tests.support.frames import a_record
+from worker import wire
+from worker.adapters.memory import Event, Lose, MemorySink, Pause, Revoke
+from worker.domain.accuracy import Tally, TallyKey
+from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+
+PARTITIONS: Final = (TopicPartition("frames", 0), TopicPartition("frames", 1))
+POISON: Final = "black"
+"""The colour that a model may break on; `shots` has none of it, so that the models that do break on it go on."""
+
+FAULTS: Final = ("publication", "transaction", "commit", "call", "answer")
+"""What can be told to fail once."""
+EVERY: Final = range(5_000)
+"""More publications, and more commits, than any worker here makes."""
+
+_PICTURES: dict[str | None, bytes] = {None: b"damaged", **{colour: picture(colour) for colour in COLOURS}}
+
+MakeFlow = Callable[..., Flow]
+Count = tuple[int, int, int]
+"""Frames predicted, labelled, right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A frame to be sent; without a colour its picture is damaged.
+
+    Attributes:
+        gap: offsets left out before it, as a producer's transactions leave them out.
+    """
+
+    partition: int
+    colour: str | None
+    label: str | None
+    camera: str
+    at: int
+    bad_header: bool = False
+    gap: int = 0
+
+    @property
+    def predicted(self) -> bool:
+        """Whether a prediction becomes of it; else it is a dead letter."""
+        return self.colour not in {None, POISON} and not self.bad_header
+
+    def at_offset(self, offset: int) -> Record:
+        headers = [("label", self.label.encode())] if self.label else []
+        if self.bad_header:
+            headers.append(("captured-at", b"soon"))
+        return a_record(
+            offset,
+            partition=self.partition,
+            value=_PICTURES[self.colour],
+            key=self.camera.encode(),
+            headers=tuple(headers),
+            timestamp=self.at,
+        )
+
+
+shots = st.builds(
+    Shot,
+    partition=st.integers(0, 1),
+    colour=st.sampled_from([*(colour for colour in COLOURS if colour != POISON), None]),
+    label=st.sampled_from([*COLOURS, "purple", None]),
+    camera=st.sampled_from(["cam-1", "cam-2"]),
+    at=st.integers(0, 4_000),
+    bad_header=st.sampled_from([False, False, False, True]),
+    gap=st.sampled_from([0, 0, 0, 1]),
+)
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A topic of frames in two partitions, the topics of results, and a consumer group's offsets."""
+
+    exactly_once: bool
+    log: dict[TopicPartition, dict[int, Shot]] = field(default_factory=lambda: {p: {} for p in PARTITIONS})
+    published: list[OutboundRecord] = field(default_factory=list)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def copy(self) -> "Cluster":
+        """Return another one of the same frames, which goes on by itself."""
+        return replace(self, published=list(self.published), committed=dict(self.committed))
+
+    def send(self, sent: Iterable[Shot]) -> None:
+        for shot in sent:
+            partition = PARTITIONS[shot.partition]
+            self.log[partition][self.end(partition) + shot.gap] = shot
+
+    def end(self, partition: TopicPartition) -> int:
+        return max(self.log[partition], default=-1) + 1
+
+    def unread(self, partition: TopicPartition, since: int | None = None) -> list[Record]:
+        """Return the frames from an offset on; without one, from what is committed."""
+        start = self.committed.get(partition, 0) if since is None else since
+        return [shot.at_offset(offset) for offset, shot in self.log[partition].items() if offset >= start]
+
+    def outcomes(self) -> Counter[Position]:
+        """Count, for each frame, how often an outcome of it was published."""
+        return Counter(position for record in self.published if (position := position_of(record)))
+
+    def positions(self) -> set[Position]:
+        return {Position(partition, offset) for partition in PARTITIONS for offset in self.log[partition]}
+
+    def finished(self) -> dict[TopicPartition, int]:
+        """Return, per partition, the offset below which every frame has an outcome."""
+        done = self.outcomes()
+        return {
+            p: next((offset for offset in self.log[p] if Position(p, offset) not in done), self.end(p))
+            for p in PARTITIONS
+        }
+
+    def tallies(self) -> list[Tally]:
+        """Return every tally published, oldest first."""
+        read = (wire.parse_accuracy(as_read(r)) for r in self.published if r.topic == TOPICS.accuracy)
+        return [tally for tally in read if tally]
+
+    def compacted(self) -> dict[TallyKey, Tally]:
+        """Return the last tally of each key, as the compacted topic keeps it."""
+        return {tally.key: tally for tally in self.tallies()}
+
+    def newest(self) -> list[Tally]:
+        """Return the tallies that a worker restores."""
+        return list(wire.newest_tallies(as_read(r) for r in self.published if r.topic == TOPICS.accuracy))
+
+    def predicted(self) -> dict[tuple[TopicPartition, str], Count]:
+        """Count the predictions published, per partition and camera."""
+        found: dict[tuple[TopicPartition, str], Count] = {}
+        for record in self.published:
+            if record.topic == TOPICS.predictions:
+                message = wire.decode_prediction(record.value or b"")
+                key = TopicPartition(message.frame.topic, message.frame.partition), message.frame.camera
+                seen, labelled, right = found.get(key, (0, 0, 0))
+                verdict = message.correct
+                found[key] = seen + 1, labelled + (verdict is not None), right + bool(verdict and verdict.top1)
+        return found
+
+    def by_hand(self, partition: TopicPartition, camera: str, below: int) -> Count:
+        """Count what accuracy should say of the frames below an offset."""
+        lane = self.log[partition].items()
+        due = [shot for offset, shot in lane if offset < below and shot.camera == camera and shot.predicted]
+        return len(due), sum(s.label in COLOURS for s in due), sum(s.label == s.colour for s in due)
+
+    def all_by_hand(self) -> dict[tuple[TopicPartition, str], Count]:
+        """Count what accuracy should say in the end, per partition and camera that has any predictions."""
+        keys = {(p, shot.camera) for p in PARTITIONS for shot in self.log[p].values() if shot.predicted}
+        return {(p, camera): self.by_hand(p, camera, self.end(p)) for p, camera in keys}
+
+
+def position_of(record: OutboundRecord) -> Position | None:
+    """Tell of which frame a published record is the outcome; None for accuracy."""
+    if record.topic == TOPICS.predictions:
+        frame = wire.decode_prediction(record.value or b"").frame
+        return Position(TopicPartition(frame.topic, frame.partition), frame.offset)
+    if record.topic == TOPICS.dead_letters:
+        report = wire.parse_dead_letter(as_read(record))
+        return Position(TopicPartition(report.topic, report.partition), report.offset)
+    return None
+
+
+def counts(tallies: Iterable[Tally]) -> dict[tuple[TopicPartition, str], Count]:
+    """Return what tallies say, per partition and camera."""
+    return {(t.key.partition, t.key.camera): (t.seen, t.labelled, t.correct_top1) for t in tallies}
+
+
+class Member:
+    """A worker that is fed one poll at a time.
+
+    Attributes:
+        positions: the next offset to read, of each partition that it believes to be its own.
+        expired: the group has given its partitions away, and it has not heard of it: a zombie.
+    """
+
+    def __init__(self, cluster: Cluster, make_flow: MakeFlow) -> None:
+        self.positions: dict[TopicPartition, int] = {}
+        self.expired = False
+        self._cluster = cluster
+        self._published: dict[TopicPartition, int] = {}
+        self._event: Event = Pause()
+        self._failing_commits, self._refusals, self._hiccups = set[int](), set[int](), set[int]()
+        self._sink = MemorySink(
+            self._write, refusals=self._refusals, commit=cluster.committed.update if cluster.exactly_once else None
+        )
+        self._model = ColourModel(breaks_on=POISON, hiccups=self._hiccups)
+        flow = make_flow(
+            self._events(),
+            sink=self._sink,
+            model=self._model,
+            failing_commits=self._failing_commits,
+            published_before=cluster.newest,
+        )
+        self._source, self._processor = flow.source, flow.processor
+        self._source.committed = cluster.committed
+        self._processor.join()
+
+    def assign(self, partition: TopicPartition) -> None:
+        self.positions[partition] = self._published[partition] = self._cluster.committed.get(partition, 0)
+
+    def fetch(self, partition: TopicPartition, most: int) -> list[Record]:
+        records = self._cluster.unread(partition, self.positions[partition])[:most]
+        if records:
+            self.positions[partition] = records[-1].position.next_offset
+        return records
+
+    def step(self, event: Event) -> None:
+        self._event = event
+        assert self._processor.step()
+
+    def drain(self) -> None:
+        """End in order: everything read is published, unless it may not."""
+        self._processor.drain()
+        assert self._processor._refusals or all(self._published[p] == offset for p, offset in self.positions.items())
+
+    def revoke(self, partition: TopicPartition) -> None:
+        del self.positions[partition]
+        self.step(Revoke([partition]))
+
+    def expire(self) -> None:
+        """From here on the group refuses its commits and its transactions; plain records nobody refuses."""
+        self.expired = True
+        self._failing_commits.update(EVERY)
+        if self._sink.exactly_once:
+            self._refusals.update(EVERY)
+
+    def lose(self) -> None:
+        """Hear that they are gone; there is nothing left to be published or committed."""
+        lost, before = list(self.positions), self._cluster.copy()
+        self.positions.clear()
+        self.step(Lose(lost))
+        assert self._cluster == before
+        self.expired = False
+        self._failing_commits.clear()
+        self._refusals.clear()
+
+    def fail_next(self, what: str, through: int) -> None:
+        """Let one thing fail once; of a publication at least once, `through` records get through all the same."""
+        match what:
+            case "publication":
+                self._sink._failures = {self._sink._count: through}
+            case "transaction" if self._sink.exactly_once:
+                self._refusals.add(self._sink._count)
+            case "commit":
+                self._failing_commits.add(self._source._commits)
+            case "call":
+                self._hiccups.add(len(self._model.calls))
+            case "answer":
+                self._model._fail_on_call = len(self._model.calls)
+
+    def _events(self) -> Iterator[Event]:
+        while True:
+            yield self._event
+
+    def _write(self, record: OutboundRecord) -> None:
+        """Publish; as long as it holds a partition, it publishes each frame once and in order."""
+        if position := position_of(record):
+            lane = self._cluster.log[position.partition]
+            assert position.offset == min(o for o in lane if o >= self._published[position.partition])
+            self._published[position.partition] = position.next_offset
+        self._cluster.published.append(record)

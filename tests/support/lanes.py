@@ -1,0 +1,173 @@
+"""What faults are played on: a worker that is replaced when it stops, topics of its own, and frames that flow."""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+
+from tests.chaos.load import Load
+from tests.chaos.run import persistently
+from tests.support.cameras import expected_counts, last_tallies, places, published_counts, times_predicted
+from tests.support.workers import Stage, WorkerProcess, wait_until
+from worker import wire
+from worker.adapters.kafka import KafkaAdmin, Topic
+from worker.domain.records import OutboundRecord
+
+PARTITIONS: Final = 2
+FRAMES_A_SECOND: Final = 5.0
+BROKER, ABSENT_BROKER = 1, 2
+"""Node ids: of the only broker, and of one that is known to Kafka and not there, so that its replicas lag behind."""
+DAMAGED: Final = b"no picture" * 150_000
+"""Larger than a topic takes unless it is told to."""
+ROOM, NO_ROOM = "4000000", "100"
+"""For a topic's max.message.bytes."""
+
+KAFKA: Final[dict[str, dict[str, dict[str, int]]]] = {
+    # Ten seconds for a publication and three for a record: what takes minutes otherwise is there to be seen in seconds.
+    "exactly_once": {"consumer": {"max.poll.interval.ms": 20_000}, "producer": {"delivery.timeout.ms": 3_000}},
+    "at_least_once": {},
+}
+"""The guarantees of delivery, each with the worker's settings that go with it."""
+
+
+class Lane:
+    """One guarantee of delivery.
+
+    Attributes:
+        stage: its topics; those of predictions have two replicas, of which one is in sync.
+        gone: predictions that went with their topic.
+        doubtful: frames that a fault found uncommitted: at least once, they may have more than one outcome.
+    """
+
+    def __init__(self, guarantee: str, servers: str, folder: Path, undo: ExitStack) -> None:
+        self.guarantee = guarantee
+        self.stage = Stage(servers, f"faults-{uuid.uuid4().hex[:12]}", PARTITIONS, admin_client(servers))
+        self.gone: list[wire.PredictionMessage] = []
+        self.doubtful: set[tuple[int, int]] = set()
+        self._folder = folder
+        self._undo = undo
+        compacted = Topic(self.stage.accuracy, PARTITIONS, {"cleanup.policy": "compact"})
+        large = Topic(self.stage.frames, PARTITIONS, {"max.message.bytes": ROOM})
+        KafkaAdmin(servers, {}).create([large, compacted, Topic(self.stage.dead_letters, PARTITIONS)])
+        self.create_predictions()
+        self.start()
+
+    def start(self) -> None:
+        kafka = self.stage.settings()["kafka"] | KAFKA[self.guarantee]
+        settings = self.stage.settings(kafka=kafka, delivery={"guarantee": self.guarantee})
+        self.worker = self._undo.enter_context(WorkerProcess(settings, self._folder))
+        self._heard = 0
+
+    def last_words(self) -> tuple[int, dict[str, Any]]:
+        """Wait for the worker to stop by itself; return its exit status and the last line of its log."""
+        wait_until(lambda: not self.worker.alive, f"{self.guarantee}: the worker stops")
+        log = self.worker.log.read_text()
+        assert "Traceback" not in log
+        return self.worker.stop(), json.loads(log.splitlines()[-1])
+
+    def settle(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return when all there is has an outcome; replace a worker that has stopped, as a supervisor would.
+
+        Returns:
+            Exit status and last words of each worker that had to be replaced.
+        """
+        ends, ended = persistently(self.stage.ends), list[tuple[int, dict[str, Any]]]()
+
+        def settled() -> bool:
+            if not self.worker.alive:
+                ended.append(self.last_words())
+                self.start()
+            return persistently(self.stage.committed) == ends
+
+        wait_until(settled, f"{self.guarantee}: the group commits {ends}")
+        return ended
+
+    def listen(self) -> None:
+        """Count what the worker has said so far as heard."""
+        self._heard = len(self.worker.said())
+
+    def wait_until_warned(self, about: str) -> None:
+        """Wait for a line that has this in it, of those that people should see and have not heard."""
+
+        def warned() -> bool:
+            lines = self.worker.said()[self._heard :]
+            return any(line["level"] in {"warning", "error"} and about in str(line) for line in lines)
+
+        wait_until(warned, f"{self.guarantee}: the worker says something of {about}")
+
+    # ----- what is done to its topics
+
+    def create_predictions(self) -> None:
+        replicas = [[BROKER, ABSENT_BROKER]] * PARTITIONS
+        topic = NewTopic(self.stage.predictions, PARTITIONS, replica_assignment=replicas)
+        self.stage.admin.create_topics([topic])[topic.topic].result(30)
+
+    def delete_predictions(self) -> None:
+        self.gone += self.stage.read_predictions()
+        self.stage.admin.delete_topics([self.stage.predictions])[self.stage.predictions].result(30)
+
+    def configure(self, topic: str, name: str, value: str) -> None:
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        self.stage.admin.incremental_alter_configs([wanted])[wanted].result(30)
+
+    def send_damaged(self) -> None:
+        self.stage.send([OutboundRecord(self.stage.frames, 0, b"chelsea", DAMAGED)])
+
+    # ----- what came of it
+
+    def check_offsets(self) -> None:
+        """No offset is committed past a frame without an outcome."""
+        committed, outcomes = self.stage.committed(), self._outcomes(self._predictions())
+        passed = {(p, offset) for p, next_offset in committed.items() for offset in range(next_offset)}
+        assert passed <= outcomes.keys(), self.guarantee
+
+    def check(self) -> None:
+        """Every frame has an outcome, at least one or exactly one, and accuracy counts each of them once."""
+        frames, predictions = self.stage.read(self.stage.frames), self._predictions()
+        outcomes = self._outcomes(predictions)
+        assert outcomes.keys() == places(frames), self.guarantee
+        several = {place for place, count in outcomes.items() if count > 1}
+        assert several <= (self.doubtful if self.guarantee == "at_least_once" else set()), self.guarantee
+
+        by_hand = expected_counts((frame for frame in frames if frame.value != DAMAGED), predictions)
+        published = published_counts(last_tallies(self.stage.read(self.stage.accuracy)).values())
+        assert published == by_hand, self.guarantee
+
+    def _predictions(self) -> list[wire.PredictionMessage]:
+        return self.gone + self.stage.read_predictions()
+
+    def _outcomes(self, predictions: Sequence[wire.PredictionMessage]) -> Counter[tuple[int, int]]:
+        """Count the outcomes of each frame, by partition and offset."""
+        reports = [wire.parse_dead_letter(letter) for letter in self.stage.read(self.stage.dead_letters)]
+        return times_predicted(predictions) + Counter((report.partition, report.offset) for report in reports)
+
+
+@contextmanager
+def flow(lanes: Sequence[Lane]) -> Iterator[None]:
+    """Let frames come all the while; those uncommitted before and those that come are in doubt afterwards."""
+    committed = [lane.stage.committed() for lane in lanes]
+    for lane in lanes:
+        lane.listen()
+    with ExitStack() as undo:
+        loads = [Load(lane.stage, FRAMES_A_SECOND) for lane in lanes]
+        for load in loads:
+            undo.callback(load.close)
+        yield
+        for load in loads:
+            load.stop()
+    for lane, before in zip(lanes, committed, strict=True):
+        lane.stage = replace(lane.stage, admin=admin_client(lane.stage.servers))  # an outage may have silenced the old
+        ends = persistently(lane.stage.ends)
+        lane.doubtful |= {(p, offset) for p, end in ends.items() for offset in range(before[p], end)}
+
+
+def admin_client(servers: str) -> AdminClient:
+    """Return a client that keeps to itself that brokers are away."""
+    return AdminClient({"bootstrap.servers": servers, "log_level": 0})
