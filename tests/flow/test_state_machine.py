@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import run_state_machine_as_test as run_state_machine
 
 from tests.support.cluster import FAULTS, PARTITIONS, POISON, Cluster, MakeFlow, Member, Shot, counts, shots
+from tests.support.executors import Held, Inline
 from tests.support.flow import Flow
 from worker.adapters.memory import Assign, Pause
 from worker.domain.breaker import FEWEST
@@ -29,6 +30,7 @@ makes = st.builds(
     max_frames=st.sampled_from([2, 4]),
     max_in_flight_bytes=st.sampled_from([400, 2**20]),
     commit_interval=st.sampled_from([0.0, 0.05]),
+    make_executor=st.sampled_from([Inline, Held]),
 )
 slots = st.sampled_from([0, 1])
 partitions = st.sampled_from(PARTITIONS)
@@ -85,6 +87,14 @@ class Group(RuleBasedStateMachine):
                 if partition in member.positions:
                     records += member.fetch(partition, count)
             self._attempt(member, partial(member.step, records or Pause()))
+
+    @rule(slot=slots, calls=st.integers(1, 3), polls=polls)
+    def finish_calls(self, slot: int, calls: int, polls: Polls) -> None:
+        """Let the model come to the end of some calls that began a while ago, perhaps before a rebalance."""
+        executor = self.members[slot].inference
+        if isinstance(executor, Held):
+            executor.do(calls)
+        self.work(slot, polls)
 
     @trouble
     @rule(slot=slots, what=st.sampled_from(FAULTS), through=st.integers(0, 6), polls=polls)

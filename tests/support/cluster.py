@@ -177,6 +177,7 @@ class Member:
 
     Attributes:
         positions: the next offset to read, of each partition that it believes to be its own.
+        inference: what runs its model.
         expired: the group has given its partitions away, and it has not heard of it: a zombie.
     """
 
@@ -198,6 +199,7 @@ class Member:
             failing_commits=self._failing_commits,
             published_before=cluster.newest,
         )
+        self.inference = flow.inference
         self._source, self._processor = flow.source, flow.processor
         self._source.committed = cluster.committed
         self._processor.join()

@@ -20,13 +20,13 @@ class Inline(Executor):
 
 
 class Held(Executor):
-    """Does what it is given when it is told to, first in, first out."""
+    """Does what it is given when it is told to or when somebody waits for it, first in, first out."""
 
     def __init__(self) -> None:
         self._held: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        future = Future[Any]()
+        future = _Awaited(self)
         self._held.append((future, partial(fn, *args, **kwargs)))
         return future
 
@@ -41,3 +41,14 @@ class Held(Executor):
 
     def __len__(self) -> int:
         return len(self._held)
+
+
+class _Awaited(Future[Any]):
+    def __init__(self, executor: Held) -> None:
+        super().__init__()
+        self._executor = executor
+
+    def result(self, timeout: float | None = None) -> Any:
+        while not self.done():
+            self._executor.do()
+        return super().result(timeout)

@@ -47,6 +47,7 @@ class Flow:
     Attributes:
         published_before: the tallies that lie in the accuracy topic when a partition is assigned.
         commit_interval: seconds.
+        make_executor: makes what runs the model: at once, or when told to.
         window: milliseconds.
         linger: seconds.
     """
@@ -63,13 +64,15 @@ class Flow:
     max_in_flight_bytes: int = 2**20
     max_cameras: int = 10
     commit_interval: float = 0.0
-    executor: Executor = field(default_factory=Inline)
+    make_executor: Callable[[], Executor] = Inline
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     source: MemorySource = field(init=False)
     processor: StreamProcessor = field(init=False)
+    inference: Executor = field(init=False)
 
     def __post_init__(self) -> None:
         ticks = Ticks()
+        self.inference = self.make_executor()
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
         pipeline = Pipeline(
             decode=partial(decode_image, max_pixels=10_000),
@@ -84,8 +87,8 @@ class Flow:
             pipeline=pipeline,
             lane=Lane(
                 pipeline,
-                decoders=self.executor,
-                inference=self.executor,
+                decoders=Inline(),
+                inference=self.inference,
                 max_batch=self.max_frames,
                 max_failed_share=0.5,
                 monotonic=ticks.monotonic,
