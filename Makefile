@@ -44,7 +44,7 @@ readme: $(READY) ## write the tables of the README anew
 
 lock: $(READY) ## resolve the dependencies anew
 	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
-		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock pyproject.toml
+		--no-strip-extras --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock pyproject.toml
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
