@@ -31,8 +31,7 @@ class Pace:
     Attributes:
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
         commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
-        publish_within: seconds for one publication.
-        hand_over_within: the same before a partition goes.
+        publish_within: seconds for one publication; `hand_over_within` before a partition goes.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
@@ -86,13 +85,11 @@ class StreamProcessor:
         self._monotonic = monotonic
         self._ledger = OffsetLedger[Outcome]()
         self._accuracy = RunningAccuracy()
-        self._assigned: set[TopicPartition] = set()
-        self._unrestored: set[TopicPartition] = set()
+        self._assigned, self._unrestored = set[TopicPartition](), set[TopicPartition]()
         self._committed: dict[TopicPartition, int] = {}
-        self._next_commit = Monotonic(0.0)
-        self._next_publication = Monotonic(0.0)
+        self._next_commit = self._next_publication = Monotonic(0.0)
         self._refusals = 0
-        self._stopping = False
+        self._stopping = self._broken = False
         self.last_step = self.last_poll = monotonic()
         self.stage = "start"
         self.joined = False
@@ -113,10 +110,14 @@ class StreamProcessor:
         Raises:
             WorkerError: something other than a frame is broken; whatever was not confirmed is uncommitted.
         """
-        self.join()
-        while not self._stopping and self.step():
-            pass
-        self.drain()
+        try:
+            self.join()
+            while not self._stopping and self.step():
+                pass
+            self.drain()
+        except BaseException:
+            self._broken = True
+            raise
 
     def join(self) -> None:
         """Ask for partitions; they come in later steps."""
@@ -274,7 +275,8 @@ class StreamProcessor:
 
     def _on_revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Publish and commit what is ready, then forget: what is open is read again elsewhere."""
-        self._settle_all(partitions)
+        if not self._broken:  # leaving the group revokes too
+            self._settle_all(partitions)
         self._forget(partitions, "revoked")
 
     def _forget(self, partitions: Collection[TopicPartition], event: str) -> None:

@@ -35,7 +35,7 @@ def bootstrap_servers() -> Iterator[str]:
 @pytest.fixture
 def make_topic(bootstrap_servers: str) -> Iterator[MakeTopic]:
     """Create topics that no other test knows; they go with the test."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     made: list[str] = []
 
     def make(partitions: int = 1, config: Mapping[str, str] | None = None) -> str:

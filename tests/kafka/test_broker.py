@@ -42,6 +42,7 @@ def test_topics_are_not_made_by_asking_for_them(bootstrap_servers: str) -> None:
 def test_data_stays_in_a_folder_of_its_own_though_a_port_was_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "cluster.json").write_text('{"identity": "-wcHBwcHBwcHBwcHBwcHBw", "nodes": 1}')  # one in 64 is so
     kafka = LocalKafka(folder=tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as other:
         choices = [(Ports(other.getsockname()[1], _free_port()),), broker._free_ports(1)]

@@ -1,6 +1,6 @@
 """Outputs cannot be written: the worker waits or stops as its README says, loses nothing, and says so in one line.
 
-Both guarantees go through each fault at the same time, each in a lane of its own, so that they wait together.
+Both guarantees go through each fault at the same time, each on topics of its own, so that they wait together.
 """
 
 import os
@@ -13,35 +13,41 @@ from pathlib import Path
 import pytest
 
 from tests.support.cameras import Cameras
-from tests.support.lanes import ABSENT_BROKER, KAFKA, NO_ROOM, ROOM, Lane, admin_client, flow
+from tests.support.trials import ABSENT_BROKER, KAFKA, NO_ROOM, ROOM, Trial, admin_client, flow
 from tests.support.workers import wait_until
 from worker.local import node as nodes
 from worker.local.broker import LocalKafka, _free_ports
 from worker.local.guarded import GuardedProcess
 
+SOON_BACK = {"broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 500}
+"""A broker that was killed is let in again once its old session is over: with Kafka's nine seconds most of our time."""
+
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[LocalKafka]:
-    with LocalKafka() as kafka:
-        _introduce_absent_broker(kafka)
-        yield kafka
+    settings = nodes._settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodes, "_settings", lambda *given: settings(*given) | SOON_BACK)
+        with LocalKafka() as kafka:
+            _introduce_absent_broker(kafka)
+            yield kafka
 
 
 @pytest.fixture(scope="module")
-def both(kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Lane]]:
+def both(kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Trial]]:
     folder = tmp_path_factory.mktemp("faults")
     with ExitStack() as undo:
-        lanes = [Lane(guarantee, kafka.bootstrap_servers, folder, undo) for guarantee in KAFKA]
-        for lane in lanes:
-            Cameras(lane.stage).send(20)
-        yield lanes
+        trials = [Trial(guarantee, kafka.bootstrap_servers, folder, undo) for guarantee in KAFKA]
+        for trial in trials:
+            Cameras(trial.stage).send(20)
+        yield trials
 
 
 @pytest.fixture
-def lanes(both: Sequence[Lane]) -> Sequence[Lane]:
-    """Both lanes with a worker that has nothing left to do, whatever became of the one before."""
-    for lane in both:
-        lane.settle()
+def trials(both: Sequence[Trial]) -> Sequence[Trial]:
+    """Both trials with a worker that has nothing left to do, whatever became of the one before."""
+    for trial in both:
+        trial.settle()
     return both
 
 
@@ -59,71 +65,72 @@ class Fault:
 
     output: str
     advice: str
-    inflict: Callable[[Lane], None]
-    mend: Callable[[Lane], None]
+    inflict: Callable[[Trial], None]
+    mend: Callable[[Trial], None]
 
 
 FAULTS = {
     "its topic is gone": Fault(
         "predictions",
         "create the topic",
-        lambda lane: lane.delete_predictions(),
-        lambda lane: lane.create_predictions(),
+        lambda trial: trial.delete_predictions(),
+        lambda trial: trial.create_predictions(),
     ),
     "a prediction is too large": Fault(
         "predictions",
         "raise max.message.bytes",
-        lambda lane: lane.configure(lane.stage.predictions, "max.message.bytes", NO_ROOM),
-        lambda lane: lane.configure(lane.stage.predictions, "max.message.bytes", ROOM),
+        lambda trial: trial.configure(trial.stage.predictions, "max.message.bytes", NO_ROOM),
+        lambda trial: trial.configure(trial.stage.predictions, "max.message.bytes", ROOM),
     ),
     "a dead letter is too large": Fault(
         "dead_letters",
         "raise max.message.bytes",
-        lambda lane: lane.send_damaged(),
-        lambda lane: lane.configure(lane.stage.dead_letters, "max.message.bytes", ROOM),
+        lambda trial: trial.send_damaged(),
+        lambda trial: trial.configure(trial.stage.dead_letters, "max.message.bytes", ROOM),
     ),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_refused_output_stops_the_worker_which_says_what_to_do(lanes: Sequence[Lane], fault: Fault) -> None:
-    with flow(lanes):
-        for lane in lanes:
-            fault.inflict(lane)
-        for lane in lanes:
-            try:
-                status, said = lane.last_words()
-            finally:
-                fault.mend(lane)
+def test_a_refused_output_stops_the_worker_which_says_what_to_do(trials: Sequence[Trial], fault: Fault) -> None:
+    with flow(trials):
+        for trial in trials:
+            fault.inflict(trial)
+        try:
+            ended = [trial.last_words() for trial in trials]
+        finally:
+            for trial in trials:
+                fault.mend(trial)
+        for trial, (status, said) in zip(trials, ended, strict=True):
             assert (status, said["event"], said["kind"]) == (1, "stopped", "DeliveryFailed")
-            assert f"topic {getattr(lane.stage, fault.output)!r}" in said["error"]
+            assert f"topic {getattr(trial.stage, fault.output)!r}" in said["error"]
             assert fault.advice in said["error"]
-            lane.check_offsets()
-            lane.start()
-    for lane in lanes:
-        assert lane.settle() == [], lane.guarantee
-        lane.check()
+            trial.check_offsets()
+            trial.start()
+    for trial in trials:
+        assert trial.settle() == [], trial.guarantee
+        trial.check()
 
 
 # ----- what passes
 
 
-def test_a_worker_waits_for_replicas_to_be_in_sync_and_says_so(lanes: Sequence[Lane]) -> None:
-    committed = [lane.stage.committed() for lane in lanes]
-    doubtful = [set(lane.doubtful) for lane in lanes]
-    for lane in lanes:
-        lane.configure(lane.stage.predictions, "min.insync.replicas", "2")
-    with flow(lanes):
-        for lane, before in zip(lanes, committed, strict=True):
+def test_a_worker_waits_for_replicas_to_be_in_sync_and_says_so(trials: Sequence[Trial]) -> None:
+    committed = [trial.stage.committed() for trial in trials]
+    doubtful = [set(trial.doubtful) for trial in trials]
+    for trial in trials:
+        trial.configure(trial.stage.predictions, "min.insync.replicas", "2")
+    with flow(trials):
+        for trial, before in zip(trials, committed, strict=True):
             try:
-                lane.wait_until_warned(lane.stage.predictions)
-                assert lane.stage.committed() == before, lane.guarantee
+                trial.wait_until_warned(trial.stage.predictions)
+                assert trial.stage.committed() == before, trial.guarantee
             finally:
-                lane.configure(lane.stage.predictions, "min.insync.replicas", "1")
-    for lane, as_before in zip(lanes, doubtful, strict=True):
-        assert lane.settle() == [], lane.guarantee
-        lane.doubtful = as_before  # nobody stopped, so nothing is published again
-        lane.check()
+                trial.configure(trial.stage.predictions, "min.insync.replicas", "1")
+    for trial, as_before in zip(trials, doubtful, strict=True):
+        assert trial.settle() == [], trial.guarantee
+        trial.doubtful = as_before  # nobody stopped, so nothing is published again
+        trial.check()
 
 
 def _fill_disk(kafka: LocalKafka) -> None:
@@ -145,21 +152,21 @@ def _kill(kafka: LocalKafka) -> None:
 
 @pytest.mark.parametrize("end", [_fill_disk, _kill])
 def test_nothing_is_lost_and_nothing_counted_twice_when_the_only_broker_ends(
-    kafka: LocalKafka, lanes: Sequence[Lane], end: Callable[[LocalKafka], None]
+    kafka: LocalKafka, trials: Sequence[Trial], end: Callable[[LocalKafka], None]
 ) -> None:
-    (waiting,) = (lane for lane in lanes if lane.guarantee == "at_least_once")
-    with flow(lanes):
-        for lane in lanes:
-            Cameras(lane.stage).send(60)  # so that there is something in hand when it happens
+    (waiting,) = (trial for trial in trials if trial.guarantee == "at_least_once")
+    with flow(trials):
+        for trial in trials:
+            Cameras(trial.stage).send(60)  # so that there is something in hand when it happens
         try:
             end(kafka)
             waiting.wait_until_warned("waiting for brokers")
         finally:
             kafka.start_node(1)
-    for lane in lanes:
-        ended = lane.settle()
-        lane.check()
-        assert lane is not waiting or ended == []
+    for trial in trials:
+        ended = trial.settle()
+        trial.check()
+        assert trial is not waiting or ended == []
         for status, said in ended:  # exactly once: librdkafka's transactions do not always survive it
             assert (status, said["event"], said["kind"]) == (1, "stopped", "DeliveryFailed")
 
@@ -172,7 +179,9 @@ def _introduce_absent_broker(kafka: LocalKafka) -> None:
     cluster = kafka._started()
     (ports,) = _free_ports(1)
     folder = kafka._folder / "absent"
-    folder.mkdir()
+    (folder / "data").mkdir(parents=True)
+    identity = f"version=1\ncluster.id={cluster.identity}\nnode.id={ABSENT_BROKER}\n"
+    (folder / "data" / "meta.properties").write_text(identity)
     address = f"PLAINTEXT://127.0.0.1:{ports.clients}"
     settings = nodes._settings(1, folder / "data", cluster) | {
         "process.roles": "broker",
@@ -180,11 +189,9 @@ def _introduce_absent_broker(kafka: LocalKafka) -> None:
         "listeners": address,
         "advertised.listeners": address,
     }
-    properties = folder / "server.properties"
-    properties.write_text(nodes._render(settings))
+    (folder / "server.properties").write_text(nodes._render(settings))
     java = [str(cluster.java), *nodes._JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, cluster.jars))]
-    form = [*java, "kafka.tools.StorageTool", "format", "-t", cluster.identity, "-c", str(properties)]
-    process = GuardedProcess([form, [*java, "kafka.Kafka", str(properties)]], log=folder / "log")
+    process = GuardedProcess([[*java, "kafka.Kafka", str(folder / "server.properties")]], log=folder / "log")
     admin = admin_client(kafka.bootstrap_servers)
     try:
         wait_until(lambda: ABSENT_BROKER in admin.list_topics(timeout=10).brokers, "the second broker joins")

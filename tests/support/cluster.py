@@ -220,7 +220,8 @@ class Member:
     def drain(self) -> None:
         """End in order: everything read is published, unless it may not."""
         self._processor.drain()
-        assert self._processor._refusals or all(self._published[p] == offset for p, offset in self.positions.items())
+        left = {p: offset for p, offset in self.positions.items() if self._published[p] < offset}
+        assert self._processor._refusals or not left, f"not published up to {left}"
 
     def revoke(self, partition: TopicPartition) -> None:
         del self.positions[partition]
@@ -238,7 +239,7 @@ class Member:
         lost, before = list(self.positions), self._cluster.copy()
         self.positions.clear()
         self.step(Lose(lost))
-        assert self._cluster == before
+        assert self._cluster == before, "it went on with what it has lost"
         self.expired = False
         self._failing_commits.clear()
         self._refusals.clear()
@@ -265,6 +266,7 @@ class Member:
         """Publish; as long as it holds a partition, it publishes each frame once and in order."""
         if position := position_of(record):
             lane = self._cluster.log[position.partition]
-            assert position.offset == min(o for o in lane if o >= self._published[position.partition])
+            due = min(offset for offset in lane if offset >= self._published[position.partition])
+            assert position.offset == due, f"{position} instead of {due}"
             self._published[position.partition] = position.next_offset
         self._cluster.published.append(record)

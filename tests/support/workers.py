@@ -143,7 +143,7 @@ class Stage:
 @contextmanager
 def stage(servers: str, *, partitions: int) -> Iterator[Stage]:
     """Create the topics of a worker as its README says; they go at the end."""
-    admin = AdminClient({"bootstrap.servers": servers})
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin)
     KafkaAdmin(servers, {}).create(
         [

@@ -80,8 +80,8 @@ class Node:
         java = [str(cluster.java), *_JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, cluster.jars))]
         commands = [[*java, "kafka.Kafka", str(self._properties)]]
         if not (self._data / "meta.properties").exists():
-            form = ["kafka.tools.StorageTool", "format", "-t", cluster.identity, "-c", str(self._properties)]
-            commands.insert(0, [*java, *form])
+            identity = f"--cluster-id={cluster.identity}"  # in one word: it may begin with a hyphen
+            commands.insert(0, [*java, "kafka.tools.StorageTool", "format", identity, "-c", str(self._properties)])
         self._log_began = self.log.stat().st_size if self.log.exists() else 0
         self._process = GuardedProcess(commands, log=self.log, scratch=cluster.scratch)
 

@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition as Partition
 
 from worker.adapters.kafka.deadline import call_within
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
-from worker.adapters.kafka.sink import GIVE_UP_AFTER, PRODUCER_DEFAULTS, hand_over, undelivered
+from worker.adapters.kafka.sink import GIVE_UP_AFTER, PRODUCER_DEFAULTS, advice, hand_over, undelivered
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
 
@@ -36,6 +36,18 @@ _MOVED_ON: Final = frozenset(
     }
 )
 """The group's answers to a member that is no longer what it was: a poll tells it what it is now."""
+
+
+_FOR_GOOD: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED})
+"""What the broker may have against a record, and no second attempt helps."""
+_NO_TOPIC: Final = frozenset(
+    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+)
+_CONSEQUENCES: Final = frozenset({KafkaError._STATE, KafkaError._CONFLICT})
+"""They only say that an earlier call has failed."""
+_PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+_UNKNOWN_FOR: Final = 5.0
+"""Seconds for which a topic may be unknown: news of it travel slowly while brokers come and go."""
 
 
 class ExactlyOnceSink:
@@ -69,7 +81,8 @@ class ExactlyOnceSink:
                 "logger": RDKAFKA_LOG,
             },
         )
-        self._failure: str | None = None
+        self._refused: str | None = None
+        self._hopeless = False
         self._stuck = False
         try:
             self._producer.init_transactions(_LONGEST_STEP)
@@ -87,18 +100,20 @@ class ExactlyOnceSink:
         within: float = GIVE_UP_AFTER,
     ) -> None:
         """Write the records and the offsets in one transaction; begin it anew if the broker aborts it."""
-        give_up = time.monotonic() + within
+        self._refused, self._hopeless = None, False
+        began, said = time.monotonic(), ""
         while True:
             try:
-                self._attempt(records, next_offsets, give_up)
+                self._attempt(records, next_offsets, began + within)
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
-                if not self._aborted(cause, give_up) or self._failure or time.monotonic() > give_up:
-                    text = self._failure or f"a transaction failed: {cause.str()} ({cause.name()})"
-                    raise DeliveryFailed(f"{text}; nothing of it was written") from error
-                if cause.code() in _MOVED_ON:
+                aborted = self._aborted(cause, began + within)
+                if cause.code() in _MOVED_ON and aborted:
                     raise DeliveryRefused(f"the group has moved on: {cause.str()} ({cause.name()})") from error
-                log.warning("transaction aborted, beginning it anew", error=cause.str(), code=cause.name())
+                said = self._explain(cause, records, said)
+                if not aborted or time.monotonic() > began + self._patience(cause, within):
+                    raise DeliveryFailed(f"a transaction failed: {said}; nothing of it was written") from error
+                log.warning("a transaction failed, beginning it anew", error=said)
                 time.sleep(_PAUSE)
             else:
                 return
@@ -112,7 +127,6 @@ class ExactlyOnceSink:
     def _attempt(
         self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], give_up: float
     ) -> None:
-        self._failure = None
         self._producer.begin_transaction()
         for record in records:
             self._send(record)
@@ -121,11 +135,22 @@ class ExactlyOnceSink:
         self._take(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), give_up)
         self._take(self._producer.commit_transaction, give_up)
 
+    def _explain(self, cause: KafkaError, records: Sequence[OutboundRecord], before: str) -> str:
+        """Say what is wrong: with a record, if the broker has said so, else with the transaction."""
+        if self._refused is None and before and cause.code() in _CONSEQUENCES:
+            return before
+        return self._refused or _describe(cause, records)
+
+    def _patience(self, cause: KafkaError, within: float) -> float:
+        if self._hopeless:
+            return 0.0
+        return min(within, _UNKNOWN_FOR) if cause.code() in _NO_TOPIC else within
+
     def _send(self, record: OutboundRecord) -> None:
         try:
             hand_over(self._producer, record, self._delivered)
         except KafkaException as error:
-            self._failure = undelivered(record.topic, record.partition, error.args[0])
+            self._refused, self._hopeless = undelivered(record.topic, record.partition, error.args[0]), True
             raise
 
     def _aborted(self, cause: KafkaError, give_up: float) -> bool:
@@ -140,9 +165,10 @@ class ExactlyOnceSink:
         return True
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Remember a record that no second attempt would help; others fail with the transaction they belong to."""
-        if error is not None and error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED):
-            self._failure = undelivered(message.topic(), message.partition(), error)
+        """Remember why a record was refused; most fail only because of the transaction they belong to."""
+        if error is not None and error.code() not in _PURGED:
+            self._refused = undelivered(message.topic(), message.partition(), error)
+            self._hopeless = self._hopeless or error.code() in _FOR_GOOD
 
     def _take(self, step: Callable[[float], None], give_up: float) -> None:
         """Take a step of a transaction, again while librdkafka says that the same call may be made again."""
@@ -157,3 +183,8 @@ class ExactlyOnceSink:
                     raise
             else:
                 return
+
+
+def _describe(cause: KafkaError, records: Sequence[OutboundRecord]) -> str:
+    topics = " or ".join(f"topic {topic!r}" for topic in dict.fromkeys(record.topic for record in records))
+    return f"{topics}: {cause.str()} ({cause.name()}); {advice(cause)}"

@@ -139,7 +139,13 @@ def hand_over(
 
 def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
     """Say which record was not delivered, why, and what to do."""
-    hint = {
+    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
+    return f"{where}: {error.str()} ({error.name()}); {advice(error)}"
+
+
+def advice(error: KafkaError) -> str:
+    """Say what to do about an error of the broker or the client."""
+    return {
         KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
         # A deleted topic, too, is one without partitions.
         KafkaError._UNKNOWN_PARTITION: "create the topic, or give it as many partitions as the frames' topic",
@@ -148,5 +154,3 @@ def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> 
         KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this worker's user write to it",
         KafkaError._MSG_TIMED_OUT: f"the broker did not answer within delivery.timeout.ms; {WAITED_IN_VAIN}",
     }.get(error.code(), "vision-worker check tells more")
-    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
-    return f"{where}: {error.str()} ({error.name()}); {hint}"

@@ -1,4 +1,4 @@
-"""What faults are played on: a worker that is replaced when it stops, topics of its own, and frames that flow."""
+"""A guarantee of delivery on trial: topics of its own, frames that flow, a worker that is replaced when it stops."""
 
 import json
 import uuid
@@ -36,8 +36,8 @@ KAFKA: Final[dict[str, dict[str, dict[str, int]]]] = {
 """The guarantees of delivery, each with the worker's settings that go with it."""
 
 
-class Lane:
-    """One guarantee of delivery.
+class Trial:
+    """One guarantee of delivery, on topics of its own.
 
     Attributes:
         stage: its topics; those of predictions have two replicas, of which one is in sync.
@@ -150,22 +150,24 @@ class Lane:
 
 
 @contextmanager
-def flow(lanes: Sequence[Lane]) -> Iterator[None]:
+def flow(trials: Sequence[Trial]) -> Iterator[None]:
     """Let frames come all the while; those uncommitted before and those that come are in doubt afterwards."""
-    committed = [lane.stage.committed() for lane in lanes]
-    for lane in lanes:
-        lane.listen()
-    with ExitStack() as undo:
-        loads = [Load(lane.stage, FRAMES_A_SECOND) for lane in lanes]
-        for load in loads:
-            undo.callback(load.close)
+    committed = [trial.stage.committed() for trial in trials]
+    for trial in trials:
+        trial.listen()
+    loads = [Load(trial.stage, FRAMES_A_SECOND) for trial in trials]
+    try:
         yield
         for load in loads:
             load.stop()
-    for lane, before in zip(lanes, committed, strict=True):
-        lane.stage = replace(lane.stage, admin=admin_client(lane.stage.servers))  # an outage may have silenced the old
-        ends = persistently(lane.stage.ends)
-        lane.doubtful |= {(p, offset) for p, end in ends.items() for offset in range(before[p], end)}
+    finally:
+        for load in loads:
+            load.close()
+        for trial, before in zip(trials, committed, strict=True):
+            # One that has seen an outage may never answer again.
+            trial.stage = replace(trial.stage, admin=admin_client(trial.stage.servers))
+            ends = persistently(trial.stage.ends)
+            trial.doubtful |= {(p, offset) for p, end in ends.items() for offset in range(before[p], end)}
 
 
 def admin_client(servers: str) -> AdminClient:
