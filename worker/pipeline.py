@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from worker import wire
 from worker.domain.accuracy import Tally
 from worker.domain.batcher import FrameBatch
-from worker.domain.classes import TOP5, ClassNames
+from worker.domain.classes import ClassNames
 from worker.domain.errors import FrameBreaksModel, FrameRejected, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
+from worker.domain.ranking import Ranked, join
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.results import DeadLetter, Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
@@ -30,15 +31,22 @@ class OutputTopics:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A frame that is ready for the model.
-
-    Attributes:
-        pixels: the model's input, RGB, (height, width, 3), uint8.
-    """
+class PreparedFrame:
+    """A frame whose picture was good, and the batch it came with."""
 
     frame: EncodedFrame
     batch: FrameBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Frames that are ready for the model.
+
+    Attributes:
+        pixels: the model's input, RGB, (frames, height, width, 3), uint8.
+    """
+
+    frames: Sequence[PreparedFrame]
     pixels: NDArray[np.uint8]
 
 
@@ -56,30 +64,24 @@ def reject(record: Record, *, stage: str, error: FrameRejected, arrived_at: Even
     )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Classified:
     """What became of the frames that were handed to the model.
 
     Attributes:
-        prepared: the frames it answered for.
-        rows: its answers in their order, (some frames, classes) each.
+        frames: those it answered for.
+        ranked: its answers, in their order.
         rejected: the frames that break it.
         fits: frames that fitted into one call.
     """
 
-    prepared: list[Prepared]
-    rows: list[NDArray[np.float32]]
-    rejected: list[DeadLetter]
+    frames: Sequence[PreparedFrame]
+    ranked: Ranked
+    rejected: Sequence[DeadLetter]
     fits: int
 
-    @property
-    def probabilities(self) -> NDArray[np.float32]:
-        """All answers, (frames, classes); (0, 0) without any."""
-        return np.concatenate(self.rows) if self.rows else np.empty((0, 0), np.float32)
 
-
-def _blame(prepared: Prepared, cause: ModelFailed) -> DeadLetter:
-    frame = prepared.frame
+def _blame(frame: EncodedFrame, cause: ModelFailed) -> DeadLetter:
     error = FrameBreaksModel(f"the model raises on this frame, also alone and a second time: {cause}")
     error.__cause__ = cause
     return reject(frame.record, stage="classify", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
@@ -109,18 +111,19 @@ class Pipeline:
         self._decode = decode
         self._model = model
         self._names = ClassNames(model.labels)
-        self._top_k = min(top_k, len(self._names))
+        self._top_k = top_k
         self._topics = topics
         self._worker_version = worker_version
 
-    def decode(self, batches: Iterable[FrameBatch]) -> tuple[list[Prepared], list[DeadLetter]]:
+    def decode(self, batches: Sequence[FrameBatch]) -> tuple[Prepared, list[DeadLetter]]:
         """Decode and prepare every frame; a bad one becomes a dead letter and the others go on."""
-        prepared, rejected = list[Prepared](), list[DeadLetter]()
+        pixels = np.empty((sum(len(batch.frames) for batch in batches), *self._model.input_shape), np.uint8)
+        frames, rejected = list[PreparedFrame](), list[DeadLetter]()
         for batch in batches:
             for frame in batch.frames:
                 try:
                     # The full picture is let go at once: only the model's small input is kept.
-                    pixels = self._model.prepare(self._decode(frame))
+                    self._model.prepare(self._decode(frame), pixels[len(frames)])
                 except FrameRejected as error:
                     rejected.append(
                         reject(
@@ -132,10 +135,10 @@ class Pipeline:
                         )
                     )
                 else:
-                    prepared.append(Prepared(frame, batch, pixels))
-        return prepared, rejected
+                    frames.append(PreparedFrame(frame, batch))
+        return Prepared(frames, pixels[: len(frames)]), rejected
 
-    def classify(self, prepared: Sequence[Prepared], *, at_once: int) -> Classified:
+    def classify(self, prepared: Prepared, *, at_once: int) -> Classified:
         """Run the frames through the model, in as few calls as `at_once` frames a call allow.
 
         A call that fails is halved until the frame that breaks the model is alone. It is given a second chance, since
@@ -146,59 +149,54 @@ class Pipeline:
             ModelOutOfMemory: not even one frame fits.
             ModelContractBroken: the model's output does not fit.
         """
-        done = Classified([], [], [], at_once)
-        calls = deque(prepared[start : start + at_once] for start in range(0, len(prepared), at_once))
-        alone: Prepared | None = None
+        frames, fits = prepared.frames, at_once
+        answered, ranked, rejected = list[PreparedFrame](), list[Ranked](), list[DeadLetter]()
+        numbers = range(len(frames))
+        calls = deque(numbers[start : start + at_once] for start in range(0, len(frames), at_once))
+        alone: int | None = None
         while calls:
             call = calls.popleft()
             try:
-                done.rows.append(self._model.classify([each.pixels for each in call]))
-                done.prepared.extend(call)
+                ranked.append(self._model.classify(prepared.pixels[call.start : call.stop]))
+                answered += frames[call.start : call.stop]
             except ModelFailed as error:
                 if len(call) > 1:
                     middle = len(call) // 2
                     calls.extendleft((call[middle:], call[:middle]))
                     if isinstance(error, ModelOutOfMemory):
-                        done.fits = min(done.fits, middle)
+                        fits = min(fits, middle)
                 elif isinstance(error, ModelOutOfMemory):
                     raise
-                elif call[0] is not alone:
-                    alone = call[0]
+                elif call.start != alone:
+                    alone = call.start
                     calls.appendleft(call)
                 else:
-                    done.rejected.append(_blame(alone, error))
-        return done
+                    rejected.append(_blame(frames[alone].frame, error))
+        return Classified(answered, join(ranked), rejected, fits)
 
-    def score(
-        self,
-        prepared: Sequence[Prepared],
-        probabilities: NDArray[np.float32],
-        seconds: Mapping[str, float],
-        gathered: Monotonic,
-    ) -> list[Prediction]:
+    def score(self, classified: Classified, seconds: Mapping[str, float], gathered: Monotonic) -> list[Prediction]:
         """Name the most likely classes of each frame and hold them against its label.
 
         Args:
-            prepared: the frames.
-            probabilities: (frames, classes), a row a frame.
+            classified: the frames and their classes.
             seconds: per stage, what the call that the frames shared has cost.
             gathered: processing time at which the batches left the window.
         """
-        if not prepared:
-            return []
-        ranked = self._names.rank(probabilities, max(self._top_k, TOP5))
+        ranked = classified.ranked
         return [
             Prediction(
                 frame=each.frame,
                 window=each.batch.window,
                 model=self._model.identity,
-                classes=self._names.scored(row, ranking[: self._top_k]),
-                verdict=self._names.judge(each.frame.label, ranking),
+                classes=self._names.scored(indices[: self._top_k], probabilities[: self._top_k]),
+                verdict=self._names.judge(each.frame.label, indices),
                 late=each.batch.late,
                 closed_by=each.batch.closed_by,
                 seconds={"gather": gathered - each.frame.arrived, **seconds},
             )
-            for each, row, ranking in zip(prepared, probabilities, ranked, strict=True)
+            for each, indices, probabilities in zip(
+                classified.frames, ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True
+            )
         ]
 
     def render(

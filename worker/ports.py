@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from worker.domain.accuracy import Tally
 from worker.domain.frames import EncodedFrame, Image
+from worker.domain.ranking import Ranked
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 from worker.domain.results import ModelIdentity
 from worker.domain.times import EventMillis, Monotonic
@@ -106,20 +107,32 @@ class Model(Protocol):
     def labels(self) -> Sequence[str]:
         """Class names by index."""
 
-    def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """Resize and crop one picture to the model's input.
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, 3) of a prepared picture."""
 
-        Returns:
-            RGB, (height, width, 3), uint8, the same shape for every picture.
+    def prepare(self, image: Image, out: NDArray[np.uint8]) -> None:
+        """Resize and crop one picture to the model's input; may be called from several threads at once.
+
+        Args:
+            image: the whole picture.
+            out: where to, RGB, `input_shape`, uint8: a slot of a batch.
+
+        Raises:
+            FrameRejected: the picture cannot be taken.
         """
 
-    def classify(self, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Run one batch through the model in one call.
+    def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
+        """Run one batch through the model, blocking, without holding the GIL.
+
+        Args:
+            pixels: what `prepare` wrote, (batch, height, width, 3); the batch may be empty.
 
         Returns:
-            Probabilities, (batch, classes), float32, rows summing to one.
+            At least the five most likely classes of each picture, or all if there are fewer.
 
         Raises:
             ModelFailed: the model raised.
+            ModelOutOfMemory: there was no memory for so many.
             ModelContractBroken: the output does not fit the batch or the labels.
         """

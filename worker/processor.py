@@ -189,19 +189,19 @@ class StreamProcessor:
         self._judge_model(classified)
         with self._stage("score"):
             seconds = {"decode": decoding(), "classify": classifying()}
-            predictions = self._pipeline.score(classified.prepared, classified.probabilities, seconds, gathered)
+            predictions = self._pipeline.score(classified, seconds, gathered)
         outcomes: list[Outcome] = [*rejected, *classified.rejected, *predictions]
         for outcome in outcomes:
             self._ledger.finish(outcome.position, outcome)
 
     def _judge_model(self, classified: Classified) -> None:
         """Stop before anything is published if the model is broken; call it with less if its memory is short."""
-        self._breaker.note(failed=len(classified.rejected), answered=len(classified.prepared))
+        self._breaker.note(failed=len(classified.rejected), answered=len(classified.frames))
         if classified.fits < self._call_size.now:
             self._call_size.ran_out(classified.fits)
         else:
             self._call_size.went_well()
-        self._telemetry.model_called(len(classified.prepared), limit=self._call_size.now)
+        self._telemetry.model_called(len(classified.frames), limit=self._call_size.now)
 
     def _deliver(self, *, within: float | None = None) -> None:
         """Publish what is ready, and settle it."""

@@ -111,7 +111,18 @@ class ModelGroup(_Group):
     name: str | None = Field(None, description="ready or torchvision classification model, instead of path")
     weights: str | None = Field(None, description="torchvision weights for name, such as IMAGENET1K_V1")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N; never chosen for you")
-    threads: int | None = Field(None, ge=1, description="torch's threads; unset leaves it to torch")
+    engine: Literal["eager", "compile", "openvino", "onnxruntime"] = Field(
+        "eager", description="what runs it: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="bf16 is several times faster on hardware that has it, and refused on a CPU without"
+    )
+    threads: int | None = Field(
+        None, ge=1, description="for the model, of all streams; unset takes the engine's default"
+    )
+    streams: int = Field(
+        1, ge=1, le=64, description="parts of a batch that run side by side on a CPU; one a core is best"
+    )
     top_k: int = Field(5, ge=1, le=1000, description="classes that a prediction names")
 
     @model_validator(mode="after")

@@ -73,10 +73,11 @@ class Telemetry:
         self._reported: Tallies[str] = Tallies()
         self._log = structlog.get_logger("worker")
 
-    def model_ready(self, model: ModelIdentity, device: str, *, warm_up_seconds: float) -> None:
+    def model_ready(self, model: ModelIdentity, device: str, engine: str, *, warm_up_seconds: float) -> None:
         """The model is loaded and warm."""
         self._model.labels(model.name, model.version, device).set(1)
-        self._log.info("model ready", model=str(model), device=device, warm_up_seconds=round(warm_up_seconds, 3))
+        warm_up_seconds = round(warm_up_seconds, 3)
+        self._log.info("model ready", model=str(model), device=device, engine=engine, warm_up_seconds=warm_up_seconds)
 
     def serving(self, host: str, port: int) -> None:
         """The pages for people and Prometheus are up."""

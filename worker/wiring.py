@@ -15,17 +15,14 @@ from worker.adapters.images import decode_image, limit_opencv_threads
 from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
-from worker.adapters.torch_files import load_network
-from worker.adapters.torch_model import TorchModel
 from worker.domain.accuracy import Tally
 from worker.domain.batcher import WindowBatcher
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.local.models import ready_model
-from worker.manifest import load_manifest
+from worker.engines import warm_model
 from worker.pipeline import OutputTopics, Pipeline
-from worker.ports import RestoreTallies, Sink, Source
+from worker.ports import Model, RestoreTallies, Sink, Source
 from worker.processor import Pace, StreamProcessor
 from worker.settings import Kafka, Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.telemetry import Telemetry
@@ -139,7 +136,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     *,
     source: Source,
     sink: Sink,
-    model: TorchModel,
+    model: Model,
     topics: Topics,
     window: WindowGroup,
     linger: float,
@@ -178,45 +175,6 @@ def build_processor(  # noqa: PLR0913 every part by name
         ),
         wall=wall_clock,
         monotonic=monotonic_clock,
-    )
-
-
-def warm_model(group: ModelGroup, telemetry: Telemetry, *, batch_size: int) -> TorchModel:
-    """Load the model and run it once, so that the first frame is as quick as the next.
-
-    Raises:
-        ModelUnavailable: the model cannot be loaded as described.
-        SettingsError: its manifest has faults.
-    """
-    model = load_model(group)
-    began = monotonic_clock()
-    model.warm_up(batch_size)
-    telemetry.model_ready(model.identity, group.device, warm_up_seconds=monotonic_clock() - began)
-    return model
-
-
-def load_model(group: ModelGroup) -> TorchModel:
-    """Load the model that the settings name, without running it.
-
-    Raises:
-        ModelUnavailable: a file is missing, its hash differs, or the device is not there.
-        SettingsError: its manifest has faults.
-    """
-    manifest = load_manifest(group.path or ready_model(group.name or "", group.weights))
-    network = load_network(
-        manifest.file,
-        sha256=manifest.sha256,
-        architecture=manifest.architecture,
-        classes=len(manifest.labels),
-    )
-    return TorchModel(
-        network,
-        identity=manifest.identity,
-        labels=manifest.labels,
-        preprocessing=manifest.preprocessing,
-        output=manifest.output,
-        device=group.device,
-        threads=group.threads,
     )
 
 

@@ -27,7 +27,9 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.pipeline": ("worker.domain", "worker.ports", "worker.wire"),
     "worker.processor": ("worker.domain", "worker.ports", "worker.wire", "worker.pipeline", "worker.telemetry"),
     "worker.adapters": ("worker.domain", "worker.wire"),
+    "worker.classifier": ("worker.domain",),
     "worker.wiring": ("worker",),
+    "worker.engines": ("worker",),
     "worker.local": ("worker.domain", "worker.wire", "worker.adapters", "worker.manifest", "worker.local"),
     "worker.cli": ("worker",),
     "worker.__main__": ("worker.cli", "worker.domain.errors", "worker.logs"),
@@ -47,14 +49,21 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.settings": frozenset({"pydantic", "pydantic_core", "pydantic_settings", "yaml"}),
     "worker.pipeline": frozenset({"numpy"}),
     "worker.processor": frozenset(),
+    "worker.classifier": frozenset({"numpy"}),
     "worker.adapters.allocator": frozenset(),
     "worker.adapters.folder": frozenset(),
     "worker.adapters.images": frozenset({"cv2", "numpy"}),
     "worker.adapters.kafka": frozenset({"confluent_kafka", "structlog"}),
     "worker.adapters.memory": frozenset(),
     "worker.adapters.ops_http": frozenset({"prometheus_client"}),
+    "worker.adapters.onnx_export": frozenset({"torch"}),
+    "worker.adapters.onnxruntime_engine": frozenset({"onnxruntime", "numpy"}),
+    "worker.adapters.openvino_engine": frozenset({"openvino", "numpy"}),
+    "worker.adapters.streams": frozenset({"numpy"}),
+    "worker.adapters.torch_engine": frozenset({"torch", "numpy"}),
     "worker.adapters.torch_files": frozenset({"torch", "torchvision"}),
-    "worker.adapters.torch_model": frozenset({"torch", "torchvision", "numpy"}),
+    "worker.adapters.torch_graph": frozenset({"torch"}),
+    "worker.adapters.torch_preparation": frozenset({"torch", "torchvision", "numpy"}),
     "worker.adapters.torchvision_weights": frozenset({"torch", "torchvision"}),
     "worker.adapters.video": frozenset({"cv2"}),
     "worker.adapters": frozenset(),
@@ -106,7 +115,8 @@ def test_nothing_below_the_composition_root_reads_a_clock(module: str) -> None:
 
 
 def test_only_the_command_line_imports_the_composition_root() -> None:
-    importers = {module for module in MODULES if "worker.wiring" in set(imports_of(module))}
+    roots = {"worker.wiring", "worker.engines"}
+    importers = {module for module in MODULES if roots & set(imports_of(module))} - roots
 
     assert importers
     assert all(within(module, "worker.cli") for module in importers)
@@ -127,6 +137,13 @@ def test_the_domain_has_no_import_cycle() -> None:
 @pytest.mark.parametrize("module", ["worker.processor", "worker.settings", "worker.cli"])
 def test_the_core_and_the_command_line_load_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{'confluent_kafka', 'torch', 'cv2'}} & sys.modules.keys()))"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert ran.stdout.strip() == ""
+
+
+def test_a_worker_starts_without_the_engines_it_does_not_use() -> None:
+    code = "import sys, worker.wiring; print(*sorted({'openvino', 'onnxruntime', 'onnx'} & sys.modules.keys()))"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert ran.stdout.strip() == ""

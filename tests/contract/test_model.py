@@ -1,83 +1,148 @@
-"""What `ports.Model` promises, held by every implementation, each with real weights and run by its manifest alone."""
+"""What `ports.Model` promises, held by every engine, with real weights and run by its manifest alone."""
 
 from functools import cache
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tests.support.models import SIZES, best_class, open_model, photograph
+from tests.support.models import SIZES, best_classes, mobilenet_v3_small, open_model, photograph, prepared
 from tests.support.pictures import scene
-from worker.adapters.torch_model import TorchModel
+from worker.classifier import Classifier
 from worker.domain.frames import Image
 from worker.local.models import READY_MODELS, ready_model
-from worker.ports import Model
 
-NAMES = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")
-CATS = {"Egyptian cat", "tabby", "tiger cat"}
+ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
+NAMES: Final = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")
+CATS: Final = {"Egyptian cat", "tabby", "tiger cat"}
 
 
 @cache
-def opened(name: str) -> TorchModel:
+def reference(name: str) -> Classifier:
     return open_model(ready_model(name))
 
 
-@pytest.fixture(params=READY_MODELS)
-def model(request: pytest.FixtureRequest) -> Model:
-    return opened(request.param)
+# These outlive a test, with their threads, since an engine may take a minute to be converted.
 
 
-def test_identity_and_labels(model: Model) -> None:
-    assert model.identity.name in READY_MODELS
-    assert model.identity.version == READY_MODELS[model.identity.name].weights.sha256[:12]
-    assert len(model.labels) == 1000
-    assert model.labels[967] == "espresso"
+@pytest.fixture(scope="module", params=READY_MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def test_every_picture_becomes_the_same_shape(model: Model) -> None:
-    prepared = [model.prepare(Image(scene(width, height))) for height, width in SIZES]
-    assert {each.shape for each in prepared} == {(224, 224, 3)}
-    assert {each.dtype for each in prepared} == {np.dtype(np.uint8)}
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def test_preparing_leaves_the_picture_alone(model: Model) -> None:
-    pixels = scene(224, 256)
-    before = pixels.copy()
-    model.prepare(Image(pixels))[:] = 0
-    assert np.array_equal(pixels, before)
+@pytest.fixture(scope="module")
+def model(name: str, engine: str) -> Classifier:
+    return open_model(ready_model(name), engine=engine)
 
 
-def test_read_only_and_mirrored_pixels_are_pictures_too(model: Model) -> None:
-    pixels = scene(300, 280)
-    frozen, mirrored = pixels.copy(), pixels[:, ::-1]
-    frozen.setflags(write=False)
-    assert np.array_equal(model.prepare(Image(frozen)), model.prepare(Image(pixels)))
-    assert np.array_equal(model.prepare(Image(mirrored)), model.prepare(Image(mirrored.copy())))
+@pytest.fixture(scope="module")
+def in_streams(name: str, engine: str) -> Classifier:
+    model = open_model(ready_model(name), engine=engine, streams=2)
+    model.warm_up(2)
+    return model
 
 
-def test_rows_are_probabilities(model: Model) -> None:
-    found = model.classify([model.prepare(photograph(name)) for name in NAMES])
-    assert found.shape == (len(NAMES), 1000)
-    assert found.dtype == np.float32
-    assert found.min() >= 0
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+def photographs(model: Classifier, count: int = len(NAMES)) -> NDArray[np.uint8]:
+    """Return a batch of photographs and of what a camera sees that moves over them."""
+    found = [photograph(each) for each in NAMES]
+    moved = [Image(found[n % 5].pixels[: -n * 4, n * 4 :]) for n in range(len(NAMES), count)]
+    return prepared(model, *(found + moved)[:count])
 
 
-def test_an_empty_batch_has_no_rows(model: Model) -> None:
-    assert model.classify([]).shape == (0, 1000)
+# What does not depend on the engine.
 
 
-def test_a_picture_does_not_depend_on_its_company(model: Model) -> None:
-    inputs = [model.prepare(photograph(name)) for name in NAMES]
-    alone = np.concatenate([model.classify([each]) for each in inputs])
-    np.testing.assert_allclose(model.classify(inputs), alone, atol=1e-4)
+@pytest.mark.parametrize("engine", ["eager"], indirect=True)
+class TestPreparation:
+    def test_identity_and_labels(self, model: Classifier) -> None:
+        assert model.identity.name in READY_MODELS
+        assert model.identity.version == READY_MODELS[model.identity.name].weights.sha256[:12]
+        assert len(model.labels) == 1000
+        assert model.labels[967] == "espresso"
+
+    def test_every_picture_fits_into_its_slot(self, model: Classifier) -> None:
+        assert model.input_shape == (224, 224, 3)
+        assert prepared(model, *(Image(scene(width, height)) for height, width in SIZES)).any(axis=(1, 2, 3)).all()
+
+    def test_preparing_leaves_the_picture_alone(self, model: Classifier) -> None:
+        pixels = scene(224, 256)
+        before = pixels.copy()
+        prepared(model, Image(pixels))[:] = 0
+        assert np.array_equal(pixels, before)
+
+    def test_read_only_and_mirrored_pixels_are_pictures_too(self, model: Classifier) -> None:
+        pixels = scene(300, 280)
+        frozen, mirrored = pixels.copy(), pixels[:, ::-1]
+        frozen.setflags(write=False)
+        assert np.array_equal(prepared(model, Image(frozen)), prepared(model, Image(pixels)))
+        assert np.array_equal(prepared(model, Image(mirrored)), prepared(model, Image(mirrored.copy())))
 
 
-def test_real_photographs_are_recognised(model: Model) -> None:
-    loaded = opened(model.identity.name)
-    assert best_class(loaded, "coffee") in {"espresso", "cup"}
-    assert best_class(loaded, "chelsea") in CATS
-    assert best_class(loaded, "cameraman") == "tripod"
-    assert best_class(loaded, "motorcycle") in {"moped", "motor scooter"}
-    rocket = model.classify([model.prepare(photograph("rocket"))])[0]
-    family = {model.labels[index] for index in np.argsort(-rocket)[:5]}
-    assert family & {"missile", "projectile", "space shuttle"}
+# What does.
+
+
+def test_ranks_are_probabilities_and_fall(model: Classifier) -> None:
+    found = model.classify(photographs(model))
+    assert (found.indices.shape, found.probabilities.shape) == ((5, 5), (5, 5))
+    assert (found.indices.dtype, found.probabilities.dtype.name) == (np.dtype(np.intp), "float32")
+    assert (np.diff(found.probabilities) <= 0).all()
+    assert found.probabilities.min() >= 0
+    assert found.probabilities.sum(axis=1).max() <= 1 + 1e-5
+
+
+def test_an_empty_batch_has_no_ranks(model: Classifier) -> None:
+    assert model.classify(photographs(model, 0)).indices.shape == (0, 5)
+
+
+def test_a_picture_does_not_depend_on_its_company(model: Classifier) -> None:
+    pixels = photographs(model)
+    found = model.classify(pixels)
+    for number in range(len(pixels)):
+        alone = model.classify(pixels[number : number + 1])
+        np.testing.assert_allclose(alone.probabilities[0], found.probabilities[number], atol=1e-4)
+        assert alone.indices[0, 0] == found.indices[number, 0]
+
+
+def test_real_photographs_are_recognised(model: Classifier) -> None:
+    assert best_classes(model, "coffee")[0] in {"espresso", "cup"}
+    assert best_classes(model, "chelsea")[0] in CATS
+    assert best_classes(model, "cameraman")[0] == "tripod"
+    assert best_classes(model, "motorcycle")[0] in {"moped", "motor scooter"}
+    assert set(best_classes(model, "rocket")) & {"missile", "projectile", "space shuttle"}
+
+
+def assert_same(model: Classifier, expected_of: Classifier, count: int) -> None:
+    pixels = photographs(model, count)
+    found, expected = model.classify(pixels), expected_of.classify(pixels)
+    assert len(found) == len(pixels)
+    assert np.array_equal(found.indices[:, :1], expected.indices[:, :1])
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 32])
+def test_engines_agree(model: Classifier, name: str, count: int) -> None:
+    assert_same(model, reference(name), count)
+
+
+# 7 and 33 divide evenly neither among the streams nor into parts.
+@pytest.mark.parametrize("count", [0, 1, 7, 33])
+def test_streams_answer_in_order(in_streams: Classifier, name: str, count: int) -> None:
+    assert_same(in_streams, reference(name), count)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mobilenet_v3_small(tmp_path_factory.mktemp("drawn"))
+
+
+def test_engines_agree_on_a_network_with_other_operations(engine: str, drawn: Path) -> None:
+    model = open_model(drawn, engine=engine)
+    assert len({*model.classify(photographs(model)).indices[:, 0].tolist()}) > 1
+    assert_same(model, open_model(drawn), 9)

@@ -1,6 +1,6 @@
 """A classifier small enough to check by hand: which of five colours a picture mostly is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tests.support.pictures import PNG
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import Image
+from worker.domain.ranking import Ranked
 from worker.domain.results import ModelIdentity
 
 COLOURS = {
@@ -31,6 +32,7 @@ class ColourModel:
 
     identity = ModelIdentity("colours", "c0105c010500")
     labels = tuple(COLOURS)
+    input_shape = (1, 1, 3)
 
     def __init__(
         self,
@@ -46,24 +48,23 @@ class ColourModel:
         self._hiccups = hiccups
         self._room = room
 
-    def prepare(self, image: Image) -> NDArray[np.uint8]:
-        mean: NDArray[np.uint8] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
-        return mean
+    def prepare(self, image: Image, out: NDArray[np.uint8]) -> None:
+        out[:] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
 
-    def classify(self, inputs: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
         number = len(self.calls)
-        self.calls.append(len(inputs))
+        self.calls.append(len(pixels))
         if number == self._fail_on_call:
             raise ModelContractBroken("told to fail")
-        if len(inputs) > self._room:
-            raise ModelOutOfMemory(f"no room for {len(inputs)}")
-        if number in self._hiccups or any(tuple(pixels[0, 0]) == self._poison for pixels in inputs):
+        if len(pixels) > self._room:
+            raise ModelOutOfMemory(f"no room for {len(pixels)}")
+        if number in self._hiccups or any(tuple(each[0, 0]) == self._poison for each in pixels):
             raise ModelFailed("told to raise")
-        means = np.stack(inputs).reshape(-1, 1, 3).astype(np.float32)
-        distance = np.linalg.norm(means - np.array(list(COLOURS.values()), np.float32), axis=2)
+        distance = np.linalg.norm(pixels.reshape(-1, 1, 3) - np.array(list(COLOURS.values()), np.float32), axis=2)
         weights = np.exp(-distance / 64)
-        shares: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-        return shares
+        shares = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        order = np.argsort(-shares, axis=1, kind="stable")
+        return Ranked(order, np.take_along_axis(shares, order, axis=1))
 
 
 def picture(colour: str) -> bytes:

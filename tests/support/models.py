@@ -1,22 +1,27 @@
 """Models for tests: real ones by manifest, and tiny networks that misbehave on purpose."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+import torchvision  # type: ignore[import-untyped]
 import yaml
+from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
-from worker.adapters.torch_files import load_network
-from worker.adapters.torch_model import TorchModel
+from worker.classifier import Classifier
 from worker.domain.frames import Image
 from worker.domain.preprocessing import Output, Preprocessing
-from worker.domain.results import ModelIdentity
+from worker.engines import assemble, build_model
+from worker.local.models import file_sha256, ready_model
 from worker.local.samples import PHOTOGRAPHS, load_photograph
-from worker.manifest import load_manifest
+from worker.manifest import Manifest, load_manifest
+from worker.ports import Model
+from worker.settings import ModelGroup
 
 SMALL: Final = Preprocessing(
     resize=12, crop=8, interpolation="bilinear", antialias=True, mean=(0.5, 0.4, 0.3), std=(0.3, 0.4, 0.5)
@@ -25,28 +30,63 @@ SIZES: Final = ((480, 640), (640, 480), (720, 1280), (61, 97), (224, 224), (256,
 """(height, width): landscape, portrait, large, smaller than the crop, exactly the crop, the resized size, a strip."""
 
 
-def open_model(folder: Path, **changes: Any) -> TorchModel:
-    """Load a model by its manifest alone, as the worker does; `changes` replace what the manifest says."""
+def open_model(folder: Path, *, preprocessing: Preprocessing | None = None, **settings: Any) -> Classifier:
+    """Load a model by its manifest alone, as the worker does."""
     manifest = load_manifest(folder)
-    network = load_network(
-        manifest.file, sha256=manifest.sha256, architecture=manifest.architecture, classes=len(manifest.labels)
-    )
-    said: dict[str, Any] = {
-        "identity": manifest.identity,
-        "labels": manifest.labels,
-        "preprocessing": manifest.preprocessing,
-        "output": manifest.output,
-        "threads": 1,  # on shared cores, threads that wait for each other take ten times as long
-    }
-    return TorchModel(network, **said | changes)
+    if preprocessing is not None:
+        manifest = replace(manifest, preprocessing=preprocessing)
+    # On shared cores, threads that wait for each other take ten times as long.
+    return build_model(manifest, ModelGroup(path=folder, **{"threads": settings.get("streams", 1)} | settings))
 
 
-def small_model(network: nn.Module | ExportedProgram, *, output: Output = "logits", classes: int = 4) -> TorchModel:
+def mobilenet_v3_small(folder: Path) -> Path:
+    """Write a model folder of torchvision's MobileNetV3-Small, and return it.
+
+    Its weights are drawn, the same on every machine, so that pictures still tell apart at the end: drawn as torchvision
+    does for training, they would give every picture the same scores.
+    """
+    torch.manual_seed(3)
+    network = torchvision.models.mobilenet_v3_small()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+    network.classifier[-1].weight.data *= 60
+    file = folder / "mobilenet_v3_small.pth"
+    torch.save(network.state_dict(), file)
+    document = yaml.safe_load((ready_model("mobilenet_v2") / "model.yaml").read_text())
+    document |= {"name": "mobilenet_v3_small", "architecture": "mobilenet_v3_small", "weights": file.name}
+    document |= {"sha256": file_sha256(file), "labels": [str(number) for number in range(1000)]}
+    return write_manifest(folder, document)
+
+
+def small_model(
+    network: nn.Module | ExportedProgram,
+    *,
+    output: Output = "logits",
+    classes: int = 4,
+    preprocessing: Preprocessing = SMALL,
+    **settings: Any,
+) -> Classifier:
     """Wrap a network of 8x8 pixels."""
-    labels = [f"class {number}" for number in range(classes)]
-    return TorchModel(
-        network, identity=ModelIdentity("small", "0" * 12), labels=labels, preprocessing=SMALL, output=output
+    manifest = Manifest(
+        name="small",
+        architecture=None,
+        file=Path("small.pt2"),
+        sha256="0" * 64,
+        exported_from=None,
+        labels=tuple(f"class {number}" for number in range(classes)),
+        preprocessing=preprocessing,
+        output=output,
     )
+    return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
+
+
+def prepared(model: Model, *images: Image) -> NDArray[np.uint8]:
+    """Return pictures as a batch for the model, (images, height, width, 3)."""
+    pixels = np.empty((len(images), *model.input_shape), np.uint8)
+    for image, out in zip(images, pixels, strict=True):
+        model.prepare(image, out)
+    return pixels
 
 
 class Answering(nn.Module):
@@ -66,9 +106,10 @@ def photograph(name: str) -> Image:
     return Image(load_photograph(next(each for each in PHOTOGRAPHS if each.name == name)))
 
 
-def best_class(model: TorchModel, name: str) -> str:
-    """Return what the model sees in a sample photograph."""
-    return model.labels[int(np.argmax(model.classify([model.prepare(photograph(name))])))]
+def best_classes(model: Model, name: str) -> list[str]:
+    """Return what the model sees in a sample photograph, most likely first."""
+    (indices,) = model.classify(prepared(model, photograph(name))).indices
+    return [model.labels[index] for index in indices]
 
 
 def small_manifest(**changes: Any) -> dict[str, Any]:

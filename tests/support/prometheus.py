@@ -29,7 +29,7 @@ _LOOK_EVERY: Final = 0.25
 
 def tell_everything(telemetry: Telemetry) -> None:
     """Tell every fact there is, so that every series of every metric exists; again, and each counter goes on."""
-    telemetry.model_ready(MODEL, "cpu", warm_up_seconds=0.1)
+    telemetry.model_ready(MODEL, "cpu", "eager", warm_up_seconds=0.1)
     for stage in STAGES:
         telemetry.stage_took(stage, 0.02)
     window = TumblingWindows(1_000).of(EventMillis(1_000))

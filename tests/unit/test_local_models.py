@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.models import open_model, photograph
+from tests.support.models import open_model, photograph, prepared
 from tests.support.pictures import scene
 from worker.adapters.torchvision_weights import published_weights
 from worker.cli.models import app
@@ -44,7 +44,8 @@ def test_preprocessing_travels_with_the_weights() -> None:
     right, wrong = open_model(folder), open_model(folder, preprocessing=imagenet)
     espresso = right.labels.index("espresso")
     with_its_own, with_imagenets = (
-        float(model.classify([model.prepare(photograph("coffee"))])[0, espresso]) for model in (right, wrong)
+        float(ranked.probabilities[ranked.indices == espresso][0])
+        for ranked in (model.classify(prepared(model, photograph("coffee"))) for model in (right, wrong))
     )
     assert with_its_own > 0.9
     assert with_its_own - with_imagenets > 0.1
@@ -71,9 +72,9 @@ def test_torchvisions_weights_by_name_come_from_torch_hubs_cache(packaged: Path,
     shutil.copy(load_manifest(packaged).file, checkpoints)
     by_name, same = open_model(ready_model("mobilenet_v2", "IMAGENET1K_V1")), open_model(packaged)
     assert by_name.identity == same.identity
-    prepared = same.prepare(Image(scene(640, 480)))
-    assert np.array_equal(by_name.prepare(Image(scene(640, 480))), prepared)
-    assert np.array_equal(by_name.classify([prepared]), same.classify([prepared]))
+    pixels = prepared(same, Image(scene(640, 480)))
+    assert np.array_equal(prepared(by_name, Image(scene(640, 480))), pixels)
+    assert np.array_equal(by_name.classify(pixels).probabilities, same.classify(pixels).probabilities)
 
 
 def test_a_file_in_torch_hubs_cache_is_held_against_its_name(checkpoints: Path) -> None:

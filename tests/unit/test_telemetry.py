@@ -129,7 +129,7 @@ def test_a_freed_place_under_the_cap_goes_to_the_next_camera() -> None:
 
 def test_the_rest_is_what_it_says() -> None:
     watched = Watched()
-    watched.telemetry.model_ready(MODEL, "cpu", warm_up_seconds=1.0)
+    watched.telemetry.model_ready(MODEL, "cpu", "eager", warm_up_seconds=1.0)
     watched.telemetry.committed(None)
     watched.telemetry.committed("broker away")
     watched.telemetry.rebalanced("assigned", [FRAMES, OTHER], assigned=2)

@@ -9,16 +9,13 @@ import torch
 import torchvision  # type: ignore[import-untyped]
 from torch import nn
 
-from tests.support.models import SIZES, SMALL, Answering, photograph, small_model
+from tests.support.models import SIZES, SMALL, Answering, photograph, prepared, small_model
 from tests.support.pictures import scene
+from worker.adapters.torch_engine import find_device
 from worker.adapters.torch_files import load_network
-from worker.adapters.torch_model import TorchModel
 from worker.adapters.torchvision_weights import published_weights
 from worker.domain.errors import ImageUnsupported, ModelContractBroken, ModelFailed, ModelUnavailable
 from worker.domain.frames import Image
-from worker.domain.results import ModelIdentity
-
-ANYTHING = ModelIdentity("any", "0" * 12)
 
 
 def saved(file: Path, content: object) -> str:
@@ -48,16 +45,16 @@ WEIGHTS = [
 def test_preparing_is_torchvisions_own_bit_for_bit(architecture: str, member: str) -> None:
     numbers = published_weights(architecture, member).preprocessing
     transforms = torchvision.models.get_model_weights(architecture)[member].transforms()
-    model = TorchModel(nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=numbers, output="logits")
+    model = small_model(nn.Identity(), preprocessing=numbers)
     grey = np.repeat(photograph("coffee").pixels[:, :, 1:2], 3, axis=2)
     pictures = [photograph(name).pixels for name in ("chelsea", "coffee", "rocket")]
     pictures += [pictures[0][:61, :97], pictures[1].transpose(1, 0, 2), pictures[2][:224, :224], grey]
     for pixels in [*pictures, *(scene(width, height) for height, width in SIZES)]:
         expected = transforms(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))))
-        prepared = torch.from_numpy(model.prepare(Image(pixels))).permute(2, 0, 1)
-        normalised = (prepared.float() / 255 - torch.tensor(numbers.mean).view(3, 1, 1)) / torch.tensor(
-            numbers.std
-        ).view(3, 1, 1)
+        (found,) = torch.from_numpy(prepared(model, Image(pixels))).permute(0, 3, 1, 2)
+        normalised = (found.float() / 255 - torch.tensor(numbers.mean).view(3, 1, 1)) / torch.tensor(numbers.std).view(
+            3, 1, 1
+        )
         assert torch.equal(normalised, expected), pixels.shape
 
 
@@ -69,10 +66,8 @@ def test_the_network_sees_exactly_what_torchvision_would_give_it() -> None:
         return torch.zeros(len(pixels), 1)
 
     weights = published_weights("mobilenet_v2", "IMAGENET1K_V1")
-    model = TorchModel(
-        Answering(answer), identity=ANYTHING, labels=["any"], preprocessing=weights.preprocessing, output="logits"
-    )
-    model.classify([model.prepare(photograph(name)) for name in ("coffee", "rocket")])
+    model = small_model(Answering(answer), classes=1, preprocessing=weights.preprocessing)
+    model.classify(prepared(model, photograph("coffee"), photograph("rocket")))
     transforms = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     for row, name in zip(seen[0], ("coffee", "rocket"), strict=True):
         assert torch.equal(row, transforms(torch.from_numpy(photograph(name).pixels.transpose(2, 0, 1).copy())))
@@ -83,16 +78,17 @@ def test_nearest_needs_no_antialiasing() -> None:
     nearest = SMALL.__class__(
         resize=12, crop=8, interpolation="nearest", antialias=True, mean=SMALL.mean, std=SMALL.std
     )
-    model = TorchModel(nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=nearest, output="logits")
-    assert np.array_equal(model.prepare(Image(pixels)), pixels[::2, ::2][2:10, 2:10])
+    assert np.array_equal(
+        prepared(small_model(nn.Identity(), preprocessing=nearest), Image(pixels))[0], pixels[::2, ::2][2:10, 2:10]
+    )
 
 
 def test_a_thread_of_a_picture_is_refused_before_it_takes_memory() -> None:
     model = small_model(nn.Identity())
-    assert model.prepare(Image(np.zeros((1, 32, 3), np.uint8))).shape == (8, 8, 3)
+    assert prepared(model, Image(np.zeros((1, 32, 3), np.uint8))).shape == (1, 8, 8, 3)
     for shape in ((1, 50_000, 3), (50_000, 1, 3)):
         with pytest.raises(ImageUnsupported, match="no side may be more than 32 times"):
-            model.prepare(Image(np.zeros(shape, np.uint8)))
+            prepared(model, Image(np.zeros(shape, np.uint8)))
 
 
 # What the network answers.
@@ -100,11 +96,20 @@ def test_a_thread_of_a_picture_is_refused_before_it_takes_memory() -> None:
 
 def test_logits_become_probabilities_and_probabilities_stay() -> None:
     row = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    black = [np.zeros((8, 8, 3), np.uint8)] * 2
+    black = np.zeros((2, 8, 8, 3), np.uint8)
     said = small_model(Answering(lambda x: row.expand(len(x), 4)), output="probabilities").classify(black)
-    np.testing.assert_array_equal(said, row.expand(2, 4))
+    np.testing.assert_array_equal(said.indices, [[3, 2, 1, 0]] * 2)
+    np.testing.assert_array_equal(said.probabilities, row.flip(0).expand(2, 4))
     scored = small_model(Answering(lambda x: row.log().expand(len(x), 4)), output="logits").classify(black)
-    np.testing.assert_allclose(scored, said, rtol=1e-6)
+    np.testing.assert_array_equal(scored.indices, said.indices)
+    np.testing.assert_allclose(scored.probabilities, said.probabilities, rtol=1e-6)
+
+
+def test_logits_of_any_size_become_probabilities() -> None:
+    row = torch.tensor([-1000.0, 1000.0, 999.0, 0.0])
+    found = small_model(Answering(lambda x: row.expand(len(x), 4))).classify(np.zeros((1, 8, 8, 3), np.uint8))
+    np.testing.assert_array_equal(found.indices, [[1, 2, 0, 3]])
+    np.testing.assert_allclose(found.probabilities, torch.softmax(row[[1, 2, 0, 3]], 0)[None], rtol=1e-6)
 
 
 BROKEN: list[tuple[Callable[[torch.Tensor], object], str]] = [
@@ -139,8 +144,9 @@ def test_a_network_runs_as_for_use_not_as_for_training() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 8 * 8, 4))
     model = small_model(network)
     model.warm_up(1)
-    pictures = [scene(8, 8)]
-    assert np.array_equal(model.classify(pictures), model.classify(pictures))
+    pictures = scene(8, 8)[None]
+    first, second = model.classify(pictures), model.classify(pictures)
+    assert np.array_equal(first.probabilities, second.probabilities)
     assert not any(module.training for module in network.modules())
 
 
@@ -150,15 +156,13 @@ def test_a_network_runs_as_for_use_not_as_for_training() -> None:
 @pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99"])
 def test_a_device_that_is_not_there(device: str) -> None:
     with pytest.raises(ModelUnavailable, match=f"device '{device}'.* use cpu"):
-        TorchModel(
-            nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=SMALL, output="logits", device=device
-        )
+        find_device(device, "fp32")
 
 
 def test_threads_are_set_for_the_process() -> None:
     before = torch.get_num_threads()
     try:
-        TorchModel(nn.Identity(), identity=ANYTHING, labels=["any"], preprocessing=SMALL, output="logits", threads=1)
+        small_model(nn.Identity(), threads=1)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -168,13 +172,12 @@ def test_threads_are_set_for_the_process() -> None:
 def test_a_gpu_says_what_the_cpu_says(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     sha256 = exported(tmp_path / "small.pt2", network, torch.zeros(2, 3, 8, 8))
-    pictures = [scene(8, 8)] * 3
+    pictures = np.stack([scene(8, 8)] * 3)
     expected = small_model(network).classify(pictures)
     for candidate in (network, load_network(tmp_path / "small.pt2", sha256=sha256, architecture=None, classes=4)):
-        model = TorchModel(
-            candidate, identity=ANYTHING, labels="abcd", preprocessing=SMALL, output="logits", device="cuda"
-        )
-        np.testing.assert_allclose(model.classify(pictures), expected, atol=1e-3)
+        for engine in ("eager", "compile"):
+            found = small_model(candidate, device="cuda", engine=engine).classify(pictures)
+            np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-3)
 
 
 # Files.
@@ -260,10 +263,11 @@ POOL = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 def test_a_program_is_run_in_the_layout_it_was_exported_with(tmp_path: Path, layout: torch.memory_format) -> None:
     # Flattening without pooling is exported as a view, which fits one layout only.
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 6, 4))
-    file, pictures = tmp_path / "small.pt2", [scene(8, 8)] * 3
+    file, pictures = tmp_path / "small.pt2", np.stack([scene(8, 8)] * 3)
     sha256 = exported(file, network, torch.zeros(2, 3, 8, 8).to(memory_format=layout))
     program = small_model(load_network(file, sha256=sha256, architecture=None, classes=4))
-    np.testing.assert_allclose(program.classify(pictures), small_model(network).classify(pictures), atol=1e-6)
+    found, expected = program.classify(pictures), small_model(network).classify(pictures)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
 
 
 def test_a_program_for_one_batch_size_is_refused(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 
 def _check_model(model: ModelGroup, findings: Findings) -> None:
-    from worker.wiring import load_model
+    from worker.engines import load_model
 
     try:
         loaded = load_model(model)
@@ -121,7 +121,9 @@ def _check_model(model: ModelGroup, findings: Findings) -> None:
     except WorkerError as error:
         findings.faults.append(f"model: {error}")
     else:
-        findings.facts.append(f"model: {loaded.identity} with {len(loaded.labels)} classes runs on {model.device}")
+        findings.facts.append(
+            f"model: {loaded.identity} with {len(loaded.labels)} classes runs on {model.device} by {model.engine}"
+        )
 
 
 def _show(findings: Findings) -> None:

@@ -1,10 +1,7 @@
-"""A model's classes: what a label means, which classes are the most likely, and whether they are right."""
+"""A model's classes: what a label means, and whether the most likely classes are right."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 
 from worker.domain.results import ScoredClass, Verdict
 
@@ -38,25 +35,13 @@ class ClassNames:
             return frozenset({int(label)})
         return frozenset()
 
-    def rank(self, probabilities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-        """Return the k most likely classes of each row, most likely first; of equals the lower index first.
-
-        Args:
-            probabilities: (batch, classes).
-            k: at most the number of classes.
-
-        Returns:
-            Indices, (batch, k).
-        """
-        return np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-
-    def scored(self, row: NDArray[np.float32], ranking: Sequence[int]) -> tuple[ScoredClass, ...]:
-        """Name the ranked classes of one row of probabilities, (classes,)."""
-        return tuple(ScoredClass(int(i), self.names[i], float(row[i])) for i in ranking)
+    def scored(self, indices: Sequence[int], probabilities: Sequence[float]) -> tuple[ScoredClass, ...]:
+        """Name ranked classes."""
+        return tuple(ScoredClass(i, self.names[i], p) for i, p in zip(indices, probabilities, strict=True))
 
     def judge(self, label: str | None, ranking: Sequence[int]) -> Verdict | None:
         """Hold the five highest ranked classes against a label; None if there is no label or it means no class."""
         truth = self.indices(label) if label is not None else frozenset()
         if not truth:
             return None
-        return Verdict(top1=int(ranking[0]) in truth, top5=any(int(i) in truth for i in ranking[:TOP5]))
+        return Verdict(top1=ranking[0] in truth, top5=any(index in truth for index in ranking[:TOP5]))

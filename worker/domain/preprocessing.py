@@ -5,6 +5,7 @@ from typing import Literal
 
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Output = Literal["logits", "probabilities"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 Channels = tuple[float, float, float]
 """One number each for red, green and blue."""

@@ -1,0 +1,187 @@
+"""Which engine a setting gives, and what it says when it cannot be had; that engines agree is in tests/contract."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.support.models import SMALL, Answering, small_model
+from tests.support.pictures import scene
+from worker.adapters.streams import Streams
+from worker.adapters.torch_engine import find_device
+from worker.domain.errors import ModelFailed, ModelOutOfMemory, ModelUnavailable, SettingsError
+from worker.domain.ranking import Answer
+
+NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of converted files, empty."""
+    monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path))
+    return tmp_path / "engines"
+
+
+# What is not there.
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_an_engine_that_is_not_installed(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, engine, None)
+    with pytest.raises(ModelUnavailable, match=rf'{engine} not installed; pip install "vision-worker\[{engine}\]"'):
+        small_model(NETWORK, engine=engine)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"engine": "openvino", "device": "cuda"}, "openvino runs on a CPU, not on cuda"),
+        ({"engine": "onnxruntime", "precision": "bf16"}, "onnxruntime cannot do precision bf16"),
+        ({"engine": "onnxruntime", "precision": "fp16"}, "fp16 on CUDA alone"),
+        ({"device": "cuda:0", "streams": 2}, "streams are for a CPU"),
+        ({"threads": 1, "streams": 2}, "threads is 1 and model.streams 2"),
+    ],
+)
+def test_what_no_machine_can_do(settings: dict[str, Any], fault: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small_model(NETWORK, **settings)
+    assert [fault in each for each in caught.value.faults] == [True]
+
+
+def test_onnxruntime_without_cuda() -> None:
+    with pytest.raises(ModelUnavailable, match=r"device 'cuda:1': this ONNX Runtime has .*CPUExecutionProvider"):
+        small_model(NETWORK, engine="onnxruntime", device="cuda:1")
+
+
+def test_a_precision_this_cpu_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
+    with pytest.raises(ModelUnavailable, match=r"precision bf16: this CPU has none of avx512_bf16"):
+        find_device("cpu", "bf16")
+    assert find_device("cpu", "fp32").type == "cpu"
+
+
+def test_a_network_that_cannot_be_exported() -> None:
+    def branches_on_pixels(pixels: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(pixels), 4) if pixels.sum() > 0 else torch.ones(len(pixels), 4)
+
+    with pytest.raises(ModelUnavailable, match=r"(?s)torch cannot export this network.*model\.engine: eager"):
+        small_model(Answering(branches_on_pixels), engine="onnxruntime")
+
+
+# What is kept.
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_what_is_converted_is_kept_and_nothing_else(engine: str, cache: Path) -> None:
+    first = small_model(NETWORK, engine=engine)
+    (kept,) = cache.iterdir()
+    made = kept.stat().st_mtime_ns
+    again = small_model(NETWORK, engine=engine)
+    assert [file.stat().st_mtime_ns for file in cache.iterdir()] == [made]
+    pictures = scene(8, 8)[None]
+    assert np.array_equal(first.classify(pictures).probabilities, again.classify(pictures).probabilities)
+
+
+def test_what_the_graph_depends_on_makes_another_file(cache: Path) -> None:
+    for settings in ({}, {"top_k": 1}, {"output": "probabilities"}, {"classes": 4}):
+        small_model(NETWORK, engine="onnxruntime", **settings)
+    # Five classes are always asked for, or all there are.
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_engines_tell_nobody_that_they_run(tmp_path: Path) -> None:
+    code = """
+from torch import nn
+from tests.support.models import small_model
+for engine in ("openvino", "onnxruntime"):
+    small_model(nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()), engine=engine).warm_up(1)
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    # Both libraries begin with an id in the user's home.
+    hidden = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+    environment = {**hidden, "HOME": str(home), "VISION_WORKER_CACHE": str(tmp_path / "cache")}
+    ran = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert not list(home.rglob("*")), "something was written to the home folder"
+
+
+# Precision.
+
+
+@pytest.mark.parametrize("engine", ["eager", "openvino"])
+def test_a_lower_precision_is_close(engine: str) -> None:
+    pictures = np.stack([scene(8, 8), np.zeros((8, 8, 3), np.uint8)])
+    expected = small_model(NETWORK).classify(pictures)
+    try:
+        found = small_model(NETWORK, engine=engine, precision="bf16").classify(pictures)
+    except ModelUnavailable as error:
+        pytest.skip(str(error))
+    assert not np.array_equal(found.probabilities, expected.probabilities)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-2)
+
+
+# Streams.
+
+
+def numbered(calls: list[int]) -> Streams:
+    """Return two engines that answer with the first byte of each picture, and note the sizes of their parts."""
+
+    def engine(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Answer:
+        calls.append(len(pixels))
+        first = pixels[:, 0, 0, :1].astype(np.int64)
+        if (first == 200).any():
+            raise MemoryError("no room")
+        row = np.ones(len(pixels), np.float32)
+        return Answer(first, row[:, None], row, row)
+
+    return Streams([engine, engine], largest=4)
+
+
+@pytest.mark.parametrize(
+    ("frames", "parts"),
+    [(1, [1]), (2, [1, 1]), (7, [3, 4]), (8, [4, 4]), (9, [2, 2, 2, 3]), (16, [4, 4, 4, 4])],
+)
+def test_a_batch_is_shared_out_evenly_and_comes_back_in_order(frames: int, parts: Sequence[int]) -> None:
+    calls = list[int]()
+    pixels = np.arange(frames, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(3, axis=3)
+    streams = numbered(calls)
+    assert streams(pixels).indices[:, 0].tolist() == list(range(frames))
+    assert sorted(calls) == parts
+
+
+def test_a_part_that_fails_fails_the_batch_once_the_others_are_done() -> None:
+    calls = list[int]()
+    streams = numbered(calls)
+    with pytest.raises(MemoryError, match="no room"):
+        streams(np.full((8, 1, 1, 3), 200, np.uint8))
+    assert sorted(calls) == [4, 4]
+    assert len(streams(np.zeros((8, 1, 1, 3), np.uint8)).indices) == 8
+
+
+# Memory.
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError("none left"), ModelOutOfMemory),
+        (torch.OutOfMemoryError("CUDA out of memory"), ModelOutOfMemory),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), ModelOutOfMemory),
+        (RuntimeError("no such layer"), ModelFailed),
+    ],
+)
+def test_running_out_of_memory_is_told_from_other_failures(error: Exception, kind: type[ModelFailed]) -> None:
+    def answer(_: torch.Tensor) -> object:
+        raise error
+
+    with pytest.raises(ModelFailed) as caught:
+        small_model(Answering(answer), preprocessing=SMALL).warm_up(1)
+    assert type(caught.value) is kind

@@ -1,0 +1,76 @@
+"""Run the graph with ONNX Runtime, on a CPU or a GPU."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.errors import ModelUnavailable
+from worker.domain.ranking import Answer, Engine
+
+# Since 1.29 ONNX Runtime reports to Microsoft, under an id that it keeps in the user's cache, unless told not to before
+# it is imported. A worker tells nobody that it runs.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+
+def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | None) -> Sequence[Engine]:
+    """Open sessions on an ONNX file.
+
+    Args:
+        file: in the precision it is to be run in.
+        device: `cpu`, `cuda` or `cuda:N`.
+        streams: parts that run at once; a session each, with weights of its own.
+        threads: of each session; None leaves it to ONNX Runtime.
+
+    Returns:
+        An engine for each stream.
+
+    Raises:
+        ModelUnavailable: ONNX Runtime does not understand the file, or has no such device.
+    """
+    provider, options = _provider(device)
+    session_options = onnxruntime.SessionOptions()
+    # Spinning threads take the cores from whatever decodes the next frames.
+    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        session_options.intra_op_num_threads = threads
+    try:
+        sessions = [
+            onnxruntime.InferenceSession(file, session_options, providers=[provider], provider_options=[options])
+            for _ in range(streams)
+        ]
+    except Exception as error:
+        raise ModelUnavailable(f"ONNX Runtime {onnxruntime.__version__} cannot run {file}: {error}") from error
+    used = sessions[0].get_providers()
+    if used[0] != provider:  # it goes on without a word where CUDA's own libraries are missing
+        raise ModelUnavailable(f"device {device!r}: ONNX Runtime could not start {provider}, only {', '.join(used)}")
+    return [_Stream(session) for session in sessions]
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    if device == "cpu":
+        return "CPUExecutionProvider", {}
+    has = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" not in has:
+        raise ModelUnavailable(
+            f"device {device!r}: this ONNX Runtime has {', '.join(has)}; use cpu, or put onnxruntime-gpu in its place"
+        )
+    return "CUDAExecutionProvider", {"device_id": device.partition(":")[2] or "0"}
+
+
+class _Stream:
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        (self._input,) = (each.name for each in session.get_inputs())
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+        try:
+            return Answer(*self._session.run(None, {self._input: pixels}))
+        except Exception as error:
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise

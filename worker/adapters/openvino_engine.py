@@ -1,0 +1,68 @@
+"""Run the graph with OpenVINO on a CPU."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.errors import ModelUnavailable
+from worker.domain.preprocessing import Precision
+from worker.domain.ranking import Answer, Engine
+
+# Importing OpenVINO reports to Google Analytics, under an id that it keeps in the user's home, unless that user has
+# refused. A worker tells nobody that it runs: without this package, OpenVINO takes a stand-in that sends nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402 - see above
+
+_PRECISIONS: Final = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16, "fp16": openvino.Type.f16}
+
+
+def load_openvino(file: Path, *, streams: int, threads: int | None, precision: Precision) -> Sequence[Engine]:
+    """Compile an ONNX file for this CPU.
+
+    Args:
+        file: in float32; OpenVINO lowers the precision by itself.
+        streams: parts that run at once.
+        threads: of each of them; None leaves it to OpenVINO.
+        precision: of convolutions and matrix products.
+
+    Returns:
+        An engine for each stream; each may be called by one thread at a time.
+
+    Raises:
+        ModelUnavailable: OpenVINO does not understand the file, or this CPU does not have the precision.
+    """
+    options: dict[str, object] = {
+        "NUM_STREAMS": streams,
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        # Pinned threads of two workers on one machine would sit on the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads * streams
+    try:
+        compiled = openvino.Core().compile_model(file, "CPU", options)
+        used = compiled.get_property("INFERENCE_PRECISION_HINT")
+    except RuntimeError as error:
+        raise ModelUnavailable(f"OpenVINO {openvino.__version__} cannot run {file}: {error}") from error
+    if used != _PRECISIONS[precision]:
+        raise ModelUnavailable(f"precision {precision}: OpenVINO takes {used} on this CPU; set model.precision: fp32")
+    return [_Stream(compiled.create_infer_request()) for _ in range(streams)]
+
+
+class _Stream:
+    def __init__(self, request: openvino.InferRequest) -> None:
+        self._request = request
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+        try:
+            found = self._request.infer({0: pixels}, share_inputs=True)
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
+        return Answer(*(found[number] for number in range(len(Answer._fields))))

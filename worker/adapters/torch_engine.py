@@ -1,0 +1,119 @@
+"""Run the graph with torch itself, on a CPU or a GPU: as it is, or compiled ahead of time."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch._inductor import aoti_compile_and_package
+from torch._inductor.package.package import load_package
+from torch.export import ExportedProgram
+
+from worker.domain.errors import ModelUnavailable
+from worker.domain.preprocessing import Precision
+from worker.domain.ranking import Answer
+
+_CPU_SUPPORT: Final = {
+    "bf16": ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"),
+    "fp16": ("avx512_fp16", "amx_fp16", "fp16_arith"),
+}
+
+
+class TorchEngine:
+    """Implements `domain.ranking.Engine`.
+
+    Args:
+        run: takes uint8, (batch, height, width, 3), on the device, and returns what `Answer` has.
+        device: where it runs.
+    """
+
+    def __init__(self, run: Callable[[torch.Tensor], object], device: torch.device) -> None:
+        self._run = run
+        self._device = device
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+        """Run one batch in one call."""
+        pictures = torch.from_numpy(pixels)
+        try:
+            with torch.inference_mode():
+                if self._device.type == "cuda":
+                    # Out of pinned memory the copy need not wait; torch keeps that memory until the copy is done.
+                    pictures = pictures.pin_memory().to(self._device, non_blocking=True)
+                # Fetching waits for the device, so whatever went wrong there is raised here.
+                return Answer(*(each.cpu().numpy() for each in self._run(pictures)))  # type: ignore[attr-defined]
+        except Exception as error:
+            if _is_out_of_memory(error):
+                raise MemoryError(str(error)) from error
+            raise
+
+
+def write_compiled(program: ExportedProgram, file: Path) -> None:
+    """Compile a traced graph for this machine, which takes about a minute; on a CPU it needs a C++ compiler.
+
+    Raises:
+        ModelUnavailable: torch cannot.
+    """
+    try:
+        aoti_compile_and_package(program, package_path=str(file))
+    except Exception as error:
+        raise ModelUnavailable(
+            f"torch {torch.__version__} cannot compile this network ({error}); on a CPU it needs g++: install it, or "
+            "set model.engine: eager"
+        ) from error
+
+
+def load_compiled(file: Path, device: torch.device, *, streams: int) -> TorchEngine:
+    """Load what `write_compiled` wrote.
+
+    Args:
+        file: a .pt2 package; it holds native code.
+        device: it was compiled for.
+        streams: calls that may run at once.
+    """
+    index = int(str(device).partition(":")[2] or -1)  # -1 is the current one
+    return TorchEngine(load_package(str(file), num_runners=streams, device_index=index), device)
+
+
+def find_device(name: str, precision: Precision) -> torch.device:
+    """Return the device, if it is there and can do arithmetic in that precision at more than a crawl.
+
+    Raises:
+        ModelUnavailable: it cannot.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelUnavailable(f"device {name!r} is not known: use cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ModelUnavailable(f"device {name!r} is not supported: use cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelUnavailable(
+            f"device {name!r}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here; use cpu, "
+            "or see that nvidia-smi lists the GPU and that torch is a CUDA build"
+        )
+    needs = _CPU_SUPPORT.get(precision, ())
+    if device.type == "cpu" and needs and not any(torch.cpu.get_capabilities().get(each) for each in needs):
+        raise ModelUnavailable(
+            f"precision {precision}: this CPU has none of {', '.join(needs)} and would be slower than with fp32; "
+            "set model.precision: fp32"
+        )
+    return device
+
+
+def limit_torch_threads(threads: int) -> None:
+    """Set how many threads torch uses for one operation, in the whole process."""
+    torch.set_num_threads(threads)
+
+
+def describe_machine(device: torch.device) -> str:
+    """Say what compiled code depends on: torch, its threads and the processor that it was compiled for."""
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else dict(torch.cpu.get_capabilities())
+    return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}, {processor}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has an error of its own for it; on the CPU, and in compiled code, torch says so in words."""
+    words = ("DefaultCPUAllocator", "CUDA out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)

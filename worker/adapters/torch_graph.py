@@ -1,0 +1,109 @@
+"""Everything that runs on pixels, as one torch module: normalise, network, most likely classes."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.export.passes import move_to_device_pass
+
+from worker.domain.errors import ModelContractBroken, ModelUnavailable
+from worker.domain.preprocessing import Output, Precision, Preprocessing
+
+_LOWERED: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+Scores = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""The fields of `domain.ranking.Answer`."""
+
+
+class ClassifierGraph(nn.Module):
+    """uint8 pixels in, ranked classes out: what every engine runs, and the only definition of it.
+
+    It normalises on the device, where only a quarter of the bytes arrive, and ranks there too, so that a few numbers
+    come back. Logits are ranked as they are: unlike their probabilities, they hardly ever tie.
+
+    Args:
+        network: takes normalised RGB, (batch, 3, crop, crop), float32, and returns (batch, classes).
+        numbers: the weights were trained with.
+        output: what `network` returns.
+        classes: how many it has.
+        top_k: how many are returned.
+        precision: of convolutions and matrix products, by torch's autocast; all else stays float32.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module | ExportedProgram,
+        numbers: Preprocessing,
+        *,
+        output: Output,
+        classes: int,
+        top_k: int,
+        precision: Precision = "fp32",
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        if isinstance(network, ExportedProgram):
+            # A program was exported in eval mode, holds devices in its graph too, and wants its own memory layout.
+            self.layout = _input_layout(network)
+            module: nn.Module = move_to_device_pass(network, device).module()
+        else:
+            self.layout = torch.channels_last
+            module = network.eval().to(device)
+        self.network = module.to(memory_format=self.layout).requires_grad_(requires_grad=False)
+        self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(numbers.std, device=device).view(3, 1, 1))
+        self.device = device
+        self._output, self._classes, self._top_k = output, classes, top_k
+        self._lowered = _LOWERED.get(precision)
+
+    def forward(self, pictures: torch.Tensor) -> Scores:
+        """Take uint8, (batch, crop, crop, 3).
+
+        Raises:
+            ModelContractBroken: the network's output does not fit the batch or the labels.
+        """
+        pixels = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
+        with self._autocast():
+            found = self.network(pixels.div_(255).sub_(self.mean).div_(self.std))
+        expected = (pictures.shape[0], self._classes)
+        if not isinstance(found, torch.Tensor):
+            raise ModelContractBroken(f"the network returned a {type(found).__name__}, not a tensor {expected}")
+        if found.shape != expected:
+            raise ModelContractBroken(
+                f"the network returned {tuple(found.shape)}, not {expected}: do its labels belong to its weights?"
+            )
+        scores = found.float()
+        best, indices = torch.topk(scores, self._top_k, dim=1)
+        if self._output == "logits":
+            # Softmax, of the best alone.
+            highest = best[:, :1]
+            best = torch.exp(best - highest) / torch.exp(scores - highest).sum(dim=1, keepdim=True)
+        return indices, best, scores.sum(dim=1), scores.amin(dim=1)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, self._lowered) if self._lowered else nullcontext()
+
+
+def _input_layout(program: ExportedProgram) -> torch.memory_format:
+    (name,) = program.graph_signature.user_inputs
+    (example,) = (node.meta["val"] for node in program.graph.nodes if node.name == name)
+    return torch.channels_last if example.stride(1) == 1 else torch.contiguous_format
+
+
+def export_graph(graph: ClassifierGraph, side: int) -> ExportedProgram:
+    """Trace the graph for pictures of `side` pixels and any batch.
+
+    Raises:
+        ModelUnavailable: the network does what cannot be traced.
+    """
+    pictures = torch.zeros((2, side, side, 3), dtype=torch.uint8, device=graph.device)
+    try:
+        with torch.inference_mode(mode=False), torch.no_grad():
+            return torch.export.export(graph, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    except Exception as error:
+        raise ModelUnavailable(f"torch cannot export this network ({error}); set model.engine: eager") from error
