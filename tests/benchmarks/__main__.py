@@ -13,6 +13,7 @@ from typing import Final
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.outcome import Outcome
+from tests.benchmarks.parts.agreement import agreement
 from tests.benchmarks.parts.costs import hops, memory, start_up
 from tests.benchmarks.parts.latency import latency
 from tests.benchmarks.parts.scaling import scaling
@@ -34,6 +35,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "hops": hops,
     "memory": memory,
     "startup": start_up,
+    "agreement": agreement,
 }
 NOT_QUICK: Final = frozenset({"sizes", "heavy"})
 
