@@ -38,8 +38,8 @@ from worker.manifest import Manifest, load_manifest
 from worker.settings import ModelGroup
 from worker.telemetry import Telemetry
 
-PART: Final = 8
-"""Pictures in a part of a batch on a CPU: larger ones are no faster, and every other size costs OpenVINO 10 ms once."""
+PICTURES_A_THREAD: Final = 8
+"""In one part of a batch, on a CPU: with more, what is between two layers no longer fits into a core's cache."""
 LIBRARIES: Final = {
     "openvino": ("openvino", "onnx", "onnxscript"),
     "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
@@ -106,14 +106,18 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         output=manifest.output,
         input_shape=(side, side, 3),
         prepare=partial(prepare_image, numbers=manifest.preprocessing),
-        engine=_build_engine(network, manifest, group, top_k, threads),
+        engine=Streams(
+            _build_engines(network, manifest, group, top_k, threads),
+            largest=PICTURES_A_THREAD * (threads or _cores()) if group.device == "cpu" else None,
+        ),
         top_k=top_k,
     )
 
 
-def _build_engine(
+def _build_engines(
     network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, top_k: int, threads: int | None
-) -> Engine:
+) -> Sequence[Engine]:
+    """Build one for each stream."""
     _require_libraries(group.engine)
     by_torch = group.engine in ("eager", "compile")
     device = find_device(group.device, group.precision) if by_torch else torch.device("cpu")
@@ -129,7 +133,7 @@ def _build_engine(
         device=device,
     )
     if group.engine == "eager":
-        return Streams([TorchEngine(graph, device)] * group.streams)
+        return [TorchEngine(graph, device)] * group.streams
     # All that the converted graph depends on. Native code belongs to a machine, an ONNX file to none.
     network_key = (
         manifest.sha256,
@@ -147,18 +151,16 @@ def _build_engine(
             [*key, describe_machine(device)],
             lambda f: write_compiled(export_graph(graph, side), f),
         )
-        return Streams([load_compiled(file, device, streams=group.streams)] * group.streams)
+        return [load_compiled(file, device, streams=group.streams)] * group.streams
     file = _kept(manifest.name, ".onnx", key, lambda f: write_onnx(export_graph(graph, side), f))
     # Both load only when they are asked for, and need not be installed.
     if group.engine == "openvino":
         from worker.adapters.openvino_engine import load_openvino  # noqa: PLC0415 - see above
 
-        engines = load_openvino(file, streams=group.streams, threads=threads, precision=group.precision)
-    else:
-        from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - see above
+        return load_openvino(file, streams=group.streams, threads=threads, precision=group.precision)
+    from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - see above
 
-        engines = load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)
-    return Streams(engines, largest=PART if group.device == "cpu" else None)
+    return load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)
 
 
 def _contradictions(group: ModelGroup) -> Iterator[str]:
@@ -187,7 +189,12 @@ def _threads_per_stream(group: ModelGroup) -> int | None:
     """Share the threads out, those of all cores if none are set; a single stream is left to its engine's choice."""
     if group.threads is None and group.streams == 1:
         return None
-    return max(1, (group.threads or len(os.sched_getaffinity(0))) // group.streams)
+    return max(1, (group.threads or _cores()) // group.streams)
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _kept(name: str, suffix: str, key: Sequence[object], write: Callable[[Path], None]) -> Path:

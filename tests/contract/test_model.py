@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.models import SIZES, best_classes, mobilenet_v3_small, open_model, photograph, prepared
+from tests.support.models import SIZES, best_classes, drawn_model, open_model, photograph, prepared
 from tests.support.pictures import scene
 from worker.classifier import Classifier
 from worker.domain.frames import Image
@@ -139,7 +139,7 @@ def test_streams_answer_in_order(in_streams: Classifier, name: str, count: int) 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mobilenet_v3_small(tmp_path_factory.mktemp("drawn"))
+    return drawn_model(tmp_path_factory.mktemp("drawn"), "mobilenet_v3_small")
 
 
 def test_engines_agree_on_a_network_with_other_operations(engine: str, drawn: Path) -> None:

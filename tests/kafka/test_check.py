@@ -70,7 +70,7 @@ def test_all_is_right(bootstrap_servers: str, tmp_path: Path) -> None:
         assert (answer.status, answer.err, said["faults"]) == (0, "", [])
         assert f"kafka.bootstrap_servers: {bootstrap_servers} answers" in said["facts"]
         assert f"topics.frames: {on.frames!r} has 2 partitions" in said["facts"]
-        assert "model: mobilenet_v2@b03531047ffa with 1000 classes runs on cpu" in said["facts"]
+        assert "model: mobilenet_v2@b03531047ffa with 1000 classes runs on cpu by eager" in said["facts"]
 
 
 def test_all_that_is_wrong_is_said_at_once_with_what_to_do(

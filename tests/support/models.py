@@ -39,22 +39,22 @@ def open_model(folder: Path, *, preprocessing: Preprocessing | None = None, **se
     return build_model(manifest, ModelGroup(path=folder, **{"threads": settings.get("streams", 1)} | settings))
 
 
-def mobilenet_v3_small(folder: Path) -> Path:
-    """Write a model folder of torchvision's MobileNetV3-Small, and return it.
+def drawn_model(folder: Path, architecture: str) -> Path:
+    """Write a model folder for one of torchvision's architectures, and return it.
 
     Its weights are drawn, the same on every machine, so that pictures still tell apart at the end: drawn as torchvision
     does for training, they would give every picture the same scores.
     """
     torch.manual_seed(3)
-    network = torchvision.models.mobilenet_v3_small()
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight)
-    network.classifier[-1].weight.data *= 60
-    file = folder / "mobilenet_v3_small.pth"
+    network = torchvision.models.get_model(architecture)
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight)
+    layers[-1].weight.data *= 60
+    file = folder / f"{architecture}.pth"
     torch.save(network.state_dict(), file)
     document = yaml.safe_load((ready_model("mobilenet_v2") / "model.yaml").read_text())
-    document |= {"name": "mobilenet_v3_small", "architecture": "mobilenet_v3_small", "weights": file.name}
+    document |= {"name": architecture, "architecture": architecture, "weights": file.name}
     document |= {"sha256": file_sha256(file), "labels": [str(number) for number in range(1000)]}
     return write_manifest(folder, document)
 

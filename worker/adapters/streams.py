@@ -19,8 +19,8 @@ class Streams:
 
     Args:
         engines: each gets a thread of its own, a single one runs in the caller's.
-        largest: pictures in a part. CPUs are fastest with parts that fit their caches, and engines that prepare
-            themselves for every size they see anew then see few; None where only the whole batch is fast.
+        largest: pictures in a part. CPUs are fastest with parts that fit into their caches, and an engine that prepares
+            itself for every size it has not seen then sees few; None where only the whole batch is fast.
     """
 
     def __init__(self, engines: Sequence[Engine], *, largest: int | None = None) -> None:

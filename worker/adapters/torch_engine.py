@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch._inductor import aoti_compile_and_package
 from torch._inductor.package.package import load_package
+from torch._inductor.utils import fresh_cache
 from torch.export import ExportedProgram
 
 from worker.domain.errors import ModelUnavailable
@@ -56,7 +57,8 @@ def write_compiled(program: ExportedProgram, file: Path) -> None:
         ModelUnavailable: torch cannot.
     """
     try:
-        aoti_compile_and_package(program, package_path=str(file))
+        with fresh_cache(dir=str(file.parent)):  # what it leaves over is of no use to anybody
+            aoti_compile_and_package(program, package_path=str(file))
     except Exception as error:
         raise ModelUnavailable(
             f"torch {torch.__version__} cannot compile this network ({error}); on a CPU it needs g++: install it, or "
