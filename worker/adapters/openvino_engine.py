@@ -51,6 +51,9 @@ def load_openvino(file: Path, *, streams: int, threads: int | None, precision: P
         raise ModelUnavailable(f"OpenVINO {openvino.__version__} cannot run {file}: {error}") from error
     if used != _PRECISIONS[precision]:
         raise ModelUnavailable(f"precision {precision}: OpenVINO takes {used} on this CPU; set model.precision: fp32")
+    # Its first use fills a table behind a lock of its own: two threads that come to it at once wait for each other for
+    # ever, one with the lock and one with the GIL.
+    openvino.Type.u8.to_dtype()
     return [_Stream(compiled.create_infer_request()) for _ in range(streams)]
 
 
