@@ -18,7 +18,7 @@ def draw(chart: Bars | Lines) -> str:
 
 
 def _bars(chart: Bars) -> str:
-    row, left, right = 26, 250, 90
+    row, left, right = 26, 290, 90
     most = max(chart.values.values(), default=0) or 1
     room = _WIDTH - left - right
     parts = []
