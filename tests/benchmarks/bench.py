@@ -21,6 +21,7 @@ from tests.benchmarks.measure import rate
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.processes import Contestant, Place, Start, StartBare, bare, worker
 from tests.benchmarks.profiles import Settings, tuned
+from tests.chaos.run import persistently
 from tests.support.workers import PATIENCE, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
@@ -214,7 +215,10 @@ class Bench:
             reader.close()
 
     def count(self, topic: str) -> int:
-        """Return how many records lie in a topic."""
+        """Return how many records lie in a topic; one just created may have no leaders yet, and is asked again."""
+        return persistently(lambda: self._count(topic))
+
+    def _count(self, topic: str) -> int:
         wanted = [Partition(topic, number) for number in range(PARTITIONS)]
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         found = self._admin.list_offsets(dict.fromkeys(wanted, latest))
