@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test chaos lint format readme lock clean
+.PHONY: help setup demo test chaos bench lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -29,6 +29,9 @@ test: $(READY) ## all tests, those against a real Kafka included
 
 chaos: $(READY) ## kill, pause, scale and cut off real workers under load; ARGS="--quick" for a short run
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+bench: $(READY) ## how fast it is beside what else one might use; ARGS="--quick" for some minutes instead of an hour
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lint: $(READY) ## style, types, formatting
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ def compare(frames: Sequence[CapturedFrame], predictions: Iterable[PredictionMes
     with tempfile.TemporaryDirectory() as scratch:
         recording = write_recording(Path(scratch, "recording"), frames)
         replayed, correct = _replay(recording, model)
-    plain = _torchvision_loop(frames, load_manifest(model).file)
+    plain = torchvision_loop(frames, load_manifest(model).file)
     replay_same, replay_difference = _held_against(ours, replayed)
     plain_same, plain_difference = _held_against(ours, plain)
     return Agreement(len(frames), replay_same, replay_difference, correct, plain_same, plain_difference)
@@ -57,7 +57,7 @@ def _replay(recording: Path, model: Path) -> tuple[Answers, int]:
     return answers(predictions), sum(tally.correct.top1 for tally in tallies)
 
 
-def _torchvision_loop(frames: Iterable[CapturedFrame], weights: Path) -> Answers:
+def torchvision_loop(frames: Iterable[CapturedFrame], weights: Path) -> Answers:
     """What anyone would write: torchvision decodes, transforms and classifies one picture after the other."""
     transform = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     network = mobilenet_v2()

@@ -42,6 +42,7 @@ class Scene:
         seed: which camera it is.
         size: (width, height) of a frame in pixels.
         length: frames of one round, at least 1.
+        quality: least and most of the JPEGs.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Scene:
         size: tuple[int, int] = (640, 480),
         *,
         length: int = LENGTH,
+        quality: tuple[float, float] = QUALITY,
     ) -> None:
         self._bgr = cv2.cvtColor(photograph, cv2.COLOR_RGB2BGR)
         self._size = size
@@ -61,7 +63,7 @@ class Scene:
         self._light = _between(LIGHT, _wave(rng, length))
         # Cubed, because a camera is in focus most of the time.
         self._blur = _between(BLUR, _wave(rng, length) ** 3)
-        self._quality = _between(QUALITY, _wave(rng, length)).round().astype(int)
+        self._quality = _between(quality, _wave(rng, length)).round().astype(int)
 
     def __len__(self) -> int:
         return len(self._zoom)

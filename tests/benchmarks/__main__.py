@@ -1,0 +1,72 @@
+"""How fast the worker is beside what else one might use, on a real Kafka: `python -m tests.benchmarks [--quick]`.
+
+All contestants get the same frames and the same model, and take turns, since no machine is the same twice. Rates are
+told as they come; the report is build/bench.md with its charts in build/bench, and the ratios are build/bench.json.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.outcome import Outcome
+from tests.benchmarks.parts.agreement import agreement
+from tests.benchmarks.parts.costs import hops, memory, start_up
+from tests.benchmarks.parts.latency import latency
+from tests.benchmarks.parts.scaling import scaling
+from tests.benchmarks.parts.throughput import heavy_model, light_model, null_model, other_sizes
+from tests.benchmarks.report import as_markdown, render, write
+from worker.local.broker import LocalKafka
+from worker.logs import configure_logs
+
+BUILD: Final = Path(__file__).parents[2] / "build"
+
+Part = Callable[[Bench], Outcome | Sequence[Outcome]]
+PARTS: Final[Mapping[str, Part]] = {
+    "light": light_model,
+    "sizes": other_sizes,
+    "heavy": heavy_model,
+    "null": null_model,
+    "latency": latency,
+    "scaling": scaling,
+    "hops": hops,
+    "memory": memory,
+    "startup": start_up,
+    "agreement": agreement,
+}
+NOT_QUICK: Final = frozenset({"sizes", "heavy"})
+
+
+def main(arguments: Sequence[str]) -> int:
+    wanted = _parser().parse_args(arguments)
+    configure_logs(level="critical", json=False)  # contestants end in the middle of their work, and our clients say so
+    names = [wanted.only] if wanted.only else [name for name in PARTS if not (wanted.quick and name in NOT_QUICK)]
+    folder = BUILD / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    outcomes: list[Outcome] = []
+    with LocalKafka() as kafka:
+        bench = Bench(kafka.bootstrap_servers, folder, quick=wanted.quick)
+        for name in names:
+            found = PARTS[name](bench)
+            new = [found] if isinstance(found, Outcome) else found
+            outcomes += new
+            for outcome in new:
+                bench.tell("\n".join(["", outcome.title, *map(render, outcome.tables), ""]))
+            write(outcomes, BUILD, quick=wanted.quick)
+    sys.stdout.write(as_markdown(outcomes, quick=wanted.quick, charts=folder.name))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("tests.benchmarks", description=(__doc__ or "").partition("\n\n")[2])
+    parser.add_argument("--quick", action="store_true", help="a few minutes: light model and 640x480, fewer rounds")
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

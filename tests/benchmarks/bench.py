@@ -1,0 +1,234 @@
+"""The place where everything is timed: one Kafka, topics filled once, and outputs that each run has to itself."""
+
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import TopicPartition as Partition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from tests.benchmarks.frames import PARTITIONS, USUAL, Size, backlog, name_of, write_pictures
+from tests.benchmarks.measure import rate
+from tests.benchmarks.models import TimedModel, light
+from tests.benchmarks.processes import Contestant, Place, Start, StartBare, bare, worker
+from tests.benchmarks.profiles import Settings, tuned
+from tests.chaos.run import persistently
+from tests.support.workers import PATIENCE, wait_until
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
+from worker.domain.records import OutboundRecord, Record, TopicPartition
+
+LOOK_EVERY: Final = 0.25
+"""Seconds; a look costs the broker next to nothing."""
+ENOUGH: Final = 32
+"""Results that the slowest contestant must have while it is measured, however long that takes."""
+STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
+"""Results carry the broker's own time: the same clock for all contestants, and none of theirs."""
+
+During = Callable[[Sequence[Contestant]], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of everything.
+
+    Attributes:
+        rounds: of the contest that matters most.
+        few: rounds of all others.
+        seconds: that a run is measured for.
+        warm: seconds that it runs before.
+        batches: sizes that the bare loop may choose from.
+    """
+
+    rounds: int
+    few: int
+    seconds: float
+    warm: float
+    batches: Sequence[int]
+
+
+QUICK: Final = Effort(rounds=2, few=2, seconds=4, warm=1, batches=(16,))
+WHOLE: Final = Effort(rounds=5, few=3, seconds=15, warm=2, batches=(4, 8, 16, 32))
+
+
+class Bench:
+    """What a part is played with.
+
+    Args:
+        servers: of the Kafka; nobody else is on it.
+        folder: for logs, settings and pictures.
+        quick: whether the light model and usual frames will do.
+    """
+
+    def __init__(self, servers: str, folder: Path, *, quick: bool) -> None:
+        self.servers, self.folder, self.quick = servers, folder, quick
+        self.effort = QUICK if quick else WHOLE
+        self.cores = len(os.sched_getaffinity(0))
+        self.profile: Settings = tuned(self.cores)
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        self._filled: dict[Size, int] = {}
+        self._batches: dict[tuple[str, Size], int] = {}
+
+    def tell(self, text: str) -> None:
+        """Print a line at once."""
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    @cached_property
+    def capacity(self) -> float:
+        """Frames a second of the tuned worker with the light model, as measured on first use or set by a part."""
+        found = self.measure(light(), USUAL, worker(self.profile))
+        self.tell(f"capacity: {found:.1f} frames/s")
+        return found
+
+    @property
+    def engine(self) -> Mapping[str, Any]:
+        """The tuned settings of the model."""
+        return self.profile["model"]
+
+    def best_bare(self, model: TimedModel, size: Size) -> tuple[int, StartBare]:
+        """Return the best size of a batch for the bare loop, and what starts the loop with it."""
+        pictures = write_pictures(size, self.folder / "pictures")
+        if (model.name, size) not in self._batches:
+            found = {}
+            for batch in self.effort.batches:
+                start = bare(pictures, self.engine, cores=self.cores, batch=batch)
+                found[batch] = self.measure_bare(model, start)
+                self.tell(f"{model.name} {name_of(size)}, the limit in batches of {batch}: {found[batch]:.1f} frames/s")
+            self._batches[model.name, size] = max(found, key=lambda batch: found[batch])
+            self.fill(size, int(max(found.values()) * (self.effort.seconds + self.effort.warm + 2) * 1.3))
+        batch = self._batches[model.name, size]
+        return batch, bare(pictures, self.engine, cores=self.cores, batch=batch)
+
+    def measure_bare(self, model: TimedModel, start: StartBare) -> float:
+        """Return the frames a second of a loop that writes its progress into its log."""
+        contestant = start(self.folder, model)
+        try:
+            wait_until(lambda: _running(contestant) and contestant.log.stat().st_size > 0, "the bare loop runs")
+            begin = time.time() + self.effort.warm
+            time.sleep(self.effort.warm + self.effort.seconds)
+            _running(contestant)
+        finally:
+            contestant.stop()
+        lines = [json.loads(line) for line in contestant.log.read_text().splitlines() if line.endswith("}")]
+        times = [line["at"] for line in lines if "at" in line for _ in range(line["frames"])]
+        return rate(times, begin, begin + self.effort.seconds)
+
+    def measure(self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext) -> float:
+        """Return the frames a second of contestants that share a backlog.
+
+        Args:
+            model: for all of them.
+            size: of the frames.
+            starts: of each contestant; more than one share one group.
+            during: what to do around the time that is measured.
+        """
+        effort = self.effort
+        self.fill(size, self._filled.get(size, 0) or 3000)
+        with self.place(_frames(size)) as place, ExitStack() as undo:
+            contestants = [start(place, model) for start in starts]
+            for contestant in contestants:
+                undo.callback(contestant.stop)
+            ends = self._filled[size]
+
+            def begun() -> bool:
+                return all(_running(each) and each.working for each in contestants) and self.count(place.results) > 0
+
+            wait_until(begun, f"the first result ({contestants[0].log})")
+            time.sleep(effort.warm)
+            begin = time.time()
+            enough = self.count(place.results) + ENOUGH
+            with during(contestants):
+                while (waited := time.time() - begin) < PATIENCE and (count := self.count(place.results)) < ends:
+                    if waited > effort.seconds and count > enough:
+                        break
+                    time.sleep(LOOK_EVERY)
+            end = time.time()
+            for contestant in contestants:
+                _running(contestant)
+            undo.close()
+            times = [record.timestamp / 1000 for record in self.read(place.results)]
+        return rate(times, begin, end)
+
+    def fill(self, size: Size, count: int) -> None:
+        """See that so many frames of a size lie in their topic."""
+        topic, there = _frames(size), self._filled.get(size, 0)
+        if not there:
+            self.create(topic)
+        if count > there:
+            self.send(islice(backlog(topic, size, count), there, None))
+            self._filled[size] = count
+
+    @contextmanager
+    def place(self, frames: str | None = None) -> Iterator[Place]:
+        """Make topics and a group for one run; the topics go at the end.
+
+        Args:
+            frames: the topic to read; None makes one too.
+        """
+        name = f"run-{uuid.uuid4().hex[:12]}"
+        place = Place(
+            servers=self.servers,
+            frames=frames or f"{name}-frames",
+            results=f"{name}-results",
+            accuracy=f"{name}-accuracy",
+            dead_letters=f"{name}-dead-letters",
+            group=f"{name}-group",
+            folder=self.folder,
+        )
+        made = [place.results, place.accuracy, place.dead_letters, *([] if frames else [place.frames])]
+        for topic in made:
+            self.create(topic, {"cleanup.policy": "compact"} if topic == place.accuracy else STAMPED)
+        try:
+            yield place
+        finally:
+            for deleted in self._admin.delete_topics(made).values():
+                deleted.result(30)
+
+    def create(self, topic: str, config: Mapping[str, str] | None = None) -> None:
+        """Create a topic."""
+        KafkaAdmin(self.servers, {}).create([Topic(topic, PARTITIONS, config or {})])
+
+    def send(self, records: Iterator[OutboundRecord]) -> None:
+        """Write records, and return once they are confirmed."""
+        sink = KafkaSink(self.servers, {"linger.ms": 20})
+        try:
+            while chunk := list(islice(records, 1000)):  # not all of them at once in memory
+                sink.publish(chunk, {})
+        finally:
+            sink.close()
+
+    def read(self, topic: str) -> list[Record]:
+        """Return all that lies in a topic."""
+        reader = KafkaReader(self.servers, {})
+        try:
+            return list(reader.read_to_end([TopicPartition(topic, number) for number in range(PARTITIONS)]))
+        finally:
+            reader.close()
+
+    def count(self, topic: str) -> int:
+        """Return how many records lie in a topic; one just created may have no leaders yet, and is asked again."""
+        return persistently(lambda: self._count(topic))
+
+    def _count(self, topic: str) -> int:
+        wanted = [Partition(topic, number) for number in range(PARTITIONS)]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        found = self._admin.list_offsets(dict.fromkeys(wanted, latest))
+        return sum(future.result(PATIENCE).offset for future in found.values())
+
+
+def _frames(size: Size) -> str:
+    return f"frames-{name_of(size)}"
+
+
+def _running(contestant: Contestant) -> bool:
+    assert contestant.alive, f"a contestant ended by itself:\n{contestant.log.read_text()[-3000:]}"
+    return True

@@ -1,0 +1,89 @@
+"""The limit: decode and model in a bare loop on all cores, without Kafka or anything else around them.
+
+Each core has a thread with a model of its own, and no thread ever waits for another. One line of JSON a batch says how
+many frames and when, until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
+"""
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import cv2
+import numpy as np
+
+from worker.classifier import Classifier
+from worker.domain.frames import Image
+from worker.engines import load_model
+from worker.settings import ModelGroup
+
+
+class Frames:
+    """Encoded pictures, round and round, for several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pictures = [file.read_bytes() for file in sorted(folder.glob("*.jpg"))]
+        self._next = 0
+        self._lock = Lock()
+
+    def take(self, count: int) -> list[bytes]:
+        """Return the next so many."""
+        with self._lock:
+            first, self._next = self._next, self._next + count
+        return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
+
+
+def work(frames: Frames, model: Classifier, batch: int, lines: Lock) -> None:
+    """Decode and classify for ever."""
+    pixels = np.empty((batch, *model.input_shape), np.uint8)
+    while True:
+        for encoded, slot in zip(frames.take(batch), pixels, strict=True):
+            picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+            model.prepare(Image(np.asarray(picture, np.uint8)), slot)
+        model.classify(pixels)
+        with lines:
+            sys.stdout.write(json.dumps({"at": time.time(), "frames": batch}) + "\n")
+            sys.stdout.flush()
+
+
+def end_all(failed: threading.ExceptHookArgs) -> None:
+    """End the program when a thread fails: the others alone would be measured as if they were all."""
+    sys.excepthook(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
+    os._exit(1)
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    threading.excepthook = end_all
+    cv2.setNumThreads(1)
+    engine: dict[str, Any] = json.loads(arguments.engine)
+    # A stream of its own for each thread: what the settings have inside one model is here side by side.
+    group = ModelGroup(path=arguments.model, **{**engine, "streams": 1, "threads": 1})
+    frames, lines = Frames(arguments.frames), Lock()
+    models = [load_model(group) for _ in range(arguments.cores)]
+    for model in models:
+        model.warm_up(arguments.batch)
+    threads = [Thread(target=work, args=(frames, model, arguments.batch, lines), daemon=True) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--frames", type=Path, required=True, help="a folder of JPEGs")
+    parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
+    parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
+    parser.add_argument("--cores", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Everything but bookkeeping: read frames from Kafka, decode, run the model, publish, commit, on all cores.
+
+No windows, accuracy, metrics, checks or answers to failures: the least that a worker can do. Each core has a thread
+with a model of its own: `python -m tests.benchmarks.contestants.bare_kafka --help`.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from confluent_kafka import Consumer, Message, Producer
+
+from worker.classifier import Classifier
+from worker.domain.frames import Image
+from worker.engines import load_model
+from worker.settings import ModelGroup
+
+
+def classify(messages: Sequence[Message], model: Classifier) -> list[bytes]:
+    """Return an answer a message."""
+    pixels = np.empty((len(messages), *model.input_shape), np.uint8)
+    for message, slot in zip(messages, pixels, strict=True):
+        picture = cv2.imdecode(np.frombuffer(message.value() or b"", np.uint8), cv2.IMREAD_COLOR_RGB)
+        model.prepare(Image(np.asarray(picture, np.uint8)), slot)
+    ranked = model.classify(pixels)
+    rows = zip(ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True)
+    return [json.dumps({"classes": list(zip(indices, likely, strict=True))}).encode() for indices, likely in rows]
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    cv2.setNumThreads(1)
+    group = ModelGroup(path=arguments.model, **{**json.loads(arguments.engine), "streams": 1, "threads": 1})
+    models = [load_model(group) for _ in range(arguments.cores)]
+    for model in models:
+        model.warm_up(arguments.batch)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": arguments.servers,
+            "group.id": arguments.group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    producer = Producer({"bootstrap.servers": arguments.servers, "enable.idempotence": True, "linger.ms": 0})
+    consumer.subscribe([arguments.frames])
+    pool = ThreadPoolExecutor(arguments.cores)
+    while True:
+        messages = [each for each in consumer.consume(arguments.batch * arguments.cores, 0.1) if not each.error()]
+        if not messages:
+            continue
+        shares = [messages[first :: arguments.cores] for first in range(arguments.cores)]
+        for share, answers in zip(shares, pool.map(classify, shares, models), strict=True):
+            for message, answer in zip(share, answers, strict=True):
+                producer.produce(arguments.results, key=message.key(), value=answer)
+        producer.flush()
+        consumer.commit(asynchronous=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name in ("servers", "frames", "results", "group"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
+    parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
+    parser.add_argument("--cores", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Frames to classes in batches: the script that a good engineer writes in an afternoon.
+
+Stands alone: `python batching_script.py --help`. Consume many, decode, stack, classify with torch, produce JSON, flush,
+commit, and again. With `--engine` the worker's own model code prepares and runs the batch instead of torch, so that
+what is left to compare is the loop around it.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from confluent_kafka import Consumer, Producer
+from numpy.typing import NDArray
+from torchvision.models import get_model, get_model_weights  # type: ignore[import-untyped]
+
+BATCH = 32
+Pictures = Sequence[NDArray[np.uint8]]
+Classify = Callable[[Pictures], tuple[list[list[int]], list[list[float]]]]
+"""RGB pictures in; of each the indices of the five most likely classes, and their probabilities."""
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    published = get_model_weights(arguments.architecture)["IMAGENET1K_V1"]
+    names = published.meta["categories"]
+    if arguments.engine:
+        classify = with_engine(Path(arguments.weights).parent, json.loads(arguments.engine))
+    else:
+        classify = with_torch(arguments.architecture, arguments.weights, published.transforms(), arguments.resize)
+
+    servers = {"bootstrap.servers": arguments.servers}
+    group = {"group.id": arguments.group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    consumer, producer = Consumer(servers | group), Producer(servers)
+    consumer.subscribe([arguments.frames])
+    while True:
+        messages = [each for each in consumer.consume(BATCH, timeout=0.1) if not each.error()]
+        if not messages:
+            continue
+        decoded = [decode(message.value() or b"") for message in messages]
+        indices, probabilities = classify(decoded)
+        for message, best, likely in zip(messages, indices, probabilities, strict=True):
+            classes = [{"name": names[index], "probability": p} for index, p in zip(best, likely, strict=True)]
+            producer.produce(arguments.results, key=message.key(), value=json.dumps({"classes": classes}))
+        producer.flush()
+        consumer.commit(asynchronous=False)
+
+
+def decode(jpeg: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> Classify:
+    """Prepare as torchvision's weights say, or resize with OpenCV, which is quicker and gives other pixels."""
+    network = get_model(architecture)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval()
+    side, crop = transform.resize_size[0], transform.crop_size[0]
+
+    def by_opencv(picture: NDArray[np.uint8]) -> torch.Tensor:
+        height, width = picture.shape[:2]
+        scale = side / min(height, width)
+        small = cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_LINEAR)
+        top, left = (small.shape[0] - crop) // 2, (small.shape[1] - crop) // 2
+        return torch.from_numpy(small[top : top + crop, left : left + crop].copy()).permute(2, 0, 1)
+
+    def classify(pictures: Pictures) -> tuple[list[list[int]], list[list[float]]]:
+        with torch.inference_mode():
+            if resize == "opencv":
+                pixels = torch.stack([by_opencv(each) for each in pictures]).float().div_(255)
+                mean, std = torch.tensor(transform.mean), torch.tensor(transform.std)
+                batch = pixels.sub_(mean[:, None, None]).div_(std[:, None, None])
+            else:
+                batch = torch.stack([transform(torch.from_numpy(each).permute(2, 0, 1)) for each in pictures])
+            best = network(batch).softmax(1).topk(5)
+        return best.indices.tolist(), best.values.tolist()
+
+    return classify
+
+
+def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
+    from worker.domain.frames import Image  # noqa: PLC0415 without --engine this script needs nothing of the worker
+    from worker.engines import load_model  # noqa: PLC0415 - see above
+    from worker.settings import ModelGroup  # noqa: PLC0415 - see above
+
+    classifier = load_model(ModelGroup(path=model, **settings))
+    classifier.warm_up(BATCH)
+
+    def classify(pictures: Pictures) -> tuple[list[list[int]], list[list[float]]]:
+        batch = np.empty((len(pictures), *classifier.input_shape), np.uint8)
+        for picture, slot in zip(pictures, batch, strict=True):
+            classifier.prepare(Image(picture), slot)
+        ranked = classifier.classify(batch)
+        return ranked.indices.tolist(), ranked.probabilities.tolist()
+
+    return classify
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name in ("servers", "frames", "results", "group", "architecture", "weights"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--engine", help="the worker's settings of the group model, as JSON, instead of torch")
+    parser.add_argument("--resize", choices=("torchvision", "opencv"), default="torchvision", help="with torch")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""An environment of its own for Quix Streams: it wants an older confluent-kafka than the worker."""
+
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from worker.local.packages import FetchFailed, cache_folder
+
+VERSION: Final = "3.28.1"
+
+
+def quix_python() -> Path:
+    """Return the Python of the environment, making it on first use.
+
+    It sees our packages behind its own, so that torch and OpenCV are not installed twice.
+
+    Raises:
+        FetchFailed: pip could not install it.
+    """
+    python_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache_folder() / "bench" / f"quixstreams-{VERSION}-python{python_version}"
+    python = folder / "bin" / "python"
+    finished = folder / ".ready"
+    if not finished.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+        options = ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+        _run([str(python), "-m", "pip", "install", *options, f"quixstreams=={VERSION}"])
+        finished.touch()
+    packages = folder / "lib" / f"python{python_version}" / "site-packages"
+    # Anew each time: another checkout of ours may have been here last.
+    with tempfile.NamedTemporaryFile("w", dir=packages, suffix=".new", delete=False) as file:
+        file.write(f"{sysconfig.get_path('purelib')}\n")
+    Path(file.name).replace(packages / "behind.pth")
+    return python
+
+
+def _run(command: list[str]) -> None:
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    if ran.returncode != 0:
+        raise FetchFailed(f"the environment of Quix Streams could not be made: {ran.stderr.strip()}")

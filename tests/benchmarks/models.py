@@ -1,0 +1,138 @@
+"""The models that are timed: torchvision's networks with weights made here on purpose, and one that does little.
+
+A network is as fast with one set of numbers as with another, as long as none of them are denormal. So the weights are
+the seeded ones that torchvision begins a training with, and batch normalisation has seen real frames, which keeps every
+activation in a usual range. What such a model answers is worth nothing; who wants to see that two engines agree takes
+real weights, as the part `agreement` does.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from torch import nn
+from torchvision.models import get_model, get_model_weights  # type: ignore[import-untyped]
+
+from tests.benchmarks.frames import USUAL, pictures
+from worker.adapters.torchvision_weights import published_weights
+from worker.domain.preprocessing import Preprocessing
+from worker.local.models import file_sha256
+from worker.local.packages import cache_folder
+from worker.local.samples import PHOTOGRAPHS
+from worker.manifest import MANIFEST_FILE
+
+WEIGHTS: Final = "IMAGENET1K_V1"
+"""Of torchvision's published weights, those whose preprocessing and class names are taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedModel:
+    """A model of the bench.
+
+    Attributes:
+        name: what its role is called.
+        architecture: torchvision's name, None for a program.
+        file: its weights or program, beside its manifest.
+    """
+
+    name: str
+    architecture: str | None
+    folder: Path
+    file: Path
+
+
+def light() -> TimedModel:
+    """Return MobileNetV3-Small, which costs about as much as decoding a frame."""
+    return _network("light", "mobilenet_v3_small")
+
+
+def heavy() -> TimedModel:
+    """Return ResNet-50, beside which all else is small."""
+    return _network("heavy", "resnet50")
+
+
+def null() -> TimedModel:
+    """Return a program that takes means over the pixels: what is left is everything but the model."""
+    folder = _make_once("null", _fill_null)
+    return TimedModel("null", None, folder, folder / "program.pt2")
+
+
+class Means(nn.Module):
+    """Five classes out of three means."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Take normalised RGB, (batch, 3, height, width), and return (batch, 5)."""
+        means = pixels.mean((2, 3))
+        return torch.cat([means, means[:, :2]], 1)
+
+
+def _network(name: str, architecture: str) -> TimedModel:
+    folder = _make_once(architecture, lambda folder: _fill_network(architecture, folder))
+    return TimedModel(name, architecture, folder, folder / "weights.pth")
+
+
+def _fill_network(architecture: str, folder: Path) -> None:
+    published = published_weights(architecture, WEIGHTS)
+    torch.manual_seed(1)
+    network = get_model(architecture)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the statistics of all it sees, not a moving share of them
+    transform = get_model_weights(architecture)[WEIGHTS].transforms()
+    seen = [_decoded(camera[0]) for camera in pictures(USUAL)]
+    with torch.no_grad():
+        network.train()(torch.stack([transform(each) for each in seen]))
+    torch.save(network.state_dict(), folder / "weights.pth")
+    labels = "".join(f"{label}\n" for label in published.labels)
+    (folder / "labels.txt").write_text(labels, encoding="utf-8")
+    network_fields = {"architecture": architecture, "weights": "weights.pth"}
+    _write_manifest(folder, f"bench-{architecture}", network_fields, "labels.txt", published.preprocessing)
+
+
+def _fill_null(folder: Path) -> None:
+    example = torch.zeros(2, 3, 224, 224).to(memory_format=torch.channels_last)
+    any_batch = ({0: torch.export.Dim("batch", min=1)},)
+    torch.export.save(torch.export.export(Means().eval(), (example,), dynamic_shapes=any_batch), folder / "program.pt2")
+    labels = [photograph.label for photograph in PHOTOGRAPHS]
+    preprocessing = published_weights("mobilenet_v3_small", WEIGHTS).preprocessing
+    _write_manifest(folder, "bench-null", {"program": "program.pt2"}, labels, preprocessing)
+
+
+def _write_manifest(
+    folder: Path, name: str, network: dict[str, str], labels: str | list[str], preprocessing: Preprocessing
+) -> None:
+    (file,) = (folder / network[key] for key in ("weights", "program") if key in network)
+    document = {
+        "name": name,
+        **network,
+        "sha256": file_sha256(file),
+        "labels": labels,
+        "preprocessing": asdict(preprocessing),
+        "output": "logits",
+    }
+    (folder / MANIFEST_FILE).write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def _decoded(jpeg: bytes) -> torch.Tensor:
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
+    """Fill the folder elsewhere and rename it; kept in the cache, so that what engines make of it is kept too."""
+    folder = cache_folder() / "bench" / f"torch-{version('torch')}" / name
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            unfinished = Path(scratch, name)
+            unfinished.mkdir()
+            fill(unfinished)
+            unfinished.rename(folder)
+    return folder

@@ -1,0 +1,59 @@
+"""Whether being tuned changes the answers: the tuned model against a plain torchvision loop, with real weights."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.frames import CAMERAS, USUAL, name_of, pictures
+from tests.benchmarks.measure import Spread
+from tests.benchmarks.outcome import Outcome, Table
+from worker.domain.frames import CapturedFrame, Image
+from worker.domain.times import EventMillis
+from worker.engines import load_model
+from worker.local.agreement import Answers, torchvision_loop
+from worker.local.models import ready_model
+from worker.manifest import load_manifest
+from worker.settings import ModelGroup
+
+BATCH = 32
+
+
+def agreement(bench: Bench) -> Outcome:
+    """Hold the most likely classes of MobileNetV2, whose real weights are at hand, against torchvision's."""
+    folder = ready_model("mobilenet_v2")
+    frames = list(_frames())
+    ours = _tuned(frames, ModelGroup(path=folder, **bench.engine))
+    theirs = torchvision_loop(frames, load_manifest(folder).file)
+    same = [name for name, (index, _) in theirs.items() if ours[name][0] == index]
+    apart = max(abs(ours[name][1] - theirs[name][1]) for name in same)
+    rows = [["most likely class the same", f"{len(same)} of {len(frames)}"], ["probabilities apart", f"{apart:.1e}"]]
+    return Outcome(
+        "Agreement",
+        "The tuned model, prepared and run as the worker does it, against torchvision's own decoding, transforms and "
+        f"network, one picture after the other: MobileNetV2 with its real weights, {name_of(USUAL)}.",
+        [Table(("answers", "found"), rows)],
+        {"same_as_torchvision": Spread.of([len(same) / len(frames)])},
+    )
+
+
+def _frames() -> Iterator[CapturedFrame]:
+    for camera in range(CAMERAS):
+        for number, jpeg in enumerate(pictures(USUAL)[camera]):
+            yield CapturedFrame(f"camera-{camera}", jpeg, EventMillis(0), "image/jpeg", frame_id=f"{camera}-{number}")
+
+
+def _tuned(frames: list[CapturedFrame], group: ModelGroup) -> Answers:
+    model = load_model(group)
+    found = {}
+    for first in range(0, len(frames), BATCH):
+        batch = frames[first : first + BATCH]
+        pixels = np.empty((len(batch), *model.input_shape), np.uint8)
+        for frame, slot in zip(batch, pixels, strict=True):
+            picture = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR_RGB)
+            model.prepare(Image(np.asarray(picture, np.uint8)), slot)
+        ranked = model.classify(pixels)
+        for frame, indices, likely in zip(batch, ranked.indices, ranked.probabilities, strict=True):
+            found[frame.frame_id or ""] = (int(indices[0]), float(likely[0]))
+    return found

@@ -1,0 +1,124 @@
+"""What the worker costs: time in each hop, memory when it is far behind, and the time until it is ready."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.frames import TINY, USUAL, backlog, name_of
+from tests.benchmarks.measure import Spread
+from tests.benchmarks.models import light
+from tests.benchmarks.outcome import Bars, Outcome, Table
+from tests.benchmarks.processes import Contestant, Worker, worker
+from worker.settings import Limits
+from worker.telemetry import STAGES
+
+BEHIND: Final = 50_000
+"""Frames that lie in the topic while memory is watched."""
+
+
+def hops(bench: Bench) -> Outcome:
+    """Milliseconds a frame in each of the eight hops, by the worker's own histograms."""
+    seconds: dict[str, float] = {}
+    frames = 0.0
+
+    @contextmanager
+    def scraped(contestants: Sequence[Contestant]) -> Iterator[None]:
+        nonlocal frames
+        (measured,) = contestants
+        assert isinstance(measured, Worker)
+        before, frames_before = measured.stage_seconds(), measured.frames()
+        yield
+        after, frames = measured.stage_seconds(), measured.frames() - frames_before
+        seconds.update({stage: after[stage][0] - before.get(stage, (0, 0))[0] for stage in STAGES if stage in after})
+
+    rate = bench.measure(light(), USUAL, worker(bench.profile), during=scraped)
+    spent = {stage: took / frames * 1000 for stage, took in seconds.items()}
+    work = {stage: each for stage, each in spent.items() if stage != "gather"}
+    rows = [[stage, f"{each:.3f}"] for stage, each in spent.items()]
+    return Outcome(
+        "Cost of the hops",
+        f"Milliseconds of each hop, divided by the frames of the same time, at {rate:.0f} frames/s: tuned, light "
+        f"model, {name_of(USUAL)}, a backlog. Gathering is a batch's wait for company, and no work.",
+        [Table(("hop", "ms a frame"), rows)],
+        {},
+        [Bars("hops", "Cost of the hops", "ms a frame", work)],
+    )
+
+
+def memory(bench: Bench) -> Outcome:
+    """Resident memory while the worker is far behind, over what it holds with nothing to do."""
+    limit = float(Limits(**bench.profile.get("limits", {})).memory)
+    with bench.place() as place:
+        measured = worker(bench.profile)(place, light())
+        try:
+            measured.wait_until_ready()
+            time.sleep(bench.effort.warm)
+            idle = measured.resident
+            began = time.time()
+            bench.send(backlog(place.frames, TINY, BEHIND))
+            most, lag = idle, 0.0
+            while time.time() < began + 20 + bench.effort.seconds:
+                time.sleep(0.5)
+                most = max(most, measured.resident)
+                lag = max(lag, sum(measured.metrics("lag_records").values()))
+        finally:
+            measured.stop()
+    grown = (most - idle) / limit
+    mib = {"idle": idle, "most while behind": most, "grown by": most - idle, "limits.memory": limit}
+    rows = [[name, f"{value / 2**20:.0f}"] for name, value in mib.items()]
+    return Outcome(
+        "Memory",
+        f"Resident memory of the tuned worker with the light model, behind by up to {lag:.0f} frames of "
+        f"{name_of(TINY)}, all of them with their labels.",
+        [Table(("memory", "MiB"), rows)],
+        {"memory_growth_over_limit": Spread.of([grown])},
+    )
+
+
+def start_up(bench: Bench) -> Outcome:
+    """Seconds from the process's start to /readyz: the first time, when engines convert the model, and after that."""
+    found: Mapping[str, list[float]] = {"first": [], "second": []}
+    for number in range(1 if bench.quick else bench.effort.few):
+        with tempfile.TemporaryDirectory() as cache, _cache(Path(cache)):
+            for name, seconds in found.items():
+                seconds.append(_ready_after(bench))
+                bench.tell(f"start-up, round {number + 1}, {name}: {seconds[-1]:.1f} s")
+    spreads = {name: Spread.of(seconds) for name, seconds in found.items()}
+    rows = [[name, f"{each.median:.1f}", f"{each.low:.1f} to {each.high:.1f}"] for name, each in spreads.items()]
+    return Outcome(
+        "Start-up",
+        "From the start of the process to the first yes of /readyz, tuned, light model: with nothing kept from before, "
+        "and once more.",
+        [Table(("start", "s", "rounds"), rows)],
+        {f"seconds_of_{name}_start": spread for name, spread in spreads.items()},
+    )
+
+
+def _ready_after(bench: Bench) -> float:
+    with bench.place() as place:
+        began = time.monotonic()
+        started = worker(bench.profile)(place, light())
+        try:
+            started.wait_until_ready()
+            return time.monotonic() - began
+        finally:
+            started.stop()
+
+
+@contextmanager
+def _cache(folder: Path) -> Iterator[None]:
+    """Let what is started within the block keep its files elsewhere."""
+    name = "VISION_WORKER_CACHE"
+    before = os.environ.get(name)
+    os.environ[name] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before

@@ -1,0 +1,132 @@
+"""How long a frame takes from its capture to its prediction, at three shares of what the worker can do."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.frames import CAMERAS, USUAL, record
+from tests.benchmarks.measure import Spread, percentiles
+from tests.benchmarks.models import light
+from tests.benchmarks.outcome import Lines, Outcome, Table
+from tests.benchmarks.processes import Place, Worker, worker
+from tests.support.workers import wait_until
+from worker import wire
+from worker.adapters.kafka import KafkaSink
+from worker.domain.records import OutboundRecord
+from worker.settings import WindowGroup
+
+LOADS: Final = (0.2, 0.5, 0.8)
+SHOWN: Final = (50.0, 95.0, 99.0)
+SLACK_MS: Final = 15.0
+"""What poll, decode, publish and the broker may take together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time of one load.
+
+    Attributes:
+        begin: seconds since the epoch, as all times here.
+        call_ms: mean duration of a call of the model.
+    """
+
+    load: float
+    begin: float
+    end: float
+    call_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Milliseconds of the frames of one stretch, at the percentiles shown: to the broker, and to the worker's word."""
+
+    stretch: Stretch
+    stored: Sequence[float]
+    published: Sequence[float]
+
+
+def latency(bench: Bench) -> Outcome:
+    """Send at steady rates, and read what the broker and the worker say of each prediction."""
+    found = _measure(bench)
+    linger_ms = WindowGroup(**bench.profile.get("window", {})).linger_ms
+    rows, lines = [], []
+    for load in LOADS:
+        of_load = [each for each in found if each.stretch.load == load]
+        stored = [median(each.stored[number] for each in of_load) for number in range(len(SHOWN))]
+        published = [median(each.published[number] for each in of_load) for number in range(len(SHOWN))]
+        call = median(each.stretch.call_ms for each in of_load)
+        lines.append(stored)
+        figures = [*stored, *published, call]
+        rows.append([f"{load:.0%}", f"{load * bench.capacity:.0f}", *(f"{figure:.0f}" for figure in figures)])
+    over = [
+        each.stored[SHOWN.index(99)] / (linger_ms + 2 * each.stretch.call_ms + SLACK_MS)
+        for each in found
+        if each.stretch.load == 0.5
+    ]
+    names = [f"p{percentile:g}" for percentile in SHOWN]
+    columns = ("load", "frames/s", *(f"{name} stored" for name in names), *(f"{name} said" for name in names), "call")
+    by_name = {name: [line[number] for line in lines] for number, name in enumerate(names)}
+    return Outcome(
+        "Latency",
+        "From capture to the time at which the broker stored the prediction, and to the one that the worker wrote "
+        "into it, in milliseconds; beside it the mean call of the model. "
+        f"A frame waits up to {linger_ms} ms for company.",
+        [Table(columns, rows)],
+        {"p99_over_bound_50": Spread.of(over)},
+        [Lines("latency", "Latency by load", "ms", "% of capacity", [load * 100 for load in LOADS], by_name)],
+    )
+
+
+def _measure(bench: Bench) -> list[Delays]:
+    capacity, stretches = bench.capacity, []
+    with bench.place() as place:
+        measured = worker(bench.profile)(place, light())
+        try:
+            measured.wait_until_ready()
+            _send(bench, place, measured, 0.2 * capacity, bench.effort.warm)
+            for _ in range(bench.effort.few):
+                for load in LOADS:
+                    before, began = measured.stage_seconds()["classify"], time.time()
+                    _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
+                    ended, after = time.time(), measured.stage_seconds()["classify"]
+                    call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
+                    stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms))
+        finally:
+            measured.stop()
+        results = [(each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(place.results)]
+    found = []
+    for stretch in stretches:
+        within = [
+            (stored - message.captured_at_ms, message.published_at_ms - message.captured_at_ms)
+            for stored, message in results
+            if stretch.begin <= message.captured_at_ms / 1000 <= stretch.end
+        ]
+        stored, published = zip(*within, strict=True)
+        found.append(Delays(stretch, percentiles(stored, SHOWN), percentiles(published, SHOWN)))
+        bench.tell(f"latency at {stretch.load:.0%}: {', '.join(f'{each:.0f}' for each in found[-1].stored)} ms")
+    return found
+
+
+def _send(bench: Bench, place: Place, measured: Worker, rate: float, seconds: float) -> None:
+    """Send at a steady rate, and return when every frame has its prediction."""
+    count, sink = 0, KafkaSink(bench.servers, {})
+    expected = bench.count(place.frames)
+    try:
+        for frame in _in_time(place.frames, rate, seconds):
+            sink.send(frame)
+            count += 1
+        sink.flush()
+    finally:
+        sink.close()
+    expected += count
+    wait_until(lambda: measured.frames() >= expected, f"{expected} frames are predicted")
+
+
+def _in_time(topic: str, rate: float, seconds: float) -> Iterator[OutboundRecord]:
+    began = time.time()
+    for number in range(max(CAMERAS, round(rate * seconds))):
+        time.sleep(max(0.0, began + number / rate - time.time()))
+        yield record(topic, number, USUAL, time.time())

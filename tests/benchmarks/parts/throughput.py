@@ -1,0 +1,131 @@
+"""Frames a second of everything a user might pick, side by side."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from statistics import median
+from typing import Final
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.frames import SIZES, USUAL, Size, name_of
+from tests.benchmarks.measure import Spread, alternate, best_of, ratio
+from tests.benchmarks.models import TimedModel, heavy, light, null
+from tests.benchmarks.outcome import Bars, Outcome, Table
+from tests.benchmarks.processes import Start, bare_kafka, quix_streams, script, worker
+from tests.benchmarks.profiles import UNTUNED, Settings
+
+LIMIT: Final = "bare loop, no Kafka"
+TUNED: Final = "this worker, tuned"
+EXACTLY_ONCE: Final = "this worker, tuned, exactly once"
+UNTUNED_NAME: Final = "this worker, as it comes"
+PER_MESSAGE: Final = "loop of one message at a time"
+SCRIPT: Final = "batching script, torch"
+SCRIPT_RESIZED: Final = "batching script, torch, resized by OpenCV"
+SCRIPT_ENGINE: Final = "batching script, same engine"
+QUIX: Final = "Quix Streams"
+BARE_KAFKA: Final = "bare loop on Kafka"
+
+TEXT: Final = (
+    "A topic lies full of frames; frames a second are those of the results in the broker's own time, after start and "
+    "warm-up. Higher is better."
+)
+
+
+def light_model(bench: Bench) -> Outcome:
+    """Light model, usual frames: the contest, and exactly once against at least once."""
+    model, rounds = light(), bench.effort.rounds
+    starts = {**_everybody(bench), EXACTLY_ONCE: worker(exactly_once(bench.profile))}
+    if not bench.quick:
+        starts[SCRIPT_RESIZED] = script("batching_script", "--resize", "opencv")
+    found = _contest(bench, model, USUAL, starts, rounds)
+    bench.capacity = median(found[TUNED])
+    peers = {name: found[name] for name in (QUIX, SCRIPT)}
+    ratios = {
+        "of_limit_light": ratio(found[TUNED], found[LIMIT]),
+        "over_per_message": ratio(found[TUNED], found[PER_MESSAGE]),
+        "over_best_peer": ratio(found[TUNED], peers[best_of(peers)]),
+        "over_script_same_engine": ratio(found[TUNED], found[SCRIPT_ENGINE]),
+        "over_untuned": ratio(found[TUNED], found[UNTUNED_NAME]),
+        "exactly_once_over_at_least_once": ratio(found[EXACTLY_ONCE], found[TUNED]),
+    }
+    return _outcome(model, USUAL, found, ratios)
+
+
+def other_sizes(bench: Bench) -> Sequence[Outcome]:
+    """Light model, smaller and larger frames."""
+    contests = {
+        size: _contest(bench, light(), size, _everybody(bench), bench.effort.few) for size in SIZES if size != USUAL
+    }
+    return [_outcome(light(), size, found, {}) for size, found in contests.items()]
+
+
+def heavy_model(bench: Bench) -> Outcome:
+    """Heavy model, usual frames."""
+    found = _contest(bench, heavy(), USUAL, _everybody(bench), bench.effort.few)
+    return _outcome(heavy(), USUAL, found, {"of_limit_heavy": ratio(found[TUNED], found[LIMIT])})
+
+
+def null_model(bench: Bench) -> Outcome:
+    """What everything but the model costs, against the least that can be done."""
+    batch, _ = bench.best_bare(null(), USUAL)
+    least = bare_kafka(bench.engine, cores=bench.cores, batch=batch)
+    starts = {BARE_KAFKA: least, TUNED: worker(bench.profile)}
+    runs = _runs(bench, null(), USUAL, starts)
+    found = alternate(runs, bench.effort.few, partial(_tell, bench, f"null {name_of(USUAL)}"))
+    return _outcome(null(), USUAL, found, {"of_bare_null": ratio(found[TUNED], found[BARE_KAFKA])})
+
+
+def exactly_once(profile: Settings) -> Settings:
+    """Return a profile with the stronger guarantee."""
+    return {**profile, "delivery": {**profile.get("delivery", {}), "guarantee": "exactly_once"}}
+
+
+def _everybody(bench: Bench) -> dict[str, Start]:
+    return {
+        TUNED: worker(bench.profile),
+        UNTUNED_NAME: worker(UNTUNED),
+        PER_MESSAGE: script("per_message"),
+        SCRIPT: script("batching_script"),
+        SCRIPT_ENGINE: script("batching_script", "--engine", json.dumps(dict(bench.engine))),
+        QUIX: quix_streams(),
+    }
+
+
+def _contest(
+    bench: Bench, model: TimedModel, size: Size, starts: Mapping[str, Start], rounds: int
+) -> dict[str, list[float]]:
+    """Let the limit, which has no Kafka, take turns with the others."""
+    _, limit = bench.best_bare(model, size)
+    runs: dict[str, Callable[[], float]] = {LIMIT: partial(bench.measure_bare, model, limit)}
+    runs |= _runs(bench, model, size, starts)
+    return alternate(runs, rounds, partial(_tell, bench, f"{model.name} {name_of(size)}"))
+
+
+def _runs(bench: Bench, model: TimedModel, size: Size, starts: Mapping[str, Start]) -> dict[str, Callable[[], float]]:
+    return {name: partial(bench.measure, model, size, start) for name, start in starts.items()}
+
+
+def _tell(bench: Bench, where: str, number: int, name: str, reached: float) -> None:
+    bench.tell(f"{where}, round {number}, {name}: {reached:.1f} frames/s")
+
+
+def _outcome(
+    model: TimedModel, size: Size, found: Mapping[str, Sequence[float]], ratios: Mapping[str, Spread]
+) -> Outcome:
+    spreads = {name: Spread.of(rates) for name, rates in found.items()}
+    rows = [[name, f"{each.median:.1f}", f"{each.low:.1f} to {each.high:.1f}"] for name, each in spreads.items()]
+    title = f"{model.name} model, {name_of(size)}"
+    return Outcome(
+        title.capitalize(),
+        TEXT,
+        [Table(("contestant", "frames/s", "rounds"), rows)],
+        ratios,
+        [
+            Bars(
+                f"{model.name}-{name_of(size)}",
+                title,
+                "frames/s",
+                {name: each.median for name, each in spreads.items()},
+            )
+        ],
+    )

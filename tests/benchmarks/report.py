@@ -1,0 +1,131 @@
+"""Outcomes to files: Markdown for people, SVG for their eyes, JSON for programs."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks.measure import Spread
+from tests.benchmarks.outcome import Outcome, Table
+from tests.benchmarks.svg import draw
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a ratio should come to, and what it says."""
+
+    meaning: str
+    least: float | None = None
+    most: float | None = None
+
+    def met(self, value: float) -> bool:
+        """Whether a value is good enough."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    def __str__(self) -> str:
+        return f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
+
+
+TARGETS: Final[Mapping[str, Target]] = {
+    "of_limit_light": Target("tuned worker over the bare loop without Kafka, light model", least=0.95),
+    "of_limit_heavy": Target("the same, heavy model", least=0.98),
+    "of_bare_null": Target("tuned worker over a bare loop on Kafka, null model", least=0.85),
+    "over_per_message": Target("tuned worker over a loop of one message at a time", least=7),
+    "over_best_peer": Target("tuned worker over the better of Quix Streams and the batching script", least=3.2),
+    "over_script_same_engine": Target("tuned worker over the batching script on the same engine", least=1.3),
+    "p99_over_bound_50": Target("p99 at 50 % load over linger + two calls of the model + 15 ms", most=1),
+    "exactly_once_over_at_least_once": Target("throughput exactly once over at least once", least=0.9),
+    "two_workers_over_one": Target("two workers on a core each over one on one core, light model", least=1.9),
+}
+"""The ratios that matter; others are written down without a target."""
+
+_PACKAGES: Final = ("torch", "torchvision", "openvino", "onnxruntime", "opencv-python-headless", "confluent-kafka")
+
+
+def as_json(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """Return every ratio and its spread, flat: `name`, `name_low` and `name_high`."""
+    flat: dict[str, float] = {}
+    for outcome in outcomes:
+        for name, spread in outcome.ratios.items():
+            flat |= {name: spread.median, f"{name}_low": spread.low, f"{name}_high": spread.high}
+    return {name: round(value, 4) for name, value in flat.items()}
+
+
+def as_markdown(outcomes: Sequence[Outcome], *, quick: bool, charts: str) -> str:
+    """Return the whole report.
+
+    Args:
+        outcomes: of the parts, in their order.
+        quick: whether it was a short run.
+        charts: the folder of the charts, as seen from the report.
+    """
+    ratios = {name: spread for outcome in outcomes for name, spread in outcome.ratios.items()}
+    parts = ["# How fast the worker is", "\n".join(f"- {line}" for line in _circumstances(quick=quick))]
+    if ratios:
+        parts += ["## Ratios", render(_ratio_table(ratios))]
+    for outcome in outcomes:
+        parts += [f"## {outcome.title}", outcome.text, *map(render, outcome.tables)]
+        parts += [f"![{chart.title}]({charts}/{chart.name}.svg)" for chart in outcome.charts]
+    return "\n\n".join(parts) + "\n"
+
+
+def render(table: Table) -> str:
+    """Return a table as Markdown."""
+    rows = [table.columns, ["---", *["---:"] * (len(table.columns) - 1)], *table.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def write(outcomes: Sequence[Outcome], folder: Path, *, quick: bool) -> None:
+    """Write bench.md, bench.json, and a chart each into the folder `bench`."""
+    charts = folder / "bench"
+    charts.mkdir(parents=True, exist_ok=True)
+    for outcome in outcomes:
+        for chart in outcome.charts:
+            (charts / f"{chart.name}.svg").write_text(draw(chart), encoding="utf-8")
+    (folder / "bench.md").write_text(as_markdown(outcomes, quick=quick, charts=charts.name), encoding="utf-8")
+    (folder / "bench.json").write_text(json.dumps(as_json(outcomes), indent=1) + "\n", encoding="utf-8")
+
+
+def _ratio_table(ratios: Mapping[str, Spread]) -> Table:
+    rows = []
+    for name, spread in ratios.items():
+        target = TARGETS.get(name)
+        verdict = ["", ""] if target is None else [str(target), "yes" if target.met(spread.median) else "NO"]
+        meaning = "" if target is None else target.meaning
+        rows.append([f"`{name}`", f"{spread.median:.2f}", f"{spread.low:.2f} to {spread.high:.2f}", *verdict, meaning])
+    return Table(("ratio", "median", "rounds", "target", "met", "what over what"), rows)
+
+
+def _circumstances(*, quick: bool) -> Iterable[str]:
+    yield f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {'a quick' if quick else 'a whole'} run"
+    yield f"{_processor()}; worker, cameras and broker share {len(os.sched_getaffinity(0))} cores"
+    yield f"Python {platform.python_version()}, {', '.join(_versions())}"
+    yield (
+        "each rate is the median of rounds in which all contestants took turns, and each ratio that of the rounds' own "
+        "ratios; the least and the greatest stand beside it"
+    )
+    yield (
+        "the weights of light and heavy model are seeded numbers made here: speed does not depend on them, and their "
+        "answers mean nothing"
+    )
+
+
+def _versions() -> Iterable[str]:
+    for package in _PACKAGES:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

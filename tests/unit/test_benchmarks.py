@@ -1,0 +1,114 @@
+"""The bench's own sums: rates, rounds, ratios, and what is written of them."""
+
+import json
+import xml.etree.ElementTree as ET
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio
+from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
+from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
+from tests.benchmarks.svg import draw
+
+
+def an_outcome() -> Outcome:
+    return Outcome(
+        "Light & fast",
+        "What was measured.",
+        [Table(("contestant", "frames/s"), [["ours", "12.0"]])],
+        {"over_per_message": Spread(8.0, 7.5, 8.25), "over_untuned": Spread(2.0, 1.0, 3.0)},
+        [
+            Bars("bars", "Light & fast", "frames/s", {"<ours>": 12.0, "none": 0.0}),
+            Lines("lines", "Latency", "ms", "%", [20, 50, 80], {"p50": [1, 2, 3], "p99": [4.5, 5, 60]}),
+        ],
+    )
+
+
+def test_a_spread_has_the_median_and_both_ends() -> None:
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
+
+
+def test_a_rate_counts_no_batch_without_its_time() -> None:
+    # Four results every two seconds; the first batch took its time before the measuring began.
+    times = [float(second) for second in (0, 2, 4, 6, 8) for _ in range(4)]
+
+    assert rate(times, 1.0, 7.0) == 2.0
+
+
+def test_a_rate_of_one_batch_is_none() -> None:
+    with pytest.raises(ValueError, match="4 results"):
+        rate([5.0] * 4, 3.0, 6.0)
+
+
+def test_rounds_go_forwards_and_backwards() -> None:
+    told = list[tuple[int, str, float]]()
+    numbers = map(float, count())
+
+    reached = alternate({"a": lambda: next(numbers), "b": lambda: next(numbers)}, 3, lambda *each: told.append(each))
+
+    assert [name for _, name, _ in told] == ["a", "b", "b", "a", "a", "b"]
+    assert [number for number, _, _ in told] == [1, 1, 2, 2, 3, 3]
+    assert reached == {"a": [0.0, 3.0, 4.0], "b": [1.0, 2.0, 5.0]}
+
+
+def test_a_ratio_is_taken_within_its_round() -> None:
+    # The machine was twice as slow in the second round, and that says nothing of either.
+    assert ratio([40.0, 20.0, 60.0], [10.0, 5.0, 20.0]) == Spread(4.0, 3.0, 4.0)
+
+
+def test_the_best_is_best_by_its_median() -> None:
+    assert best_of({"steady": [5.0, 5.0, 5.0], "lucky": [1.0, 1.0, 9.0]}) == "steady"
+
+
+def test_percentiles_come_in_the_order_asked_for() -> None:
+    assert percentiles(list(range(101)), (99, 50)) == [99.0, 50.0]
+
+
+def test_targets_are_met_from_their_own_side() -> None:
+    assert TARGETS["over_per_message"].met(7.0)
+    assert not TARGETS["over_per_message"].met(6.9)
+    assert TARGETS["p99_over_bound_50"].met(1.0)
+    assert not TARGETS["p99_over_bound_50"].met(1.1)
+
+
+def test_the_json_is_flat_and_has_the_spread_of_each_ratio() -> None:
+    assert as_json([an_outcome()]) == {
+        "over_per_message": 8.0,
+        "over_per_message_low": 7.5,
+        "over_per_message_high": 8.25,
+        "over_untuned": 2.0,
+        "over_untuned_low": 1.0,
+        "over_untuned_high": 3.0,
+    }
+
+
+def test_the_report_says_which_targets_are_met() -> None:
+    text = as_markdown([an_outcome()], quick=True, charts="bench")
+
+    assert "| `over_per_message` | 8.00 | 7.50 to 8.25 | at least 7 | yes |" in text
+    assert "| ours | 12.0 |" in text
+    assert "![Latency](bench/lines.svg)" in text
+
+
+@pytest.mark.parametrize("chart", an_outcome().charts, ids=lambda chart: chart.name)
+def test_a_chart_is_well_formed_and_shows_all_names(chart: Bars | Lines) -> None:
+    root = ET.fromstring(draw(chart))  # noqa: S314 our own text
+
+    texts = {"".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert set(chart.values) <= texts
+    assert f"{chart.title}, {chart.unit}" in texts
+
+
+def test_all_files_are_written(tmp_path: Path) -> None:
+    write([an_outcome()], tmp_path, quick=False)
+
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {
+        "bench.md",
+        "bench.json",
+        "bars.svg",
+        "lines.svg",
+    }
+    assert json.loads((tmp_path / "bench.json").read_text())["over_per_message"] == 8.0
