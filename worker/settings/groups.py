@@ -110,7 +110,7 @@ class ModelGroup(Group):
         "eager", description="what runs it: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime"
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="bf16 is several times faster on hardware that has it, and refused on a CPU without"
+        "fp32", description="bf16 can be several times faster on hardware that has it; refused on a CPU without"
     )
     threads: int | None = Field(
         None, ge=1, description="for the model, of all streams; unset takes the engine's default"
