@@ -4,7 +4,8 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Partition
@@ -43,11 +44,16 @@ _FOR_GOOD: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AU
 _NO_TOPIC: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
-_CONSEQUENCES: Final = frozenset({KafkaError._STATE, KafkaError._CONFLICT})
-"""They only say that an earlier call has failed."""
 _PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
-_UNKNOWN_FOR: Final = 5.0
-"""Seconds for which a topic may be unknown: news of it travel slowly while brokers come and go."""
+_TRANSACTION, _RECORD_FAILED, _TOPIC_UNKNOWN, _RECORD_REFUSED = range(1, 5)
+"""What a failure was blamed on, what tells the least first: a record may fail only because of its neighbours."""
+_PATIENCE: Final = {_RECORD_REFUSED: 0.0, _TOPIC_UNKNOWN: 5.0}
+"""Seconds of new attempts: a refusal stays one, and news of a topic travel slowly while brokers come and go."""
+
+
+class _Reason(NamedTuple):
+    weight: int
+    text: str
 
 
 class ExactlyOnceSink:
@@ -81,8 +87,7 @@ class ExactlyOnceSink:
                 "logger": RDKAFKA_LOG,
             },
         )
-        self._refused: str | None = None
-        self._hopeless = False
+        self._refused = _Reason(0, "")
         self._stuck = False
         try:
             self._producer.init_transactions(_LONGEST_STEP)
@@ -100,8 +105,8 @@ class ExactlyOnceSink:
         within: float = GIVE_UP_AFTER,
     ) -> None:
         """Write the records and the offsets in one transaction; begin it anew if the broker aborts it."""
-        self._refused, self._hopeless = None, False
-        began, said = time.monotonic(), ""
+        self._refused = _Reason(0, "")
+        began, reason = time.monotonic(), _Reason(0, "")
         while True:
             try:
                 self._attempt(records, next_offsets, began + within)
@@ -110,10 +115,10 @@ class ExactlyOnceSink:
                 aborted = self._aborted(cause, began + within)
                 if cause.code() in _MOVED_ON and aborted:
                     raise DeliveryRefused(f"the group has moved on: {cause.str()} ({cause.name()})") from error
-                said = self._explain(cause, records, said)
-                if not aborted or time.monotonic() > began + self._patience(cause, within):
-                    raise DeliveryFailed(f"a transaction failed: {said}; nothing of it was written") from error
-                log.warning("a transaction failed, beginning it anew", error=said)
+                reason = max(reason, self._explain(cause, records))
+                if not aborted or time.monotonic() > began + min(within, _PATIENCE.get(reason.weight, within)):
+                    raise DeliveryFailed(f"a transaction failed: {reason.text}; nothing of it was written") from error
+                log.warning("a transaction failed, beginning it anew", error=reason.text)
                 time.sleep(_PAUSE)
             else:
                 return
@@ -122,7 +127,8 @@ class ExactlyOnceSink:
         """Drop what is not committed; the broker aborts it."""
         if not self._stuck:
             self._producer.purge()
-            self._producer.flush(1.0)
+            with suppress(KafkaException):  # a fatal error, which was said already
+                self._producer.flush(1.0)
 
     def _attempt(
         self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], give_up: float
@@ -135,22 +141,24 @@ class ExactlyOnceSink:
         self._take(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), give_up)
         self._take(self._producer.commit_transaction, give_up)
 
-    def _explain(self, cause: KafkaError, records: Sequence[OutboundRecord], before: str) -> str:
-        """Say what is wrong: with a record, if the broker has said so, else with the transaction."""
-        if self._refused is None and before and cause.code() in _CONSEQUENCES:
-            return before
-        return self._refused or _describe(cause, records)
+    def _explain(self, cause: KafkaError, records: Sequence[OutboundRecord]) -> _Reason:
+        """Say what is wrong with a topic or a record, as far as the broker tells, else with the transaction."""
+        return max(self._refused, self._missing_topic(records), _Reason(_TRANSACTION, _describe(cause, records)))
 
-    def _patience(self, cause: KafkaError, within: float) -> float:
-        if self._hopeless:
-            return 0.0
-        return min(within, _UNKNOWN_FOR) if cause.code() in _NO_TOPIC else within
+    def _missing_topic(self, records: Sequence[OutboundRecord]) -> _Reason:
+        """Ask, since of a topic that is gone librdkafka may only say that the records of its neighbours timed out."""
+        with suppress(KafkaException):
+            for topic in dict.fromkeys(record.topic for record in records):
+                error = self._producer.list_topics(topic, timeout=_SHORTEST_STEP).topics[topic].error
+                if error is not None and error.code() in _NO_TOPIC:
+                    return _Reason(_TOPIC_UNKNOWN, undelivered(topic, None, error))
+        return _Reason(0, "")
 
     def _send(self, record: OutboundRecord) -> None:
         try:
             hand_over(self._producer, record, self._delivered)
         except KafkaException as error:
-            self._refused, self._hopeless = undelivered(record.topic, record.partition, error.args[0]), True
+            self._refused = _Reason(_RECORD_REFUSED, undelivered(record.topic, record.partition, error.args[0]))
             raise
 
     def _aborted(self, cause: KafkaError, give_up: float) -> bool:
@@ -167,8 +175,10 @@ class ExactlyOnceSink:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         """Remember why a record was refused; most fail only because of the transaction they belong to."""
         if error is not None and error.code() not in _PURGED:
-            self._refused = undelivered(message.topic(), message.partition(), error)
-            self._hopeless = self._hopeless or error.code() in _FOR_GOOD
+            weight = _RECORD_REFUSED if error.code() in _FOR_GOOD else _RECORD_FAILED
+            weight = _TOPIC_UNKNOWN if error.code() in _NO_TOPIC else weight
+            reason = _Reason(weight, undelivered(message.topic(), message.partition(), error))
+            self._refused = max(self._refused, reason)
 
     def _take(self, step: Callable[[float], None], give_up: float) -> None:
         """Take a step of a transaction, again while librdkafka says that the same call may be made again."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -75,10 +76,10 @@ class KafkaSink:
         self._raise_failure()
         try:
             hand_over(self._producer, record, self._delivered)
+            self._unconfirmed[record.topic] += 1
+            self._producer.poll(0)
         except KafkaException as error:
             raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
-        self._unconfirmed[record.topic] += 1
-        self._producer.poll(0)
 
     def flush(self, within: float = GIVE_UP_AFTER) -> None:
         """Wait until everything sent is confirmed; once it takes long, say what is waited for.
@@ -86,10 +87,14 @@ class KafkaSink:
         Raises:
             DeliveryFailed: a record failed, which names topic, partition and cause; or it took longer.
         """
-        unconfirmed = self._producer.flush(min(within, TELL_AFTER))
-        if unconfirmed and within > TELL_AFTER:
-            log.warning("waiting for brokers to confirm outputs", records=self._by_topic(), for_at_most_s=round(within))
-            unconfirmed = self._producer.flush(within - TELL_AFTER)
+        try:
+            unconfirmed = self._producer.flush(min(within, TELL_AFTER))
+            if unconfirmed and within > TELL_AFTER:
+                what = self._by_topic()
+                log.warning("waiting for brokers to confirm outputs", records=what, for_at_most_s=round(within))
+                unconfirmed = self._producer.flush(within - TELL_AFTER)
+        except KafkaException as error:  # a fatal one comes out of whatever call serves the client's events
+            raise DeliveryFailed(f"the producer has ended: {error.args[0].str()}; start the worker again") from error
         if unconfirmed and self._failure is None:
             self._failure = f"no confirmation within {within:.0f} s of {self._by_topic()}; {WAITED_IN_VAIN}"
         self._raise_failure()
@@ -97,7 +102,8 @@ class KafkaSink:
     def close(self) -> None:
         """Drop what is not sent yet; the broker knows nothing of it."""
         self._producer.purge()
-        self._producer.flush(1.0)
+        with suppress(KafkaException):  # fatal, and said already
+            self._producer.flush(1.0)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         self._unconfirmed[message.topic() or ""] -= 1

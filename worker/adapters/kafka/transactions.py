@@ -75,7 +75,8 @@ class KafkaTransactions:
     def close(self) -> None:
         """Let go of the connection."""
         self._producer.purge()
-        self._producer.flush(1.0)
+        with suppress(KafkaException):  # a fatal error, which was said already
+            self._producer.flush(1.0)
 
     def _failure(self, error: KafkaError) -> DeliveryFailed:
         hint = {
