@@ -230,6 +230,7 @@ class ExactlyOnce(Group):
     exactly_once = True
 
 
+@pytest.mark.timeout(900)  # a failure is made smaller for up to five minutes before it is shown
 @pytest.mark.parametrize("group", [AtLeastOnce, ExactlyOnce])
 def test_whatever_befalls_a_group_in_any_order(group: type[Group]) -> None:
     run_state_machine(group, settings=settings(max_examples=200, stateful_step_count=40, report_multiple_bugs=False))

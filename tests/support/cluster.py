@@ -218,14 +218,18 @@ class Member:
         assert self._processor.step()
 
     def drain(self) -> None:
-        """End in order: everything read is published, unless it may not."""
+        """End in order: everything read is published, unless that is refused."""
+        commits = self._source._commits
         self._processor.drain()
         left = {p: offset for p, offset in self.positions.items() if self._published[p] < offset}
         assert self._processor._refusals or not left, f"not published up to {left}"
+        self._check_committed(self.positions, since=commits)
 
     def revoke(self, partition: TopicPartition) -> None:
+        commits = self._source._commits
         del self.positions[partition]
         self.step(Revoke([partition]))
+        self._check_committed([partition], since=commits)
 
     def expire(self) -> None:
         """From here on the group refuses its commits and its transactions; plain records nobody refuses."""
@@ -257,6 +261,13 @@ class Member:
                 self._hiccups.add(len(self._model.calls))
             case "answer":
                 self._model._fail_on_call = len(self._model.calls)
+
+    def _check_committed(self, partitions: Iterable[TopicPartition], *, since: int) -> None:
+        """What is published is committed when partitions are handed over, unless just then that has failed."""
+        if self._failing_commits.isdisjoint(range(since, self._source._commits)):
+            for partition in partitions:
+                due = self._published[partition]
+                assert self._cluster.committed.get(partition, 0) >= due, f"{partition} is not committed up to {due}"
 
     def _events(self) -> Iterator[Event]:
         while True:
