@@ -26,6 +26,8 @@ from worker.ports import MonotonicClock
 
 CALLS: Final = 3
 """Calls begun and not collected: one is decoded, one is in the model, and one waits for either."""
+DECODED_TOGETHER: Final = 4
+"""Frames of a large call that a decoder takes at once: handing over each costs a twentieth of decoding it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Finished:
 
 
 class _Decoded(NamedTuple):
-    letter: DeadLetter | None
+    letters: Sequence[DeadLetter | None]
     began: Monotonic
     ended: Monotonic
 
@@ -146,7 +148,9 @@ class Lane:
             batches, now = self._next_batches(), self._monotonic()
             frames = [frame for batch in batches for frame in batch.frames]
             pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
-            decoding = [self._decoders.submit(self._decode, *each) for each in zip(frames, pixels, strict=True)]
+            together = min(DECODED_TOGETHER, 1 + len(frames) // (2 * DECODED_TOGETHER))  # few are spread over all
+            parts = [slice(start, start + together) for start in range(0, len(frames), together)]
+            decoding = [self._decoders.submit(self._decode, frames[part], pixels[part]) for part in parts]
             finished = self._inference.submit(self._classify, batches, pixels, decoding, now, self._call_size.now)
             self._calls.append(_Call(now, finished))
 
@@ -159,10 +163,10 @@ class Lane:
             frames += len(together[-1].frames)
         return together
 
-    def _decode(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> _Decoded:
+    def _decode(self, frames: Sequence[EncodedFrame], out: NDArray[np.uint8]) -> _Decoded:
         began = self._monotonic()
-        letter = self._pipeline.decode(frame, out)
-        return _Decoded(letter, began, self._monotonic())
+        letters = [self._pipeline.decode(frame, slot) for frame, slot in zip(frames, out, strict=True)]
+        return _Decoded(letters, began, self._monotonic())
 
     def _classify(
         self,
@@ -174,9 +178,10 @@ class Lane:
     ) -> Finished:
         frames = [BatchedFrame(frame, batch) for batch in batches for frame in batch.frames]
         decoded = [each.result() for each in decoding]
-        bad = [each.letter for each in decoded if each.letter is not None]
+        letters = [letter for each in decoded for letter in each.letters]
+        bad = [letter for letter in letters if letter is not None]
         if bad:
-            good = [number for number, each in enumerate(decoded) if each.letter is None]
+            good = [number for number, letter in enumerate(letters) if letter is None]
             frames, pixels = [frames[number] for number in good], pixels[good]
         began = self._monotonic()
         classified = self._pipeline.classify(frames, pixels, at_once=at_once)
