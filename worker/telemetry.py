@@ -1,7 +1,8 @@
 """Every metric name, and every line the worker logs while it runs: facts go in, Prometheus and people read them."""
 
 from collections import Counter as Tallies
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -102,11 +103,14 @@ class Telemetry:
 
     def delivered(self, outcomes: Iterable[Outcome], *, published_at: EventMillis) -> None:
         """The broker confirmed these outcomes."""
+        predicted: defaultdict[tuple[str, TopicPartition], list[Prediction]] = defaultdict(list)
         for outcome in outcomes:
             if isinstance(outcome, Prediction):
-                self._predicted(outcome, published_at)
+                predicted[outcome.frame.camera, outcome.position.partition].append(outcome)
             else:
                 self._rejected(outcome)
+        for (camera, partition), predictions in predicted.items():  # once a camera, not once a frame
+            self._predicted(self._camera(camera, partition), predictions, published_at)
 
     def refused(self, text: str) -> None:
         """A transaction was refused; its frames are delivered later, here or by whoever has their partitions now."""
@@ -152,19 +156,20 @@ class Telemetry:
         """The worker has finished what was open."""
         self._log.info("drained", frames_left=frames_left)
 
-    def _predicted(self, prediction: Prediction, published_at: EventMillis) -> None:
-        frame = prediction.frame
-        camera = self._camera(frame.camera, frame.position.partition)
-        self._frames.labels(camera, PREDICTED).inc()
-        self._age.observe(max(0, published_at - frame.captured_at) / 1000)
-        if prediction.verdict is not None:
-            self._labelled.labels(camera).inc()
-            self._correct.labels(camera, "1").inc(prediction.verdict.top1)
-            self._correct.labels(camera, "5").inc(prediction.verdict.top5)
-        elif frame.label is not None:
-            self._unknown.labels(camera).inc()
-            if self._worth_telling(f"label {frame.label}"):
-                self._log.warning("label names no class of the model", label=frame.label, camera=frame.camera)
+    def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:
+        self._frames.labels(camera, PREDICTED).inc(len(predictions))
+        verdicts = [each.verdict for each in predictions if each.verdict is not None]
+        if verdicts:
+            self._labelled.labels(camera).inc(len(verdicts))
+            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in verdicts))
+            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in verdicts))
+        for prediction in predictions:
+            frame = prediction.frame
+            self._age.observe(max(0, published_at - frame.captured_at) / 1000)
+            if prediction.verdict is None and frame.label is not None:
+                self._unknown.labels(camera).inc()
+                if self._worth_telling(f"label {frame.label}"):
+                    self._log.warning("label names no class of the model", label=frame.label, camera=frame.camera)
 
     def _rejected(self, letter: DeadLetter) -> None:
         camera = self._camera(letter.camera, letter.position.partition)

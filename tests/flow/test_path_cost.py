@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.benchmarks.path import Cost, Function, as_table, cost_by_function, total
 
-WRITTEN_DOWN: Final = Cost(calls=120.97, own=3389.1, libraries=950.7)
+WRITTEN_DOWN: Final = Cost(calls=92.22, own=2826.3, libraries=398.6)
 PYTHON: Final = (3, 11)
 """What it was counted on. Newer ones have other instructions and inline some functions: there, calls alone are held."""
 DEARER: Final = 1.03
@@ -78,9 +78,9 @@ def test_the_whole_way_is_counted(costs: Mapping[Function, Cost]) -> None:
         ("wire.prediction", "render_prediction"),
         ("domain.accuracy", "Tally.including"),
         ("domain.ledger", "OffsetLedger.finish"),
-        ("telemetry", "Telemetry._predicted"),
     ):
         assert calls[function] == 1, function
+    assert 0 < calls["telemetry", "Telemetry._predicted"] < 1, "once a camera, not once a frame"
     assert calls["processor", "StreamProcessor.run"] == 0
     assert calls["processor", "StreamProcessor.step"] == 1 / 32
 

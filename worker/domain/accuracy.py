@@ -5,15 +5,15 @@ crash and is not counted again when it is read again.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.domain.records import TopicPartition
 from worker.domain.results import ModelIdentity, Prediction
 from worker.domain.times import EventMillis
 
 
-@dataclass(frozen=True, slots=True)
-class TallyKey:
+class TallyKey(NamedTuple):
     """Whose predictions are counted together."""
 
     partition: TopicPartition
@@ -57,8 +57,9 @@ class Tally:
         if prediction.position.offset < self.next_offset:
             return self
         verdict = prediction.verdict
-        return replace(
-            self,
+        return Tally(
+            self.key,
+            self.since,
             seen=self.seen + 1,
             labelled=self.labelled + (verdict is not None),
             correct_top1=self.correct_top1 + (verdict is not None and verdict.top1),

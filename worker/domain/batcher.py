@@ -75,7 +75,9 @@ class WindowBatcher:
         lane = self._lanes.setdefault(partition, _Lane(Watermark(self._lateness)))
         window = self._windows.of(frame.captured_at)
         late = lane.watermark.passed(window)
-        batch = lane.open.setdefault((window, late), _OpenBatch(window, late, now))
+        batch = lane.open.get((window, late))
+        if batch is None:
+            batch = lane.open[window, late] = _OpenBatch(window, late, now)
         batch.frames.append(frame)
 
         closed = []

@@ -112,7 +112,8 @@ def _damaged(kind: PictureKind, text: str) -> ImageUndecodable:
 # Between segments libjpeg passes over what is no marker, and so do we, or the two might read different sizes. Restart
 # markers and TEM (01) have no length.
 _NEXT_MARKER: Final = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
-_START, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_ENDS: Final = frozenset({0xD8, 0xD9})  # start and end of a picture
+_SCAN: Final = 0xDA
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE: Final = 0xC2
 _HUFFMAN_FRAMES: Final = frozenset({0xC0, 0xC1, _PROGRESSIVE})
@@ -123,50 +124,54 @@ _MAX_SCANS: Final = 100
 
 
 def _inspect_jpeg(data: bytes) -> PictureHeader:
-    kind, at = PictureKind.JPEG, 2
+    kind, code, at = PictureKind.JPEG, 0, 2
     header: PictureHeader | None = None
-    code = components = frame = 0
-    body = b""
+    components = frame = body = 0
     while code != _SCAN:
         code, body, at = _next_segment(data, at)
         if code in _FRAMES:
-            if header is not None or len(body) < _FRAME_FIELDS.size:
+            if header is not None or at - body < _FRAME_FIELDS.size:
                 raise _damaged(kind, "its frame header is twice there, or too short")
-            precision, height, width, components = _FRAME_FIELDS.unpack_from(body)
+            precision, height, width, components = _FRAME_FIELDS.unpack_from(data, body)
             if code not in _HUFFMAN_FRAMES or precision != 8 or components not in (1, 3):
                 raise ImageUnsupported(
                     f"this is a JPEG of process {code - 0xC0}, {precision} bits, {components} components: "
                     f"send baseline or progressive JPEG, 8 bits, grey or YCbCr"
                 )
             frame, header = code, PictureHeader(kind, width, height)
-    if header is None or not body:
+    if header is None or body == at:
         raise _damaged(kind, "its pixels come before its size")
 
     # Looked for from the back, where the end nearly always is. Within a scan these two bytes cannot occur, and an EXIF
     # thumbnail, which has an end of its own, lies before `at`.
     if data.rfind(b"\xff\xd9", at) < 0:
         raise _truncated(kind, f"no end marker in its {len(data)} bytes")
-    several = frame == _PROGRESSIVE or body[0] < components
+    several = frame == _PROGRESSIVE or data[body] < components
     if several and (scans := 1 + data.count(b"\xff\xda", at)) > _MAX_SCANS:
         raise ImageUnsupported(f"this is a JPEG of {scans} scans: send at most {_MAX_SCANS}, encoders write about ten")
     return header
 
 
-def _next_segment(data: bytes, at: int) -> tuple[int, bytes, int]:
-    """Return the next segment's marker code, its body, and where it ends."""
+def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the next segment's marker code, where its body begins, and where that ends."""
     marker = _NEXT_MARKER.search(data, at)
     if marker is None:
         raise _truncated(PictureKind.JPEG, f"no pixels in its {len(data)} bytes")
-    code, start = marker[1][0], marker.end()
-    if code in (_START, _END):
-        raise _damaged(PictureKind.JPEG, "it ends, or starts again, before any pixels")
-    length = int.from_bytes(data[start : start + 2])
+    start = marker.end()
+    code, length = data[start - 1], int.from_bytes(data[start : start + 2])
+    end = start + length
+    if length < 2 or end > len(data) or code in _ENDS:
+        raise _bad_segment(data, code, start, length)
+    return code, start + 2, end
+
+
+def _bad_segment(data: bytes, code: int, start: int, length: int) -> ImageUndecodable:
+    if code in _ENDS:
+        return _damaged(PictureKind.JPEG, "it ends, or starts again, before any pixels")
     end = start + max(length, 2)
     if len(data) < end:
-        raise _truncated(PictureKind.JPEG, f"a part of its header ends at byte {end}, of {len(data)}")
-    if length < 2:
-        raise _damaged(PictureKind.JPEG, f"a part of its header is {length} bytes long")
-    return code, data[start + 2 : end], end
+        return _truncated(PictureKind.JPEG, f"a part of its header ends at byte {end}, of {len(data)}")
+    return _damaged(PictureKind.JPEG, f"a part of its header is {length} bytes long")
 
 
 # PNG (W3C, 5): after the signature, chunks of length, type, body and checksum; IHDR first, IEND last.

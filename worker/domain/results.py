@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.domain.errors import Reason
 from worker.domain.frames import EncodedFrame
@@ -10,8 +11,7 @@ from worker.domain.times import EventMillis
 from worker.domain.windows import Window
 
 
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
+class ModelIdentity(NamedTuple):
     """Which model answered.
 
     Attributes:
@@ -26,17 +26,15 @@ class ModelIdentity:
         return f"{self.name}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredClass:
+class ScoredClass(NamedTuple):
     """One class and how likely the model holds it to be."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is of no use here
     name: str
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A prediction held against its label.
 
     Attributes:
