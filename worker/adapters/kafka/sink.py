@@ -18,7 +18,10 @@ TELL_AFTER: Final = 5.0
 PRODUCER_DEFAULTS: Final[Options] = {
     # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
     "delivery.timeout.ms": int(GIVE_UP_AFTER * 1000),
-    "linger.ms": 0,
+    # One publication becomes one request a partition; `flush` and the end of a transaction wait for no linger.
+    "linger.ms": 5,
+    "socket.nagle.disable": True,
+    "reconnect.backoff.max.ms": 2_000,
     # How long a topic may be unknown: it was there at the start, so it need not be waited for as if it were new.
     "topic.metadata.propagation.max.ms": 5_000,
     # A dead letter is a frame plus headers, so the client must not be what refuses it: the topic decides.

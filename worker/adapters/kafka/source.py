@@ -23,6 +23,9 @@ CONSUMER_DEFAULTS: Final[Options] = {
     "partition.assignment.strategy": "cooperative-sticky",
     "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 10,
+    "socket.nagle.disable": True,
+    # By default up to ten seconds pass after an outage before a broker that is back is noticed.
+    "reconnect.backoff.max.ms": 2_000,
 }
 
 
