@@ -45,6 +45,7 @@ def test_an_engine_that_is_not_installed(engine: str, monkeypatch: pytest.Monkey
         ({"engine": "openvino", "device": "cuda"}, "openvino runs on a CPU, not on cuda"),
         ({"engine": "onnxruntime", "precision": "bf16"}, "onnxruntime cannot do precision bf16"),
         ({"engine": "onnxruntime", "precision": "fp16"}, "fp16 on CUDA alone"),
+        ({"preparation": "nvjpeg"}, "preparation nvjpeg runs on a GPU: set model.device: cuda"),
         ({"device": "cuda:0", "streams": 2}, "streams are for a CPU"),
         ({"threads": 1, "streams": 2}, "threads is 1 and model.streams 2"),
     ],

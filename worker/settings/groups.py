@@ -112,6 +112,11 @@ class ModelGroup(Group):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="bf16 can be several times faster on hardware that has it; refused on a CPU without"
     )
+    preparation: Literal["exact", "fast", "reduced", "nvjpeg"] = Field(
+        "exact",
+        description="how a picture becomes the input: as torchvision does it to the bit, resized in uint8, also from "
+        "a JPEG decoded at a fraction of its size, or all on a GPU",
+    )
     threads: int | None = Field(
         None, ge=1, description="for the model, of all streams; unset takes the engine's default"
     )
