@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__
 from worker.adapters.allocator import keep_freed_memory
-from worker.adapters.images import decode_image, limit_opencv_threads
+from worker.adapters.images import limit_opencv_threads
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
 from worker.cluster import group_member, group_protocol, published_tallies, results_sink
@@ -25,7 +25,8 @@ from worker.domain.windows import TumblingWindows
 from worker.engines import warm_model
 from worker.lane import Lane
 from worker.pipeline import OutputTopics, Pipeline
-from worker.ports import Model, RestoreTallies, Sink, Source
+from worker.ports import Decode, Model, RestoreTallies, Sink, Source
+from worker.preparation import frame_decoder
 from worker.processor import Pace, StreamProcessor
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.telemetry import Telemetry
@@ -94,6 +95,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         processor = build_processor(
             source=source,
             sink=sink,
+            decode=frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
             model=model,
             topics=settings.topics,
             window=settings.window,
@@ -145,11 +147,13 @@ def replay_processor(
         ModelUnavailable: the model cannot be loaded as described.
     """
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
+    classifier = warm_model(model, telemetry, batch_size=1)
     with helpers(limits) as beside:
         yield build_processor(
             source=MemorySource(records),
             sink=MemorySink(write),
-            model=warm_model(model, telemetry, batch_size=1),
+            decode=frame_decoder(classifier.preprocessing, model, max_pixels=limits.max_pixels),
+            model=classifier,
             topics=topics,
             window=window,
             linger=UNHURRIED,
@@ -171,6 +175,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     *,
     source: Source,
     sink: Sink,
+    decode: Decode,
     model: Model,
     topics: Topics,
     window: WindowGroup,
@@ -186,7 +191,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     keep_freed_memory()
     limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
     pipeline = Pipeline(
-        decode=partial(decode_image, max_pixels=limits.max_pixels),
+        decode=decode,
         model=model,
         top_k=top_k,
         topics=OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters),

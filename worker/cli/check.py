@@ -112,9 +112,11 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 def _check_model(model: ModelGroup, findings: Findings) -> None:
     from worker.engines import load_model
+    from worker.preparation import frame_decoder
 
     try:
         loaded = load_model(model)
+        frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
         loaded.warm_up(1)
     except SettingsError as error:
         findings.faults.extend(f"model: {fault}" for fault in error.faults)
