@@ -21,8 +21,7 @@ from tests.benchmarks.measure import rate
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.processes import Contestant, Place, Start, StartBare, bare, worker
 from tests.benchmarks.profiles import Settings, tuned
-from tests.chaos.run import persistently
-from tests.support.workers import PATIENCE, wait_until
+from tests.support.workers import PATIENCE, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 

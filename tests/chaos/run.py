@@ -2,26 +2,24 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Final, TypeVar
+from typing import Final
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.chaos.load import FRAMES_A_SECOND, Load
 from tests.chaos.verdict import Excuse
 from tests.support.cameras import Cameras
-from tests.support.workers import PATIENCE, Stage, WorkerProcess, wait_until
+from tests.support.workers import Stage, WorkerProcess, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, Topic
 from worker.local.broker import LocalKafka
 
 PARTITIONS: Final = 4
-T = TypeVar("T")
 
 
 class Run:
@@ -150,18 +148,6 @@ class Run:
     def asking_anew(self) -> Stage:
         """Return the stage with a client that has seen no outage: one that has may never answer again."""
         return replace(self.stage, admin=_admin(self.stage.servers))
-
-
-def persistently(ask: Callable[[], T]) -> T:
-    """Ask until the brokers answer: one of them may be away."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return ask()
-        except KafkaException:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def _admin(servers: str) -> AdminClient:

@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import Final
 
-from tests.chaos.run import PARTITIONS, Run, persistently
-from tests.support.workers import WorkerProcess, wait_until
+from tests.chaos.run import PARTITIONS, Run
+from tests.support.workers import WorkerProcess, persistently, wait_until
 
 LOAD: Final = 0.8
 """Share of a worker's capacity that it is soaked at."""

@@ -12,9 +12,8 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from tests.chaos.load import Load
-from tests.chaos.run import persistently
 from tests.support.cameras import expected_counts, last_tallies, places, published_counts, times_predicted
-from tests.support.workers import Stage, WorkerProcess, wait_until
+from tests.support.workers import Stage, WorkerProcess, persistently, wait_until
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, Topic
 from worker.domain.records import OutboundRecord

@@ -7,14 +7,15 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import yaml
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,6 +25,8 @@ from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.local.guarded import GuardedProcess
 from worker.local.models import ready_model
+
+T = TypeVar("T")
 
 PATIENCE: Final = 120.0
 """Seconds after which a condition that was waited for counts as never coming; nothing is measured by it."""
@@ -46,7 +49,19 @@ def model_folder() -> Path:
     return ready_model("mobilenet_v2")
 
 
-@dataclass(frozen=True, slots=True)
+def persistently(ask: Callable[[], T]) -> T:
+    """Ask until the brokers answer: one of them may be away."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
 class Stage:
     """One set of topics and one consumer group, which no other test knows.
 
@@ -127,12 +142,18 @@ class Stage:
     def committed(self) -> dict[int, int]:
         """Return the group's next offset of each partition; 0 where it has committed nothing."""
         wanted = [Partition(self.frames, number) for number in range(self.partitions)]
-        (answer,) = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.group, wanted)]).values()
-        try:
-            found = answer.result().topic_partitions or []
-        except KafkaException:  # a group that nobody has joined yet
-            found = []
-        return dict.fromkeys(range(self.partitions), 0) | {each.partition: max(0, each.offset) for each in found}
+        found = persistently(lambda: self._onlooker.committed(wanted, timeout=10))
+        return {each.partition: max(0, each.offset) for each in found}
+
+    @cached_property
+    def _onlooker(self) -> Consumer:
+        """Knows the group and never joins it.
+
+        An admin client that asks for a group's offsets crashes librdkafka 2.16 when the coordinator answers that it is
+        not, or not yet, the group's.
+        """
+        options = {"socket.timeout.ms": 10_000, "log_level": 0, "enable.auto.commit": False}
+        return Consumer({"bootstrap.servers": self.servers, "group.id": self.group, **options})
 
     def wait_until_done(self) -> None:
         """Wait until the group has committed all there is: each frame is predicted, or a dead letter."""
