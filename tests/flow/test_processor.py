@@ -319,7 +319,7 @@ def test_a_target_takes_the_place_of_the_linger_and_partitions_share_a_call() ->
 
     assert {each.window.closed_by for each in flow.predictions()} == {"linger"}
     assert flow.model.calls == [3]
-    assert flow.metric("batch_linger_seconds") == 0.02
+    assert flow.metric("batch_linger_seconds") == pytest.approx(0.02)
     assert flow.metric("batch_limit_frames") == 8
     assert flow.metric("latency_target_seconds") == 0.4
 
@@ -332,6 +332,7 @@ def test_calls_are_small_where_the_model_takes_too_long_for_the_group() -> None:
     assert flow.model.calls[0] == 2
     assert flow.model.calls[-1] == 1
     assert flow.metric("batch_limit_frames") == 1
+    assert flow.metric("model_call_limit_frames") == 1
 
 
 def test_a_stopped_worker_finishes_what_is_open_and_reads_no_more() -> None:

@@ -58,19 +58,23 @@ class Clock:
 
 
 class Ahead(Executor):
-    """So many threads of their own."""
+    """So many threads of their own.
 
-    def __init__(self, clock: Clock, threads: int) -> None:
-        self._clock = clock
+    Args:
+        gap: seconds that each takes after what it was given, and that nobody measures.
+    """
+
+    def __init__(self, clock: Clock, threads: int, *, gap: float = 0.0) -> None:
+        self._clock, self._gap = clock, gap
         self._free = [0.0] * threads
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         here, thread = self._clock.now, self._free.index(min(self._free))
         self._clock.now = max(here, self._free[thread])
         result = fn(*args, **kwargs)
-        self._free[thread] = self._clock.now
-        self._clock.now = here
-        return _Later(self._clock, self._free[thread], result)
+        ended, self._clock.now = self._clock.now, here
+        self._free[thread] = ended + self._gap
+        return _Later(self._clock, ended, result)
 
 
 class _Later(Future[Any]):
@@ -92,6 +96,7 @@ class Machine:
     """What work costs, in seconds.
 
     Attributes:
+        gap: what passes between two calls unseen.
         noise: share by which it varies, as a standard deviation.
         hiccups: share of publications that take `hiccup` seconds more.
     """
@@ -101,13 +106,14 @@ class Machine:
     decode: float = 0.001
     publish: float = 0.005
     result: float = 0.0002
+    gap: float = 0.0
     noise: float = 0.1
     hiccups: float = 0.002
     hiccup: float = 0.015
 
     def capacity(self, frames: int) -> float:
         """Return frames a second in batches of so many."""
-        return frames / max(self.call + self.frame * frames, self.publish + self.result * frames)
+        return frames / max(self.call + self.frame * frames + self.gap, self.publish + self.result * frames)
 
 
 class TimedModel(ColourModel):
@@ -221,7 +227,7 @@ class VirtualWorker:
             lane=Lane(
                 pipeline,
                 decoders=Ahead(clock, 2),
-                inference=Ahead(clock, 1),
+                inference=Ahead(clock, 1, gap=self.machine.gap),
                 max_batch=self.max_frames,
                 max_failed_share=0.5,
                 monotonic=clock.monotonic,

@@ -18,13 +18,14 @@ def a_control(target: float | None = 0.2, *, max_frames: int = 32, max_poll_inte
     return LatencyControl(Bounds(target, 0.1, max_frames, max_poll_interval))
 
 
-def after(
+def after(  # noqa: PLR0913 every fact by name
     control: LatencyControl,
     *,
     rate: float = 100.0,
     call: float = 0.004,
     frame: float = 0.003,
     other: float = 0.01,
+    publication: float = 0.002,
     ahead: int = 0,
     ticks: int = 80,
     begin: float = 0.0,
@@ -36,7 +37,7 @@ def after(
         control.lies_ahead(ahead)
         for size in SIZES:
             control.called(size, call + frame * size)
-            control.published([other] * size, 0.002)
+            control.published([other] * size, publication)
         found.append(control.limits(Monotonic(begin + number * TICK)))
     return found
 
@@ -78,6 +79,15 @@ def test_the_linger_gathers_what_keeps_the_model_within_its_share_of_the_time() 
     last = after(a_control(), rate=150)[-1]
 
     assert 1 + 150 * last.linger == pytest.approx(150 * 0.004 / (0.7 - 150 * 0.003), rel=0.25)
+
+
+def test_frames_wait_for_each_other_where_publishing_is_what_costs() -> None:
+    control = a_control()
+    for _ in range(40):
+        control.published([0.01] * 2, 0.012)
+        control.published([0.01] * 8, 0.012)
+
+    assert after(control, rate=100, call=0.0, publication=0.012)[-1].linger == pytest.approx(0.0071, rel=0.25)
 
 
 def test_what_takes_the_target_up_leaves_no_time_to_wait() -> None:
