@@ -314,7 +314,8 @@ def test_every_stage_is_measured() -> None:
 
 
 def test_a_target_takes_the_place_of_the_linger_and_partitions_share_a_call() -> None:
-    script = [[coloured(0), coloured(0, partition=1), coloured(1, at=1_000)], *[Pause()] * 20, Lose([FRAMES, ONE])]
+    frames = [coloured(0), coloured(0, partition=1), coloured(1, at=1_000)]
+    script: list[Event] = [frames, *[Pause()] * 20, Lose([FRAMES, ONE])]
     flow = Flow(script, linger=10.0, lateness=2_000, target=0.4).run()
 
     assert {each.window.closed_by for each in flow.predictions()} == {"linger"}
@@ -326,7 +327,7 @@ def test_a_target_takes_the_place_of_the_linger_and_partitions_share_a_call() ->
 
 def test_calls_are_small_where_the_model_takes_too_long_for_the_group() -> None:
     """A call takes one tick of the clock, a thousandth of a second, and twelve must fit."""
-    script = [*[coloured(offset, at=offset) for offset in range(30)], *[Pause()] * 5]
+    script: list[Event] = [*[coloured(offset, at=offset) for offset in range(30)], *[Pause()] * 5]
     flow = Flow(script, max_poll_interval=0.006, max_frames=2).run()
 
     assert flow.model.calls[0] == 2
