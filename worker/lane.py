@@ -75,6 +75,9 @@ class Lane:
         inference: runs the model, one call at a time and in order.
         max_batch: frames in one call of the model.
         max_failed_share: share of the last frames that the model may fail on.
+
+    Attributes:
+        most: frames in one call, as far as that is not for memory to say.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Lane:
         self._decoders = decoders
         self._inference = inference
         self._monotonic = monotonic
+        self.most = max_batch
         self._call_size = CallSize(max_batch)
         self._breaker = FailureBreaker(max_failed_share)
         self._waiting: deque[FrameBatch] = deque()
@@ -99,7 +103,7 @@ class Lane:
     @property
     def call_size(self) -> int:
         """Frames that one call takes at most, for now."""
-        return self._call_size.now
+        return min(self.most, self._call_size.now)
 
     @property
     def busy_since(self) -> Monotonic | None:
@@ -109,7 +113,7 @@ class Lane:
     @property
     def crowded(self) -> bool:
         """Whether more waits than the next call takes."""
-        return len(self._calls) >= CALLS and sum(len(each.frames) for each in self._waiting) >= self._call_size.now
+        return len(self._calls) >= CALLS and sum(len(each.frames) for each in self._waiting) >= self.call_size
 
     def add(self, batches: Collection[FrameBatch]) -> None:
         """Begin calls of these batches, now or once there is room."""
@@ -158,7 +162,7 @@ class Lane:
         """Take neighbouring batches as long as one call takes them all; one that is larger is split by the model."""
         together = [self._waiting.popleft()]
         frames = len(together[0].frames)
-        while self._waiting and frames + len(self._waiting[0].frames) <= self._call_size.now:
+        while self._waiting and frames + len(self._waiting[0].frames) <= self.call_size:
             together.append(self._waiting.popleft())
             frames += len(together[-1].frames)
         return together

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from worker import wire
 from worker.domain.accuracy import RunningAccuracy
 from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
 from worker.domain.errors import DeliveryRefused, FrameRejected
+from worker.domain.latency import LatencyControl
 from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
 from worker.lane import Lane
+from worker.pace import Pace
 from worker.pipeline import Pipeline, reject
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
@@ -22,24 +23,6 @@ CALL_OVER_WITHIN: Final = 0.005
 """Seconds between two looks whether a call of the model is over: nothing else ends the wait for records."""
 MAX_REFUSALS: Final = 100
 """Refused transactions in a row after which the worker stops: by then a poll should have told it what it has left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How the loop spends its time and memory.
-
-    Attributes:
-        max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
-        commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
-        publish_within: seconds for one publication; `hand_over_within` before a partition goes.
-        idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
-    """
-
-    max_in_flight_bytes: int
-    commit_interval: float
-    publish_within: float
-    hand_over_within: float
-    idle_poll: float = 0.2
 
 
 class StreamProcessor:
@@ -65,6 +48,7 @@ class StreamProcessor:
         pipeline: Pipeline,
         lane: Lane,
         batcher: WindowBatcher,
+        control: LatencyControl,
         restore: RestoreTallies,
         telemetry: Telemetry,
         pace: Pace,
@@ -76,6 +60,7 @@ class StreamProcessor:
         self._pipeline = pipeline
         self._lane = lane
         self._batcher = batcher
+        self._control = control
         self._restore = restore
         self._telemetry = telemetry
         self._pace = pace
@@ -164,11 +149,18 @@ class StreamProcessor:
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
+        self._set_limits(arrived)
         if records:
+            self._control.arrived(len(records))
             with self._stage("parse"):
                 for record in records:
                     closed += self._take_in(record, arrived_at, arrived)
         return closed + self._batcher.due(self._monotonic())
+
+    def _set_limits(self, now: Monotonic) -> None:
+        if (limits := self._control.limits(now)) is not self._batcher.limits:
+            self._batcher.limits, self._lane.most = limits, limits.frames
+            self._telemetry.batch_limits(limits, self._control)
 
     def _take_in(self, record: Record, arrived_at: EventMillis, arrived: Monotonic) -> list[FrameBatch]:
         self._ledger.begin(record.position, len(record.value or b""))
@@ -194,6 +186,7 @@ class StreamProcessor:
             return False
         for stage, seconds in finished.seconds:
             self._telemetry.stage_took(stage, seconds)
+        self._control.called(finished.answered + finished.failed, dict(finished.seconds)["classify"])
         self._telemetry.model_called(finished.answered, limit=self._lane.call_size)
         for outcome in finished.outcomes:
             self._ledger.finish(outcome.position, outcome)
@@ -208,7 +201,7 @@ class StreamProcessor:
         outcomes = [outcome for partition in ready.values() for outcome in partition]
         tallies = self._accuracy.stage(outcome for outcome in outcomes if isinstance(outcome, Prediction))
         next_offsets = {partition: done[-1].position.next_offset for partition, done in ready.items()}
-        with self._stage("publish"):
+        with self._stage("publish") as took:
             records = self._pipeline.render(outcomes, tallies, published_at=self._wall())
             try:
                 self._sink.publish(records, next_offsets, within=within or self._pace.publish_within)
@@ -222,7 +215,10 @@ class StreamProcessor:
         with self._stage("settle"):
             self._accuracy.settle(tallies)
             self._ledger.settle(next_offsets)
-            self._telemetry.delivered(outcomes, published_at=self._wall())
+            published_at = self._wall()
+            predictions = [each for each in outcomes if isinstance(each, Prediction)]
+            self._control.published([each.overhead(published_at) for each in predictions], took())
+            self._telemetry.delivered(outcomes, published_at=published_at)
             if self._sink.exactly_once:
                 self._on_committed(next_offsets, None)
 
@@ -251,7 +247,9 @@ class StreamProcessor:
         }
         if due:
             self._source.commit(due, wait=wait)
-        self._telemetry.lag(self._source.lag())
+        lag = self._source.lag()
+        self._control.lies_ahead(sum(lag.values()))
+        self._telemetry.lag(lag)
         self._next_commit = Monotonic(self._monotonic() + self._pace.commit_interval)
 
     def _restore_accuracy(self) -> None:

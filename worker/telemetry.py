@@ -8,8 +8,9 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import Reason
+from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
 from worker.domain.times import EventMillis
@@ -51,6 +52,12 @@ class Telemetry:
         self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
         self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
         self._limit = gauge("model_call_limit_frames", "Most frames in one call; less if memory is short.")
+        self._linger = gauge("batch_linger_seconds", "Longest a batch's first frame waits for company, for now.")
+        self._frames_limit = gauge("batch_limit_frames", "Most frames in a batch, for now.")
+        self._target = gauge("latency_target_seconds", "From capture to prediction, as set; 0 if it is not.")
+        self._rate = gauge("arrival_rate_frames", "Frames a second that come, as batches are planned with.")
+        self._call_base = gauge("model_call_base_seconds", "Estimate: what a call costs, however many frames.")
+        self._call_each = gauge("model_call_frame_seconds", "Estimate: what each frame adds to a call.")
         self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
         self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
         self._commits = counter("commits", "Offset commits.", "outcome")
@@ -100,6 +107,15 @@ class Telemetry:
         """The model answered for this many frames; one call takes `limit` at most."""
         self._calls.observe(frames)
         self._limit.set(limit)
+
+    def batch_limits(self, limits: BatchLimits, control: LatencyControl) -> None:
+        """These limits are in force, for what is known of arrivals and costs."""
+        self._linger.set(limits.linger)
+        self._frames_limit.set(limits.frames)
+        self._target.set(control.target or 0)
+        self._rate.set(control.rate)
+        self._call_base.set(control.model.base)
+        self._call_each.set(control.model.each)
 
     def delivered(self, outcomes: Iterable[Outcome], *, published_at: EventMillis) -> None:
         """The broker confirmed these outcomes."""

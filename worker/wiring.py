@@ -19,15 +19,17 @@ from worker.adapters.memory import MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
 from worker.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.domain.batcher import WindowBatcher
+from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
 from worker.engines import warm_model
 from worker.lane import Lane
+from worker.pace import Pace
 from worker.pipeline import OutputTopics, Pipeline
 from worker.ports import Decode, Model, RestoreTallies, Sink, Source
 from worker.preparation import frame_decoder
-from worker.processor import Pace, StreamProcessor
+from worker.processor import StreamProcessor
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.telemetry import Telemetry
 from worker.watchdog import Pulse, Watchdog
@@ -99,12 +101,12 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
             model=model,
             topics=settings.topics,
             window=settings.window,
-            linger=settings.window.linger_ms / 1000,
+            bounds=_bounds(settings),
             limits=limits,
             top_k=settings.model.top_k,
             pace=Pace(
                 max_in_flight_bytes=limits.memory // 4,
-                commit_interval=settings.delivery.commit_interval_ms / 1000,
+                commit_interval=_commit_interval(settings),
                 publish_within=settings.kafka.max_poll_interval / 2,
                 hand_over_within=settings.kafka.hand_over_within,
             ),
@@ -156,7 +158,7 @@ def replay_processor(
             model=classifier,
             topics=topics,
             window=window,
-            linger=UNHURRIED,
+            bounds=Bounds(target=None, linger=UNHURRIED, max_frames=window.max_frames, max_poll_interval=UNHURRIED),
             limits=limits,
             top_k=model.top_k,
             pace=Pace(
@@ -179,7 +181,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     model: Model,
     topics: Topics,
     window: WindowGroup,
-    linger: float,
+    bounds: Bounds,
     limits: Limits,
     top_k: int,
     pace: Pace,
@@ -205,19 +207,41 @@ def build_processor(  # noqa: PLR0913 every part by name
             pipeline,
             decoders=beside.decoders,
             inference=beside.inference,
-            max_batch=window.max_frames,
+            max_batch=bounds.max_frames,
             max_failed_share=limits.max_failed_share,
             monotonic=monotonic_clock,
         ),
         batcher=WindowBatcher(
-            TumblingWindows(window.size_ms), lateness=window.lateness_ms, linger=linger, max_frames=window.max_frames
+            TumblingWindows(window.size_ms),
+            lateness=window.lateness_ms,
+            linger=bounds.linger,
+            max_frames=bounds.max_frames,
         ),
+        control=LatencyControl(bounds),
         restore=restore,
         telemetry=telemetry,
         pace=pace,
         wall=wall_clock,
         monotonic=monotonic_clock,
     )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    target = settings.window.latency_target_ms
+    return Bounds(
+        target=None if target is None else target / 1000,
+        linger=settings.window.linger_ms / 1000,
+        max_frames=settings.window.max_frames,
+        max_poll_interval=settings.kafka.max_poll_interval,
+    )
+
+
+def _commit_interval(settings: Settings) -> float:
+    """Return seconds: exactly once, results are seen once they are committed, and a target leaves room for that."""
+    interval, target = settings.delivery.commit_interval_ms, settings.window.latency_target_ms
+    if target is not None and settings.delivery.guarantee == "exactly_once":
+        interval = min(interval, target // 4)
+    return interval / 1000
 
 
 def _pulse(processor: StreamProcessor) -> Pulse:

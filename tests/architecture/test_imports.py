@@ -25,6 +25,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.watchdog": (),
     "worker.settings": ("worker.domain.errors", "worker.settings"),
     "worker.pipeline": ("worker.domain", "worker.ports", "worker.wire"),
+    "worker.pace": (),
     "worker.lane": ("worker.domain", "worker.ports", "worker.pipeline"),
     "worker.processor": (
         "worker.domain",
@@ -32,6 +33,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
         "worker.wire",
         "worker.pipeline",
         "worker.lane",
+        "worker.pace",
         "worker.telemetry",
     ),
     "worker.adapters": ("worker.domain", "worker.wire"),

@@ -39,6 +39,9 @@ TARGETS: Final[Mapping[str, Target]] = {
     "over_best_peer": Target("tuned worker over the better of Quix Streams and the batching script", least=3.2),
     "over_script_same_engine": Target("tuned worker over the batching script on the same engine", least=1.3),
     "p99_over_bound_50": Target("p99 at 50 % load over linger + two calls of the model + 15 ms", most=1),
+    "p99_over_target_100": Target("p99 over window.latency_target_ms=100, at the worst load", most=1),
+    "p99_over_target_200": Target("the same, of 200 ms", most=1),
+    "p99_over_target_500": Target("the same, of 500 ms", most=1),
     "exactly_once_over_at_least_once": Target("throughput exactly once over at least once", least=0.9),
     "two_workers_over_one": Target("two workers on a core each over one on one core, light model", least=1.9),
 }

@@ -313,6 +313,29 @@ def test_every_stage_is_measured() -> None:
     assert flow.metric("rebalances_total", event="assigned") == 1
 
 
+def test_a_target_takes_the_place_of_the_linger_and_partitions_share_a_call() -> None:
+    frames = [coloured(0), coloured(0, partition=1), coloured(1, at=1_000)]
+    script: list[Event] = [frames, *[Pause()] * 20, Lose([FRAMES, ONE])]
+    flow = Flow(script, linger=10.0, lateness=2_000, target=0.4).run()
+
+    assert {each.window.closed_by for each in flow.predictions()} == {"linger"}
+    assert flow.model.calls == [3]
+    assert flow.metric("batch_linger_seconds") == pytest.approx(0.02)
+    assert flow.metric("batch_limit_frames") == 8
+    assert flow.metric("latency_target_seconds") == 0.4
+
+
+def test_calls_are_small_where_the_model_takes_too_long_for_the_group() -> None:
+    """A call takes one tick of the clock, a thousandth of a second, and twelve must fit."""
+    script: list[Event] = [*[coloured(offset, at=offset) for offset in range(30)], *[Pause()] * 5]
+    flow = Flow(script, max_poll_interval=0.006, max_frames=2).run()
+
+    assert flow.model.calls[0] == 2
+    assert flow.model.calls[-1] == 1
+    assert flow.metric("batch_limit_frames") == 1
+    assert flow.metric("model_call_limit_frames") == 1
+
+
 def test_a_stopped_worker_finishes_what_is_open_and_reads_no_more() -> None:
     def script() -> Iterator[Record]:
         yield coloured(0)

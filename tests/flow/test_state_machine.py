@@ -27,6 +27,7 @@ makes = st.builds(
     st.just(Flow),
     lateness=st.sampled_from([0, 1_000]),
     linger=st.sampled_from([0.01, 0.05]),
+    target=st.sampled_from([None, 0.1, 0.5]),
     max_frames=st.sampled_from([2, 4]),
     max_in_flight_bytes=st.sampled_from([400, 2**20]),
     commit_interval=st.sampled_from([0.0, 0.03]),

@@ -12,12 +12,14 @@ from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.domain.accuracy import Tally
 from worker.domain.batcher import WindowBatcher
+from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
 from worker.lane import Lane
+from worker.pace import Pace
 from worker.pipeline import OutputTopics, Pipeline
-from worker.processor import Pace, StreamProcessor
+from worker.processor import StreamProcessor
 from worker.telemetry import Telemetry
 
 TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
@@ -48,6 +50,8 @@ class Flow:
         make_executor: makes what runs the model: at once, or when told to.
         window: milliseconds.
         linger: seconds.
+        target: seconds from capture to prediction, in place of the linger.
+        max_poll_interval: seconds.
     """
 
     script: Iterable[Event]
@@ -58,6 +62,8 @@ class Flow:
     window: int = 1_000
     lateness: int = 0
     linger: float = 10.0
+    target: float | None = None
+    max_poll_interval: float = 300.0
     max_frames: int = 8
     max_in_flight_bytes: int = 2**20
     max_cameras: int = 10
@@ -94,6 +100,7 @@ class Flow:
             batcher=WindowBatcher(
                 TumblingWindows(self.window), lateness=self.lateness, linger=self.linger, max_frames=self.max_frames
             ),
+            control=LatencyControl(Bounds(self.target, self.linger, self.max_frames, self.max_poll_interval)),
             restore=lambda partitions: [t for t in self.published_before() if t.key.partition in partitions],
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
             pace=Pace(

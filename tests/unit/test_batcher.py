@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import FRAMES, a_frame
-from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
+from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch, WindowBatcher
 from worker.domain.records import TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows, Window
@@ -96,6 +96,31 @@ def test_linger_counts_from_the_first_frame_of_the_batch() -> None:
     (closed,) = batcher.due(Monotonic(10.5))
     assert (offsets(closed), closed.closed_by) == ([0, 1], ClosedBy.LINGER)
     assert batcher.deadline() is None
+
+
+def test_limits_hold_for_what_is_open_once_they_change() -> None:
+    batcher = a_batcher(linger=0.5, max_frames=10)
+    for offset in range(3):
+        batcher.add(a_frame(offset, captured_at=offset), Monotonic(10.0))
+    batcher.limits = BatchLimits(linger=0.1, frames=4)
+
+    assert batcher.deadline() == Monotonic(10.1)
+    (closed,) = batcher.add(a_frame(3, captured_at=3), Monotonic(10.05))
+    assert (offsets(closed), closed.closed_by) == ([0, 1, 2, 3], ClosedBy.SIZE)
+
+
+def test_all_that_is_open_can_go_with_the_first_that_has_lingered() -> None:
+    """Batches of two partitions and two windows; each has lingered alone, or they share a call."""
+    for together in (False, True):
+        batcher = a_batcher(linger=0.5)
+        batcher.limits = BatchLimits(linger=0.5, frames=10, together=together)
+        batcher.add(a_frame(0, captured_at=900), Monotonic(10.0))
+        batcher.add(a_frame(1, captured_at=1_000), Monotonic(10.3))
+        batcher.add(a_frame(0, partition=1, captured_at=950), Monotonic(10.4))
+
+        assert batcher.due(Monotonic(10.49)) == []
+        closed = [(each.partition.partition, offsets(each)) for each in batcher.due(Monotonic(10.5))]
+        assert closed == ([(0, [0]), (0, [1]), (1, [0])] if together else [(0, [0])])
 
 
 def test_a_silent_camera_holds_nobody_back() -> None:

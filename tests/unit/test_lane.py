@@ -86,6 +86,22 @@ def test_a_lane_in_which_a_whole_call_waits_is_crowded() -> None:
     assert crowded == [False] * CALLS + [True, False]
 
 
+def test_a_call_is_no_larger_than_it_may_be_and_that_is_no_shortage_of_memory() -> None:
+    model, inference = ColourModel(), Held()
+    lane = a_lane(model, inference)
+    lane.most = 2
+    for offset in range(CALLS + 3):
+        lane.add([a_batch(offset)])
+    assert (lane.call_size, lane.crowded) == (2, True)
+
+    while lane.busy_since is not None:
+        inference.do()
+        lane.collect()
+    assert model.calls == [1] * CALLS + [2, 1]
+    lane.most = 4
+    assert lane.call_size == 4
+
+
 def test_nothing_comes_of_a_partition_that_went_though_it_came_back() -> None:
     inference = Held()
     lane = a_lane(ColourModel(), inference)

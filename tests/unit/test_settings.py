@@ -92,6 +92,14 @@ def test_every_fault_is_told_at_once_with_what_to_do(write: Write, monkeypatch: 
     assert len(faults) == 8
 
 
+def test_a_latency_target_is_unset_unless_it_is_set_and_can_be_met_by_something(write: Write) -> None:
+    assert load_settings(write(LEAST)).window.latency_target_ms is None
+    assert load_settings(write({**LEAST, "window": {"latency_target_ms": 200}})).window.latency_target_ms == 200
+    assert faults_of(write({**LEAST, "window": {"latency_target_ms": 0}})) == (
+        "window.latency_target_ms: Input should be greater than or equal to 10 (it is 0)",
+    )
+
+
 @pytest.mark.parametrize("model", [{}, {"name": "a", "path": "b"}])
 def test_a_worker_has_one_model(write: Write, model: dict[str, str]) -> None:
     assert faults_of(write({**LEAST, "model": model})) == (

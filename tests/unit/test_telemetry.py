@@ -1,8 +1,9 @@
 from prometheus_client import CollectorRegistry
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import Reason
+from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Verdict
 from worker.domain.times import EventMillis
@@ -135,7 +136,11 @@ def test_the_rest_is_what_it_says() -> None:
     watched.telemetry.rebalanced("assigned", [FRAMES, OTHER], assigned=2)
     watched.telemetry.in_flight(123)
     watched.telemetry.model_called(32, limit=16)
+    watched.telemetry.batch_limits(BatchLimits(0.02, 12), LatencyControl(Bounds(0.2, 0.1, 32, 300.0)))
 
+    assert watched.value("batch_linger_seconds") == 0.02
+    assert watched.value("batch_limit_frames") == 12
+    assert watched.value("latency_target_seconds") == 0.2
     assert watched.value("model_info", name="tiny", version="0123456789ab", device="cpu") == 1
     assert watched.value("commits_total", outcome="succeeded") == 1
     assert watched.value("commits_total", outcome="failed") == 1

@@ -19,6 +19,21 @@ class ClosedBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """When a batch closes that no watermark closes.
+
+    Attributes:
+        linger: seconds of processing time after its first frame.
+        frames: how many it has at most.
+        together: once a batch has lingered, all that is open goes with it, to share its call of the model.
+    """
+
+    linger: float
+    frames: int
+    together: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FrameBatch:
     """Frames of one window of one partition, in the order in which they were read.
 
@@ -60,13 +75,15 @@ class WindowBatcher:
         lateness: milliseconds of event time a window stays open after its end.
         linger: seconds of processing time after a batch's first frame at which it closes anyway.
         max_frames: frames at which a batch closes.
+
+    Attributes:
+        limits: linger and frames in force; whoever drives the batcher may change them at any time.
     """
 
     def __init__(self, windows: TumblingWindows, *, lateness: int, linger: float, max_frames: int) -> None:
         self._windows = windows
         self._lateness = lateness
-        self._linger = linger
-        self._max_frames = max_frames
+        self.limits = BatchLimits(linger, max_frames)
         self._lanes: dict[TopicPartition, _Lane] = {}
 
     def add(self, frame: EncodedFrame, now: Monotonic) -> list[FrameBatch]:
@@ -81,7 +98,7 @@ class WindowBatcher:
         batch.frames.append(frame)
 
         closed = []
-        if len(batch.frames) >= self._max_frames:
+        if len(batch.frames) >= self.limits.frames:
             closed.append(self._close(partition, batch, ClosedBy.SIZE))
         lane.watermark.see(frame.captured_at)
         passed = [b for b in lane.open.values() if not b.late and lane.watermark.passed(b.window)]
@@ -90,13 +107,15 @@ class WindowBatcher:
 
     def due(self, now: Monotonic) -> list[FrameBatch]:
         """Return the batches whose linger is over."""
-        over = [(p, b) for p, b in self._batches() if b.since + self._linger <= now]
+        over = [(p, b) for p, b in self._batches() if b.since + self.limits.linger <= now]
+        if over and self.limits.together:
+            over = self._batches()
         return [self._close(partition, batch, ClosedBy.LINGER) for partition, batch in over]
 
     def deadline(self) -> Monotonic | None:
         """Tell when `due` will next have something to return, or None while nothing is open."""
         since = min((batch.since for _, batch in self._batches()), default=None)
-        return None if since is None else Monotonic(since + self._linger)
+        return None if since is None else Monotonic(since + self.limits.linger)
 
     def drain(self, closed_by: ClosedBy = ClosedBy.DRAIN) -> list[FrameBatch]:
         """Close everything that is open, and say why."""

@@ -72,6 +72,11 @@ class Prediction:
         """Where the frame lies in Kafka."""
         return self.frame.position
 
+    def overhead(self, published_at: EventMillis) -> float:
+        """Return the seconds since its capture in which it neither waited for company nor was in the model."""
+        age = (published_at - self.frame.captured_at) / 1000
+        return age - self.seconds["gather"] - self.seconds["classify"]
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:

@@ -1,4 +1,4 @@
-"""How long a frame takes from its capture to its prediction, at three shares of what the worker can do."""
+"""How long a frame takes from its capture to its prediction, at shares of what the worker can do: as set, and told."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from tests.benchmarks.measure import Spread, percentiles
 from tests.benchmarks.models import light
 from tests.benchmarks.outcome import Lines, Outcome, Table
 from tests.benchmarks.processes import Place, Worker, worker
+from tests.benchmarks.profiles import Settings
 from tests.support.workers import wait_until
 from worker import wire
 from worker.adapters.kafka import KafkaSink
@@ -19,6 +20,9 @@ from worker.domain.records import OutboundRecord
 from worker.settings import WindowGroup
 
 LOADS: Final = (0.2, 0.5, 0.8)
+TARGETS_MS: Final = (100, 200, 500)
+QUICK_LOADS: Final = (0.2, 0.8)
+QUICK_TARGETS_MS: Final = (200,)
 SHOWN: Final = (50.0, 95.0, 99.0)
 SLACK_MS: Final = 15.0
 """What poll, decode, publish and the broker may take together."""
@@ -31,12 +35,14 @@ class Stretch:
     Attributes:
         begin: seconds since the epoch, as all times here.
         call_ms: mean duration of a call of the model.
+        linger_ms: in force at the end.
     """
 
     load: float
     begin: float
     end: float
     call_ms: float
+    linger_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,13 @@ class Delays:
     published: Sequence[float]
 
 
-def latency(bench: Bench) -> Outcome:
+def latency(bench: Bench) -> Sequence[Outcome]:
     """Send at steady rates, and read what the broker and the worker say of each prediction."""
-    found = _measure(bench)
+    return [_as_set(bench), _as_told(bench)]
+
+
+def _as_set(bench: Bench) -> Outcome:
+    found = _measure(bench, bench.profile, LOADS)
     linger_ms = WindowGroup(**bench.profile.get("window", {})).linger_ms
     rows, lines = [], []
     for load in LOADS:
@@ -80,20 +90,46 @@ def latency(bench: Bench) -> Outcome:
     )
 
 
-def _measure(bench: Bench) -> list[Delays]:
+def _as_told(bench: Bench) -> Outcome:
+    targets, loads = (QUICK_TARGETS_MS, QUICK_LOADS) if bench.quick else (TARGETS_MS, LOADS)
+    rows, ratios = [], dict[str, Spread]()
+    for target in targets:
+        window = {**bench.profile.get("window", {}), "latency_target_ms": target}
+        found = _measure(bench, {**bench.profile, "window": window}, loads)
+        spreads = []
+        for load in loads:
+            of_load = [each for each in found if each.stretch.load == load]
+            stored = [median(each.stored[number] for each in of_load) for number in range(len(SHOWN))]
+            linger = median(each.stretch.linger_ms for each in of_load)
+            spreads.append(Spread.of([each.stored[SHOWN.index(99)] / target for each in of_load]))
+            figures = [load * bench.capacity, *stored, linger]
+            rows.append([f"{target} ms", f"{load:.0%}", *(f"{each:.0f}" for each in figures)])
+        ratios[f"p99_over_target_{target}"] = max(spreads, key=lambda spread: spread.median)
+    names = [f"p{percentile:g} stored" for percentile in SHOWN]
+    return Outcome(
+        "Latency under a target",
+        "The same with `window.latency_target_ms` set, in milliseconds from capture to the time at which the broker "
+        "stored the prediction; beside it the linger that the worker chose. Ratios are those of the worst load.",
+        [Table(("target", "load", "frames/s", *names, "linger"), rows)],
+        ratios,
+    )
+
+
+def _measure(bench: Bench, profile: Settings, loads: Sequence[float]) -> list[Delays]:
     capacity, stretches = bench.capacity, []
     with bench.place() as place:
-        measured = worker(bench.profile)(place, light())
+        measured = worker(profile)(place, light())
         try:
             measured.wait_until_ready()
             _send(bench, place, measured, 0.2 * capacity, bench.effort.warm)
             for _ in range(bench.effort.few):
-                for load in LOADS:
+                for load in loads:
                     before, began = measured.stage_seconds()["classify"], time.time()
                     _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
                     ended, after = time.time(), measured.stage_seconds()["classify"]
                     call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
-                    stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms))
+                    linger_ms = measured.metrics("batch_linger_seconds")[()] * 1000
+                    stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms))
         finally:
             measured.stop()
         results = [(each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(place.results)]

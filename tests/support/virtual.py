@@ -1,0 +1,279 @@
+"""A whole worker in time that only its own work moves: a minute passes in seconds, and every run is the same.
+
+Executors run what they are given at once, at the time at which they would have come to it, and show its result when
+that time has come.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
+
+from tests.support.colours import ColourModel, picture
+from tests.support.flow import TOPICS
+from tests.support.frames import a_record
+from worker import wire
+from worker.adapters.images import decode_image
+from worker.adapters.memory import MemorySink, MemorySource
+from worker.domain.batcher import BatchLimits, WindowBatcher
+from worker.domain.frames import EncodedFrame, Image
+from worker.domain.latency import Bounds, LatencyControl
+from worker.domain.ranking import Ranked
+from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.domain.times import EventMillis, Monotonic
+from worker.domain.windows import TumblingWindows
+from worker.lane import Lane
+from worker.pace import Pace
+from worker.pipeline import Pipeline
+from worker.processor import StreamProcessor
+from worker.telemetry import Telemetry
+
+EPOCH = 1_700_000_000_000
+MAX_POLL = 64
+UPSTREAM = 0.004
+"""Seconds from capture until a frame can be polled."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds that pass only when somebody spends them."""
+
+    now: float = 0.0
+
+    def spend(self, seconds: float) -> None:
+        self.now += seconds
+
+    def monotonic(self) -> Monotonic:
+        return Monotonic(self.now)
+
+    def wall(self) -> EventMillis:
+        return EventMillis(EPOCH + round(self.now * 1000))
+
+
+class Ahead(Executor):
+    """So many threads of their own.
+
+    Args:
+        gap: seconds that each takes after what it was given, and that nobody measures.
+    """
+
+    def __init__(self, clock: Clock, threads: int, *, gap: float = 0.0) -> None:
+        self._clock, self._gap = clock, gap
+        self._free = [0.0] * threads
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        here, thread = self._clock.now, self._free.index(min(self._free))
+        self._clock.now = max(here, self._free[thread])
+        result = fn(*args, **kwargs)
+        ended, self._clock.now = self._clock.now, here
+        self._free[thread] = ended + self._gap
+        return _Later(self._clock, ended, result)
+
+
+class _Later(Future[Any]):
+    def __init__(self, clock: Clock, at: float, result: Any) -> None:
+        super().__init__()
+        self._clock, self._at = clock, at
+        self.set_result(result)
+
+    def done(self) -> bool:
+        return self._clock.now >= self._at
+
+    def result(self, timeout: float | None = None) -> Any:
+        self._clock.now = max(self._clock.now, self._at)
+        return super().result(timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What work costs, in seconds.
+
+    Attributes:
+        gap: what passes between two calls unseen.
+        noise: share by which it varies, as a standard deviation.
+        hiccups: share of publications that take `hiccup` seconds more.
+    """
+
+    call: float = 0.003
+    frame: float = 0.003
+    decode: float = 0.001
+    publish: float = 0.005
+    result: float = 0.0002
+    gap: float = 0.0
+    noise: float = 0.1
+    hiccups: float = 0.002
+    hiccup: float = 0.015
+
+    def capacity(self, frames: int) -> float:
+        """Return frames a second in batches of so many."""
+        return frames / max(self.call + self.frame * frames + self.gap, self.publish + self.result * frames)
+
+
+class TimedModel(ColourModel):
+    """Spends what the machine says, and twice as much from some time on."""
+
+    def __init__(self, clock: Clock, machine: Machine, chance: Random, slower_from: float) -> None:
+        super().__init__()
+        self._clock, self._machine, self._chance, self._slower_from = clock, machine, chance, slower_from
+
+    def classify(self, batch: NDArray[np.uint8]) -> Ranked:
+        cost = self._machine.call + self._machine.frame * len(batch)
+        cost *= 2 if self._clock.now >= self._slower_from else 1
+        self._clock.spend(cost * max(0.5, self._chance.gauss(1, self._machine.noise)))
+        return super().classify(batch)
+
+
+class Cameras(MemorySource):
+    """Hands out frames once they have been taken.
+
+    Args:
+        taken: when each was captured, in seconds, in order.
+    """
+
+    def __init__(self, clock: Clock, taken: Sequence[float], partitions: int) -> None:
+        super().__init__(())
+        self._clock, self._taken, self._partitions = clock, taken, partitions
+        self._next = 0
+        self._value = picture("red")
+
+    def poll(self, timeout: float) -> Sequence[Record] | None:
+        if self._next >= len(self._taken):
+            return None
+        comes = self._taken[self._next] + UPSTREAM
+        self._clock.now = max(self._clock.now, min(comes, self._clock.now + timeout))
+        first = self._next
+        while self._next < min(len(self._taken), first + MAX_POLL) and self._ready(self._next):
+            self._next += 1
+        return self._hand_out([self._record(number) for number in range(first, self._next)])
+
+    def lag(self) -> Mapping[TopicPartition, int]:
+        ahead = self._next
+        while ahead < len(self._taken) and self._ready(ahead):
+            ahead += 1
+        return {TopicPartition("frames", 0): ahead - self._next}
+
+    def _ready(self, number: int) -> bool:
+        return self._taken[number] + UPSTREAM <= self._clock.now
+
+    def _record(self, number: int) -> Record:
+        partition, offset = number % self._partitions, number // self._partitions
+        timestamp = EPOCH + math.floor(self._taken[number] * 1000)
+        return a_record(offset, partition=partition, value=self._value, timestamp=timestamp)
+
+
+class Broker(MemorySink):
+    """Takes its time, and remembers when each prediction was confirmed."""
+
+    def __init__(self, clock: Clock, machine: Machine, chance: Random) -> None:
+        super().__init__()
+        self._clock, self._machine, self._chance = clock, machine, chance
+        self.ages: list[tuple[float, float]] = []
+
+    def publish(
+        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], *, within: float
+    ) -> None:
+        super().publish(records, next_offsets, within=within)
+        hiccup = self._machine.hiccup if self._chance.random() < self._machine.hiccups else 0.0
+        self._clock.spend(self._machine.publish + self._machine.result * len(records) + hiccup)
+        for record in self.published:
+            if record.topic == TOPICS.predictions:
+                captured = (wire.decode_prediction(record.value or b"").captured_at_ms - EPOCH) / 1000
+                self.ages.append((captured, self._clock.now - captured))
+        self.published.clear()
+
+
+@dataclass(slots=True)
+class VirtualWorker:
+    """A worker, its cameras and its machine.
+
+    Attributes:
+        taken: when each frame was captured, in seconds, in order.
+        target: seconds.
+        slower_from: time from which on the model takes twice as long.
+        limits: those that were in force, with the time from which on.
+    """
+
+    taken: Sequence[float]
+    target: float | None
+    machine: Machine = field(default_factory=Machine)
+    max_frames: int = 32
+    partitions: int = 4
+    seed: int = 1
+    slower_from: float = math.inf
+    limits: list[tuple[float, BatchLimits]] = field(default_factory=list)
+    broker: Broker = field(init=False)
+    control: LatencyControl = field(init=False)
+
+    def run(self) -> "VirtualWorker":
+        """Play all of it."""
+        clock, chance = Clock(), _chance(self.seed)
+        model = TimedModel(clock, self.machine, chance, self.slower_from)
+        self.broker = Broker(clock, self.machine, chance)
+        self.control = LatencyControl(Bounds(self.target, 0.1, self.max_frames, 300.0))
+        pipeline = Pipeline(
+            decode=partial(self._decode, clock), model=model, top_k=1, topics=TOPICS, worker_version="0"
+        )
+        processor = StreamProcessor(
+            source=Cameras(clock, self.taken, self.partitions),
+            sink=self.broker,
+            pipeline=pipeline,
+            lane=Lane(
+                pipeline,
+                decoders=Ahead(clock, 2),
+                inference=Ahead(clock, 1, gap=self.machine.gap),
+                max_batch=self.max_frames,
+                max_failed_share=0.5,
+                monotonic=clock.monotonic,
+            ),
+            batcher=(batcher := WindowBatcher(TumblingWindows(1_000), lateness=200, linger=0.1, max_frames=32)),
+            control=self.control,
+            restore=lambda _: (),
+            telemetry=Telemetry(CollectorRegistry(), max_cameras=1),
+            pace=Pace(max_in_flight_bytes=2**26, commit_interval=0.1, publish_within=30.0, hand_over_within=3.0),
+            wall=clock.wall,
+            monotonic=clock.monotonic,
+        )
+        processor.join()
+        while processor.step():
+            if not self.limits or self.limits[-1][1] != batcher.limits:
+                self.limits.append((clock.now, batcher.limits))
+        processor.drain()
+        return self
+
+    def p99(self, begin: float, end: float = math.inf) -> float:
+        """Return the seconds within which 99 % of what was captured in this time had its prediction."""
+        ages = [age for captured, age in self.broker.ages if begin <= captured < end]
+        return float(np.percentile(ages, 99))
+
+    def _decode(self, clock: Clock, frame: EncodedFrame) -> Image:
+        clock.spend(self.machine.decode)
+        return decode_image(frame, max_pixels=10_000)
+
+
+def regular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[float]:
+    """Return times at this rate as 16 cameras give them: each evenly but for a little, with a start of its own."""
+    chance, period, taken = _chance(seed), 16 / rate, list[float]()
+    for _ in range(16):
+        first = begin + chance.random() * period
+        count = max(0, math.ceil((end - first) / period))
+        taken += [first + period * (number + chance.uniform(0, 0.3)) for number in range(count)]
+    return sorted(taken)
+
+
+def irregular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[float]:
+    """Return times at this rate on average, as if no frame knew of another: a Poisson process."""
+    chance, now, taken = _chance(seed), begin, list[float]()
+    while (now := now + chance.expovariate(rate)) < end:
+        taken.append(now)
+    return taken
+
+
+def _chance(seed: int) -> Random:
+    return Random(seed)  # noqa: S311 nothing here is a secret

@@ -1,0 +1,175 @@
+"""How long frames may wait for company, and how many go together, so that results come in time.
+
+In one line: waiting is worth something only as far as it saves work, and it may take only what the target leaves.
+
+- Work comes in calls that cost some seconds, and more for each frame (`LinearCost`): of the model, and of publishing.
+  At r frames a second, batches of n keep a worker busy for r * (base + n * each) / n of the time. The linger is what it
+  takes, at r, to gather the least n that leaves this within UTILISATION. So an idle machine does not linger at all: a
+  target is a bound, nothing to be used up. Nexus (SOSP '19) picks batches from such a profile under a bound.
+- Feed-forward: linger + call(1 + r * linger) + everything else, at a high quantile, stays below the target less a
+  margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call, so it
+  hardly depends on what is decided here, and nothing chases its own tail.
+- One batch holds up all that come behind it, so a call takes no more than a share of the target, unless the rate needs
+  larger ones: with too small ones the queue would grow without end.
+- Feedback only for what these costs do not tell, such as cores that others use: by Little's law, the records that lie
+  ahead, divided by the rate, are the time for which they will wait. While that is too long, calls may grow by a quarter
+  each tick, and afterwards shrink by half a percent: the quick and the slow side of AIMD, by which Clipper (NSDI '17)
+  sizes batches. Behind, batches fill by size, and no linger matters.
+- No call, target or none, takes so long that the group gives the worker up: `max.poll.interval.ms`.
+
+Limits change once a tick at most, in bounded steps, and not for a trifle.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from worker.domain.batcher import BatchLimits
+from worker.domain.cost import LinearCost
+from worker.domain.times import Monotonic
+
+TICK: Final = 0.25
+"""Seconds between two changes."""
+RATE_MEMORY: Final = 3.0
+"""Seconds after which an arrival's weight in the rate has fallen to a third."""
+UTILISATION: Final = 0.7
+"""Share of its time that the model, and the loop in publishing, may work before frames wait for company."""
+OVERHEAD: Final = 0.15
+"""Share of the work that batching may leave as overhead; below it larger batches are not worth a wait."""
+USED: Final = 0.8
+"""Share of the target that is planned with; the rest is for what no measurement foretells."""
+A_CALL: Final = 0.25
+"""Share of the target that one call may take."""
+START: Final = 0.05
+"""Share of the target that frames linger before anything is known."""
+BEHIND: Final = 0.5
+"""Share of the target that records may wait unread before the worker counts as behind."""
+HIGH: Final = 0.99
+RECENT: Final = 1000
+"""Frames whose delays are looked back on."""
+FEWEST: Final = 20
+"""Frames before which nothing is known."""
+A_POLL: Final = 12
+"""Calls that fit between two polls; three are begun at a time, and frames of a whole poll may wait beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between what the limits move.
+
+    Attributes:
+        target: seconds from capture to a confirmed result; None keeps the linger as it is.
+        linger: seconds without a target.
+        max_frames: in a batch, and in one call of the model.
+        max_poll_interval: seconds that the group waits for a poll.
+    """
+
+    target: float | None
+    linger: float
+    max_frames: int
+    max_poll_interval: float
+
+
+class LatencyControl:
+    """Is told what happened, and says how to batch. It reads no clock, and decides nothing by chance.
+
+    Attributes:
+        model: what a call of the model costs.
+        publication: what a publication costs.
+        rate: frames a second that come.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.model, self.publication = LinearCost(), LinearCost()
+        self.rate = 0.0
+        self._bounds = bounds
+        linger = bounds.linger if bounds.target is None else START * bounds.target
+        self._now = BatchLimits(linger, bounds.max_frames, together=bounds.target is not None)
+        self._since: Monotonic | None = None
+        self._arrived = self._ahead = 0
+        self._others: deque[float] = deque(maxlen=RECENT)
+        self._relief = 1.0
+
+    @property
+    def target(self) -> float | None:
+        """Seconds from capture to a confirmed result, if there is such a target."""
+        return self._bounds.target
+
+    def arrived(self, frames: int) -> None:
+        """Frames were read."""
+        self._arrived += frames
+
+    def lies_ahead(self, records: int) -> None:
+        """So many records are there and not read."""
+        self._ahead = records
+
+    def called(self, frames: int, seconds: float) -> None:
+        """The model took so long for a call."""
+        if frames:
+            self.model.note(frames, seconds)
+
+    def published(self, delays: Sequence[float], seconds: float) -> None:
+        """Results were confirmed.
+
+        Args:
+            delays: of each, the seconds since capture that were neither gathering nor the model.
+            seconds: that publishing took.
+        """
+        self._others.extend(max(0.0, delay) for delay in delays)
+        if delays:
+            self.publication.note(len(delays), seconds)
+
+    def limits(self, now: Monotonic) -> BatchLimits:
+        """Return the limits in force; a new object once a tick."""
+        if self._since is None:
+            self._since = now
+        if (elapsed := now - self._since) >= TICK:
+            self._since = now
+            self.rate += (self._arrived / elapsed - self.rate) * (1 - math.exp(-elapsed / RATE_MEMORY))
+            self._arrived = 0
+            self._now = self._next()
+        return self._now
+
+    def _next(self) -> BatchLimits:
+        target, most = self._bounds.target, self._bounds.max_frames
+        if self.model.known:
+            most = int(min(most, self.model.within(self._bounds.max_poll_interval / A_POLL)))
+        if target is None:
+            return BatchLimits(self._bounds.linger, most)
+        if len(self._others) < FEWEST:
+            return BatchLimits(self._now.linger, most, together=True)
+        needed = self._needed()
+        behind = self._ahead > max(1.0, BEHIND * target * self.rate)
+        self._relief = min(self._relief * 1.25, most) if behind else max(1.0, self._relief * 0.995)
+        frames = self._relief * max(self.model.within(A_CALL * target), needed)
+        return BatchLimits(
+            linger=_towards(self._now.linger, self._linger(target, needed), least=0.002),
+            frames=int(min(most, max(1, round(_towards(self._now.frames, min(frames, most), least=1))))),
+            together=True,
+        )
+
+    def _needed(self) -> float:
+        costs = (self.model, self.publication)
+        return max(each.sustains(self.rate, utilisation=UTILISATION, overhead=OVERHEAD) for each in costs)
+
+    def _linger(self, target: float, needed: float) -> float:
+        """Return the seconds in which the frames needed come, or what the target has room for."""
+        others = sorted(self._others)[math.ceil(HIGH * len(self._others)) - 1]
+        room = (USED * target - others - self.model.of(1)) / (1 + self.rate * self.model.each)
+        wanted = (needed - 1) / self.rate if needed > 1 else 0.0
+        return max(0.0, min(wanted, room))
+
+
+def _towards(now: float, wanted: float, *, least: float) -> float:
+    """Return the next step: at most half more or half less, and none where the difference is a trifle.
+
+    Args:
+        now: where it stands.
+        wanted: where it should go.
+        least: difference that counts, and the step that can always be taken.
+    """
+    if abs(wanted - now) < max(least, 0.2 * now):
+        return now
+    return min(max(wanted, min(now / 2, now - least)), max(now * 1.5, now + least))

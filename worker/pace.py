@@ -1,0 +1,21 @@
+"""How the loop spends its time and memory."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the loop keeps to.
+
+    Attributes:
+        max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
+        commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
+        publish_within: seconds for one publication; `hand_over_within` before a partition goes.
+        idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
+    """
+
+    max_in_flight_bytes: int
+    commit_interval: float
+    publish_within: float
+    hand_over_within: float
+    idle_poll: float = 0.2
