@@ -15,14 +15,14 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from worker import __version__
 from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.memory import MemorySink, MemorySource
+from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
 from worker.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.domain.batcher import WindowBatcher
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.engines import warm_model
+from worker.engines import load_model, warm_model
 from worker.lane import Lane
 from worker.pipeline import OutputTopics, Pipeline
 from worker.ports import Model, RestoreTallies, Sink, Source
@@ -144,17 +144,37 @@ def replay_processor(
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
     """
+    loaded = load_model(model)
+    loaded.warm_up(1)
+    with memory_processor(
+        records, write, model=loaded, top_k=model.top_k, window=window, limits=limits, topics=topics
+    ) as processor:
+        yield processor
+
+
+@contextmanager
+def memory_processor(
+    script: Iterable[Event],
+    write: Callable[[OutboundRecord], None],
+    *,
+    model: Model,
+    top_k: int,
+    window: WindowGroup,
+    limits: Limits,
+    topics: Topics,
+) -> Iterator[StreamProcessor]:
+    """Build the same worker around a model that is loaded, over records that are here or are made."""
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
     with helpers(limits) as beside:
         yield build_processor(
-            source=MemorySource(records),
+            source=MemorySource(script),
             sink=MemorySink(write),
-            model=warm_model(model, telemetry, batch_size=1),
+            model=model,
             topics=topics,
             window=window,
             linger=UNHURRIED,
             limits=limits,
-            top_k=model.top_k,
+            top_k=top_k,
             pace=Pace(
                 max_in_flight_bytes=limits.memory // 4,
                 commit_interval=UNHURRIED,
@@ -185,13 +205,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     """Put the parts together; the same for Kafka and for files."""
     keep_freed_memory()
     limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
-    pipeline = Pipeline(
-        decode=partial(decode_image, max_pixels=limits.max_pixels),
-        model=model,
-        top_k=top_k,
-        topics=OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters),
-        worker_version=__version__,
-    )
+    pipeline = build_pipeline(model, top_k=top_k, limits=limits, topics=topics)
     return StreamProcessor(
         source=source,
         sink=sink,
@@ -212,6 +226,17 @@ def build_processor(  # noqa: PLR0913 every part by name
         pace=pace,
         wall=wall_clock,
         monotonic=monotonic_clock,
+    )
+
+
+def build_pipeline(model: Model, *, top_k: int, limits: Limits, topics: Topics) -> Pipeline:
+    """Put together what happens to one batch."""
+    return Pipeline(
+        decode=partial(decode_image, max_pixels=limits.max_pixels),
+        model=model,
+        top_k=top_k,
+        topics=OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters),
+        worker_version=__version__,
     )
 
 
