@@ -150,6 +150,7 @@ def _build_engines(
         classes=len(manifest.labels),
         top_k=top_k,
         precision=precision,
+        memory_format=group.memory_format,
         device=device,
     )
     if group.engine == "eager":
@@ -168,7 +169,7 @@ def _build_engines(
         file = _kept(
             manifest.name,
             ".pt2",
-            [*key, describe_machine(device)],
+            [*key, graph.layout, describe_machine(device)],
             lambda f: write_compiled(export_graph(graph, side), f),
         )
         return [load_compiled(file, device, streams=group.streams)] * group.streams
@@ -192,6 +193,8 @@ def _contradictions(group: ModelGroup) -> Iterator[str]:
         yield "model.engine onnxruntime cannot do precision bf16: set fp32, or fp16 on CUDA"
     if group.engine == "onnxruntime" and group.precision == "fp16" and on_cpu:
         yield "model.engine onnxruntime does precision fp16 on CUDA alone: set fp32"
+    if group.engine in LIBRARIES and group.memory_format != "channels_last":
+        yield f"model.engine {group.engine} chooses the layout itself: leave model.memory_format out"
     if group.streams > 1 and not on_cpu:
         yield "model.streams are for a CPU, a GPU takes a batch as a whole: set streams: 1"
     if group.threads is not None and group.threads < group.streams:

@@ -45,6 +45,8 @@ def test_an_engine_that_is_not_installed(engine: str, monkeypatch: pytest.Monkey
         ({"engine": "openvino", "device": "cuda"}, "openvino runs on a CPU, not on cuda"),
         ({"engine": "onnxruntime", "precision": "bf16"}, "onnxruntime cannot do precision bf16"),
         ({"engine": "onnxruntime", "precision": "fp16"}, "fp16 on CUDA alone"),
+        ({"engine": "onnxruntime", "memory_format": "contiguous"}, "onnxruntime chooses the layout itself"),
+        ({"engine": "openvino", "memory_format": "contiguous"}, "openvino chooses the layout itself"),
         ({"device": "cuda:0", "streams": 2}, "streams are for a CPU"),
         ({"threads": 1, "streams": 2}, "threads is 1 and model.streams 2"),
     ],
@@ -111,6 +113,50 @@ for engine in ("openvino", "onnxruntime"):
     ran = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert not list(home.rglob("*")), "something was written to the home folder"
+
+
+# Layout.
+
+
+class Watching(nn.Module):
+    """Notes the layout of what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 3, 3, 3))
+        self.seen = set[torch.memory_format]()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return as many scores as there are classes."""
+        layouts = (torch.channels_last, torch.contiguous_format)
+        self.seen |= {
+            each for each in layouts for tensor in (pixels, self.weight) if tensor.is_contiguous(memory_format=each)
+        }
+        return pixels.flatten(1)[:, :4]
+
+
+@pytest.mark.parametrize(
+    ("settings", "layout"),
+    [
+        ({}, torch.channels_last),
+        ({"memory_format": "channels_last"}, torch.channels_last),
+        ({"memory_format": "contiguous"}, torch.contiguous_format),
+    ],
+)
+def test_the_network_runs_in_the_layout_that_is_set(settings: dict[str, Any], layout: torch.memory_format) -> None:
+    network = Watching()
+    small_model(network, **settings).classify(np.stack([scene(8, 8)] * 2))
+    assert network.seen == {layout}
+
+
+def test_each_layout_is_compiled_by_itself(cache: Path) -> None:
+    pictures = np.stack([scene(8, 8)] * 2)
+    first, other = (
+        small_model(NETWORK, engine="compile", memory_format=each).classify(pictures)
+        for each in ("channels_last", "contiguous")
+    )
+    assert len(list(cache.iterdir())) == 2
+    np.testing.assert_allclose(first.probabilities, other.probabilities, atol=1e-6)
 
 
 # Precision.

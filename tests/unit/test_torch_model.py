@@ -270,6 +270,14 @@ def test_a_program_is_run_in_the_layout_it_was_exported_with(tmp_path: Path, lay
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
 
 
+def test_a_program_of_another_layout_than_the_one_that_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "small.pt2"
+    sha256 = exported(file, POOL, torch.zeros(2, 3, 8, 8).to(memory_format=torch.channels_last))
+    program = load_network(file, sha256=sha256, architecture=None, classes=4)
+    with pytest.raises(ModelUnavailable, match=r"exported in channels_last.*leave model\.memory_format as it is"):
+        small_model(program, memory_format="contiguous")
+
+
 def test_a_program_for_one_batch_size_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "small.pt2"
     sha256 = exported(file, POOL, torch.zeros(2, 3, 8, 8), batch=False)

@@ -9,9 +9,10 @@ from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
 from worker.domain.errors import ModelContractBroken, ModelUnavailable
-from worker.domain.preprocessing import Output, Precision, Preprocessing
+from worker.domain.preprocessing import MemoryFormat, Output, Precision, Preprocessing
 
 _LOWERED: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_LAYOUTS: Final = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 Scores = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """The fields of `domain.ranking.Answer`."""
@@ -30,6 +31,10 @@ class ClassifierGraph(nn.Module):
         classes: how many it has.
         top_k: how many are returned.
         precision: of convolutions and matrix products, by torch's autocast; all else stays float32.
+        memory_format: of activations and weights, unless `network` is a program: that has its own.
+
+    Raises:
+        ModelUnavailable: the network is a program of another layout than the one that was asked for.
     """
 
     mean: torch.Tensor
@@ -44,15 +49,21 @@ class ClassifierGraph(nn.Module):
         classes: int,
         top_k: int,
         precision: Precision = "fp32",
+        memory_format: MemoryFormat = "channels_last",
         device: torch.device,
     ) -> None:
         super().__init__()
         if isinstance(network, ExportedProgram):
             # A program was exported in eval mode, holds devices in its graph too, and wants its own memory layout.
             self.layout = _input_layout(network)
+            if (memory_format, self.layout) == ("contiguous", torch.channels_last):
+                raise ModelUnavailable(
+                    "memory_format contiguous: this program was exported in channels_last, and runs in nothing else; "
+                    "leave model.memory_format as it is, or export the program once more"
+                )
             module: nn.Module = move_to_device_pass(network, device).module()
         else:
-            self.layout = torch.channels_last
+            self.layout = _LAYOUTS[memory_format]
             module = network.eval().to(device)
         self.network = module.to(memory_format=self.layout).requires_grad_(requires_grad=False)
         self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(3, 1, 1))

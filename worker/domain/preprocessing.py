@@ -6,6 +6,7 @@ from typing import Literal
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Output = Literal["logits", "probabilities"]
 Precision = Literal["fp32", "bf16", "fp16"]
+MemoryFormat = Literal["channels_last", "contiguous"]
 
 Channels = tuple[float, float, float]
 """One number each for red, green and blue."""

@@ -112,6 +112,10 @@ class ModelGroup(Group):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="bf16 can be several times faster on hardware that has it; refused on a CPU without"
     )
+    memory_format: Literal["channels_last", "contiguous"] = Field(
+        "channels_last",
+        description="how eager and compile lay out activations; an exported program keeps the one it was exported in",
+    )
     threads: int | None = Field(
         None, ge=1, description="for the model, of all streams; unset takes the engine's default"
     )
