@@ -1,13 +1,12 @@
-"""The worker's model: preprocessing and an engine, held together by what the manifest says of them."""
+"""The worker's model: an engine, held together with what the manifest says of its input and its output."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
-from worker.domain.frames import Image
-from worker.domain.preprocessing import Output
+from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.ranking import Engine, Ranked, judge
 from worker.domain.results import ModelIdentity
 
@@ -15,14 +14,13 @@ from worker.domain.results import ModelIdentity
 class Classifier:
     """A classifier together with the preprocessing that belongs to its weights; implements `ports.Model`.
 
-    `prepare` may be called from several threads at once, `classify` from one at a time.
+    `classify` may be called from one thread at a time.
 
     Args:
         identity: name and version.
         labels: class names by index.
         output: what the network returns. It is said, never guessed.
-        input_shape: (height, width, 3) of a prepared picture.
-        prepare: resizes and crops a picture into an array of `input_shape`.
+        preprocessing: what becomes of a picture before it is classified.
         engine: runs the network; told to return the `top_k` most likely classes.
         top_k: at most the number of classes.
     """
@@ -33,36 +31,24 @@ class Classifier:
         identity: ModelIdentity,
         labels: Sequence[str],
         output: Output,
-        input_shape: tuple[int, int, int],
-        prepare: Callable[[Image, NDArray[np.uint8]], None],
+        preprocessing: Preprocessing,
         engine: Engine,
         top_k: int,
     ) -> None:
         self.identity = identity
         self.labels = tuple(labels)
-        self.input_shape = input_shape
+        self.preprocessing = preprocessing
+        self.input_shape = (preprocessing.crop, preprocessing.crop, 3)
         self._output = output
-        self._prepare = prepare
         self._engine = engine
         self._top_k = top_k
-
-    def prepare(self, image: Image, out: NDArray[np.uint8]) -> None:
-        """Resize and crop one picture as the weights want it.
-
-        Args:
-            image: the whole picture.
-            out: where to, `input_shape`, uint8: a slot of a batch.
-
-        Raises:
-            ImageUnsupported: so long and thin that resizing its shorter side would take any amount of memory.
-        """
-        self._prepare(image, out)
 
     def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
         """Run one batch through the network.
 
         Args:
-            pixels: what `prepare` wrote, (batch, height, width, 3), uint8; the batch may be empty.
+            pixels: resized and cropped as `preprocessing` says, RGB, (batch, height, width, 3), uint8; the batch may
+                be empty.
 
         Raises:
             ModelFailed: the network raised.

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +26,6 @@ from worker.adapters.torch_engine import (
 )
 from worker.adapters.torch_files import load_network
 from worker.adapters.torch_graph import ClassifierGraph, export_graph
-from worker.adapters.torch_preparation import prepare_image
 from worker.classifier import Classifier
 from worker.domain.classes import TOP5
 from worker.domain.errors import ModelUnavailable, SettingsError
@@ -108,14 +106,12 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     threads = _threads_per_stream(group)
     if threads is not None:
         limit_torch_threads(threads)
-    side = manifest.preprocessing.crop
     top_k = min(max(group.top_k, TOP5), len(manifest.labels))
     return Classifier(
         identity=manifest.identity,
         labels=manifest.labels,
         output=manifest.output,
-        input_shape=(side, side, 3),
-        prepare=partial(prepare_image, numbers=manifest.preprocessing),
+        preprocessing=manifest.preprocessing,
         engine=Streams(
             _build_engines(network, manifest, group, top_k, threads),
             largest=PICTURES_A_THREAD * (threads or _cores()) if group.device == "cpu" else None,
@@ -195,6 +191,8 @@ def _contradictions(group: ModelGroup) -> Iterator[str]:
         yield "model.engine onnxruntime does precision fp16 on CUDA alone: set fp32"
     if group.engine in LIBRARIES and group.memory_format != "channels_last":
         yield f"model.engine {group.engine} chooses the layout itself: leave model.memory_format out"
+    if group.preparation == "nvjpeg" and on_cpu:
+        yield "model.preparation nvjpeg runs on a GPU: set model.device: cuda, or another preparation"
     if group.streams > 1 and not on_cpu:
         yield "model.streams are for a CPU, a GPU takes a batch as a whole: set streams: 1"
     if group.threads is not None and group.threads < group.streams:

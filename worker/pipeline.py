@@ -106,8 +106,7 @@ class Pipeline:
             What becomes of a bad frame; its slot is of no use then.
         """
         try:
-            # The full picture is let go at once: only the model's small input is kept.
-            self._model.prepare(self._decode(frame), out)
+            self._decode(frame, out)
         except FrameRejected as error:
             return reject(frame.record, stage="decode", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
         return None

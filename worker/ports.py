@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.accuracy import Tally
-from worker.domain.frames import EncodedFrame, Image
+from worker.domain.frames import EncodedFrame
 from worker.domain.ranking import Ranked
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 from worker.domain.results import ModelIdentity
@@ -16,8 +16,9 @@ from worker.domain.times import EventMillis, Monotonic
 WallClock = Callable[[], EventMillis]
 MonotonicClock = Callable[[], Monotonic]
 
-Decode = Callable[[EncodedFrame], Image]
-"""Turns the encoded bytes into RGB; raises FrameRejected for a picture that cannot be taken."""
+Decode = Callable[[EncodedFrame, NDArray[np.uint8]], None]
+"""Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it there: into a slot of a
+batch. May be called from several threads at once; raises FrameRejected for a picture that cannot be taken."""
 
 RestoreTallies = Callable[[Collection[TopicPartition]], Iterable[Tally]]
 """Reads back the accuracy last published for the given input partitions."""
@@ -97,7 +98,7 @@ class Sink(Protocol):
 
 
 class Model(Protocol):
-    """A classifier together with the preprocessing that belongs to its weights."""
+    """A classifier."""
 
     @property
     def identity(self) -> ModelIdentity:
@@ -111,22 +112,11 @@ class Model(Protocol):
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, 3) of a prepared picture."""
 
-    def prepare(self, image: Image, out: NDArray[np.uint8]) -> None:
-        """Resize and crop one picture to the model's input; may be called from several threads at once.
-
-        Args:
-            image: the whole picture.
-            out: where to, RGB, `input_shape`, uint8: a slot of a batch.
-
-        Raises:
-            FrameRejected: the picture cannot be taken.
-        """
-
     def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
         """Run one batch through the model, blocking, without holding the GIL.
 
         Args:
-            pixels: what `prepare` wrote, (batch, height, width, 3); the batch may be empty.
+            pixels: what `Decode` wrote, (batch, height, width, 3); the batch may be empty.
 
         Returns:
             At least the five most likely classes of each picture, or all if there are fewer.

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__
 from worker.adapters.allocator import keep_freed_memory
-from worker.adapters.images import decode_image, limit_opencv_threads
+from worker.adapters.images import limit_opencv_threads
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
+from worker.classifier import Classifier
 from worker.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.domain.batcher import WindowBatcher
 from worker.domain.records import OutboundRecord, Record
@@ -25,7 +26,8 @@ from worker.domain.windows import TumblingWindows
 from worker.engines import load_model, warm_model
 from worker.lane import Lane
 from worker.pipeline import OutputTopics, Pipeline
-from worker.ports import Model, RestoreTallies, Sink, Source
+from worker.ports import Decode, Model, RestoreTallies, Sink, Source
+from worker.preparation import frame_decoder
 from worker.processor import Pace, StreamProcessor
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.telemetry import Telemetry
@@ -94,6 +96,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         processor = build_processor(
             source=source,
             sink=sink,
+            decode=frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
             model=model,
             topics=settings.topics,
             window=settings.window,
@@ -144,10 +147,10 @@ def replay_processor(
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
     """
-    loaded = load_model(model)
-    loaded.warm_up(1)
+    classifier = load_model(model)
+    classifier.warm_up(1)
     with memory_processor(
-        records, write, model=loaded, top_k=model.top_k, window=window, limits=limits, topics=topics
+        records, write, classifier=classifier, model=model, window=window, limits=limits, topics=topics
     ) as processor:
         yield processor
 
@@ -157,24 +160,29 @@ def memory_processor(
     script: Iterable[Event],
     write: Callable[[OutboundRecord], None],
     *,
-    model: Model,
-    top_k: int,
+    classifier: Classifier,
+    model: ModelGroup,
     window: WindowGroup,
     limits: Limits,
     topics: Topics,
 ) -> Iterator[StreamProcessor]:
-    """Build the same worker around a model that is loaded, over records that are here or are made."""
+    """Build the same worker around a model that is loaded, over records that are here or are made as they are read.
+
+    Raises:
+        ModelUnavailable: frames cannot be prepared as the settings of the model say.
+    """
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
     with helpers(limits) as beside:
         yield build_processor(
             source=MemorySource(script),
             sink=MemorySink(write),
-            model=model,
+            decode=frame_decoder(classifier.preprocessing, model, max_pixels=limits.max_pixels),
+            model=classifier,
             topics=topics,
             window=window,
             linger=UNHURRIED,
             limits=limits,
-            top_k=top_k,
+            top_k=model.top_k,
             pace=Pace(
                 max_in_flight_bytes=limits.memory // 4,
                 commit_interval=UNHURRIED,
@@ -191,6 +199,7 @@ def build_processor(  # noqa: PLR0913 every part by name
     *,
     source: Source,
     sink: Sink,
+    decode: Decode,
     model: Model,
     topics: Topics,
     window: WindowGroup,
@@ -205,7 +214,13 @@ def build_processor(  # noqa: PLR0913 every part by name
     """Put the parts together; the same for Kafka and for files."""
     keep_freed_memory()
     limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
-    pipeline = build_pipeline(model, top_k=top_k, limits=limits, topics=topics)
+    pipeline = Pipeline(
+        decode=decode,
+        model=model,
+        top_k=top_k,
+        topics=OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters),
+        worker_version=__version__,
+    )
     return StreamProcessor(
         source=source,
         sink=sink,
@@ -226,17 +241,6 @@ def build_processor(  # noqa: PLR0913 every part by name
         pace=pace,
         wall=wall_clock,
         monotonic=monotonic_clock,
-    )
-
-
-def build_pipeline(model: Model, *, top_k: int, limits: Limits, topics: Topics) -> Pipeline:
-    """Put together what happens to one batch."""
-    return Pipeline(
-        decode=partial(decode_image, max_pixels=limits.max_pixels),
-        model=model,
-        top_k=top_k,
-        topics=OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters),
-        worker_version=__version__,
     )
 
 

@@ -39,6 +39,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.wiring": ("worker",),
     "worker.cluster": ("worker",),
     "worker.engines": ("worker",),
+    "worker.preparation": ("worker",),
     "worker.local": ("worker.domain", "worker.wire", "worker.adapters", "worker.manifest", "worker.local"),
     "worker.tuning.groups": ("worker.settings",),
     "worker.tuning.candidates": ("worker.settings", "worker.tuning.groups"),
@@ -141,7 +142,7 @@ def test_nothing_below_the_composition_root_reads_a_clock(module: str) -> None:
 
 
 def test_only_the_command_line_and_tuning_import_the_composition_root() -> None:
-    roots = {"worker.wiring", "worker.cluster", "worker.engines"}
+    roots = {"worker.wiring", "worker.cluster", "worker.engines", "worker.preparation"}
     importers = {module for module in MODULES if roots & set(imports_of(module))} - roots
 
     assert importers

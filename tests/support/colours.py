@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.pictures import PNG
+from worker.adapters.images import decode_image
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
-from worker.domain.frames import Image
+from worker.domain.frames import EncodedFrame
 from worker.domain.ranking import Ranked
 from worker.domain.results import ModelIdentity
 
@@ -18,6 +19,12 @@ COLOURS = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
 }
+
+
+def decode_colour(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+    """Implements `ports.Decode` for the model below: a picture's mean, if it has at most 10,000 pixels."""
+    image = decode_image(frame, max_pixels=10_000)
+    out[:] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
 
 
 class ColourModel:
@@ -47,9 +54,6 @@ class ColourModel:
         self._poison = None if breaks_on is None else COLOURS[breaks_on]
         self._hiccups = hiccups
         self._room = room
-
-    def prepare(self, image: Image, out: NDArray[np.uint8]) -> None:
-        out[:] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
 
     def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
         number = len(self.calls)

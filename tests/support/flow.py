@@ -3,14 +3,12 @@
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from tests.support.colours import ColourModel
+from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
-from worker.adapters.images import decode_image
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.domain.accuracy import Tally
 from worker.domain.batcher import WindowBatcher
@@ -75,7 +73,7 @@ class Flow:
         self.inference = self.make_executor()
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
         pipeline = Pipeline(
-            decode=partial(decode_image, max_pixels=10_000),
+            decode=decode_colour,
             model=self.model,
             top_k=3,
             topics=TOPICS,

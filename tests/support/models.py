@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
+from worker.adapters.torch_preparation import prepare_image
 from worker.classifier import Classifier
 from worker.domain.frames import Image
 from worker.domain.preprocessing import Output, Preprocessing
@@ -20,7 +21,6 @@ from worker.engines import assemble, build_model
 from worker.local.models import file_sha256, ready_model
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.manifest import Manifest, load_manifest
-from worker.ports import Model
 from worker.settings import ModelGroup
 
 SMALL: Final = Preprocessing(
@@ -81,11 +81,11 @@ def small_model(
     return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
 
 
-def prepared(model: Model, *images: Image) -> NDArray[np.uint8]:
+def prepared(model: Classifier, *images: Image) -> NDArray[np.uint8]:
     """Return pictures as a batch for the model, (images, height, width, 3)."""
     pixels = np.empty((len(images), *model.input_shape), np.uint8)
     for image, out in zip(images, pixels, strict=True):
-        model.prepare(image, out)
+        prepare_image(image, out, model.preprocessing)
     return pixels
 
 
@@ -106,7 +106,7 @@ def photograph(name: str) -> Image:
     return Image(load_photograph(next(each for each in PHOTOGRAPHS if each.name == name)))
 
 
-def best_classes(model: Model, name: str) -> list[str]:
+def best_classes(model: Classifier, name: str) -> list[str]:
     """Return what the model sees in a sample photograph, most likely first."""
     (indices,) = model.classify(prepared(model, photograph(name))).indices
     return [model.labels[index] for index in indices]

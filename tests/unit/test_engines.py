@@ -47,6 +47,7 @@ def test_an_engine_that_is_not_installed(engine: str, monkeypatch: pytest.Monkey
         ({"engine": "onnxruntime", "precision": "fp16"}, "fp16 on CUDA alone"),
         ({"engine": "onnxruntime", "memory_format": "contiguous"}, "onnxruntime chooses the layout itself"),
         ({"engine": "openvino", "memory_format": "contiguous"}, "openvino chooses the layout itself"),
+        ({"preparation": "nvjpeg"}, "preparation nvjpeg runs on a GPU: set model.device: cuda"),
         ({"device": "cuda:0", "streams": 2}, "streams are for a CPU"),
         ({"threads": 1, "streams": 2}, "threads is 1 and model.streams 2"),
     ],

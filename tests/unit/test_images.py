@@ -51,7 +51,7 @@ def test_pixels_are_torchvisions_bit_for_bit(encode: Encode, width: int, height:
     np.testing.assert_array_equal(decoded(picture), tensor.permute(1, 2, 0).numpy())
 
 
-@given(st.sampled_from(sorted(ALL_ENCODERS)), st.integers(1, 70), st.integers(1, 70))
+@given(st.sampled_from(sorted(ALL_ENCODERS)), st.integers(3, 70), st.integers(3, 70))
 def test_every_kind_and_size_comes_out_as_rgb(name: str, width: int, height: int) -> None:
     pixels = decoded(ALL_ENCODERS[name](scene(width, height)))
     assert pixels.shape == (height, width, 3)
@@ -102,6 +102,19 @@ def test_takes_a_picture_of_just_the_limit() -> None:
     assert decode_image(picture, max_pixels=200).pixels.shape == (10, 20, 3)
     with pytest.raises(ImageTooLarge, match=r"20x10 is 200 pixels, the limit is 199"):
         decode_image(picture, max_pixels=199)
+
+
+@pytest.mark.parametrize("way", ["jpeg", "png", "raw"])
+def test_a_thread_of_a_picture_is_refused(way: str) -> None:
+    def wrap(width: int, height: int) -> EncodedFrame:
+        pixels = scene(width, height)
+        return raw_frame("rgb24", pixels) if way == "raw" else frame_of((JPEG if way == "jpeg" else PNG)(pixels))
+
+    assert decode_image(wrap(64, 2), max_pixels=LIMIT).pixels.shape == (2, 64, 3)
+    for width, height in ((66, 2), (2, 66), (5_000, 2)):
+        refused = rejection(wrap(width, height))
+        assert isinstance(refused, ImageUnsupported)
+        assert f"is {width}x{height}: no side may be more than 32 times as long as the other" in str(refused)
 
 
 def test_a_bomb_is_refused_before_it_takes_memory() -> None:

@@ -1,16 +1,14 @@
 """The lane, one call at a time: the executors do their work when a test says so."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import pytest
 
-from tests.support.colours import ColourModel, picture
+from tests.support.colours import ColourModel, decode_colour, picture
 from tests.support.executors import Held, Inline
 from tests.support.flow import TOPICS, Ticks
 from tests.support.frames import a_record
 from worker import wire
-from worker.adapters.images import decode_image
 from worker.domain.batcher import ClosedBy, FrameBatch
 from worker.domain.errors import ModelContractBroken, TooManyRejected
 from worker.domain.records import TopicPartition
@@ -24,9 +22,7 @@ HERE, THERE = TopicPartition("frames", 0), TopicPartition("frames", 1)
 
 
 def a_lane(model: ColourModel, inference: Held | Inline, *, max_batch: int = 4) -> Lane:
-    pipeline = Pipeline(
-        decode=partial(decode_image, max_pixels=10_000), model=model, top_k=3, topics=TOPICS, worker_version="0"
-    )
+    pipeline = Pipeline(decode=decode_colour, model=model, top_k=3, topics=TOPICS, worker_version="0")
     return Lane(
         pipeline,
         decoders=Inline(),

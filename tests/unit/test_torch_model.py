@@ -14,7 +14,7 @@ from tests.support.pictures import scene
 from worker.adapters.torch_engine import find_device
 from worker.adapters.torch_files import load_network
 from worker.adapters.torchvision_weights import published_weights
-from worker.domain.errors import ImageUnsupported, ModelContractBroken, ModelFailed, ModelUnavailable
+from worker.domain.errors import ModelContractBroken, ModelFailed, ModelUnavailable
 from worker.domain.frames import Image
 
 
@@ -81,14 +81,6 @@ def test_nearest_needs_no_antialiasing() -> None:
     assert np.array_equal(
         prepared(small_model(nn.Identity(), preprocessing=nearest), Image(pixels))[0], pixels[::2, ::2][2:10, 2:10]
     )
-
-
-def test_a_thread_of_a_picture_is_refused_before_it_takes_memory() -> None:
-    model = small_model(nn.Identity())
-    assert prepared(model, Image(np.zeros((1, 32, 3), np.uint8))).shape == (1, 8, 8, 3)
-    for shape in ((1, 50_000, 3), (50_000, 1, 3)):
-        with pytest.raises(ImageUnsupported, match="no side may be more than 32 times"):
-            prepared(model, Image(np.zeros(shape, np.uint8)))
 
 
 # What the network answers.

@@ -112,6 +112,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
     from worker.engines import load_model
+    from worker.preparation import frame_decoder
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 
@@ -119,6 +120,7 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         found = in_force(Groups.of(groups))
         model = found.groups.model
         loaded = load_model(model)
+        frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
         loaded.warm_up(1)
     except SettingsError as error:
         findings.faults.extend(f"model: {fault}" for fault in error.faults)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
@@ -17,18 +17,19 @@ from worker import wire
 from worker.adapters.memory import Event
 from worker.classifier import Classifier
 from worker.domain.agreement import Agreement, Answers, Bounds, compare
-from worker.domain.errors import WorkerError
+from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.domain.times import EventMillis, Monotonic
 from worker.engines import build_model, settle_threads
 from worker.manifest import Manifest
+from worker.preparation import frame_decoder
 from worker.processor import StreamProcessor
 from worker.settings import ModelGroup, Topics, WindowGroup
 from worker.tuning.frames import polls
 from worker.tuning.groups import Choice, Groups
 from worker.tuning.search import Stage, Tried
-from worker.wiring import build_pipeline, memory_processor
+from worker.wiring import memory_processor
 
 ROUNDS: Final = 3
 TOPICS: Final = Topics()
@@ -172,8 +173,8 @@ class Trials:
         return memory_processor(
             script,
             write,
-            model=model,
-            top_k=groups.model.top_k,
+            classifier=model,
+            model=groups.model,
             window=groups.window,
             limits=groups.limits,
             topics=TOPICS,
@@ -199,10 +200,11 @@ def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> 
 
 def _prepared(groups: Groups, model: Classifier, frames: Sequence[CapturedFrame]) -> Pixels:
     """Return the pictures that can be taken, as the model gets them, (pictures, height, width, 3)."""
-    pipeline = build_pipeline(model, top_k=groups.model.top_k, limits=groups.limits, topics=TOPICS)
+    decode = frame_decoder(model.preprocessing, groups.model, max_pixels=groups.limits.max_pixels)
     slots = []
     for record in chain.from_iterable(polls(frames)):
         slot = np.empty(model.input_shape, np.uint8)
-        if pipeline.decode(wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0)), slot) is None:
+        with suppress(FrameRejected):
+            decode(wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0)), slot)
             slots.append(slot)
     return np.stack(slots)

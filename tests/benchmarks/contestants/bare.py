@@ -17,34 +17,36 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tests.support.pictures import frame_of
 from worker.classifier import Classifier
-from worker.domain.frames import Image
+from worker.domain.frames import EncodedFrame
 from worker.engines import load_model
-from worker.settings import ModelGroup
+from worker.ports import Decode
+from worker.preparation import frame_decoder
+from worker.settings import Limits, ModelGroup
 
 
 class Frames:
     """Encoded pictures, round and round, for several threads."""
 
     def __init__(self, folder: Path) -> None:
-        self._pictures = [file.read_bytes() for file in sorted(folder.glob("*.jpg"))]
+        self._pictures = [frame_of(file.read_bytes()) for file in sorted(folder.glob("*.jpg"))]
         self._next = 0
         self._lock = Lock()
 
-    def take(self, count: int) -> list[bytes]:
+    def take(self, count: int) -> list[EncodedFrame]:
         """Return the next so many."""
         with self._lock:
             first, self._next = self._next, self._next + count
         return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
 
 
-def work(frames: Frames, model: Classifier, batch: int, lines: Lock) -> None:
+def work(frames: Frames, decode: Decode, model: Classifier, batch: int, lines: Lock) -> None:
     """Decode and classify for ever."""
     pixels = np.empty((batch, *model.input_shape), np.uint8)
     while True:
         for encoded, slot in zip(frames.take(batch), pixels, strict=True):
-            picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
-            model.prepare(Image(np.asarray(picture, np.uint8)), slot)
+            decode(encoded, slot)
         model.classify(pixels)
         with lines:
             sys.stdout.write(json.dumps({"at": time.time(), "frames": batch}) + "\n")
@@ -68,7 +70,9 @@ def main() -> None:
     models = [load_model(group) for _ in range(arguments.cores)]
     for model in models:
         model.warm_up(arguments.batch)
-    threads = [Thread(target=work, args=(frames, model, arguments.batch, lines), daemon=True) for model in models]
+    decode = frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels)
+    shared = (arguments.batch, lines)
+    threads = [Thread(target=work, args=(frames, decode, model, *shared), daemon=True) for model in models]
     for thread in threads:
         thread.start()
     for thread in threads:

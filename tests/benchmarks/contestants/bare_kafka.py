@@ -8,24 +8,26 @@ import argparse
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
+from tests.support.pictures import frame_of
 from worker.classifier import Classifier
-from worker.domain.frames import Image
 from worker.engines import load_model
-from worker.settings import ModelGroup
+from worker.ports import Decode
+from worker.preparation import frame_decoder
+from worker.settings import Limits, ModelGroup
 
 
-def classify(messages: Sequence[Message], model: Classifier) -> list[bytes]:
+def classify(decode: Decode, messages: Sequence[Message], model: Classifier) -> list[bytes]:
     """Return an answer a message."""
     pixels = np.empty((len(messages), *model.input_shape), np.uint8)
     for message, slot in zip(messages, pixels, strict=True):
-        picture = cv2.imdecode(np.frombuffer(message.value() or b"", np.uint8), cv2.IMREAD_COLOR_RGB)
-        model.prepare(Image(np.asarray(picture, np.uint8)), slot)
+        decode(frame_of(message.value()), slot)
     ranked = model.classify(pixels)
     rows = zip(ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True)
     return [json.dumps({"classes": list(zip(indices, likely, strict=True))}).encode() for indices, likely in rows]
@@ -38,6 +40,7 @@ def main() -> None:
     models = [load_model(group) for _ in range(arguments.cores)]
     for model in models:
         model.warm_up(arguments.batch)
+    answer_all = partial(classify, frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels))
     consumer = Consumer(
         {
             "bootstrap.servers": arguments.servers,
@@ -54,7 +57,7 @@ def main() -> None:
         if not messages:
             continue
         shares = [messages[first :: arguments.cores] for first in range(arguments.cores)]
-        for share, answers in zip(shares, pool.map(classify, shares, models), strict=True):
+        for share, answers in zip(shares, pool.map(answer_all, shares, models), strict=True):
             for message, answer in zip(share, answers, strict=True):
                 producer.produce(arguments.results, key=message.key(), value=answer)
         producer.flush()

@@ -1,7 +1,7 @@
 """Frames to classes in batches: the script that a good engineer writes in an afternoon.
 
 Stands alone: `python batching_script.py --help`. Consume many, decode, stack, classify with torch, produce JSON, flush,
-commit, and again. With `--engine` the worker's own model code prepares and runs the batch instead of torch, so that
+commit, and again. With `--engine` the worker's own code decodes, prepares and runs the batch instead of torch, so that
 what is left to compare is the loop around it.
 """
 
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from torchvision.models import get_model, get_model_weights  # type: ignore[import-untyped]
 
 BATCH = 32
-Pictures = Sequence[NDArray[np.uint8]]
-Classify = Callable[[Pictures], tuple[list[list[int]], list[list[float]]]]
-"""RGB pictures in; of each the indices of the five most likely classes, and their probabilities."""
+Classify = Callable[[Sequence[bytes]], tuple[list[list[int]], list[list[float]]]]
+"""JPEGs in; of each the indices of the five most likely classes, and their probabilities."""
 
 
 def main() -> None:
@@ -41,8 +40,7 @@ def main() -> None:
         messages = [each for each in consumer.consume(BATCH, timeout=0.1) if not each.error()]
         if not messages:
             continue
-        decoded = [decode(message.value() or b"") for message in messages]
-        indices, probabilities = classify(decoded)
+        indices, probabilities = classify([message.value() or b"" for message in messages])
         for message, best, likely in zip(messages, indices, probabilities, strict=True):
             classes = [{"name": names[index], "probability": p} for index, p in zip(best, likely, strict=True)]
             producer.produce(arguments.results, key=message.key(), value=json.dumps({"classes": classes}))
@@ -68,7 +66,8 @@ def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> 
         top, left = (small.shape[0] - crop) // 2, (small.shape[1] - crop) // 2
         return torch.from_numpy(small[top : top + crop, left : left + crop].copy()).permute(2, 0, 1)
 
-    def classify(pictures: Pictures) -> tuple[list[list[int]], list[list[float]]]:
+    def classify(jpegs: Sequence[bytes]) -> tuple[list[list[int]], list[list[float]]]:
+        pictures = [decode(each) for each in jpegs]
         with torch.inference_mode():
             if resize == "opencv":
                 pixels = torch.stack([by_opencv(each) for each in pictures]).float().div_(255)
@@ -83,17 +82,25 @@ def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> 
 
 
 def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
-    from worker.domain.frames import Image  # noqa: PLC0415 without --engine this script needs nothing of the worker
+    # Without --engine this script needs nothing of the worker.
+    from worker.domain.frames import EncodedFrame  # noqa: PLC0415 - see above
+    from worker.domain.records import Position, Record, TopicPartition  # noqa: PLC0415 - see above
+    from worker.domain.times import EventMillis, Monotonic  # noqa: PLC0415 - see above
     from worker.engines import load_model  # noqa: PLC0415 - see above
-    from worker.settings import ModelGroup  # noqa: PLC0415 - see above
+    from worker.preparation import frame_decoder  # noqa: PLC0415 - see above
+    from worker.settings import Limits, ModelGroup  # noqa: PLC0415 - see above
 
-    classifier = load_model(ModelGroup(path=model, **settings))
+    group = ModelGroup(path=model, **settings)
+    classifier = load_model(group)
     classifier.warm_up(BATCH)
+    decode = frame_decoder(classifier.preprocessing, group, max_pixels=Limits().max_pixels)
+    anywhere, at = Position(TopicPartition("frames", 0), 0), EventMillis(0)
 
-    def classify(pictures: Pictures) -> tuple[list[list[int]], list[list[float]]]:
-        batch = np.empty((len(pictures), *classifier.input_shape), np.uint8)
-        for picture, slot in zip(pictures, batch, strict=True):
-            classifier.prepare(Image(picture), slot)
+    def classify(jpegs: Sequence[bytes]) -> tuple[list[list[int]], list[list[float]]]:
+        batch = np.empty((len(jpegs), *classifier.input_shape), np.uint8)
+        for jpeg, slot in zip(jpegs, batch, strict=True):
+            record = Record(anywhere, None, jpeg, (), at)
+            decode(EncodedFrame(record, "camera", "frame", at, at, Monotonic(0)), slot)
         ranked = classifier.classify(batch)
         return ranked.indices.tolist(), ranked.probabilities.tolist()
 

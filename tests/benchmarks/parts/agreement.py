@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.frames import CAMERAS, USUAL, name_of, pictures
 from tests.benchmarks.measure import Spread
 from tests.benchmarks.outcome import Outcome, Table
-from worker.domain.frames import CapturedFrame, Image
+from tests.support.pictures import frame_of
+from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.engines import load_model
 from worker.local.agreement import Answers, torchvision_loop
 from worker.local.models import ready_model
 from worker.manifest import load_manifest
-from worker.settings import ModelGroup
+from worker.preparation import frame_decoder
+from worker.settings import Limits, ModelGroup
 
 BATCH = 32
 
@@ -46,13 +47,13 @@ def _frames() -> Iterator[CapturedFrame]:
 
 def _tuned(frames: list[CapturedFrame], group: ModelGroup) -> Answers:
     model = load_model(group)
+    decode = frame_decoder(model.preprocessing, group, max_pixels=Limits().max_pixels)
     found = {}
     for first in range(0, len(frames), BATCH):
         batch = frames[first : first + BATCH]
         pixels = np.empty((len(batch), *model.input_shape), np.uint8)
         for frame, slot in zip(batch, pixels, strict=True):
-            picture = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR_RGB)
-            model.prepare(Image(np.asarray(picture, np.uint8)), slot)
+            decode(frame_of(frame.data), slot)
         ranked = model.classify(pixels)
         for frame, indices, likely in zip(batch, ranked.indices, ranked.probabilities, strict=True):
             found[frame.frame_id or ""] = (int(indices[0]), float(likely[0]))

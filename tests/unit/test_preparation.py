@@ -1,0 +1,307 @@
+"""Each way of `model.preparation`, from an encoded frame to the model's input."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
+from torchvision.transforms.v2 import functional as v2  # type: ignore[import-untyped]
+
+from tests.support.models import SIZES, SMALL, photograph
+from tests.support.pictures import (
+    ALL_ENCODERS,
+    ENCODERS,
+    JPEG,
+    PNG,
+    Encode,
+    Pixels,
+    frame_of,
+    jpeg_header,
+    png_bomb,
+    scene,
+)
+from worker.adapters.images import decode_image
+from worker.adapters.torch_preparation import JpegPreparation, prepare_image, prepare_image_fast
+from worker.adapters.torchvision_weights import published_weights
+from worker.domain.errors import (
+    FrameRejected,
+    ImageTooLarge,
+    ImageUndecodable,
+    ImageUnsupported,
+    ModelUnavailable,
+    Reason,
+)
+from worker.domain.frames import EncodedFrame, Image, RawLayout
+from worker.domain.preprocessing import Preprocessing
+from worker.preparation import frame_decoder
+from worker.settings import ModelGroup
+
+LIMIT: Final = 10_000_000
+MOBILENET: Final = published_weights("mobilenet_v2", "IMAGENET1K_V1").preprocessing
+"""Bilinear, 256 to 224."""
+WAYS: Final = ("exact", "fast", "reduced", "nvjpeg")
+JPEGS: Final[Mapping[str, Encode]] = {name: each for name, each in ENCODERS.items() if name.startswith("jpeg")}
+NO_JPEGS: Final[Mapping[str, Encode]] = {name: each for name, each in ALL_ENCODERS.items() if name not in JPEGS}
+by_torchvision = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+
+
+def prepared(way: str, frame: EncodedFrame, numbers: Preprocessing = MOBILENET, *, max_pixels: int = LIMIT) -> Pixels:
+    """Return the model's input; nvJPEG's way on this CPU, where torchvision decodes as well."""
+    out = np.empty((numbers.crop, numbers.crop, 3), np.uint8)
+    frame_decoder(numbers, ModelGroup(name="any", preparation=way), max_pixels=max_pixels)(frame, out)
+    return out
+
+
+def apart(one: Pixels, other: Pixels) -> Pixels:
+    return np.abs(one.astype(int) - other).astype(np.uint8)
+
+
+def enlarged(name: str, width: int, height: int) -> Pixels:
+    return cv2.resize(photograph(name).pixels, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+
+
+def raw(pixels: Pixels) -> EncodedFrame:
+    height, width = pixels.shape[:2]
+    return frame_of(pixels.tobytes(), raw=RawLayout("rgb24", width, height))
+
+
+# Exact and fast.
+
+
+@pytest.mark.parametrize("name", ALL_ENCODERS)
+def test_exact_is_the_default_and_decodes_the_whole_picture(name: str) -> None:
+    frame = frame_of(ALL_ENCODERS[name](scene(640, 520)))
+    expected, found = (np.empty((224, 224, 3), np.uint8) for _ in range(2))
+    prepare_image(decode_image(frame, max_pixels=LIMIT), expected, MOBILENET)
+    frame_decoder(MOBILENET, ModelGroup(name="any"), max_pixels=LIMIT)(frame, found)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(prepared("exact", frame), expected)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "member"),
+    [
+        ("mobilenet_v2", "IMAGENET1K_V1"),  # bilinear, 256 to 224
+        ("mobilenet_v2", "IMAGENET1K_V2"),  # 232 to 224
+        ("efficientnet_b3", "IMAGENET1K_V1"),  # bicubic, 320 to 300
+        ("regnet_y_16gf", "IMAGENET1K_SWAG_E2E_V1"),  # bicubic, nothing cut off: 384 to 384
+    ],
+)
+def test_fast_is_torchvisions_second_api_bit_for_bit(architecture: str, member: str) -> None:
+    numbers = published_weights(architecture, member).preprocessing
+    mode = InterpolationMode(numbers.interpolation)
+    pictures = [photograph("coffee").pixels, photograph("coffee").pixels[:61, :97]]
+    for pixels in [*pictures, *(scene(width, height) for height, width in SIZES)]:
+        whole = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+        resized = v2.resize(whole, [numbers.resize], mode, antialias=numbers.antialias)
+        expected = v2.center_crop(resized, [numbers.crop]).permute(1, 2, 0).numpy()
+        assert np.array_equal(prepared("fast", raw(pixels), numbers), expected), pixels.shape
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle"])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_fast_is_off_by_one_at_most(name: str, antialias: bool) -> None:  # noqa: FBT001 a case
+    numbers = Preprocessing(
+        resize=256, crop=224, interpolation="bilinear", antialias=antialias, mean=(0,) * 3, std=(1,) * 3
+    )
+    frame = raw(photograph(name).pixels)
+    difference = apart(prepared("fast", frame, numbers), prepared("exact", frame, numbers))
+    assert difference.max() == 1
+    assert difference.mean() < 0.25
+
+
+def test_fast_leaves_the_picture_alone_and_takes_any_array() -> None:
+    pixels = scene(300, 280)
+    before, (first, second, third) = pixels.copy(), np.empty((3, 224, 224, 3), np.uint8)
+    frozen = pixels.copy()
+    frozen.setflags(write=False)
+    prepare_image_fast(Image(pixels), first, MOBILENET)
+    prepare_image_fast(Image(frozen), second, MOBILENET)
+    prepare_image_fast(Image(pixels[:, ::-1][:, ::-1]), third, MOBILENET)
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, third)
+    first[:] = 0
+    assert np.array_equal(pixels, before)
+
+
+# Reduced.
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [(11, 11), (12, 12), (22, 22), (23, 12), (24, 12), (44, 22), (45, 12), (88, 22), (89, 12), (96, 12), (400, 50)],
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(side: int, expected: int, turned: bool) -> None:  # noqa: FBT001 a case
+    pixels = scene(2 * side, side)
+    frame = frame_of(JPEG(pixels.swapaxes(0, 1) if turned else pixels))
+    found = decode_image(frame, max_pixels=LIMIT, shorter_side=12).pixels
+    assert min(found.shape[:2]) == expected
+    assert (found.shape[0] > found.shape[1]) == turned
+    assert found.flags.writeable
+
+
+@pytest.mark.parametrize("name", JPEGS)
+@pytest.mark.parametrize("divisor", [2, 4, 8])
+def test_a_reduced_jpeg_is_neither_turned_nor_swapped(name: str, divisor: int) -> None:
+    frame = frame_of(JPEGS[name](scene(640, 512)))
+    whole = decode_image(frame, max_pixels=LIMIT).pixels
+    found = decode_image(frame, max_pixels=LIMIT, shorter_side=512 // divisor).pixels
+    assert found.shape == (512 // divisor, 640 // divisor, 3)
+    assert apart(found, cv2.resize(whole, found.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.uint8)).mean() < 2
+
+
+@pytest.mark.parametrize("name", NO_JPEGS)
+def test_no_other_kind_is_reduced(name: str) -> None:
+    frame = frame_of(NO_JPEGS[name](scene(640, 520)))
+    assert decode_image(frame, max_pixels=LIMIT, shorter_side=256).pixels.shape == (520, 640, 3)
+    assert np.array_equal(prepared("reduced", frame), prepared("fast", frame))
+
+
+def test_raw_is_not_reduced() -> None:
+    assert np.array_equal(prepared("reduced", raw(scene(640, 520))), prepared("fast", raw(scene(640, 520))))
+
+
+def test_a_jpeg_that_is_not_large_enough_is_not_reduced() -> None:
+    small, large = frame_of(JPEG(scene(640, 510))), frame_of(JPEG(scene(640, 511)))
+    assert np.array_equal(prepared("reduced", small), prepared("fast", small))
+    assert not np.array_equal(prepared("reduced", large), prepared("fast", large))
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle", "cameraman", "rocket"])
+def test_reduced_is_close_on_photographs(name: str) -> None:
+    frame = frame_of(JPEG(enlarged(name, 1280, 960)))
+    difference = apart(prepared("reduced", frame), prepared("fast", frame))
+    assert 0 < difference.mean() < 1
+    assert difference.max() < 16
+
+
+# By the device that decodes; torchvision warns when it is asked to, and a warning of nobody's is an error here.
+
+
+@pytest.mark.parametrize("name", JPEGS)
+def test_a_jpeg_is_decoded_by_the_device(name: str) -> None:
+    frame = frame_of(JPEGS[name](scene(640, 520)))
+    expected = prepared("fast", frame)
+    with pytest.warns(DeprecationWarning, match="The image decoding"):
+        prepare_jpeg = JpegPreparation(torch.device("cpu"), MOBILENET)
+    found = np.empty_like(expected)
+    with pytest.warns(DeprecationWarning, match="The image decoding"):
+        prepare_jpeg(frame.data, found)
+    assert np.array_equal(found, expected)
+
+
+def test_a_device_gets_jpegs_and_nothing_else() -> None:
+    with pytest.warns(DeprecationWarning, match="The image decoding"):
+        decode = frame_decoder(MOBILENET, ModelGroup(name="any", preparation="nvjpeg"), max_pixels=LIMIT)
+    out = np.empty((224, 224, 3), np.uint8)
+    with pytest.warns(DeprecationWarning, match="The image decoding"):
+        decode(frame_of(JPEG(scene(300, 260))), out)
+    for frame in (frame_of(PNG(scene(300, 260))), raw(scene(300, 260))):
+        decode(frame, out)
+        assert np.array_equal(out, prepared("fast", frame))
+    for frame in (frame_of(JPEG(scene(300, 260))[:-2]), frame_of(JPEG(scene(4_000, 3_000)))):
+        with pytest.raises(FrameRejected):
+            decode(frame, out)
+
+
+@by_torchvision
+def test_what_a_device_does_not_manage_is_undecodable() -> None:
+    prepare_jpeg = JpegPreparation(torch.device("cpu"), SMALL)
+    for jpeg in (b"\xff\xd8\xff\xd9", torn(), JPEG(scene(24, 17))[:200]):
+        with pytest.raises(ImageUndecodable, match="cannot be decoded on cpu") as caught:
+            prepare_jpeg(jpeg, np.empty((8, 8, 3), np.uint8))
+        assert caught.value.reason is Reason.NOT_A_PICTURE
+
+
+@by_torchvision
+def test_what_a_device_does_not_manage_is_left_to_opencv() -> None:
+    assert np.array_equal(prepared("nvjpeg", frame_of(torn()), SMALL), prepared("fast", frame_of(torn()), SMALL))
+
+
+@by_torchvision
+def test_a_device_is_used_by_several_threads() -> None:
+    frames = [frame_of(JPEG(scene(300 + number, 260))) for number in range(16)]
+    decode = frame_decoder(MOBILENET, ModelGroup(name="any", preparation="nvjpeg"), max_pixels=LIMIT)
+    batch = np.empty((64, 224, 224, 3), np.uint8)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(decode, frames * 4, batch))
+    for frame, found in zip(frames * 4, batch, strict=True):
+        assert np.array_equal(found, prepared("fast", frame))
+
+
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ModelUnavailable, match=r"device 'cuda:99'.* use cpu"):
+        frame_decoder(SMALL, ModelGroup(name="any", preparation="nvjpeg", device="cuda:99"), max_pixels=LIMIT)
+    with pytest.raises(ModelUnavailable, match=r"cannot decode JPEG on cuda:99 .*set model\.preparation: fast"):
+        JpegPreparation(torch.device("cuda:99"), SMALL)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@by_torchvision
+def test_a_gpu_decodes_what_the_cpu_does() -> None:
+    group = ModelGroup(name="any", preparation="nvjpeg", device="cuda")
+    frames = [frame_of(encode(enlarged("coffee", 640, 480))) for encode in JPEGS.values()] * 8
+    batch = np.empty((len(frames), 224, 224, 3), np.uint8)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(frame_decoder(MOBILENET, group, max_pixels=LIMIT), frames, batch))
+    for frame, found in zip(frames, batch, strict=True):
+        assert apart(found, prepared("exact", frame)).mean() < 2
+
+
+# What is refused, whatever the way.
+
+
+@by_torchvision
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("data", [None, b"no picture", JPEG(scene(64, 48))[:-2], PNG(scene(64, 48))[:-20]])
+def test_every_way_refuses_what_is_no_whole_picture(way: str, data: bytes | None) -> None:
+    refused = [rejection(each, frame_of(data)) for each in ("exact", way)]
+    assert isinstance(refused[0], ImageUndecodable)
+    assert len({(type(each), each.reason, str(each)) for each in refused}) == 1
+
+
+@by_torchvision
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_goes_by_the_full_size(way: str) -> None:
+    frame = frame_of(JPEG(scene(100, 100)))
+    assert prepared(way, frame, SMALL, max_pixels=10_000).shape == (8, 8, 3)
+    for large in (frame, frame_of(png_bomb(100, 100)), raw(scene(100, 100))):
+        with pytest.raises(ImageTooLarge, match="100x100 is 10000 pixels, the limit is 9999"):
+            prepared(way, large, SMALL, max_pixels=9_999)
+
+
+@by_torchvision
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_refuses_a_picture_that_its_decoder_does(way: str) -> None:
+    refused = rejection(way, frame_of(jpeg_header()))  # without any tables
+    assert isinstance(refused, ImageUndecodable)
+    assert refused.reason is Reason.NOT_A_PICTURE
+
+
+@by_torchvision
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("encode", [JPEG, PNG])
+def test_every_way_refuses_a_thread_of_a_picture(way: str, encode: Encode) -> None:
+    assert prepared(way, frame_of(encode(scene(32, 1))), SMALL).shape == (8, 8, 3)
+    refused = rejection(way, frame_of(encode(scene(5_000, 100))))
+    assert isinstance(refused, ImageUnsupported)
+    assert "this picture is 5000x100: no side may be more than 32 times as long as the other" in str(refused)
+
+
+def torn() -> bytes:
+    """Return a JPEG whose pixels hold a marker that means nothing: torchvision refuses it, OpenCV guesses on."""
+    picture = bytearray(JPEG(scene(24, 17)))
+    at = len(picture) - 20
+    picture[at : at + 2] = b"\xff\x5f"
+    return bytes(picture)
+
+
+def rejection(way: str, frame: EncodedFrame) -> FrameRejected:
+    with pytest.raises(FrameRejected) as caught:
+        prepared(way, frame, SMALL)
+    return caught.value

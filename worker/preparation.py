@@ -1,0 +1,52 @@
+"""How an encoded frame becomes the model's input: settings in, a function out."""
+
+from contextlib import suppress
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.adapters.images import decode_image, inspect_frame
+from worker.adapters.torch_engine import find_device
+from worker.adapters.torch_preparation import JpegPreparation, prepare_image, prepare_image_fast
+from worker.domain.errors import ImageUndecodable
+from worker.domain.frames import EncodedFrame
+from worker.domain.picture import PictureHeader, PictureKind
+from worker.domain.preprocessing import Preprocessing
+from worker.ports import Decode
+from worker.settings import ModelGroup
+
+
+def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int) -> Decode:
+    """Build the way from an encoded frame into its slot of a batch that `model.preparation` names.
+
+    Args:
+        numbers: of the model's weights.
+        group: its settings.
+        max_pixels: of the largest picture to take, whatever is made of it.
+
+    Raises:
+        ModelUnavailable: the device is not there, or JPEG cannot be decoded on it.
+    """
+    prepare = prepare_image if group.preparation == "exact" else prepare_image_fast
+    shorter_side = numbers.resize if group.preparation == "reduced" else None
+    decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
+
+    def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+        # The full picture is let go at once: only the model's small input is kept.
+        prepare(decode(frame), out, numbers)
+
+    if group.preparation != "nvjpeg":
+        return on_cpu
+    prepare_jpeg = JpegPreparation(find_device(group.device, "fp32"), numbers)
+
+    def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+        found = inspect_frame(frame, max_pixels=max_pixels)
+        if isinstance(found, PictureHeader) and found.kind is PictureKind.JPEG:
+            # nvJPEG takes fewer forms than libjpeg, which has the last word: whether a frame is refused, and why, is
+            # the same with every way.
+            with suppress(ImageUndecodable):
+                return prepare_jpeg(frame.data, out)
+        return on_cpu(frame, out)
+
+    return on_device
