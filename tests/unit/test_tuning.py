@@ -201,10 +201,11 @@ def test_what_is_in_place_has_to_be_beaten_by_a_margin(rate: float, winner: str)
     assert [each.settings["name"] for each in fastest(tried, 1)] == [winner]
 
 
-def test_the_fastest_come_first() -> None:
-    tried = [Tried("", {"n": number}, rate, Agreement(1, 0)) for number, rate in enumerate([1.0, 3.0, 2.0])]
+def test_of_each_engine_the_best_goes_on_and_the_fastest_comes_first() -> None:
+    rates = [("eager", 1.0), ("openvino", 3.0), ("openvino", 4.0), ("compile", 2.0)]
+    tried = [Tried("", {"model.engine": engine}, rate, Agreement(1, 0)) for engine, rate in rates]
 
-    assert [each.settings["n"] for each in fastest(tried, 2)] == [1, 2]
+    assert [each.frames_per_second for each in fastest(tried, 2)] == [4.0, 2.0]
 
 
 # What comes into force.

@@ -39,7 +39,7 @@ class Stage:
     Attributes:
         name: the question.
         candidates: follow from what there is to choose from and one of the best so far.
-        keep: how many go on.
+        keep: engines that go on, each with its best.
         model_alone: whether only the model is timed, or the whole way of a frame.
     """
 
@@ -107,12 +107,21 @@ def search(room: Room, race: Race) -> Found:
 
 
 def fastest(tried: Sequence[Tried], keep: int) -> list[Tried]:
-    """Return the fastest that nothing speaks against; the first is in place, and has to be beaten by a margin."""
+    """Return the fastest that nothing speaks against, one for each of the fastest engines.
+
+    The first that was tried is in place, and has to be beaten by a margin.
+
+    Args:
+        tried: in one race.
+        keep: engines that go on.
+    """
 
     def speed(each: Tried) -> float:
         return (each.frames_per_second or 0) * (MARGIN if each is tried[0] else 1)
 
-    return sorted((each for each in tried if each.why_not is None), key=speed, reverse=True)[:keep]
+    agree = sorted((each for each in tried if each.why_not is None), key=speed)
+    by_engine = {each.settings.get("model.engine"): each for each in agree}
+    return sorted(by_engine.values(), key=speed, reverse=True)[:keep]
 
 
 def _unique(choices: Iterable[Choice]) -> list[Choice]:
