@@ -20,6 +20,9 @@ structlog.configure(processors=[_keep_quiet])
 # As its adapter sets it on first use, which may be in the middle of a test.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# What was tuned on this machine is no business of a test.
+os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
+
 # The same examples on every run: a test that fails in CI fails on the desk too.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("steady")

@@ -65,7 +65,17 @@ def load_model(group: ModelGroup) -> Classifier:
         ModelUnavailable: a file is missing, its hash differs, or the engine or the device is not there.
         SettingsError: its manifest has faults.
     """
-    return build_model(load_manifest(group.path or ready_model(group.name or "", group.weights)), group)
+    return build_model(find_manifest(group), group)
+
+
+def find_manifest(group: ModelGroup) -> Manifest:
+    """Read the manifest of the model that the settings name, fetching a ready one on first use.
+
+    Raises:
+        ModelUnavailable: there is no such model.
+        SettingsError: the manifest has faults.
+    """
+    return load_manifest(group.path or ready_model(group.name or "", group.weights))
 
 
 def build_model(manifest: Manifest, group: ModelGroup) -> Classifier:
@@ -108,6 +118,16 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         ),
         top_k=top_k,
     )
+
+
+def settle_threads(group: ModelGroup, *, usual: int) -> None:
+    """Give torch as many threads as this model wants; for whoever runs several models in turn.
+
+    Args:
+        group: of the model that runs next.
+        usual: where it leaves them to the engine's choice.
+    """
+    limit_torch_threads(_threads_per_stream(group) or usual)
 
 
 def _build_engines(

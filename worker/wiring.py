@@ -15,15 +15,16 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from worker import __version__
 from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import limit_opencv_threads
-from worker.adapters.memory import MemorySink, MemorySource
+from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
+from worker.classifier import Classifier
 from worker.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.domain.batcher import WindowBatcher
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.engines import warm_model
+from worker.engines import load_model, warm_model
 from worker.lane import Lane
 from worker.pace import Pace
 from worker.pipeline import OutputTopics, Pipeline
@@ -148,11 +149,34 @@ def replay_processor(
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
     """
+    classifier = load_model(model)
+    classifier.warm_up(1)
+    with memory_processor(
+        records, write, classifier=classifier, model=model, window=window, limits=limits, topics=topics
+    ) as processor:
+        yield processor
+
+
+@contextmanager
+def memory_processor(
+    script: Iterable[Event],
+    write: Callable[[OutboundRecord], None],
+    *,
+    classifier: Classifier,
+    model: ModelGroup,
+    window: WindowGroup,
+    limits: Limits,
+    topics: Topics,
+) -> Iterator[StreamProcessor]:
+    """Build the same worker around a model that is loaded, over records that are here or are made as they are read.
+
+    Raises:
+        ModelUnavailable: frames cannot be prepared as the settings of the model say.
+    """
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
-    classifier = warm_model(model, telemetry, batch_size=1)
     with helpers(limits) as beside:
         yield build_processor(
-            source=MemorySource(records),
+            source=MemorySource(script),
             sink=MemorySink(write),
             decode=frame_decoder(classifier.preprocessing, model, max_pixels=limits.max_pixels),
             model=classifier,

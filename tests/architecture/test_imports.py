@@ -43,6 +43,10 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.engines": ("worker",),
     "worker.preparation": ("worker",),
     "worker.local": ("worker.domain", "worker.wire", "worker.adapters", "worker.manifest", "worker.local"),
+    "worker.tuning.groups": ("worker.settings",),
+    "worker.tuning.candidates": ("worker.settings", "worker.tuning.groups"),
+    "worker.tuning.search": ("worker.domain", "worker.tuning.candidates", "worker.tuning.groups"),
+    "worker.tuning": ("worker",),
     "worker.cli": ("worker",),
     "worker.__main__": ("worker.cli", "worker.domain.errors", "worker.logs"),
     "worker": (),
@@ -80,10 +84,22 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.adapters.torchvision_weights": frozenset({"torch", "torchvision"}),
     "worker.adapters.video": frozenset({"cv2"}),
     "worker.adapters": frozenset(),
+    "worker.tuning.groups": frozenset(),
+    "worker.tuning.candidates": frozenset(),
+    "worker.tuning.search": frozenset(),
 }
 """Third-party libraries by the same rule; modules without an entry may use any."""
 
-CLOCKLESS = ("worker.domain", "worker.pipeline", "worker.processor", "worker.wire", "worker.ports", "worker.telemetry")
+CLOCKLESS = (
+    "worker.domain",
+    "worker.pipeline",
+    "worker.processor",
+    "worker.wire",
+    "worker.ports",
+    "worker.telemetry",
+    "worker.tuning.candidates",
+    "worker.tuning.search",
+)
 CLOCKS = {"time", "datetime"}
 
 
@@ -127,12 +143,12 @@ def test_nothing_below_the_composition_root_reads_a_clock(module: str) -> None:
     assert not CLOCKS & set(imports_of(module))
 
 
-def test_only_the_command_line_imports_the_composition_root() -> None:
+def test_only_the_command_line_and_tuning_import_the_composition_root() -> None:
     roots = {"worker.wiring", "worker.cluster", "worker.engines", "worker.preparation"}
     importers = {module for module in MODULES if roots & set(imports_of(module))} - roots
 
     assert importers
-    assert all(within(module, "worker.cli") for module in importers)
+    assert all(within(module, "worker.cli") or within(module, "worker.tuning") for module in importers)
 
 
 def test_the_domain_has_no_import_cycle() -> None:

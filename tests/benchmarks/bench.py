@@ -71,7 +71,6 @@ class Bench:
         self.servers, self.folder, self.quick = servers, folder, quick
         self.effort = QUICK if quick else WHOLE
         self.cores = len(os.sched_getaffinity(0))
-        self.profile: Settings = tuned(self.cores)
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._filled: dict[Size, int] = {}
         self._batches: dict[tuple[str, Size], int] = {}
@@ -80,6 +79,11 @@ class Bench:
         """Print a line at once."""
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+    @cached_property
+    def profile(self) -> Settings:
+        """The settings of a tuned worker: for the light model and usual frames on all cores, measured on first use."""
+        return tuned(light(), write_pictures(USUAL, self.folder / "pictures"), quick=self.quick)
 
     @cached_property
     def capacity(self) -> float:
@@ -91,7 +95,7 @@ class Bench:
     @property
     def engine(self) -> Mapping[str, Any]:
         """The tuned settings of the model."""
-        return self.profile["model"]
+        return self.profile.get("model", {})
 
     def best_bare(self, model: TimedModel, size: Size) -> tuple[int, StartBare]:
         """Return the best size of a batch for the bare loop, and what starts the loop with it."""

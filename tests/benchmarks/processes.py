@@ -45,7 +45,7 @@ class Place:
                 "accuracy": self.accuracy,
                 "dead_letters": self.dead_letters,
             },
-            "model": {"path": str(model.folder)},
+            "model": {"path": str(model.folder), "profile": "off"},  # what is tuned is handed over by name
             "ops": {"port": 0, "log_format": "json"},
         }
         return settings | {name: settings.get(name, {}) | dict(group) for name, group in profile.items()}

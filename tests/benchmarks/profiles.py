@@ -1,15 +1,41 @@
-"""How the worker is set when it is tuned, for so many cores; everything else stays at its default."""
+"""How the worker is set when it is tuned: as `vision-worker tune` finds it; everything else stays at its default."""
 
+import os
+import subprocess
+import sys
+from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.models import TimedModel
+from worker.manifest import load_manifest
+from worker.tuning.profile import key_of, read_profile
 
 Settings = Mapping[str, Mapping[str, Any]]
 
-
-def tuned(cores: int) -> Settings:
-    """Return the settings of a tuned worker, group by group."""
-    return {"model": {"engine": "openvino", "precision": "fp32", "streams": cores, "threads": cores}}
-
-
 UNTUNED: Settings = {}
 """What one gets who sets nothing but brokers, topics and model."""
+
+
+def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
+    """Return the settings of a worker tuned for a model on the cores that this process may use, group by group.
+
+    Args:
+        model: to tune for.
+        frames: a folder of pictures.
+        quick: take what an earlier run has found here, if there is one, and measure for less long.
+    """
+    key = key_of(load_manifest(model.folder), "cpu")
+    profile = read_profile(key) if quick else None
+    if profile is None:
+        options = ["--frames", str(frames), "--seconds", "1" if quick else "3"]
+        environment = os.environ | {"VISION_WORKER_MODEL__PATH": str(model.folder)}
+        subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=environment)
+        profile = read_profile(key)
+    assert profile is not None, "tuning has left no profile"
+    found = defaultdict[str, dict[str, Any]](dict)
+    for name, value in profile.settings.items():
+        group, _, setting = name.partition(".")
+        found[group][setting] = value
+    return dict(found)

@@ -106,7 +106,7 @@ class Stage:
             },
             # Eight frames a call: the first one, before anything is ready, is as large.
             "window": {"max_frames": 8},
-            "model": {"path": str(model_folder()), "threads": 1},
+            "model": {"path": str(model_folder()), "threads": 1, "profile": "off"},
             "ops": {"port": 0, "log_format": "json"},
         }
         return settings | {name: settings.get(name, {}) | dict(group) for name, group in groups.items()}

@@ -1,5 +1,6 @@
 """Run the graph with torch itself, on a CPU or a GPU: as it is, or compiled ahead of time."""
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -113,6 +114,19 @@ def describe_machine(device: torch.device) -> str:
     """Say what compiled code depends on: torch, its threads and the processor that it was compiled for."""
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else dict(torch.cpu.get_capabilities())
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}, {processor}"
+
+
+def describe_processor(device: str) -> tuple[str, tuple[str, ...]]:
+    """Name the CPU, with the GPU if that is the device, and the CPU's features.
+
+    Raises:
+        ModelUnavailable: there is no such device.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    name = str(capabilities.get("cpu_name") or platform.machine())
+    gpu = find_device(device, "fp32")
+    names = [name, torch.cuda.get_device_name(gpu)] if gpu.type == "cuda" else [name]
+    return " and ".join(names), tuple(sorted(feature for feature, there in capabilities.items() if there is True))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

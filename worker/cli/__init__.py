@@ -11,6 +11,7 @@ from worker.cli.replay import replay
 from worker.cli.run import run
 from worker.cli.settings import settings
 from worker.cli.tail import tail
+from worker.cli.tune import tune
 
 app = typer.Typer(
     name="vision-worker",
@@ -35,7 +36,7 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, settings, produce, tail, replay, demo):
+for command in (run, check, tune, settings, produce, tail, replay, demo):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(kafka.app, name="kafka")

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
-from worker.settings import Kafka, Limits, ModelGroup, Topics, read_groups
+from worker.settings import Kafka, Limits, Topics, read_groups
 
 if TYPE_CHECKING:
     from worker.adapters.kafka import Topic
@@ -40,7 +40,7 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
     if "kafka" in groups and "topics" in groups:
         _check_cluster(groups["kafka"], groups["topics"], findings)
     if "model" in groups:
-        _check_model(groups["model"], findings)
+        _check_model(groups, findings)
     if as_json:
         import msgspec
 
@@ -110,11 +110,15 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
         judge_topics(topics, found, findings)
 
 
-def _check_model(model: ModelGroup, findings: Findings) -> None:
+def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
     from worker.engines import load_model
     from worker.preparation import frame_decoder
+    from worker.tuning.groups import Groups
+    from worker.tuning.in_force import in_force
 
     try:
+        found = in_force(Groups.of(groups))
+        model = found.groups.model
         loaded = load_model(model)
         frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
         loaded.warm_up(1)
@@ -126,6 +130,7 @@ def _check_model(model: ModelGroup, findings: Findings) -> None:
         findings.facts.append(
             f"model: {loaded.identity} with {len(loaded.labels)} classes runs on {model.device} by {model.engine}"
         )
+        findings.facts.append(f"model.profile: {found}")
 
 
 def _show(findings: Findings) -> None:

@@ -65,7 +65,8 @@ def demo(
             "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
             "topics": topics.model_dump(),
             # One thread for two cores: threads that wait for each other on a busy machine are slower than one.
-            "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2)},
+            # No profile: it is held against torchvision, bit for bit.
+            "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2), "profile": "off"},
         }
         worker = WorkerProcess(settings, folder)
         stack.callback(worker.kill)

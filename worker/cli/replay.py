@@ -14,7 +14,7 @@ from worker.domain.errors import SettingsError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.settings import Limits, ModelGroup, Topics, WindowGroup, read_groups
+from worker.settings import ModelGroup, Topics, read_groups
 
 SOURCE = TopicPartition("replay", 0)
 
@@ -22,7 +22,9 @@ SOURCE = TopicPartition("replay", 0)
 def replay(
     source: Annotated[Path, typer.Argument(exists=True, help="A folder of pictures, or a video file.")],
     config: ConfigFile = None,
-    model: Annotated[Path | None, typer.Option(help="Model manifest; wins over the settings'.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model manifest; wins over the settings', without a profile.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of labels and recorded headers.")] = None,
     camera: Annotated[str | None, typer.Option(help="Camera id; else what the files say.")] = None,
     rate: Annotated[
@@ -34,13 +36,17 @@ def replay(
     Only the settings of model, window and limits are used; no broker is needed.
     """
     groups, faults = read_groups(config)
-    group = ModelGroup(path=model) if model else groups.get("model")
+    # Named here, a model runs as it comes, the same on every machine: this is what others are held against.
+    group = ModelGroup(path=model, profile="off") if model else groups.get("model")
     faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
     if group is None or faults:
         raise SettingsError(faults or ["name a model with --model or in --config"])
-    window, limits = groups.get("window", WindowGroup()), groups.get("limits", Limits())
 
+    from worker.tuning.groups import Groups
+    from worker.tuning.in_force import in_force
     from worker.wiring import replay_processor
+
+    chosen = in_force(Groups.of({**groups, "model": group})).groups
 
     topics, accuracy = Topics(), dict[bytes | None, OutboundRecord]()
 
@@ -52,7 +58,7 @@ def replay(
 
     frames = _frames(source, labels=labels, camera=camera, rate=rate)
     with replay_processor(
-        _records(frames), write, model=group, window=window, limits=limits, topics=topics
+        _records(frames), write, model=chosen.model, window=chosen.window, limits=chosen.limits, topics=topics
     ) as processor:
         processor.run()
     for record in accuracy.values():

@@ -25,14 +25,20 @@ def run(config: ConfigFile = None) -> None:
         signal.signal(signum, lambda *_: sys.exit(0))  # nothing is open before the worker runs
     settings = load_settings(config)
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
-    if settings.ops.log_format == "json":
-        structlog.get_logger("worker").info("settings in force", **effective(settings))
-    else:
-        typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
+    log = structlog.get_logger("worker")
 
+    from worker.tuning.groups import Groups
+    from worker.tuning.in_force import in_force
     from worker.wiring import kafka_worker
 
     try:
+        found = in_force(Groups(settings.model, settings.window, settings.limits))
+        settings = settings.model_copy(update=found.groups.by_name())
+        if settings.ops.log_format == "json":
+            log.info("settings in force", **effective(settings))
+        else:
+            typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
+        log.info("profile", found=str(found))
         with kafka_worker(settings) as processor:
             for signum in _STOP:
                 signal.signal(signum, lambda *_: processor.stop())

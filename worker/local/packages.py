@@ -56,7 +56,7 @@ def fetch_member(wheel: Wheel, member: str) -> Path:
         except KeyError:
             raise FetchFailed(f"{wheel} has no file {member!r}") from None
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write_whole(target, data)
+    write_whole(target, data)
     return target
 
 
@@ -78,8 +78,8 @@ def _fetch(wheel: Wheel, folder: Path) -> Path:
     return kept
 
 
-def _write_whole(target: Path, data: bytes) -> None:
-    """Write and rename, so that a reader never sees half a file and two writers do no harm."""
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file and rename it, so that a reader never sees half a file and two writers do no harm."""
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
         scratch.write(data)
     scratch_file = Path(scratch.name)

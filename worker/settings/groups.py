@@ -132,6 +132,9 @@ class ModelGroup(Group):
     streams: int = Field(
         1, ge=1, le=64, description="parts of a batch that run side by side on a CPU; one a core is best"
     )
+    profile: Literal["auto", "off"] = Field(
+        "auto", description="auto takes what `vision-worker tune` found for this machine and model, if it has run"
+    )
     top_k: int = Field(5, ge=1, le=1000, description="classes that a prediction names")
 
     @model_validator(mode="after")

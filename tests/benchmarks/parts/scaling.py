@@ -5,12 +5,12 @@ from functools import partial
 from typing import Final
 
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.frames import USUAL
+from tests.benchmarks.frames import USUAL, write_pictures
 from tests.benchmarks.measure import Spread, alternate, ratio
 from tests.benchmarks.models import TimedModel, heavy, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Place, Start, Worker, pinned_to, worker
-from tests.benchmarks.profiles import tuned
+from tests.benchmarks.profiles import Settings, tuned
 
 ONE: Final = "one worker on one core"
 TWO: Final = "two workers on a core each"
@@ -19,6 +19,9 @@ TWO: Final = "two workers on a core each"
 def scaling(bench: Bench) -> Outcome:
     """Two workers of a group against one of them alone, each kept to a core of its own."""
     cores = sorted(os.sched_getaffinity(0))[-2:]
+    pictures = write_pictures(USUAL, bench.folder / "pictures")
+    with pinned_to(cores[0]):
+        profile = tuned(light(), pictures, quick=bench.quick)
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []
     bars: dict[str, float] = {}
@@ -26,7 +29,7 @@ def scaling(bench: Bench) -> Outcome:
         if model is heavy and bench.quick:
             continue
         bench.best_bare(model(), USUAL)  # which fills the topic for as long as it takes
-        first, second = (_pinned(core) for core in cores)
+        first, second = (_pinned(core, profile) for core in cores)
         runs = {
             ONE: partial(bench.measure, model(), USUAL, first),
             TWO: partial(bench.measure, model(), USUAL, first, second),
@@ -48,10 +51,10 @@ def scaling(bench: Bench) -> Outcome:
     )
 
 
-def _pinned(core: int) -> Start:
+def _pinned(core: int, profile: Settings) -> Start:
     def start(place: Place, model: TimedModel) -> Worker:
         with pinned_to(core):
-            return worker(tuned(1))(place, model)
+            return worker(profile)(place, model)
 
     return start
 

@@ -1,0 +1,256 @@
+"""What tuning tries, and what it chooses, given what was measured: no model runs here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker.domain.agreement import Agreement
+from worker.domain.errors import SettingsError
+from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.tuning.candidates import Room, by_others, by_torch, every, shares
+from worker.tuning.groups import Choice, Groups, not_set
+from worker.tuning.search import MARGIN, Race, Stage, Tried, fastest, search
+
+
+def groups(model: Mapping[str, Any] | None = None, **others: Mapping[str, Any]) -> Groups:
+    """Return settings as a user wrote them."""
+    return Groups(
+        ModelGroup(path=Path("model"), **(model or {})),
+        WindowGroup(**others.get("window", {})),
+        Limits(**others.get("limits", {})),
+    )
+
+
+def room(cores: int = 2, model: Mapping[str, Any] | None = None, **others: Mapping[str, Any]) -> Room:
+    return Room.of(groups(model, **others), cores=cores)
+
+
+# What is tried.
+
+
+def test_every_engine_is_tried_in_every_precision() -> None:
+    everything = room()
+    tried = [*by_torch(everything, everything.beginning()), *by_others(everything, everything.beginning())]
+
+    pairs = {(each["model.engine"], each["model.precision"]) for each in tried}
+    precisions = everything.values["model.precision"]
+    assert pairs == {
+        *((engine, precision) for engine in ("eager", "openvino", "onnxruntime") for precision in precisions),
+        ("compile", "fp32"),
+    }
+
+
+def test_compiling_is_tried_once_as_was_best_for_torch() -> None:
+    best = {**room().beginning(), "model.precision": "bf16", "model.memory_format": "contiguous"}
+    (compiled,) = (each for each in by_others(room(), best) if each["model.engine"] == "compile")
+
+    assert compiled == {**best, "model.engine": "compile"}
+
+
+def test_only_torch_is_given_a_memory_format() -> None:
+    best = {**room().beginning(), "model.memory_format": "contiguous"}
+
+    formats = {(each["model.engine"], each["model.memory_format"]) for each in by_others(room(), best)}
+    assert formats == {("compile", "contiguous"), ("openvino", "channels_last"), ("onnxruntime", "channels_last")}
+
+
+def test_it_begins_with_the_defaults_and_a_stream_a_core() -> None:
+    beginning = room(4).beginning()
+
+    assert beginning["model.engine"] == "eager"
+    assert (beginning["model.streams"], beginning["model.threads"]) == (4, 4)
+    assert (beginning["window.max_frames"], beginning["limits.decode_threads"]) == (32, None)
+
+
+@pytest.mark.parametrize(
+    ("cores", "pairs"),
+    [
+        (1, [(1, 1)]),
+        (2, [(2, 2), (1, 2), (1, 1)]),
+        (4, [(4, 4), (2, 4), (1, 4), (3, 3), (1, 3)]),
+    ],
+)
+def test_streams_and_threads_come_out_even(cores: int, pairs: Sequence[tuple[int, int]]) -> None:
+    there = room(cores)
+    found = [(each["model.streams"], each["model.threads"]) for each in shares(there, there.beginning())]
+
+    assert found == pairs
+
+
+def test_compiled_code_is_not_compiled_again_for_another_number_of_threads() -> None:
+    compiled = {**room(4).beginning(), "model.engine": "compile"}
+
+    found = [(each["model.streams"], each["model.threads"]) for each in shares(room(4), compiled)]
+    assert found == [(4, 4), (3, 3)]
+
+
+def test_a_gpu_takes_larger_batches_and_no_streams() -> None:
+    gpu = room(8, {"device": "cuda"})
+
+    assert [(each["model.streams"], each["model.threads"]) for each in shares(gpu, gpu.beginning())] == [(1, None)]
+    sizes = [each["window.max_frames"] for each in every("window.max_frames")(gpu, gpu.beginning())]
+    assert sizes == [32, 64, 128, 256]
+
+
+def test_what_the_user_has_set_is_not_tried_otherwise() -> None:
+    fixed = {"engine": "onnxruntime", "precision": "fp32", "streams": 1}
+    narrow = room(4, fixed, window={"max_frames": 5}, limits={"decode_threads": 7})
+    beginning = narrow.beginning()
+    stages = (by_torch, by_others, shares, every("window.max_frames"), every("limits.decode_threads"))
+    tried = [each for candidates in stages for each in candidates(narrow, beginning)]
+
+    names = ("model.engine", "model.precision", "model.streams", "window.max_frames", "limits.decode_threads")
+    assert {tuple(each[name] for name in names) for each in tried} == {("onnxruntime", "fp32", 1, 5, 7)}
+
+
+def test_more_streams_than_cores_are_the_users_own() -> None:
+    assert list(shares(room(2, {"streams": 8}), {"model.engine": "eager"})) == []
+
+
+# What is chosen.
+
+
+def measured(rate: Callable[[Choice], float], why_not: Callable[[Choice], str | None] = lambda _: None) -> Race:
+    """Return a race whose rates follow from the choice."""
+
+    def race(stage: Stage, choices: Sequence[Choice]) -> Sequence[Tried]:
+        return [
+            Tried(
+                stage.name,
+                choice,
+                None if "refused" in (why_not(choice) or "") else rate(choice),
+                why_not=why_not(choice),
+            )
+            for choice in choices
+        ]
+
+    return race
+
+
+def by_engine(choice: Choice) -> float:
+    """Return rates of a machine that likes OpenVINO, three decoders, and batches of 16."""
+    engines = {"eager": 10.0, "compile": 12.0, "onnxruntime": 15.0, "openvino": 20.0}
+    rate = engines[choice.get("model.engine", "eager")]
+    rate *= 1.2 if choice.get("window.max_frames") == 16 else 1.0
+    return rate * (1.3 if choice.get("limits.decode_threads") == 3 else 1.0)
+
+
+def test_the_fastest_of_every_stage_is_found() -> None:
+    found = search(room(), measured(by_engine))
+
+    assert found.settings["model.engine"] == "openvino"
+    assert found.settings["window.max_frames"] == 16
+    assert found.settings["limits.decode_threads"] == 3
+    assert found.frames_per_second == pytest.approx(20 * 1.2 * 1.3)
+    assert found.untuned == 10.0
+
+
+def test_what_does_not_agree_is_not_chosen_however_fast() -> None:
+    def why_not(choice: Choice) -> str | None:
+        return "differs" if choice.get("model.engine") == "openvino" else None
+
+    found = search(room(), measured(by_engine, why_not))
+
+    assert found.settings["model.engine"] == "onnxruntime"
+    assert {each.why_not for each in found.tried} == {None, "differs"}
+
+
+def test_engines_that_cannot_run_here_do_not_end_the_search() -> None:
+    def why_not(choice: Choice) -> str | None:
+        return "refused" if choice.get("model.engine", "eager") != "eager" else None
+
+    found = search(room(), measured(by_engine, why_not))
+
+    assert found.settings["model.engine"] == "eager"
+    assert [each.frames_per_second for each in found.tried if each.why_not] == [None] * 7
+
+
+def test_the_second_best_engine_can_win_once_the_threads_are_shared() -> None:
+    def rate(choice: Choice) -> float:
+        return (
+            40.0 if (choice.get("model.engine"), choice["model.streams"]) == ("onnxruntime", 1) else by_engine(choice)
+        )
+
+    in_fp32 = room(2, {"precision": "fp32"})
+    found = search(in_fp32, measured(lambda choice: rate(choice) if choice else 1.0))
+
+    assert (found.settings["model.engine"], found.settings["model.streams"]) == ("onnxruntime", 1)
+
+
+def test_nothing_is_set_when_nothing_is_faster() -> None:
+    found = search(room(), measured(lambda _: 10.0))
+
+    assert found.settings == {}
+    assert (found.frames_per_second, found.untuned) == (10.0, 10.0)
+
+
+def test_when_nothing_agrees_it_says_what_was_in_the_way() -> None:
+    with pytest.raises(SettingsError) as caught:
+        search(room(), measured(by_engine, lambda _: "differs by 0.3"))
+
+    assert "nothing that was tried agrees with the reference" in caught.value.faults[0]
+    assert "torch: differs by 0.3" in caught.value.faults
+
+
+@pytest.mark.parametrize(("rate", "winner"), [(10 * MARGIN - 0.01, "in place"), (10 * MARGIN + 0.01, "new")])
+def test_what_is_in_place_has_to_be_beaten_by_a_margin(rate: float, winner: str) -> None:
+    tried = [Tried("", {"name": "in place"}, 10.0), Tried("", {"name": "new"}, rate)]
+
+    assert [each.settings["name"] for each in fastest(tried, 1)] == [winner]
+
+
+def test_of_each_engine_the_best_goes_on_and_the_fastest_comes_first() -> None:
+    rates = [("eager", 1.0), ("openvino", 3.0), ("openvino", 4.0), ("compile", 2.0)]
+    tried = [Tried("", {"model.engine": engine}, rate, Agreement(1, 0)) for engine, rate in rates]
+
+    assert [each.frames_per_second for each in fastest(tried, 2)] == [4.0, 2.0]
+
+
+# What comes into force.
+
+PROFILE = {
+    "model.engine": "openvino",
+    "model.precision": "fp32",
+    "model.streams": 2,
+    "model.threads": 2,
+    "window.max_frames": 16,
+    "limits.decode_threads": 3,
+}
+
+
+def test_a_profile_wins_over_the_defaults() -> None:
+    assert not_set(groups(), PROFILE) == PROFILE
+
+
+def test_what_the_user_has_set_wins_over_a_profile() -> None:
+    ours = groups({"device": "cpu"}, window={"max_frames": 64}, limits={"memory": 2**30})
+
+    assert not_set(ours, PROFILE) == {name: value for name, value in PROFILE.items() if name != "window.max_frames"}
+
+
+def test_an_engine_set_otherwise_takes_nothing_that_was_measured_with_another() -> None:
+    taken = not_set(groups({"engine": "eager"}), PROFILE)
+
+    assert taken == {"window.max_frames": 16, "limits.decode_threads": 3}
+
+
+def test_what_the_user_has_set_to_the_same_contradicts_nothing() -> None:
+    taken = not_set(groups({"engine": "openvino"}), PROFILE)
+
+    assert taken == {name: value for name, value in PROFILE.items() if name != "model.engine"}
+
+
+def test_settings_are_checked_as_if_the_user_had_set_them() -> None:
+    with pytest.raises(ValueError, match="max_frames"):
+        groups().having({"window.max_frames": 0})
+    with pytest.raises(ValueError, match="no_such"):
+        groups().having({"model.no_such": 1})
+
+
+def test_settings_go_over_those_that_are_there() -> None:
+    set_over = groups({"top_k": 3}, limits={"memory": 2**30}).having(PROFILE)
+
+    assert (set_over.model.top_k, set_over.model.engine, set_over.limits.memory) == (3, "openvino", 2**30)
+    assert (set_over.window.max_frames, set_over.limits.decode_threads) == (16, 3)

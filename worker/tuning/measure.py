@@ -1,0 +1,210 @@
+"""Trying settings out: the real worker without Kafka, on real frames."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from itertools import chain
+from statistics import median
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from worker import wire
+from worker.adapters.memory import Event
+from worker.classifier import Classifier
+from worker.domain.agreement import Agreement, Answers, Bounds, compare
+from worker.domain.errors import FrameRejected, WorkerError
+from worker.domain.frames import CapturedFrame
+from worker.domain.records import OutboundRecord
+from worker.domain.times import EventMillis, Monotonic
+from worker.engines import build_model, settle_threads
+from worker.manifest import Manifest
+from worker.preparation import frame_decoder
+from worker.processor import StreamProcessor
+from worker.settings import ModelGroup, Topics, WindowGroup
+from worker.tuning.frames import polls
+from worker.tuning.groups import Choice, Groups
+from worker.tuning.search import Stage, Tried
+from worker.wiring import memory_processor
+
+ROUNDS: Final = 3
+TOPICS: Final = Topics()
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    groups: Groups
+    model: Classifier
+    agreement: Agreement
+
+
+class Trials:
+    """Loads what is to be tried, holds its answers against the reference, and times it.
+
+    The reference is torch as it is, on the CPU, in fp32, with exact preparation.
+
+    Args:
+        manifest: of the model.
+        groups: the user's settings; choices go over them.
+        frames: each with a name of its own.
+        bounds: what counts as agreement.
+        seconds: that each candidate is measured for, in all its rounds.
+
+    Raises:
+        WorkerError: the reference cannot be had, or takes none of the frames.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        groups: Groups,
+        frames: Sequence[CapturedFrame],
+        *,
+        bounds: Bounds,
+        seconds: float,
+    ) -> None:
+        self._manifest = manifest
+        self._groups = groups
+        self._frames = frames
+        self._bounds = bounds
+        self._seconds = seconds
+        self._usual_threads = torch.get_num_threads()
+        self._agreements: dict[tuple[object, ...], Agreement] = {}
+        reference = Groups(ModelGroup(path=manifest.file, top_k=groups.model.top_k), WindowGroup(), groups.limits)
+        model = self._load(reference)
+        self._reference = self._answers(reference, model)
+        if not self._reference:
+            raise WorkerError(f"none of the {len(frames)} frames can be decoded: name others with --frames")
+        self._pixels = _prepared(reference, model, frames)
+
+    @property
+    def answered(self) -> int:
+        """Frames that the reference took."""
+        return len(self._reference)
+
+    def race(self, stage: Stage, choices: Sequence[Choice]) -> Sequence[Tried]:
+        """Measure candidates in turn, round after round, so that whatever else the machine does falls on all alike."""
+        lined_up = [self._line_up(choice) for choice in choices]
+        runners = {number: each for number, each in enumerate(lined_up) if isinstance(each, _Runner)}
+        rates: dict[int, list[float]] = {number: [] for number in runners}
+        spent = dict.fromkeys(runners, 0.0)
+        for _ in range(ROUNDS):
+            for number, runner in runners.items():
+                if spent[number] < self._seconds:  # a slow model's first round may be as long as all
+                    began = time.monotonic()
+                    rates[number].append(self._rate(runner, stage))
+                    spent[number] += time.monotonic() - began
+        tried = []
+        for number, (choice, found) in enumerate(zip(choices, lined_up, strict=True)):
+            if isinstance(found, _Runner):
+                why_not = self._bounds.why_not(found.agreement)
+                tried.append(Tried(stage.name, choice, median(rates[number]), found.agreement, why_not))
+            else:
+                tried.append(Tried(stage.name, choice, why_not=found))
+        return tried
+
+    def _line_up(self, choice: Choice) -> _Runner | str:
+        """Make a candidate ready; the text says why it cannot run here."""
+        try:
+            groups = self._groups.having(choice)
+            model = self._load(groups)
+            key = tuple(sorted((name, str(value)) for name, value in choice.items()))
+            if key not in self._agreements:
+                self._agreements[key] = compare(self._reference, self._answers(groups, model))
+            return _Runner(groups, model, self._agreements[key])
+        except ValidationError as error:
+            return "; ".join(each["msg"] for each in error.errors())
+        except WorkerError as error:
+            return str(error).partition("\n")[0]
+
+    def _load(self, groups: Groups) -> Classifier:
+        settle_threads(groups.model, usual=self._usual_threads)
+        model = build_model(self._manifest, groups.model)
+        model.warm_up(groups.window.max_frames)
+        return model
+
+    def _answers(self, groups: Groups, model: Classifier) -> Answers:
+        """Run all frames through the whole worker, once."""
+        found: dict[str, dict[int, float]] = {}
+
+        def write(record: OutboundRecord) -> None:
+            if record.topic == TOPICS.predictions:
+                message = wire.decode_prediction(record.value or b"")
+                found[message.frame.id] = {each.index: each.probability for each in message.classes}
+
+        with self._worker(groups, model, polls(self._frames), write) as processor:
+            processor.run()
+        return found
+
+    def _rate(self, runner: _Runner, stage: Stage) -> float:
+        seconds = self._seconds / ROUNDS
+        if stage.model_alone:
+            settle_threads(runner.groups.model, usual=self._usual_threads)
+            return model_rate(runner.model, self._pixels, runner.groups.window.max_frames, seconds)
+        return self._worker_rate(runner, seconds)
+
+    def _worker_rate(self, runner: _Runner, seconds: float) -> float:
+        """Return the frames a second of the whole worker, from its first publication to its last."""
+        published, marks = 0, list[tuple[int, float]]()
+
+        def write(record: OutboundRecord) -> None:
+            nonlocal published
+            published += record.topic in (TOPICS.predictions, TOPICS.dead_letters)
+
+        with self._worker(runner.groups, runner.model, polls(self._frames, for_ever=True), write) as processor:
+            processor.join()
+            while len(marks) < 2 or marks[-1][1] - marks[0][1] < seconds:
+                processor.step()
+                if published > (marks[-1][0] if marks else 0):
+                    marks.append((published, time.monotonic()))
+        (first, began), (last, ended) = marks[0], marks[-1]
+        return (last - first) / (ended - began)
+
+    def _worker(
+        self, groups: Groups, model: Classifier, script: Iterable[Event], write: Callable[[OutboundRecord], None]
+    ) -> AbstractContextManager[StreamProcessor]:
+        settle_threads(groups.model, usual=self._usual_threads)
+        return memory_processor(
+            script,
+            write,
+            classifier=model,
+            model=groups.model,
+            window=groups.window,
+            limits=groups.limits,
+            topics=TOPICS,
+        )
+
+
+def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> float:
+    """Return the pictures a second of a model alone.
+
+    Args:
+        model: warm.
+        pixels: prepared, (pictures, height, width, 3); shown round and round.
+        call: pictures in a call.
+        seconds: to measure for; one call at least.
+    """
+    calls = [pixels[np.arange(first, first + call) % len(pixels)] for first in range(0, len(pixels), call)]
+    count, began = 0, time.monotonic()
+    while count == 0 or time.monotonic() - began < seconds:
+        model.classify(calls[count % len(calls)])
+        count += 1
+    return count * call / (time.monotonic() - began)
+
+
+def _prepared(groups: Groups, model: Classifier, frames: Sequence[CapturedFrame]) -> Pixels:
+    """Return the pictures that can be taken, as the model gets them, (pictures, height, width, 3)."""
+    decode = frame_decoder(model.preprocessing, groups.model, max_pixels=groups.limits.max_pixels)
+    slots = []
+    for record in chain.from_iterable(polls(frames)):
+        slot = np.empty(model.input_shape, np.uint8)
+        with suppress(FrameRejected):
+            decode(wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0)), slot)
+            slots.append(slot)
+    return np.stack(slots)
