@@ -37,7 +37,7 @@ from worker.settings import ModelGroup
 from worker.telemetry import Telemetry
 
 PICTURES_A_THREAD: Final = 8
-"""In one part of a batch, on a CPU: with more, what is between two layers no longer fits into a core's cache."""
+"""In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache."""
 LIBRARIES: Final = {
     "openvino": ("openvino", "onnx", "onnxscript"),
     "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
@@ -112,10 +112,9 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         labels=manifest.labels,
         output=manifest.output,
         preprocessing=manifest.preprocessing,
-        engine=Streams(
-            _build_engines(network, manifest, group, top_k, threads),
-            largest=PICTURES_A_THREAD * (threads or _cores()) if group.device == "cpu" else None,
-        ),
+        engine=Streams(_build_engines(network, manifest, group, top_k, threads)),
+        streams=group.streams,
+        largest=PICTURES_A_THREAD * (threads or cores()) if group.device == "cpu" else None,
         top_k=top_k,
     )
 
@@ -210,10 +209,10 @@ def _threads_per_stream(group: ModelGroup) -> int | None:
     """Share the threads out, those of all cores if none are set; a single stream is left to its engine's choice."""
     if group.threads is None and group.streams == 1:
         return None
-    return max(1, (group.threads or _cores()) // group.streams)
+    return max(1, (group.threads or cores()) // group.streams)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0))
 

@@ -1,14 +1,18 @@
 """Where frames are decoded and classified while the loop goes on: beside it, in order, and only so many at a time.
 
-decode      call N+2
-classify    call N+1
-publish     call N      by the loop's own thread, which alone owns state
+A call is cut into parts, as the model likes them, and each part is decoded and classified by one thread, so that pixels
+stay in that core's cache and no thread waits for another. Where the model has fewer threads than there are cores,
+others decode ahead of it.
+
+decode, classify    calls N+1, N+2    by the threads of the model
+publish             call N            by the loop's own thread, which alone owns state
 """
 
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +21,6 @@ from numpy.typing import NDArray
 from worker.domain.batcher import FrameBatch
 from worker.domain.breaker import FailureBreaker
 from worker.domain.call_size import CallSize
-from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.times import Monotonic
@@ -25,9 +28,11 @@ from worker.pipeline import BatchedFrame, Pipeline
 from worker.ports import MonotonicClock
 
 CALLS: Final = 3
-"""Calls begun and not collected: one is decoded, one is in the model, and one waits for either."""
+"""Calls begun and not collected: enough that no thread waits while the loop publishes."""
 DECODED_TOGETHER: Final = 4
-"""Frames of a large call that a decoder takes at once: handing over each costs a twentieth of decoding it."""
+"""Frames of a large part that a decoder takes at once: handing over each costs a twentieth of decoding it."""
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +41,19 @@ class Finished:
 
     Attributes:
         outcomes: of the frames whose partitions have not gone since it began.
-        answered: frames that the model took.
+        answered: of each part, the frames that the model took.
         failed: frames that break the model.
         fits: frames that fitted into the device's memory.
-        seconds: stages, and what each took; gathering is there once for every batch.
+        took: seconds from when the model began with the first part until it was done with the last.
+        seconds: stages, and what each took; gathering is there once for every batch, decoding and the model for every
+            part.
     """
 
     outcomes: Sequence[Outcome]
-    answered: int
+    answered: Sequence[int]
     failed: int
     fits: int
+    took: float
     seconds: Sequence[tuple[str, float]]
 
 
@@ -55,11 +63,39 @@ class _Decoded(NamedTuple):
     ended: Monotonic
 
 
+class _Part(NamedTuple):
+    outcomes: Sequence[Outcome]
+    answered: int
+    failed: int
+    fits: int
+    began: Monotonic
+    ended: Monotonic
+    seconds: Sequence[tuple[str, float]]
+
+
 @dataclass(slots=True)
 class _Call:
     began: Monotonic
-    finished: "Future[Finished]"
+    waits: Sequence[tuple[str, float]]
+    parts: Sequence["Future[_Part]"]
     gone: set[TopicPartition] = field(default_factory=set)
+
+    @property
+    def done(self) -> bool:
+        return all(part.done() for part in self.parts)
+
+    def finished(self) -> Finished:
+        """Wait for all parts, and put them together."""
+        parts = [part.result() for part in self.parts]
+        outcomes = chain.from_iterable(part.outcomes for part in parts)
+        return Finished(
+            outcomes=[outcome for outcome in outcomes if outcome.position.partition not in self.gone],
+            answered=[part.answered for part in parts],
+            failed=sum(part.failed for part in parts),
+            fits=min(part.fits for part in parts),
+            took=max(part.ended for part in parts) - min(part.began for part in parts),
+            seconds=[*self.waits, *chain.from_iterable(part.seconds for part in parts)],
+        )
 
 
 class Lane:
@@ -71,8 +107,8 @@ class Lane:
     Every method is for the loop's thread. What runs on the executors takes immutable values and touches no state.
 
     Args:
-        decoders: decodes frames, several at once.
-        inference: runs the model, one call at a time and in order.
+        decoders: decodes frames, several at once; None leaves that to the threads of the model.
+        inference: runs the model, in order, as many parts at once as it has threads.
         max_batch: frames in one call of the model.
         max_failed_share: share of the last frames that the model may fail on.
 
@@ -84,7 +120,7 @@ class Lane:
         self,
         pipeline: Pipeline,
         *,
-        decoders: Executor,
+        decoders: Executor | None,
         inference: Executor,
         max_batch: int,
         max_failed_share: float,
@@ -127,19 +163,17 @@ class Lane:
             WorkerError: whatever ended the call; among others
             TooManyRejected: the model fails on so many frames that it must be broken.
         """
-        if not self._calls or not (wait or self._calls[0].finished.done()):
+        if not self._calls or not (wait or self._calls[0].done):
             return None
-        call = self._calls[0]  # it counts as begun while it is waited for
-        finished = call.finished.result()
+        finished = self._calls[0].finished()  # it counts as begun while it is waited for
         self._calls.popleft()
-        self._breaker.note(failed=finished.failed, answered=finished.answered)
+        self._breaker.note(failed=finished.failed, answered=sum(finished.answered))
         if finished.fits < self._call_size.now:
             self._call_size.ran_out(finished.fits)
         else:
             self._call_size.went_well()
         self._begin()
-        ours = [outcome for outcome in finished.outcomes if outcome.position.partition not in call.gone]
-        return replace(finished, outcomes=ours)
+        return finished
 
     def forget(self, partition: TopicPartition) -> None:
         """Drop what waits of a partition that has gone, and what calls already begun will say of it."""
@@ -150,13 +184,25 @@ class Lane:
     def _begin(self) -> None:
         while self._waiting and len(self._calls) < CALLS:
             batches, now = self._next_batches(), self._monotonic()
-            frames = [frame for batch in batches for frame in batch.frames]
+            frames = [BatchedFrame(frame, batch) for batch in batches for frame in batch.frames]
             pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
-            together = min(DECODED_TOGETHER, 1 + len(frames) // (2 * DECODED_TOGETHER))  # few are spread over all
-            parts = [slice(start, start + together) for start in range(0, len(frames), together)]
-            decoding = [self._decoders.submit(self._decode, frames[part], pixels[part]) for part in parts]
-            finished = self._inference.submit(self._classify, batches, pixels, decoding, now, self._call_size.now)
-            self._calls.append(_Call(now, finished))
+            parts = [
+                self._submit(frames[part], pixels[part], now, self._call_size.now)
+                for part in self._pipeline.parts(len(frames))
+            ]
+            waits = [("gather", now - batch.frames[0].arrived) for batch in batches]
+            self._calls.append(_Call(now, waits, parts))
+
+    def _submit(
+        self, frames: Sequence[BatchedFrame], pixels: Pixels, gathered: Monotonic, at_once: int
+    ) -> "Future[_Part]":
+        if self._decoders is None:
+            return self._inference.submit(self._decode_and_classify, frames, pixels, gathered, at_once)
+        decoders = self._decoders
+        together = min(DECODED_TOGETHER, 1 + len(frames) // (2 * DECODED_TOGETHER))  # few are spread over all
+        some = [slice(start, start + together) for start in range(0, len(frames), together)]
+        decoding = [decoders.submit(self._decode, frames[each], pixels[each]) for each in some]
+        return self._inference.submit(self._classify_decoded, frames, pixels, decoding, gathered, at_once)
 
     def _next_batches(self) -> list[FrameBatch]:
         """Take neighbouring batches as long as one call takes them all; one that is larger is split by the model."""
@@ -167,21 +213,34 @@ class Lane:
             frames += len(together[-1].frames)
         return together
 
-    def _decode(self, frames: Sequence[EncodedFrame], out: NDArray[np.uint8]) -> _Decoded:
+    def _decode(self, frames: Sequence[BatchedFrame], out: Pixels) -> _Decoded:
         began = self._monotonic()
-        letters = [self._pipeline.decode(frame, slot) for frame, slot in zip(frames, out, strict=True)]
+        letters = [self._pipeline.decode(each.frame, slot) for each, slot in zip(frames, out, strict=True)]
         return _Decoded(letters, began, self._monotonic())
 
-    def _classify(
+    def _decode_and_classify(
+        self, frames: Sequence[BatchedFrame], pixels: Pixels, gathered: Monotonic, at_once: int
+    ) -> _Part:
+        return self._classify(frames, pixels, [self._decode(frames, pixels)], gathered, at_once)
+
+    def _classify_decoded(
         self,
-        batches: Sequence[FrameBatch],
-        pixels: NDArray[np.uint8],
+        frames: Sequence[BatchedFrame],
+        pixels: Pixels,
         decoding: Sequence["Future[_Decoded]"],
         gathered: Monotonic,
         at_once: int,
-    ) -> Finished:
-        frames = [BatchedFrame(frame, batch) for batch in batches for frame in batch.frames]
-        decoded = [each.result() for each in decoding]
+    ) -> _Part:
+        return self._classify(frames, pixels, [each.result() for each in decoding], gathered, at_once)
+
+    def _classify(
+        self,
+        frames: Sequence[BatchedFrame],
+        pixels: Pixels,
+        decoded: Sequence[_Decoded],
+        gathered: Monotonic,
+        at_once: int,
+    ) -> _Part:
         letters = [letter for each in decoded for letter in each.letters]
         bad = [letter for letter in letters if letter is not None]
         if bad:
@@ -195,11 +254,12 @@ class Lane:
             "classify": ended - began,
         }
         predictions = self._pipeline.score(classified, seconds, gathered)
-        waits = [("gather", gathered - batch.frames[0].arrived) for batch in batches]
-        return Finished(
+        return _Part(
             outcomes=[*bad, *classified.rejected, *predictions],
             answered=len(classified.frames),
             failed=len(classified.rejected),
             fits=classified.fits,
-            seconds=[*waits, *seconds.items(), ("score", self._monotonic() - ended)],
+            began=began,
+            ended=ended,
+            seconds=[*seconds.items(), ("score", self._monotonic() - ended)],
         )

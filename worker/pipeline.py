@@ -95,6 +95,10 @@ class Pipeline:
         """(height, width, 3) of a frame that is ready for the model."""
         return self._model.input_shape
 
+    def parts(self, frames: int) -> Sequence[slice]:
+        """Cut so many frames into what is best decoded and classified by a thread each."""
+        return self._model.parts(frames)
+
     def decode(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> DeadLetter | None:
         """Decode and prepare one frame; may be called from several threads at once.
 

@@ -112,8 +112,13 @@ class Model(Protocol):
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, 3) of a prepared picture."""
 
+    def parts(self, frames: int) -> Sequence[slice]:
+        """Cut a batch of so many frames into what is best classified by a call each, side by side."""
+
     def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
-        """Run one batch through the model, blocking, without holding the GIL.
+        """Run one batch, or a part of one, through the model, blocking, without holding the GIL.
+
+        Several threads may call it at once; those for whom there is no room wait.
 
         Args:
             pixels: what `Decode` wrote, (batch, height, width, 3); the batch may be empty.

@@ -186,8 +186,9 @@ class StreamProcessor:
             return False
         for stage, seconds in finished.seconds:
             self._telemetry.stage_took(stage, seconds)
-        self._control.called(finished.answered + finished.failed, dict(finished.seconds)["classify"])
-        self._telemetry.model_called(finished.answered, limit=self._lane.call_size)
+        self._control.called(sum(finished.answered) + finished.failed, finished.took)
+        for frames in finished.answered:
+            self._telemetry.model_called(frames, limit=self._lane.call_size)
         for outcome in finished.outcomes:
             self._ledger.finish(outcome.position, outcome)
         return True

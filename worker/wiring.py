@@ -1,7 +1,6 @@
 """The composition root: settings in, a worker out. The only place where adapters are constructed."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -24,7 +23,7 @@ from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.engines import load_model, warm_model
+from worker.engines import cores, load_model, warm_model
 from worker.lane import Lane
 from worker.pace import Pace
 from worker.pipeline import OutputTopics, Pipeline
@@ -57,24 +56,28 @@ class Helpers:
     """The threads beside the loop.
 
     Attributes:
-        decoders: decode frames.
-        inference: a single one, which runs the model.
+        decoders: decode frames; None where the threads of the model do.
+        inference: run the model, one for each of its streams.
     """
 
-    decoders: Executor
+    decoders: Executor | None
     inference: Executor
 
 
 @contextmanager
-def helpers(limits: Limits) -> Iterator[Helpers]:
+def helpers(model: ModelGroup, limits: Limits) -> Iterator[Helpers]:
     """Start the threads beside the loop; they end with the block, and leave undone what nobody waits for."""
-    decoders = ThreadPoolExecutor(limits.decode_threads or len(os.sched_getaffinity(0)), "decode")
-    inference = ThreadPoolExecutor(1, "inference")
+    inference = ThreadPoolExecutor(model.streams, "inference")
+    full = model.device == "cpu" and model.streams >= cores()  # more threads would only take turns
+    decoders = None
+    if limits.decode_threads is not None or not full:
+        decoders = ThreadPoolExecutor(limits.decode_threads or cores(), "decode")
     try:
         yield Helpers(decoders, inference)
     finally:
         inference.shutdown(cancel_futures=True)
-        decoders.shutdown(cancel_futures=True)
+        if decoders is not None:
+            decoders.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -94,7 +97,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
     source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol)
     sink = results_sink(settings.kafka, settings.delivery, source)
-    with helpers(limits) as beside:
+    with helpers(settings.model, limits) as beside:
         processor = build_processor(
             source=source,
             sink=sink,
@@ -174,7 +177,7 @@ def memory_processor(
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
     """
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
-    with helpers(limits) as beside:
+    with helpers(model, limits) as beside:
         yield build_processor(
             source=MemorySource(script),
             sink=MemorySink(write),

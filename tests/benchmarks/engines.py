@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -32,12 +33,13 @@ SECONDS: Final = 0.4
 def measure(model: Classifier, batch: int) -> tuple[float, float]:
     """Return pictures a second and processor milliseconds a picture."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, *model.input_shape), np.uint8)
-    model.classify(pixels)
-    count, began, used = 0, time.perf_counter(), time.process_time()
-    while count == 0 or time.perf_counter() - began < SECONDS:
-        model.classify(pixels)
-        count += batch
-    return count / (time.perf_counter() - began), (time.process_time() - used) / count * 1000
+    with ThreadPoolExecutor(model.streams) as threads:
+        model.classify_by(threads, pixels)
+        count, began, used = 0, time.perf_counter(), time.process_time()
+        while count == 0 or time.perf_counter() - began < SECONDS:
+            model.classify_by(threads, pixels)
+            count += batch
+        return count / (time.perf_counter() - began), (time.process_time() - used) / count * 1000
 
 
 def compare(architecture: str, console: Console) -> None:

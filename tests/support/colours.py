@@ -1,6 +1,6 @@
 """A classifier small enough to check by hand: which of five colours a picture mostly is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from tests.support.pictures import PNG
 from worker.adapters.images import decode_image
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
+from worker.domain.parts import cut
 from worker.domain.ranking import Ranked
 from worker.domain.results import ModelIdentity
 
@@ -35,6 +36,7 @@ class ColourModel:
         breaks_on: the colour of a picture on which it raises, whatever else is in the batch.
         hiccups: the calls, counted from 0, on which it raises for no reason of the frames.
         room: frames for which there is memory.
+        largest: frames in a part.
     """
 
     identity = ModelIdentity("colours", "c0105c010500")
@@ -48,12 +50,17 @@ class ColourModel:
         breaks_on: str | None = None,
         hiccups: Collection[int] = (),
         room: int = 1_000,
+        largest: int | None = None,
     ) -> None:
         self.calls: list[int] = []
         self._fail_on_call = fail_on_call
         self._poison = None if breaks_on is None else COLOURS[breaks_on]
         self._hiccups = hiccups
         self._room = room
+        self._largest = largest
+
+    def parts(self, frames: int) -> Sequence[slice]:
+        return cut(frames, threads=1, largest=self._largest)
 
     def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
         number = len(self.calls)

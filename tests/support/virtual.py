@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from tests.support.colours import ColourModel, picture
+from tests.support.colours import ColourModel, decode_colour, picture
 from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
-from worker.adapters.images import decode_image
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.domain.batcher import BatchLimits, WindowBatcher
-from worker.domain.frames import EncodedFrame, Image
+from worker.domain.frames import EncodedFrame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.ranking import Ranked
 from worker.domain.records import OutboundRecord, Record, TopicPartition
@@ -252,9 +251,9 @@ class VirtualWorker:
         ages = [age for captured, age in self.broker.ages if begin <= captured < end]
         return float(np.percentile(ages, 99))
 
-    def _decode(self, clock: Clock, frame: EncodedFrame) -> Image:
+    def _decode(self, clock: Clock, frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
         clock.spend(self.machine.decode)
-        return decode_image(frame, max_pixels=10_000)
+        decode_colour(frame, out)
 
 
 def regular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[float]:

@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.support.pictures import scene
 from worker.adapters.streams import Streams
 from worker.adapters.torch_engine import find_device
 from worker.domain.errors import ModelFailed, ModelOutOfMemory, ModelUnavailable, SettingsError
-from worker.domain.ranking import Answer
+from worker.domain.ranking import Answer, Engine
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -178,38 +179,39 @@ def test_a_lower_precision_is_close(engine: str) -> None:
 # Streams.
 
 
-def numbered(calls: list[int]) -> Streams:
-    """Return two engines that answer with the first byte of each picture, and note the sizes of their parts."""
+def test_callers_share_the_engines_and_none_is_used_twice_at_once() -> None:
+    """Two threads are inside at the same time, or the barrier breaks; never in the same engine."""
+    both = Barrier(2, timeout=30)
+    inside = list[int]()
 
+    def engine(number: int) -> Engine:
+        def run(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Answer:
+            assert number not in inside
+            inside.append(number)
+            both.wait()
+            inside.remove(number)
+            row = np.ones(len(pixels), np.float32)
+            return Answer(np.full((len(pixels), 1), number), row[:, None], row, row)
+
+        return run
+
+    streams = Streams([engine(0), engine(1)])
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(streams, [np.zeros((3, 1, 1, 3), np.uint8)] * 8))
+
+    assert sorted(int(each.indices[0, 0]) for each in found) == [0] * 4 + [1] * 4
+
+
+def test_an_engine_that_fails_can_be_used_again() -> None:
     def engine(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Answer:
-        calls.append(len(pixels))
-        first = pixels[:, 0, 0, :1].astype(np.int64)
-        if (first == 200).any():
+        if pixels.any():
             raise MemoryError("no room")
         row = np.ones(len(pixels), np.float32)
-        return Answer(first, row[:, None], row, row)
+        return Answer(np.zeros((len(pixels), 1), np.int64), row[:, None], row, row)
 
-    return Streams([engine, engine], largest=4)
-
-
-@pytest.mark.parametrize(
-    ("frames", "parts"),
-    [(1, [1]), (2, [1, 1]), (7, [3, 4]), (8, [4, 4]), (9, [2, 2, 2, 3]), (16, [4, 4, 4, 4])],
-)
-def test_a_batch_is_shared_out_evenly_and_comes_back_in_order(frames: int, parts: Sequence[int]) -> None:
-    calls = list[int]()
-    pixels = np.arange(frames, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(3, axis=3)
-    streams = numbered(calls)
-    assert streams(pixels).indices[:, 0].tolist() == list(range(frames))
-    assert sorted(calls) == parts
-
-
-def test_a_part_that_fails_fails_the_batch_once_the_others_are_done() -> None:
-    calls = list[int]()
-    streams = numbered(calls)
+    streams = Streams([engine])
     with pytest.raises(MemoryError, match="no room"):
         streams(np.full((8, 1, 1, 3), 200, np.uint8))
-    assert sorted(calls) == [4, 4]
     assert len(streams(np.zeros((8, 1, 1, 3), np.uint8)).indices) == 8
 
 

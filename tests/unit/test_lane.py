@@ -21,11 +21,13 @@ from worker.pipeline import Pipeline
 HERE, THERE = TopicPartition("frames", 0), TopicPartition("frames", 1)
 
 
-def a_lane(model: ColourModel, inference: Held | Inline, *, max_batch: int = 4) -> Lane:
+def a_lane(
+    model: ColourModel, inference: Held | Inline, *, max_batch: int = 4, decoders: Held | Inline | None = None
+) -> Lane:
     pipeline = Pipeline(decode=decode_colour, model=model, top_k=3, topics=TOPICS, worker_version="0")
     return Lane(
         pipeline,
-        decoders=Inline(),
+        decoders=decoders,
         inference=inference,
         max_batch=max_batch,
         max_failed_share=0.5,
@@ -138,6 +140,56 @@ def test_a_bad_picture_is_a_dead_letter_and_its_neighbours_are_classified() -> N
     assert [type(each) for each in finished.outcomes] == [DeadLetter, Prediction, Prediction]
     assert model.calls == [2]
     assert [stage for stage, _ in finished.seconds] == ["gather", "decode", "classify", "score"]
+
+
+def test_a_call_comes_back_once_all_its_parts_are_done_and_in_order() -> None:
+    model, inference = ColourModel(largest=2), Held()
+    lane = a_lane(model, inference, max_batch=5)
+    lane.add([a_batch(0, 1, 2), a_batch(3, 4)])
+    assert len(inference) == 3
+    for _ in range(2):
+        inference.do()
+        assert lane.collect() is None
+
+    inference.do()
+    finished = lane.collect()
+    assert places(finished) == [(0, offset) for offset in range(5)]
+    assert finished is not None
+    assert finished.answered == [1, 2, 2]
+    assert finished.took > 0
+    assert [stage for stage, _ in finished.seconds] == ["gather"] * 2 + ["decode", "classify", "score"] * 3
+
+
+def test_a_bad_picture_spoils_no_other_part() -> None:
+    model = ColourModel(largest=2, breaks_on="black")
+    lane = a_lane(model, Inline(), max_batch=6)
+    black = a_batch(4, value=picture("black"))
+    junk = a_batch(2, value=b"no picture")
+    good = a_batch(0, 1, 3, 5)
+    frames = sorted(good.frames + black.frames + junk.frames, key=lambda frame: frame.position.offset)
+    lane.add([FrameBatch(HERE, good.window, tuple(frames), ClosedBy.SIZE, late=False)])
+    finished = lane.collect()
+
+    assert finished is not None
+    letters = {each.position.offset for each in finished.outcomes if isinstance(each, DeadLetter)}
+    assert letters == {2, 4}
+    assert sorted(offset for _, offset in places(finished)) == list(range(6))
+    assert (finished.answered, finished.failed) == ([2, 1, 1], 1)
+
+
+@pytest.mark.parametrize("frames", [1, 4, 9, 40])
+def test_decoders_work_ahead_of_the_model(frames: int) -> None:
+    model, decoders, inference = ColourModel(), Held(), Held()
+    lane = a_lane(model, inference, max_batch=frames, decoders=decoders)
+    lane.add([a_batch(*range(frames))])
+    assert len(decoders) >= min(frames, 4)
+    assert len(inference) == 1
+
+    decoders.do(frames)
+    assert model.calls == []
+    inference.do()
+    assert places(lane.collect()) == [(0, offset) for offset in range(frames)]
+    assert model.calls == [frames]
 
 
 def test_a_call_in_which_every_picture_is_bad_does_not_bother_the_model() -> None:

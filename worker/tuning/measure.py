@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -191,11 +192,12 @@ def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> 
         seconds: to measure for; one call at least.
     """
     calls = [pixels[np.arange(first, first + call) % len(pixels)] for first in range(0, len(pixels), call)]
-    count, began = 0, time.monotonic()
-    while count == 0 or time.monotonic() - began < seconds:
-        model.classify(calls[count % len(calls)])
-        count += 1
-    return count * call / (time.monotonic() - began)
+    with ThreadPoolExecutor(model.streams) as threads:
+        count, began = 0, time.monotonic()
+        while count == 0 or time.monotonic() - began < seconds:
+            model.classify_by(threads, calls[count % len(calls)])
+            count += 1
+        return count * call / (time.monotonic() - began)
 
 
 def _prepared(groups: Groups, model: Classifier, frames: Sequence[CapturedFrame]) -> Pixels:

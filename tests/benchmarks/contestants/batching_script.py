@@ -8,6 +8,7 @@ what is left to compare is the loop around it.
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
     group = ModelGroup(path=model, **settings)
     classifier = load_model(group)
     classifier.warm_up(BATCH)
+    threads = ThreadPoolExecutor(classifier.streams)
     decode = frame_decoder(classifier.preprocessing, group, max_pixels=Limits().max_pixels)
     anywhere, at = Position(TopicPartition("frames", 0), 0), EventMillis(0)
 
@@ -101,7 +103,7 @@ def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
         for jpeg, slot in zip(jpegs, batch, strict=True):
             record = Record(anywhere, None, jpeg, (), at)
             decode(EncodedFrame(record, "camera", "frame", at, at, Monotonic(0)), slot)
-        ranked = classifier.classify(batch)
+        ranked = classifier.classify_by(threads, batch)
         return ranked.indices.tolist(), ranked.probabilities.tolist()
 
     return classify
