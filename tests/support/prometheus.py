@@ -16,8 +16,9 @@ import yaml
 
 from tests.support.debian import debian_program
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import Reason
+from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.results import DeadLetter, Verdict
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
@@ -29,6 +30,7 @@ _LOOK_EVERY: Final = 0.25
 
 def tell_everything(telemetry: Telemetry) -> None:
     """Tell every fact there is, so that every series of every metric exists; again, and each counter goes on."""
+    telemetry.batch_limits(BatchLimits(0.02, 12), LatencyControl(Bounds(0.2, 0.1, 32, 300.0)))
     telemetry.model_ready(MODEL, "cpu", "eager", warm_up_seconds=0.1)
     for stage in STAGES:
         telemetry.stage_took(stage, 0.02)

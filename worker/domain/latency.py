@@ -4,7 +4,7 @@ In one line: waiting is worth something only as far as it saves work, and it may
 
 - Work comes in calls that cost some seconds, and more for each frame (`LinearCost`): of the model, and of publishing.
   At r frames a second, batches of n keep a worker busy for r * (base + n * each) / n of the time. The linger is what it
-  takes, at r, to gather the least n that leaves this within UTILISATION. So an idle machine does not linger at all: a
+  takes, at r, to gather the least n that leaves this within UTILISATION. So an idle machine hardly lingers: a
   target is a bound, nothing to be used up. Nexus (SOSP '19) picks batches from such a profile under a bound.
 - Feed-forward: linger + call(1 + r * linger) + everything else, at a high quantile, stays below the target less a
   margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call, so it
