@@ -92,6 +92,8 @@ def tune(
         typer.echo(msgspec.json.encode({"file": str(file), **msgspec.to_builtins(profile)}))
     else:
         console.print(_conclusion(profile, file), markup=False, soft_wrap=True)
+        if groups.model.profile == "off":
+            console.print("model.profile is off now: without it, the worker takes the profile", soft_wrap=True)
 
 
 def _tunable(config: Path | None) -> "Groups":
