@@ -50,7 +50,7 @@ def tune(
 
     from worker.engines import find_manifest
     from worker.tuning.candidates import Room
-    from worker.tuning.frames import sample_frames
+    from worker.tuning.frames import sample_frames, set_apart
     from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
@@ -60,7 +60,8 @@ def tune(
     key = key_of(manifest, groups.model.device)
     bounds = Bounds(min_agreement, max_difference)
     with console.status("preparing frames and the reference"):
-        trials = Trials(manifest, groups, sample_frames(frames, count), bounds=bounds, seconds=seconds)
+        judged, calibration = set_apart(sample_frames(frames, count * 5 // 4))
+        trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
     shown = f"{trials.answered} frames of {frames.absolute() if frames else 'moving photographs, 640x480'}"
     console.print(
         f"{manifest.identity} on {key.processor}, {key.cores} cores; {shown}.\n"
