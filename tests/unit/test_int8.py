@@ -26,27 +26,23 @@ PICTURES: Final = (TINTS * [np.roll(scene(8, 8), n, axis=(0, 1)) for n in range(
 
 
 class Network(nn.Module):
-    """Like MobileNetV2's beginning and its end, with biases that matter."""
+    """Like MobileNetV2's beginning and its end."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(1)
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=2, padding=1),
-            nn.ReLU6(),
-            nn.Conv2d(8, 8, 3, padding=1, groups=8),
-            nn.ReLU6(),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32, 4),
-        )
-        nn.init.uniform_(self.layers[0].bias, 0.5, 1.5)
-        for layer in (self.layers[0], self.layers[2], self.layers[-1]):
-            nn.init.kaiming_normal_(layer.weight)
+        first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        second = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        last = nn.Linear(32, 4)
+        for weight in (first.weight, second.weight, last.weight):
+            nn.init.kaiming_normal_(weight)
+        pooled = (nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.layers = nn.Sequential(first, nn.ReLU6(), second, nn.ReLU6(), *pooled, last)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return logits, (batch, 4)."""
-        return self.layers(pixels)
+        scores: torch.Tensor = self.layers(pixels)
+        return scores
 
 
 def on_disk(folder: Path, network: nn.Module) -> Manifest:
