@@ -1,13 +1,17 @@
 """Each way of `model.preparation`, from an encoded frame to the model's input."""
 
+import random
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
 from torchvision.transforms.v2 import functional as v2  # type: ignore[import-untyped]
 
@@ -36,7 +40,7 @@ from worker.domain.errors import (
     Reason,
 )
 from worker.domain.frames import EncodedFrame, Image, RawLayout
-from worker.domain.preprocessing import Preprocessing
+from worker.domain.preprocessing import Interpolation, Preprocessing
 from worker.preparation import frame_decoder
 from worker.settings import ModelGroup
 
@@ -102,16 +106,15 @@ def test_fast_is_torchvisions_second_api_bit_for_bit(architecture: str, member: 
         assert np.array_equal(prepared("fast", raw(pixels), numbers), expected), pixels.shape
 
 
-@pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle"])
-@pytest.mark.parametrize("antialias", [True, False])
-def test_fast_is_off_by_one_at_most(name: str, antialias: bool) -> None:  # noqa: FBT001 a case
-    numbers = Preprocessing(
-        resize=256, crop=224, interpolation="bilinear", antialias=antialias, mean=(0,) * 3, std=(1,) * 3
-    )
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle", "cameraman", "rocket"])
+@pytest.mark.parametrize(("antialias", "interpolation"), [(True, "bilinear"), (False, "bilinear"), (True, "bicubic")])
+def test_fast_is_off_by_one(name: str, antialias: bool, interpolation: Interpolation) -> None:  # noqa: FBT001 a case
+    numbers = replace(MOBILENET, antialias=antialias, interpolation=interpolation)
     frame = raw(photograph(name).pixels)
     difference = apart(prepared("fast", frame, numbers), prepared("exact", frame, numbers))
-    assert difference.max() == 1
-    assert difference.mean() < 0.25
+    # At exactly half its size, as here the cameraman, many a value lies in the middle between two.
+    assert 0 < (difference == 1).mean() < (0.5 if name == "cameraman" else 0.25)
+    assert (difference > 1).mean() <= (0 if interpolation == "bilinear" else 0.001)
 
 
 def test_fast_leaves_the_picture_alone_and_takes_any_array() -> None:
@@ -291,6 +294,23 @@ def test_every_way_refuses_a_thread_of_a_picture(way: str, encode: Encode) -> No
     refused = rejection(way, frame_of(encode(scene(5_000, 100))))
     assert isinstance(refused, ImageUnsupported)
     assert "this picture is 5000x100: no side may be more than 32 times as long as the other" in str(refused)
+
+
+@by_torchvision
+@given(st.sampled_from(sorted(ALL_ENCODERS)), st.randoms(use_true_random=False))
+def test_a_damaged_picture_fares_the_same_with_every_way(name: str, rng: random.Random) -> None:
+    damaged = bytearray(ALL_ENCODERS[name](scene(45, 97)))
+    for _ in range(rng.randint(1, 5)):
+        at = rng.randrange(len(damaged) - 8)
+        damaged[at : at + rng.choice([0, 1, 1, 4])] = rng.randbytes(rng.choice([0, 1, 1, 4]))
+    fate = set[str]()
+    for way in WAYS:
+        try:
+            prepared(way, frame_of(bytes(damaged)), SMALL)
+            fate.add("taken")
+        except FrameRejected as error:
+            fate.add(f"{type(error).__name__}: {error}")
+    assert len(fate) == 1
 
 
 def torn() -> bytes:
