@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
-from worker.adapters import torch_graph
 from worker.adapters.onnx_export import write_onnx
 from worker.adapters.streams import Streams
 from worker.adapters.torch_engine import (
@@ -85,13 +86,41 @@ def build_model(manifest: Manifest, group: ModelGroup) -> Classifier:
         ModelUnavailable: as `load_model`.
         SettingsError: no machine can do what the settings ask for.
     """
-    network = load_network(
+    return assemble(_load_network(manifest), manifest, group)
+
+
+def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) -> Path:
+    """Write the model in 8 bits into the cache, where `build_model` finds it for `model.precision: int8`.
+
+    One file is for both engines that read it, on any CPU; a second calibration takes the first one's place.
+
+    Args:
+        manifest: of the model.
+        group: names the engine; of the rest, `top_k` matters alone.
+        pixels: pictures such as the model will see, prepared by it, (pictures, height, width, 3). Some dozens will do.
+
+    Raises:
+        SettingsError: the engine or the device cannot do int8.
+        ModelUnavailable: as `load_model`, or the network cannot be quantised.
+    """
+    group = group.model_copy(update={"precision": "int8"})
+    if faults := list(_contradictions(group)):
+        raise SettingsError(faults)
+    _require_libraries("onnxruntime")
+    from worker.adapters.onnx_quantiser import write_int8  # noqa: PLC0415 - need not be installed
+
+    graph = _graph(_load_network(manifest), manifest, group, torch.device("cpu"))
+    exported = _onnx_file(graph, manifest)
+    return _write(_int8_file(graph, manifest), lambda f: write_int8(exported, f, pixels))
+
+
+def _load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
+    return load_network(
         manifest.file,
         sha256=manifest.sha256,
         architecture=manifest.architecture,
         classes=len(manifest.labels),
     )
-    return assemble(network, manifest, group)
 
 
 def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup) -> Classifier:
@@ -106,69 +135,47 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     threads = _threads_per_stream(group)
     if threads is not None:
         limit_torch_threads(threads)
-    top_k = min(max(group.top_k, TOP5), len(manifest.labels))
     return Classifier(
         identity=manifest.identity,
         labels=manifest.labels,
         output=manifest.output,
         preprocessing=manifest.preprocessing,
-        engine=Streams(_build_engines(network, manifest, group, top_k, threads)),
+        engine=Streams(_build_engines(network, manifest, group, threads)),
         streams=group.streams,
         largest=PICTURES_A_THREAD * (threads or cores()) if group.device == "cpu" else None,
-        top_k=top_k,
+        top_k=_top_k(manifest, group),
     )
 
 
 def settle_threads(group: ModelGroup, *, usual: int) -> None:
-    """Give torch as many threads as this model wants; for whoever runs several models in turn.
-
-    Args:
-        group: of the model that runs next.
-        usual: where it leaves them to the engine's choice.
-    """
+    """Give torch as many threads as this model wants, or as usual if it leaves that open; for models run in turn."""
     limit_torch_threads(_threads_per_stream(group) or usual)
 
 
 def _build_engines(
-    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, top_k: int, threads: int | None
+    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, threads: int | None
 ) -> Sequence[Engine]:
     """Build one for each stream."""
     _require_libraries(group.engine)
     by_torch = group.engine in ("eager", "compile")
     device = find_device(group.device, group.precision) if by_torch else torch.device("cpu")
-    # OpenVINO lowers the precision by itself, and better; the others run what the graph says.
-    precision = "fp32" if group.engine == "openvino" else group.precision
-    graph = ClassifierGraph(
-        network,
-        manifest.preprocessing,
-        output=manifest.output,
-        classes=len(manifest.labels),
-        top_k=top_k,
-        precision=precision,
-        memory_format=group.memory_format,
-        device=device,
-    )
+    graph = _graph(network, manifest, group, device)
     if group.engine == "eager":
         return [TorchEngine(graph, device)] * group.streams
-    # All that the converted graph depends on. Native code belongs to a machine, an ONNX file to none.
-    network_key = (
-        manifest.sha256,
-        manifest.architecture,
-        manifest.preprocessing,
-        manifest.output,
-        len(manifest.labels),
-    )
-    key = [*network_key, top_k, precision, Path(torch_graph.__file__).read_text(encoding="utf-8"), torch.__version__]
-    side = manifest.preprocessing.crop
     if group.engine == "compile":
-        file = _kept(
-            manifest.name,
-            ".pt2",
-            [*key, graph.layout, describe_machine(device)],
-            lambda f: write_compiled(export_graph(graph, side), f),
-        )
+        file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
+        if not file.exists():
+            _write(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
         return [load_compiled(file, device, streams=group.streams)] * group.streams
-    file = _kept(manifest.name, ".onnx", key, lambda f: write_onnx(export_graph(graph, side), f))
+    if group.precision == "int8":
+        file = _int8_file(graph, manifest)
+        if not file.exists():
+            raise ModelUnavailable(
+                "precision int8 needs a calibration with sample frames: run vision-worker tune, or set "
+                "model.precision: fp32"
+            )
+    else:
+        file = _onnx_file(graph, manifest)
     # Both load only when they are asked for, and need not be installed.
     if group.engine == "openvino":
         from worker.adapters.openvino_engine import load_openvino  # noqa: PLC0415 - see above
@@ -177,6 +184,27 @@ def _build_engines(
     from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - see above
 
     return load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)
+
+
+def _graph(
+    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, device: torch.device
+) -> ClassifierGraph:
+    # OpenVINO lowers the precision by itself, and better; 8 bits are made of float32; else it is in the graph.
+    in_graph = group.engine != "openvino" and group.precision != "int8"
+    return ClassifierGraph(
+        network,
+        manifest.preprocessing,
+        output=manifest.output,
+        classes=len(manifest.labels),
+        top_k=_top_k(manifest, group),
+        precision=group.precision if in_graph else "fp32",
+        memory_format=group.memory_format,
+        device=device,
+    )
+
+
+def _top_k(manifest: Manifest, group: ModelGroup) -> int:
+    return min(max(group.top_k, TOP5), len(manifest.labels))
 
 
 def _contradictions(group: ModelGroup) -> Iterator[str]:
@@ -192,6 +220,10 @@ def _contradictions(group: ModelGroup) -> Iterator[str]:
         yield f"model.engine {group.engine} chooses the layout itself: leave model.memory_format out"
     if group.preparation == "nvjpeg" and on_cpu:
         yield "model.preparation nvjpeg runs on a GPU: set model.device: cuda, or another preparation"
+    if group.precision == "int8" and group.engine not in LIBRARIES:
+        yield f"model.engine {group.engine} cannot do precision int8: set model.engine: openvino or onnxruntime"
+    if group.precision == "int8" and not on_cpu:
+        yield f"model.precision int8 is for a CPU, not for {group.device}: set fp16, or model.device: cpu"
     if group.streams > 1 and not on_cpu:
         yield "model.streams are for a CPU, a GPU takes a batch as a whole: set streams: 1"
     if group.threads is not None and group.threads < group.streams:
@@ -217,14 +249,51 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _kept(name: str, suffix: str, key: Sequence[object], write: Callable[[Path], None]) -> Path:
-    """Return a file of the user's cache, writing it on first use: elsewhere, and renamed once it is whole."""
+def _onnx_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
+    file = _cached(manifest, ".onnx", _key(graph, manifest))
+    return (
+        file
+        if file.exists()
+        else _write(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
+    )
+
+
+def _int8_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
+    return _cached(manifest, ".int8.onnx", [*_key(graph, manifest), _source_of("worker.adapters.onnx_quantiser")])
+
+
+def _key(graph: ClassifierGraph, manifest: Manifest) -> list[object]:
+    """List all that a converted graph depends on. Native code belongs to a machine, an ONNX file to none."""
+    return [
+        manifest.sha256,
+        manifest.architecture,
+        manifest.preprocessing,
+        manifest.output,
+        len(manifest.labels),
+        graph.top_k,
+        graph.precision,
+        _source_of("worker.adapters.torch_graph"),
+        torch.__version__,
+    ]
+
+
+def _source_of(module: str) -> str:
+    """Read a module's source without running it: what it needs may not be installed."""
+    spec = importlib.util.find_spec(module)
+    return Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+
+
+def _cached(manifest: Manifest, suffix: str, key: Sequence[object]) -> Path:
+    """Say where the user's cache keeps what was converted."""
     digest = hashlib.sha256(repr(key).encode()).hexdigest()
-    file = cache_folder() / "engines" / f"{name}-{digest[:16]}{suffix}"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-            unfinished = Path(scratch, file.name)
-            write(unfinished)
-            unfinished.replace(file)
+    return cache_folder() / "engines" / f"{manifest.name}-{digest[:16]}{suffix}"
+
+
+def _write(file: Path, write: Callable[[Path], None]) -> Path:
+    """Write a file of the cache: elsewhere, and renamed once it is whole."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+        unfinished = Path(scratch, file.name)
+        write(unfinished)
+        unfinished.replace(file)
     return file

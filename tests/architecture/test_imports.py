@@ -74,6 +74,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.adapters.memory": frozenset(),
     "worker.adapters.ops_http": frozenset({"prometheus_client"}),
     "worker.adapters.onnx_export": frozenset({"torch"}),
+    "worker.adapters.onnx_quantiser": frozenset({"onnx", "onnxruntime", "numpy"}),
     "worker.adapters.onnxruntime_engine": frozenset({"onnxruntime", "numpy"}),
     "worker.adapters.openvino_engine": frozenset({"openvino", "numpy"}),
     "worker.adapters.streams": frozenset({"numpy"}),

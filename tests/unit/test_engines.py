@@ -100,8 +100,10 @@ def test_what_the_graph_depends_on_makes_another_file(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 2
 
 
-def test_engines_tell_nobody_that_they_run(tmp_path: Path) -> None:
-    code = """
+@pytest.mark.parametrize("first", ["worker.engines", "worker.adapters.onnx_quantiser"])
+def test_engines_tell_nobody_that_they_run(first: str, tmp_path: Path) -> None:
+    code = f"""
+import {first}
 from torch import nn
 from tests.support.models import small_model
 for engine in ("openvino", "onnxruntime"):

@@ -164,7 +164,7 @@ def test_engines_that_cannot_run_here_do_not_end_the_search() -> None:
     found = search(room(), measured(by_engine, why_not))
 
     assert found.settings["model.engine"] == "eager"
-    assert [each.frames_per_second for each in found.tried if each.why_not] == [None] * 7
+    assert [each.frames_per_second for each in found.tried if each.why_not] == [None] * 9
 
 
 def test_the_second_best_engine_can_win_once_the_threads_are_shared() -> None:

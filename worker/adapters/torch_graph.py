@@ -69,7 +69,8 @@ class ClassifierGraph(nn.Module):
         self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(numbers.std, device=device).view(3, 1, 1))
         self.device = device
-        self._output, self._classes, self._top_k = output, classes, top_k
+        self.top_k, self.precision = top_k, precision
+        self._output, self._classes = output, classes
         self._lowered = _LOWERED.get(precision)
 
     def forward(self, pictures: torch.Tensor) -> Scores:
@@ -89,7 +90,7 @@ class ClassifierGraph(nn.Module):
                 f"the network returned {tuple(found.shape)}, not {expected}: do its labels belong to its weights?"
             )
         scores = found.float()
-        best, indices = torch.topk(scores, self._top_k, dim=1)
+        best, indices = torch.topk(scores, self.top_k, dim=1)
         if self._output == "logits":
             # Softmax, of the best alone.
             highest = best[:, :1]

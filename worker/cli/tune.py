@@ -1,6 +1,7 @@
 """`vision-worker tune`: which settings are the fastest here that still answer as they should."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.agreement import Bounds
@@ -50,7 +51,7 @@ def tune(
 
     from worker.engines import find_manifest
     from worker.tuning.candidates import Room
-    from worker.tuning.frames import sample_frames
+    from worker.tuning.frames import sample_frames, set_apart
     from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
@@ -60,7 +61,8 @@ def tune(
     key = key_of(manifest, groups.model.device)
     bounds = Bounds(min_agreement, max_difference)
     with console.status("preparing frames and the reference"):
-        trials = Trials(manifest, groups, sample_frames(frames, count), bounds=bounds, seconds=seconds)
+        judged, calibration = set_apart(sample_frames(frames, count * 5 // 4))
+        trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
     shown = f"{trials.answered} frames of {frames.absolute() if frames else 'moving photographs, 640x480'}"
     console.print(
         f"{manifest.identity} on {key.processor}, {key.cores} cores; {shown}.\n"
@@ -72,7 +74,8 @@ def tune(
     def race(stage: "Stage", choices: "Sequence[Choice]") -> "Sequence[Tried]":
         with console.status(f"{stage.name}: measuring {len(choices)} candidates"):
             ended = trials.race(stage, choices)
-        console.print(_table(stage.name, ended))
+        for table in _tables(stage.name, ended):
+            console.print(table, "")
         return ended
 
     found = search(Room.of(groups, cores=key.cores), race)
@@ -92,6 +95,8 @@ def tune(
         typer.echo(msgspec.json.encode({"file": str(file), **msgspec.to_builtins(profile)}))
     else:
         console.print(_conclusion(profile, file), markup=False, soft_wrap=True)
+        if groups.model.profile == "off":
+            console.print("model.profile is off now: without it, the worker takes the profile", soft_wrap=True)
 
 
 def _tunable(config: Path | None) -> "Groups":
@@ -108,23 +113,33 @@ def _tunable(config: Path | None) -> "Groups":
     return Groups.of(groups)
 
 
-def _table(title: str, ended: "Sequence[Tried]") -> Table:
-    """Show what a stage has found, by those settings in which its candidates differ."""
-    names = list(dict.fromkeys(name for each in ended for name in each.settings))
+def _tables(title: str, ended: "Sequence[Tried]") -> Iterator[Table]:
+    """Show what a stage has found, by those settings in which its candidates differ, and what could not run here."""
+    names = dict.fromkeys(name for each in ended for name in each.settings)
     differ = [name for name in names if len({str(each.settings.get(name)) for each in ended}) > 1]
+    versus_untuned = any(not each.settings for each in ended)  # in everything, and all is said below
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in differ:
+    for name in ["model.settings"] if versus_untuned else differ:
         table.add_column(name.partition(".")[2].replace("_", " "))
     for heading in ("frames/s", "same class", "apart"):
         table.add_column(heading, justify="right")
     table.add_column("why not", overflow="fold")
+    refused = defaultdict[str, list[str]](list)
     for each in ended:
-        cells = [_shown(each.settings[name]) if name in each.settings else "default" for name in differ]
-        rate = "" if each.frames_per_second is None else f"{each.frames_per_second:.1f}"
-        found = each.agreement
-        same, apart = (f"{found.share:.1%}", f"{found.difference:.1g}") if found else ("", "")
-        table.add_row(*cells, rate, same, apart, escape(each.why_not or ""))
-    return table
+        cells = [_shown(each.settings.get(name)) for name in differ]
+        if versus_untuned:
+            cells = ["best" if each.settings else "without a profile"]
+        if each.frames_per_second is None or each.agreement is None:
+            refused[each.why_not or ""].append(" ".join(cells))
+            continue
+        same, apart = f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"
+        table.add_row(*cells, f"{each.frames_per_second:.1f}", same, apart, escape(each.why_not or ""))
+    yield table
+    if refused:
+        reasons = Table("not here", Column("because", overflow="fold"), box=None, pad_edge=False)
+        for reason, which in refused.items():
+            reasons.add_row("\n".join(which), escape(reason))
+        yield reasons
 
 
 def _shown(value: object) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Output = Literal["logits", "probabilities"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 MemoryFormat = Literal["channels_last", "contiguous"]
 
 Channels = tuple[float, float, float]

@@ -114,8 +114,10 @@ class ModelGroup(Group):
     engine: Literal["eager", "compile", "openvino", "onnxruntime"] = Field(
         "eager", description="what runs it: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="bf16 can be several times faster on hardware that has it; refused on a CPU without"
+    precision: Literal["fp32", "bf16", "fp16", "int8"] = Field(
+        "fp32",
+        description="bf16 can be several times faster on hardware that has it; refused on a CPU without. "
+        "int8 is for openvino and onnxruntime on a CPU, changes answers, and needs a calibration",
     )
     memory_format: Literal["channels_last", "contiguous"] = Field(
         "channels_last",

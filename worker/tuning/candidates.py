@@ -45,7 +45,7 @@ class Room:
             WindowGroup.model_fields["max_frames"].default, BATCHES["cpu" if on_cpu else "cuda"]
         )
         values["limits.decode_threads"] = _unique(
-            Limits.model_fields["decode_threads"].default, max(1, cores - 1), cores + 1, 2 * cores
+            Limits.model_fields["decode_threads"].default, *filter(None, (cores - 1, cores + 1, 2 * cores))
         )
         explicit = groups.explicit()
         values = {name: [explicit[name]] if name in explicit else each for name, each in values.items()}

@@ -23,6 +23,7 @@ LOOKED_AT: Final = 20
 """For each frame that is taken: a folder is often sorted by class, and neighbours in a video look alike."""
 A_POLL: Final = 64
 
+_CALIBRATE: Final = 5
 _START: Final = EventMillis(0)
 
 
@@ -45,6 +46,11 @@ def sample_frames(source: Path | None, count: int) -> Sequence[CapturedFrame]:
     else:
         frames = read_video(source, camera=source.stem, start=_START, rate=1)
     return [replace(each, frame_id=str(number)) for number, each in enumerate(_spread(frames, count))]
+
+
+def set_apart(frames: Sequence[CapturedFrame]) -> tuple[Sequence[CapturedFrame], Sequence[CapturedFrame]]:
+    """Return the frames to judge by, and a fifth to calibrate with: no model is judged by what it was fitted to."""
+    return [each for number, each in enumerate(frames) if number % _CALIBRATE], frames[::_CALIBRATE]
 
 
 def polls(frames: Sequence[CapturedFrame], *, for_ever: bool = False) -> Iterator[Sequence[Record]]:

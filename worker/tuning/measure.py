@@ -22,7 +22,7 @@ from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.domain.times import EventMillis, Monotonic
-from worker.engines import build_model, settle_threads
+from worker.engines import build_model, calibrate, settle_threads
 from worker.manifest import Manifest
 from worker.preparation import frame_decoder
 from worker.processor import StreamProcessor
@@ -55,6 +55,7 @@ class Trials:
         groups: the user's settings; choices go over them.
         frames: each with a name of its own.
         bounds: what counts as agreement.
+        calibration: other frames, to quantise the model with.
         seconds: that each candidate is measured for, in all its rounds.
 
     Raises:
@@ -67,6 +68,7 @@ class Trials:
         groups: Groups,
         frames: Sequence[CapturedFrame],
         *,
+        calibration: Sequence[CapturedFrame],
         bounds: Bounds,
         seconds: float,
     ) -> None:
@@ -83,6 +85,8 @@ class Trials:
         if not self._reference:
             raise WorkerError(f"none of the {len(frames)} frames can be decoded: name others with --frames")
         self._pixels = _prepared(reference, model, frames)
+        self._calibration = _prepared(reference, model, calibration)
+        self._calibrated = False
 
     @property
     def answered(self) -> int:
@@ -126,6 +130,9 @@ class Trials:
 
     def _load(self, groups: Groups) -> Classifier:
         settle_threads(groups.model, usual=self._usual_threads)
+        if groups.model.precision == "int8" and not self._calibrated:
+            calibrate(self._manifest, groups.model, self._calibration)
+            self._calibrated = True
         model = build_model(self._manifest, groups.model)
         model.warm_up(groups.window.max_frames)
         return model
@@ -209,4 +216,4 @@ def _prepared(groups: Groups, model: Classifier, frames: Sequence[CapturedFrame]
         with suppress(FrameRejected):
             decode(wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0)), slot)
             slots.append(slot)
-    return np.stack(slots)
+    return np.array(slots, np.uint8).reshape(-1, *model.input_shape)
