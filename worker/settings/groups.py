@@ -158,7 +158,7 @@ class Limits(Group):
     decode_threads: int | None = Field(
         None,
         ge=1,
-        description="threads that only decode; unset takes none where each core has a stream of the model, else one a core",
+        description="threads that only decode; unset: none if each core has a stream of the model, else one a core",
     )
     max_poll_records: int = Field(64, ge=1, description="frames taken in one poll")
     max_failed_share: float = Field(
