@@ -148,7 +148,7 @@ def _measure(bench: Bench, profile: Settings, loads: Sequence[float]) -> list[De
 
 def _send(bench: Bench, place: Place, measured: Worker, rate: float, seconds: float) -> None:
     """Send at a steady rate, and return when every frame has its prediction."""
-    count, sink = 0, KafkaSink(bench.servers, {})
+    count, sink = 0, KafkaSink(bench.servers, {"linger.ms": 0})
     expected = bench.count(place.frames)
     try:
         for frame in _in_time(place.frames, rate, seconds):
