@@ -159,6 +159,8 @@ def advice(error: KafkaError) -> str:
         # A deleted topic, too, is one without partitions.
         KafkaError._UNKNOWN_PARTITION: "create the topic, or give it as many partitions as the frames' topic",
         KafkaError._UNKNOWN_TOPIC: "create the topic",
+        # Of a record that is on its way while its topic, or its broker, leaves the cluster.
+        KafkaError._DESTROY: "create the topic if it is gone, else start the worker again",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, with as many partitions as the frames' topic",
         KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this worker's user write to it",
         KafkaError._MSG_TIMED_OUT: f"the broker did not answer within delivery.timeout.ms; {WAITED_IN_VAIN}",
