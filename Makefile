@@ -25,7 +25,7 @@ demo: $(READY) ## cameras through a real Kafka and a real worker, with a live ta
 	@$(BIN)/vision-worker demo $(ARGS)
 
 test: $(READY) ## all tests, those against a real Kafka included
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 chaos: $(READY) ## kill, pause, scale and cut off real workers under load; ARGS="--quick" for a short run
 	$(BIN)/python -m tests.chaos $(ARGS)

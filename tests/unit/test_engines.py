@@ -153,14 +153,12 @@ def test_the_network_runs_in_the_layout_that_is_set(settings: dict[str, Any], la
     assert network.seen == {layout}
 
 
-def test_each_layout_is_compiled_by_itself(cache: Path) -> None:
+def test_a_layout_is_compiled_and_changes_no_answer(cache: Path) -> None:
     pictures = np.stack([scene(8, 8)] * 2)
-    first, other = (
-        small_model(NETWORK, engine="compile", memory_format=each).classify(pictures)
-        for each in ("channels_last", "contiguous")
-    )
-    assert len(list(cache.iterdir())) == 2
-    np.testing.assert_allclose(first.probabilities, other.probabilities, atol=1e-6)
+    expected = small_model(NETWORK).classify(pictures)
+    found = small_model(NETWORK, engine="compile", memory_format="contiguous").classify(pictures)
+    assert len(list(cache.iterdir())) == 1
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
 
 
 # Precision.
