@@ -164,8 +164,7 @@ def _build_engines(
         return [TorchEngine(graph, device)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
-        if not file.exists():
-            _write(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
+        _keep(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
         return [load_compiled(file, device, streams=group.streams)] * group.streams
     if group.precision == "int8":
         file = _int8_file(graph, manifest)
@@ -251,11 +250,7 @@ def cores() -> int:
 
 def _onnx_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
     file = _cached(manifest, ".onnx", _key(graph, manifest))
-    return (
-        file
-        if file.exists()
-        else _write(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
-    )
+    return _keep(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
 
 
 def _int8_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
@@ -287,6 +282,11 @@ def _cached(manifest: Manifest, suffix: str, key: Sequence[object]) -> Path:
     """Say where the user's cache keeps what was converted."""
     digest = hashlib.sha256(repr(key).encode()).hexdigest()
     return cache_folder() / "engines" / f"{manifest.name}-{digest[:16]}{suffix}"
+
+
+def _keep(file: Path, write: Callable[[Path], None]) -> Path:
+    """Write a file of the cache on first use."""
+    return file if file.exists() else _write(file, write)
 
 
 def _write(file: Path, write: Callable[[Path], None]) -> Path:

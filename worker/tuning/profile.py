@@ -1,7 +1,6 @@
 """What tuning has found, in a file of the user's cache: one for each machine, model and set of versions."""
 
 import hashlib
-import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ import msgspec
 from worker import __version__
 from worker.adapters.torch_engine import describe_processor
 from worker.domain.errors import SettingsError
+from worker.engines import cores
 from worker.local.packages import cache_folder, write_whole
 from worker.manifest import Manifest
 from worker.tuning.search import Tried
@@ -102,7 +102,7 @@ def key_of(manifest: Manifest, device: str) -> Key:
         device=device,
         processor=processor,
         features=features,
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores(),
         versions={**versions, "vision-worker": __version__},
     )
 
