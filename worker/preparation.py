@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from worker.adapters.images import decode_image, inspect_frame
 from worker.adapters.torch_engine import find_device
-from worker.adapters.torch_preparation import JpegPreparation, prepare_image, prepare_image_fast
+from worker.adapters.torch_preparation import JpegPreparation, prepare_image
 from worker.domain.errors import ImageUndecodable
 from worker.domain.frames import EncodedFrame
 from worker.domain.picture import PictureHeader, PictureKind
@@ -28,13 +28,12 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
     Raises:
         ModelUnavailable: the device is not there, or JPEG cannot be decoded on it.
     """
-    prepare = prepare_image if group.preparation == "exact" else prepare_image_fast
     shorter_side = numbers.resize if group.preparation == "reduced" else None
     decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
 
     def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
         # The full picture is let go at once: only the model's small input is kept.
-        prepare(decode(frame), out, numbers)
+        prepare_image(decode(frame), out, numbers)
 
     if group.preparation != "nvjpeg":
         return on_cpu

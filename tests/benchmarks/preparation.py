@@ -1,7 +1,7 @@
 """What each way of `model.preparation` costs, and changes: `python -m tests.benchmarks.preparation`.
 
-Moving cameras over real photographs, MobileNetV2 with its real weights; each way is held against `exact`, that is
-torchvision's own, and so are OpenCV's resizes, which the worker does not offer. Times are of one thread's processor,
+Moving cameras over real photographs, MobileNetV2 with its real weights; each way is held against `exact`, and so
+are torchvision's two resizes and OpenCV's, which the worker does not offer. Times are of one thread's processor,
 medians of rounds that alternate; what a GPU does is timed by the clock and not told apart into decoding and preparing.
 """
 
@@ -10,6 +10,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
+from types import ModuleType
 from typing import Final
 
 import cv2
@@ -18,11 +19,14 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
+from torchvision.transforms import functional as transforms
+from torchvision.transforms.v2 import functional as transforms_v2  # type: ignore[import-untyped]
 
 from tests.support.models import open_model
 from tests.support.pictures import frame_of
 from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.torch_preparation import prepare_image, prepare_image_fast
+from worker.adapters.torch_preparation import prepare_image
 from worker.domain.frames import EncodedFrame, Image
 from worker.domain.preprocessing import Preprocessing
 from worker.local.models import ready_model
@@ -70,6 +74,17 @@ def on_gpu() -> Run:
     return run
 
 
+def torchvision(api: ModuleType) -> Prepare:
+    """Resize as one of torchvision's two APIs does."""
+
+    def prepare(image: Image, out: Pixels, numbers: Preprocessing) -> None:
+        pixels = torch.from_numpy(image.pixels).permute(2, 0, 1)
+        resized = api.resize(pixels, [numbers.resize], InterpolationMode(numbers.interpolation), antialias=True)
+        out[:] = api.center_crop(resized, [numbers.crop]).permute(1, 2, 0).numpy()
+
+    return prepare
+
+
 def opencv(interpolation: int) -> Prepare:
     """Resize as OpenCV does."""
 
@@ -88,8 +103,9 @@ def ways() -> dict[str, Run]:
     """Return all that this machine can do, the exact one first."""
     found = {
         "exact": on_cpu(prepare_image),
-        "fast": on_cpu(prepare_image_fast),
-        "reduced": on_cpu(prepare_image_fast, NUMBERS.resize),
+        "reduced": on_cpu(prepare_image, NUMBERS.resize),
+        "not offered: torchvision, float": on_cpu(torchvision(transforms)),
+        "not offered: torchvision, uint8": on_cpu(torchvision(transforms_v2)),
         "not offered: OpenCV, area": on_cpu(opencv(cv2.INTER_AREA)),
         "not offered: OpenCV, linear": on_cpu(opencv(cv2.INTER_LINEAR)),
     }

@@ -123,10 +123,10 @@ class ModelGroup(Group):
         "channels_last",
         description="how eager and compile lay out activations; an exported program keeps the one it was exported in",
     )
-    preparation: Literal["exact", "fast", "reduced", "nvjpeg"] = Field(
+    preparation: Literal["exact", "reduced", "nvjpeg"] = Field(
         "exact",
-        description="how a picture becomes the input: as torchvision does it to the bit, resized in uint8, also from "
-        "a JPEG decoded at a fraction of its size, or all on a GPU",
+        description="how a picture becomes the input: as torchvision does it, from a JPEG decoded at a fraction of its "
+        "size, or all on a GPU",
     )
     threads: int | None = Field(
         None, ge=1, description="for the model, of all streams; unset takes the engine's default"
