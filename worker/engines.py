@@ -135,14 +135,15 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     threads = _threads_per_stream(group)
     if threads is not None:
         limit_torch_threads(threads)
+    full_part = PICTURES_A_THREAD * (threads or cores())
     return Classifier(
         identity=manifest.identity,
         labels=manifest.labels,
         output=manifest.output,
         preprocessing=manifest.preprocessing,
-        engine=Streams(_build_engines(network, manifest, group, threads)),
+        engine=Streams(_build_engines(network, manifest, group, threads, full_part)),
         streams=group.streams,
-        largest=PICTURES_A_THREAD * (threads or cores()) if group.device == "cpu" else None,
+        largest=full_part if group.device == "cpu" else None,
         top_k=_top_k(manifest, group),
     )
 
@@ -153,7 +154,7 @@ def settle_threads(group: ModelGroup, *, usual: int) -> None:
 
 
 def _build_engines(
-    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, threads: int | None
+    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, threads: int | None, full_part: int
 ) -> Sequence[Engine]:
     """Build one for each stream."""
     _require_libraries(group.engine)
@@ -179,7 +180,7 @@ def _build_engines(
     if group.engine == "openvino":
         from worker.adapters.openvino_engine import load_openvino  # noqa: PLC0415 - see above
 
-        return load_openvino(file, streams=group.streams, threads=threads, precision=group.precision)
+        return load_openvino(file, streams=group.streams, threads=threads, precision=group.precision, usual=full_part)
     from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - see above
 
     return load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)

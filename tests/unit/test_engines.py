@@ -19,6 +19,7 @@ from worker.adapters.streams import Streams
 from worker.adapters.torch_engine import find_device
 from worker.domain.errors import ModelFailed, ModelOutOfMemory, ModelUnavailable, SettingsError
 from worker.domain.ranking import Answer, Engine
+from worker.engines import PICTURES_A_THREAD
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -77,6 +78,20 @@ def test_a_network_that_cannot_be_exported() -> None:
 
     with pytest.raises(ModelUnavailable, match=r"(?s)torch cannot export this network.*model\.engine: eager"):
         small_model(Answering(branches_on_pixels), engine="onnxruntime")
+
+
+# Answers.
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_answers_do_not_depend_on_how_many_pictures_come_with_them(engine: str) -> None:
+    model = small_model(NETWORK, engine=engine, threads=2, streams=2)
+    pictures = np.stack([scene(8, 8) + np.uint8(number) for number in range(2 * PICTURES_A_THREAD + 1)])
+    expected = small_model(NETWORK).classify(pictures)
+    for count in (1, 2, PICTURES_A_THREAD - 1, PICTURES_A_THREAD, PICTURES_A_THREAD + 1, len(pictures)):
+        found = model.classify(pictures[:count])
+        assert np.array_equal(found.indices, expected.indices[:count])
+        assert np.allclose(found.probabilities, expected.probabilities[:count], atol=1e-5)
 
 
 # What is kept.

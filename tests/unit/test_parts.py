@@ -1,4 +1,4 @@
-"""A batch cut into parts: all of it, in order, evenly."""
+"""A batch cut into parts: all of it, in order, full ones first."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from worker.domain.parts import cut
 
 @pytest.mark.parametrize(
     ("frames", "sizes"),
-    [(0, []), (1, [1]), (2, [1, 1]), (7, [3, 4]), (8, [4, 4]), (9, [2, 2, 2, 3]), (16, [4, 4, 4, 4])],
+    [(0, []), (1, [1]), (2, [1, 1]), (7, [3, 4]), (8, [4, 4]), (9, [4, 4, 1]), (13, [4, 4, 2, 3]), (16, [4, 4, 4, 4])],
 )
-def test_parts_come_out_even_for_two_threads(frames: int, sizes: Sequence[int]) -> None:
+def test_rounds_of_full_parts_and_a_last_one_of_even_ones(frames: int, sizes: Sequence[int]) -> None:
     assert [part.stop - part.start for part in cut(frames, threads=2, largest=4)] == sizes
 
 
@@ -28,5 +28,8 @@ def test_no_frame_is_left_out_and_no_part_is_too_large(frames: int, threads: int
 
     assert [number for part in parts for number in range(part.start, part.stop)] == list(range(frames))
     assert all(1 <= size <= largest for size in sizes)
-    assert max(sizes, default=0) - min(sizes, default=0) <= 1
-    assert len(parts) in {0, frames} or len(parts) % threads == 0
+    full = frames // (threads * largest) * threads
+    rest = sizes[full:]
+    assert sizes[:full] == [largest] * full
+    assert len(rest) == min(threads, sum(rest))
+    assert max(rest, default=0) - min(rest, default=0) <= 1

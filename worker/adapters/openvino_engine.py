@@ -26,7 +26,9 @@ _PRECISIONS: Final = {
 }
 
 
-def load_openvino(file: Path, *, streams: int, threads: int | None, precision: Precision) -> Sequence[Engine]:
+def load_openvino(
+    file: Path, *, streams: int, threads: int | None, precision: Precision, usual: int
+) -> Sequence[Engine]:
     """Compile an ONNX file for this CPU.
 
     Args:
@@ -34,6 +36,8 @@ def load_openvino(file: Path, *, streams: int, threads: int | None, precision: P
         streams: parts that run at once; each has weights of its own.
         threads: of each of them; None leaves it to OpenVINO.
         precision: of convolutions and matrix products.
+        usual: pictures in most calls. Compiled for that number, MobileNetV3-Small takes a seventh less time than
+            compiled for any, and ResNet-50 a twenty-fifth; each stream has the model both ways.
 
     Returns:
         An engine for each stream; each may be called by one thread at a time.
@@ -53,10 +57,14 @@ def load_openvino(file: Path, *, streams: int, threads: int | None, precision: P
         options["INFERENCE_NUM_THREADS"] = threads
     try:
         core = openvino.Core()
-        model = core.read_model(file)
-        _fold_biases(model)
-        compiled = [core.compile_model(model, "CPU", options) for _ in range(streams)]
-        used = compiled[0].get_property("INFERENCE_PRECISION_HINT")
+        any_number, so_many = core.read_model(file), core.read_model(file)
+        so_many.reshape([usual, *so_many.input(0).get_partial_shape()[1:]])
+        for model in (any_number, so_many):
+            _fold_biases(model)
+        compiled = [
+            [core.compile_model(model, "CPU", options) for model in (any_number, so_many)] for _ in range(streams)
+        ]
+        used = compiled[0][0].get_property("INFERENCE_PRECISION_HINT")
     except RuntimeError as error:
         raise ModelUnavailable(f"OpenVINO {openvino.__version__} cannot run {file}: {error}") from error
     if used != _PRECISIONS[precision]:
@@ -64,7 +72,7 @@ def load_openvino(file: Path, *, streams: int, threads: int | None, precision: P
     # Its first use fills a table behind a lock of its own: two threads that come to it at once wait for each other for
     # ever, one with the lock and one with the GIL.
     openvino.Type.u8.to_dtype()
-    return [_Stream(each.create_infer_request()) for each in compiled]
+    return [_Stream(one.create_infer_request(), other.create_infer_request(), usual) for one, other in compiled]
 
 
 def _fold_biases(model: openvino.Model) -> None:
@@ -82,12 +90,15 @@ def _fold_biases(model: openvino.Model) -> None:
 
 
 class _Stream:
-    def __init__(self, request: openvino.InferRequest) -> None:
-        self._request = request
+    def __init__(self, any_number: openvino.InferRequest, so_many: openvino.InferRequest, usual: int) -> None:
+        self._any_number = any_number
+        self._so_many = so_many
+        self._usual = usual
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+        request = self._so_many if len(pixels) == self._usual else self._any_number
         try:
-            found = self._request.infer({0: pixels}, share_inputs=True)
+            found = request.infer({0: pixels}, share_inputs=True)
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
