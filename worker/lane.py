@@ -133,7 +133,7 @@ class Lane:
         self.most = max_batch
         self._call_size = CallSize(max_batch)
         self._breaker = FailureBreaker(max_failed_share)
-        self._waiting: deque[FrameBatch] = deque()
+        self._waiting: deque[BatchedFrame] = deque()
         self._calls: deque[_Call] = deque()
 
     @property
@@ -149,11 +149,11 @@ class Lane:
     @property
     def crowded(self) -> bool:
         """Whether more waits than the next call takes."""
-        return len(self._calls) >= CALLS and sum(len(each.frames) for each in self._waiting) >= self.call_size
+        return len(self._calls) >= CALLS and len(self._waiting) >= self.call_size
 
     def add(self, batches: Collection[FrameBatch]) -> None:
         """Begin calls of these batches, now or once there is room."""
-        self._waiting.extend(batches)
+        self._waiting.extend(BatchedFrame(frame, batch) for batch in batches for frame in batch.frames)
         self._begin()
 
     def collect(self, *, wait: bool = False) -> Finished | None:
@@ -177,20 +177,19 @@ class Lane:
 
     def forget(self, partition: TopicPartition) -> None:
         """Drop what waits of a partition that has gone, and what calls already begun will say of it."""
-        self._waiting = deque(batch for batch in self._waiting if batch.partition != partition)
+        self._waiting = deque(each for each in self._waiting if each.batch.partition != partition)
         for call in self._calls:
             call.gone.add(partition)
 
     def _begin(self) -> None:
         while self._waiting and len(self._calls) < CALLS:
-            batches, now = self._next_batches(), self._monotonic()
-            frames = [BatchedFrame(frame, batch) for batch in batches for frame in batch.frames]
+            frames, now = self._next_frames(), self._monotonic()
             pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
             parts = [
                 self._submit(frames[part], pixels[part], now, self._call_size.now)
                 for part in self._pipeline.parts(len(frames))
             ]
-            waits = [("gather", now - batch.frames[0].arrived) for batch in batches]
+            waits = [("gather", now - each.frame.arrived) for each in frames if each.frame is each.batch.frames[0]]
             self._calls.append(_Call(now, waits, parts))
 
     def _submit(
@@ -204,14 +203,9 @@ class Lane:
         decoding = [decoders.submit(self._decode, frames[each], pixels[each]) for each in some]
         return self._inference.submit(self._classify_decoded, frames, pixels, decoding, gathered, at_once)
 
-    def _next_batches(self) -> list[FrameBatch]:
-        """Take neighbouring batches as long as one call takes them all; one that is larger is split by the model."""
-        together = [self._waiting.popleft()]
-        frames = len(together[0].frames)
-        while self._waiting and frames + len(self._waiting[0].frames) <= self.call_size:
-            together.append(self._waiting.popleft())
-            frames += len(together[-1].frames)
-        return together
+    def _next_frames(self) -> list[BatchedFrame]:
+        """Take as many as one call takes, of whatever batches: while others wait, no call is smaller than it may be."""
+        return [self._waiting.popleft() for _ in range(min(self.call_size, len(self._waiting)))]
 
     def _decode(self, frames: Sequence[BatchedFrame], out: Pixels) -> _Decoded:
         began = self._monotonic()

@@ -9,13 +9,16 @@ class Pace:
 
     Attributes:
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
-        commit_interval: seconds between commits; an exactly-once sink publishes no more often either.
+        commit_interval: seconds between commits.
+        publication_interval: seconds between publications, exactly once, and in either mode while more waits than the
+            model takes.
         publish_within: seconds for one publication; `hand_over_within` before a partition goes.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
     max_in_flight_bytes: int
     commit_interval: float
+    publication_interval: float
     publish_within: float
     hand_over_within: float
     idle_poll: float = 0.2

@@ -111,6 +111,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
             pace=Pace(
                 max_in_flight_bytes=limits.memory // 4,
                 commit_interval=_commit_interval(settings),
+                publication_interval=_commit_interval(settings),
                 publish_within=settings.kafka.max_poll_interval / 2,
                 hand_over_within=settings.kafka.hand_over_within,
             ),
@@ -191,6 +192,7 @@ def memory_processor(
             pace=Pace(
                 max_in_flight_bytes=limits.memory // 4,
                 commit_interval=UNHURRIED,
+                publication_interval=0.0,
                 publish_within=UNHURRIED,
                 hand_over_within=UNHURRIED,
             ),

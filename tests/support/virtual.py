@@ -235,7 +235,13 @@ class VirtualWorker:
             control=self.control,
             restore=lambda _: (),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=1),
-            pace=Pace(max_in_flight_bytes=2**26, commit_interval=0.1, publish_within=30.0, hand_over_within=3.0),
+            pace=Pace(
+                max_in_flight_bytes=2**26,
+                commit_interval=0.1,
+                publication_interval=0.1,
+                publish_within=30.0,
+                hand_over_within=3.0,
+            ),
             wall=clock.wall,
             monotonic=clock.monotonic,
         )
