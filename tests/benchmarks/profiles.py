@@ -29,7 +29,8 @@ def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
     key = key_of(load_manifest(model.folder), "cpu")
     profile = read_profile(key) if quick else None
     if profile is None:
-        options = ["--frames", str(frames), "--seconds", "1" if quick else "3"]
+        effort = ["--seconds", "0.6", "--count", "80"] if quick else ["--seconds", "3"]
+        options = ["--frames", str(frames), *effort]
         environment = os.environ | {"VISION_WORKER_MODEL__PATH": str(model.folder)}
         subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=environment)
         profile = read_profile(key)
@@ -39,3 +40,8 @@ def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
         group, _, setting = name.partition(".")
         found[group][setting] = value
     return dict(found)
+
+
+def on_one_core(profile: Settings) -> Settings:
+    """Return what a profile comes to where there is one core: the same with one stream of one thread."""
+    return {**profile, "model": {**profile.get("model", {}), "streams": 1, "threads": 1}}

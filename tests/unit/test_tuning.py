@@ -9,7 +9,7 @@ import pytest
 from worker.domain.agreement import Agreement
 from worker.domain.errors import SettingsError
 from worker.settings import Limits, ModelGroup, WindowGroup
-from worker.tuning.candidates import Room, by_others, by_torch, every, shares
+from worker.tuning.candidates import Room, by_others, by_torch, decoders, every, shares
 from worker.tuning.groups import Choice, Groups, not_set
 from worker.tuning.search import MARGIN, Race, Stage, Tried, fastest, search
 
@@ -98,11 +98,18 @@ def test_what_the_user_has_set_is_not_tried_otherwise() -> None:
     fixed = {"engine": "onnxruntime", "precision": "fp32", "streams": 1}
     narrow = room(4, fixed, window={"max_frames": 5}, limits={"decode_threads": 7})
     beginning = narrow.beginning()
-    stages = (by_torch, by_others, shares, every("window.max_frames"), every("limits.decode_threads"))
+    stages = (by_torch, by_others, shares, every("window.max_frames"), decoders)
     tried = [each for candidates in stages for each in candidates(narrow, beginning)]
 
     names = ("model.engine", "model.precision", "model.streams", "window.max_frames", "limits.decode_threads")
     assert {tuple(each[name] for name in names) for each in tried} == {("onnxruntime", "fp32", 1, 5, 7)}
+
+
+def test_decoders_are_tried_where_the_model_leaves_a_core_to_them() -> None:
+    cpu = room(4)
+    counts = [each["limits.decode_threads"] for each in decoders(cpu, {"model.streams": 2})]
+    assert counts == [None, 3, 5, 8]
+    assert list(decoders(cpu, {"model.streams": 4})) == []
 
 
 def test_more_streams_than_cores_are_the_users_own() -> None:
@@ -130,10 +137,11 @@ def measured(rate: Callable[[Choice], float], why_not: Callable[[Choice], str | 
 
 
 def by_engine(choice: Choice) -> float:
-    """Return rates of a machine that likes OpenVINO, three decoders, and batches of 16."""
+    """Return rates of a machine that likes OpenVINO, one stream, three decoders, and batches of 16."""
     engines = {"eager": 10.0, "compile": 12.0, "onnxruntime": 15.0, "openvino": 20.0}
     rate = engines[choice.get("model.engine", "eager")]
     rate *= 1.2 if choice.get("window.max_frames") == 16 else 1.0
+    rate *= 0.5 if choice.get("model.streams", 1) > 1 else 1.0
     return rate * (1.3 if choice.get("limits.decode_threads") == 3 else 1.0)
 
 

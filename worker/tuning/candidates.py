@@ -84,6 +84,13 @@ def shares(room: Room, best: Choice) -> Iterator[Choice]:
         yield {**best, **each}
 
 
+def decoders(room: Room, best: Choice) -> Iterator[Choice]:
+    """Yield how many threads may decode ahead of the model; where that has a stream a core, they only take turns."""
+    if not (room.on_cpu and best["model.streams"] >= room.cores):
+        for each in _all(room, "limits.decode_threads"):
+            yield {**best, **each}
+
+
 def every(name: str) -> Callable[[Room, Choice], Iterator[Choice]]:
     """Return what yields every value of one setting that hangs on no other."""
     return lambda room, best: ({**best, **each} for each in _all(room, name))

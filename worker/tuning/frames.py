@@ -28,7 +28,7 @@ _START: Final = EventMillis(0)
 
 
 def sample_frames(source: Path | None, count: int) -> Sequence[CapturedFrame]:
-    """Take frames, spread evenly over the first part of the source, each with a name of its own.
+    """Take frames, spread evenly over the first part of the source, each with a name of its own and without a label.
 
     Args:
         source: a folder of pictures or a video file; None takes moving photographs of 640x480.
@@ -45,7 +45,7 @@ def sample_frames(source: Path | None, count: int) -> Sequence[CapturedFrame]:
         frames = read_folder(source, start=_START, rate=1)
     else:
         frames = read_video(source, camera=source.stem, start=_START, rate=1)
-    return [replace(each, frame_id=str(number)) for number, each in enumerate(_spread(frames, count))]
+    return [replace(each, frame_id=str(number), label=None) for number, each in enumerate(_spread(frames, count))]
 
 
 def set_apart(frames: Sequence[CapturedFrame]) -> tuple[Sequence[CapturedFrame], Sequence[CapturedFrame]]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.domain.agreement import Agreement
 from worker.domain.errors import SettingsError
-from worker.tuning.candidates import Room, by_others, by_torch, every, shares
+from worker.tuning.candidates import Room, by_others, by_torch, decoders, every, shares
 from worker.tuning.groups import Choice
 
 MARGIN: Final = 1.02
@@ -58,7 +58,7 @@ STAGES: Final = (
     Stage("preparation", every("model.preparation"), keep=2),
     Stage("streams", shares),
     Stage("batch", every("window.max_frames")),
-    Stage("decoding", every("limits.decode_threads")),
+    Stage("decoding", decoders),
 )
 """From what matters most to what matters least."""
 RESULT: Final = Stage("result", lambda _, best: [best])

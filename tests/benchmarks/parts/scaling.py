@@ -5,12 +5,12 @@ from functools import partial
 from typing import Final
 
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.frames import USUAL, write_pictures
+from tests.benchmarks.frames import USUAL
 from tests.benchmarks.measure import Spread, alternate, ratio
 from tests.benchmarks.models import TimedModel, heavy, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Place, Start, Worker, pinned_to, worker
-from tests.benchmarks.profiles import Settings, tuned
+from tests.benchmarks.profiles import Settings, on_one_core
 
 ONE: Final = "one worker on one core"
 TWO: Final = "two workers on a core each"
@@ -19,9 +19,7 @@ TWO: Final = "two workers on a core each"
 def scaling(bench: Bench) -> Outcome:
     """Two workers of a group against one of them alone, each kept to a core of its own."""
     cores = sorted(os.sched_getaffinity(0))[-2:]
-    pictures = write_pictures(USUAL, bench.folder / "pictures")
-    with pinned_to(cores[0]):
-        profile = tuned(light(), pictures, quick=bench.quick)
+    profile = on_one_core(bench.profile)
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []
     bars: dict[str, float] = {}
