@@ -85,6 +85,7 @@ class Classifier:
     def warm_up(self, batch_size: int) -> None:
         """Run black pictures, so that the first real ones neither wait for lazy set-up nor are the first to fail."""
         part = self.parts(batch_size)[0]
-        for frames in {part.stop - part.start, 1}:  # an engine may have one way for full parts, and one for all others
+        full = part.stop - part.start
+        for frames in {full, max(1, full - 1)}:  # an engine may have one way for full parts, and one for all others
             for _ in range(self.streams):  # they take turns
                 self.classify(np.zeros((frames, *self.input_shape), np.uint8))

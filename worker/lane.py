@@ -44,7 +44,8 @@ class Finished:
         answered: of each part, the frames that the model took.
         failed: frames that break the model.
         fits: frames that fitted into the device's memory.
-        took: seconds from when the model began with the first part until it was done with the last.
+        took: seconds from when a thread of the model began with the first part until the last was done; decoding is in
+            it where those threads do that too.
         seconds: stages, and what each took; gathering is there once for every batch, decoding and the model for every
             part.
     """
@@ -215,7 +216,8 @@ class Lane:
     def _decode_and_classify(
         self, frames: Sequence[BatchedFrame], pixels: Pixels, gathered: Monotonic, at_once: int
     ) -> _Part:
-        return self._classify(frames, pixels, [self._decode(frames, pixels)], gathered, at_once)
+        decoded = self._decode(frames, pixels)
+        return self._classify(frames, pixels, [decoded], gathered, at_once, began=decoded.began)
 
     def _classify_decoded(
         self,
@@ -225,7 +227,8 @@ class Lane:
         gathered: Monotonic,
         at_once: int,
     ) -> _Part:
-        return self._classify(frames, pixels, [each.result() for each in decoding], gathered, at_once)
+        decoded = [each.result() for each in decoding]
+        return self._classify(frames, pixels, decoded, gathered, at_once, began=self._monotonic())
 
     def _classify(
         self,
@@ -234,20 +237,22 @@ class Lane:
         decoded: Sequence[_Decoded],
         gathered: Monotonic,
         at_once: int,
+        *,
+        began: Monotonic,
     ) -> _Part:
         letters = [letter for each in decoded for letter in each.letters]
         bad = [letter for letter in letters if letter is not None]
         if bad:
             good = [number for number, letter in enumerate(letters) if letter is None]
             frames, pixels = [frames[number] for number in good], pixels[good]
-        began = self._monotonic()
+        prepared = self._monotonic()
         classified = self._pipeline.classify(frames, pixels, at_once=at_once)
         ended = self._monotonic()
         seconds = {
             "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
-            "classify": ended - began,
+            "classify": ended - prepared,
         }
-        predictions = self._pipeline.score(classified, seconds, gathered)
+        predictions = self._pipeline.score(classified, seconds, gathered=gathered, took=ended - began)
         return _Part(
             outcomes=[*bad, *classified.rejected, *predictions],
             answered=len(classified.frames),

@@ -156,13 +156,16 @@ class Pipeline:
                     rejected.append(_blame(frames[alone].frame, error))
         return Classified(answered, join(ranked), rejected, fits)
 
-    def score(self, classified: Classified, seconds: Mapping[str, float], gathered: Monotonic) -> list[Prediction]:
+    def score(
+        self, classified: Classified, seconds: Mapping[str, float], *, gathered: Monotonic, took: float
+    ) -> list[Prediction]:
         """Name the most likely classes of each frame and hold them against its label.
 
         Args:
             classified: the frames and their classes.
             seconds: per stage, what the call that the frames shared has cost.
             gathered: processing time at which the batches left the window.
+            took: seconds of the model's thread for all of them.
         """
         ranked = classified.ranked
         return [
@@ -175,6 +178,7 @@ class Pipeline:
                 late=each.batch.late,
                 closed_by=each.batch.closed_by,
                 seconds={"gather": gathered - each.frame.arrived, **seconds},
+                took=took,
             )
             for each, indices, probabilities in zip(
                 classified.frames, ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True

@@ -222,7 +222,8 @@ class StreamProcessor:
             self._ledger.settle(next_offsets)
             published_at = self._wall()
             predictions = [each for each in outcomes if isinstance(each, Prediction)]
-            self._control.published([each.overhead(published_at) for each in predictions], took())
+            if self._control.target is not None:
+                self._control.published([each.overhead(published_at) for each in predictions], took())
             self._telemetry.delivered(outcomes, published_at=published_at)
             if self._sink.exactly_once:
                 self._on_committed(next_offsets, None)

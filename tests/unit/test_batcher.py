@@ -109,18 +109,17 @@ def test_limits_hold_for_what_is_open_once_they_change() -> None:
     assert (offsets(closed), closed.closed_by) == ([0, 1, 2, 3], ClosedBy.SIZE)
 
 
-def test_all_that_is_open_can_go_with_the_first_that_has_lingered() -> None:
-    """Batches of two partitions and two windows; each has lingered alone, or they share a call."""
-    for together in (False, True):
-        batcher = a_batcher(linger=0.5)
-        batcher.limits = BatchLimits(linger=0.5, frames=10, together=together)
-        batcher.add(a_frame(0, captured_at=900), Monotonic(10.0))
-        batcher.add(a_frame(1, captured_at=1_000), Monotonic(10.3))
-        batcher.add(a_frame(0, partition=1, captured_at=950), Monotonic(10.4))
+def test_all_that_is_open_goes_with_the_first_that_has_lingered() -> None:
+    """Batches of two partitions and two windows share a call of the model."""
+    batcher = a_batcher(linger=0.5)
+    batcher.add(a_frame(0, captured_at=900), Monotonic(10.0))
+    batcher.add(a_frame(1, captured_at=1_000), Monotonic(10.3))
+    batcher.add(a_frame(0, partition=1, captured_at=950), Monotonic(10.4))
 
-        assert batcher.due(Monotonic(10.49)) == []
-        closed = [(each.partition.partition, offsets(each)) for each in batcher.due(Monotonic(10.5))]
-        assert closed == ([(0, [0]), (0, [1]), (1, [0])] if together else [(0, [0])])
+    assert batcher.due(Monotonic(10.49)) == []
+    closed = batcher.due(Monotonic(10.5))
+    assert [(each.partition.partition, offsets(each)) for each in closed] == [(0, [0]), (0, [1]), (1, [0])]
+    assert {each.closed_by for each in closed} == {ClosedBy.LINGER}
 
 
 def test_a_silent_camera_holds_nobody_back() -> None:

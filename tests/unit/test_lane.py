@@ -222,3 +222,18 @@ def test_a_model_that_fails_on_most_frames_is_broken() -> None:
     lane.add([a_batch(*range(start, start + 4)) for start in range(0, 200, 4)])
     with pytest.raises(TooManyRejected):
         list(iter(lane.collect, None))
+
+
+def test_what_a_call_takes_has_decoding_in_it_where_the_model_s_threads_do_that() -> None:
+    took = {}
+    for name, decoders in (("itself", None), ("ahead", Inline())):
+        lane = a_lane(ColourModel(), Inline(), decoders=decoders)
+        lane.add([a_batch(0, 1)])
+        finished = lane.collect()
+        assert finished is not None
+        took[name] = finished.took
+        (one, _) = finished.outcomes
+        assert isinstance(one, Prediction)
+        assert one.took == pytest.approx(finished.took)
+    # The clock moves a little whenever it is read, and once more while a thread of the model decodes.
+    assert took["itself"] == pytest.approx(took["ahead"] + 0.001)

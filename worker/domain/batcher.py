@@ -23,14 +23,13 @@ class BatchLimits:
     """When a batch closes that no watermark closes.
 
     Attributes:
-        linger: seconds of processing time after its first frame.
+        linger: seconds of processing time after its first frame; all that is open then goes with it, to share its call
+            of the model.
         frames: how many it has at most.
-        together: once a batch has lingered, all that is open goes with it, to share its call of the model.
     """
 
     linger: float
     frames: int
-    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class WindowBatcher:
     Args:
         windows: which window a capture time belongs to.
         lateness: milliseconds of event time a window stays open after its end.
-        linger: seconds of processing time after a batch's first frame at which it closes anyway.
+        linger: seconds of processing time after a batch's first frame at which everything that is open closes.
         max_frames: frames at which a batch closes.
 
     Attributes:
@@ -106,11 +105,9 @@ class WindowBatcher:
         return closed
 
     def due(self, now: Monotonic) -> list[FrameBatch]:
-        """Return the batches whose linger is over."""
-        over = [(p, b) for p, b in self._batches() if b.since + self.limits.linger <= now]
-        if over and self.limits.together:
-            over = self._batches()
-        return [self._close(partition, batch, ClosedBy.LINGER) for partition, batch in over]
+        """Return everything that is open once the linger of one batch is over."""
+        deadline = self.deadline()
+        return [] if deadline is None or now < deadline else self.drain(ClosedBy.LINGER)
 
     def deadline(self) -> Monotonic | None:
         """Tell when `due` will next have something to return, or None while nothing is open."""

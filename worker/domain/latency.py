@@ -86,7 +86,7 @@ class LatencyControl:
         self.rate = 0.0
         self._bounds = bounds
         linger = bounds.linger if bounds.target is None else START * bounds.target
-        self._now = BatchLimits(linger, bounds.max_frames, together=bounds.target is not None)
+        self._now = BatchLimits(linger, bounds.max_frames)
         self._since: Monotonic | None = None
         self._arrived = self._ahead = 0
         self._others: deque[float] = deque(maxlen=RECENT)
@@ -139,7 +139,7 @@ class LatencyControl:
         if target is None:
             return BatchLimits(self._bounds.linger, most)
         if len(self._others) < FEWEST:
-            return BatchLimits(self._now.linger, most, together=True)
+            return BatchLimits(self._now.linger, most)
         needed = self._needed()
         behind = self._ahead > max(1.0, BEHIND * target * self.rate)
         self._relief = min(self._relief * 1.25, most) if behind else max(1.0, self._relief * 0.995)
@@ -147,7 +147,6 @@ class LatencyControl:
         return BatchLimits(
             linger=_towards(self._now.linger, self._linger(target, needed), least=0.002),
             frames=int(min(most, max(1, round(_towards(self._now.frames, min(frames, most), least=1))))),
-            together=True,
         )
 
     def _needed(self) -> float:

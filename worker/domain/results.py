@@ -56,6 +56,7 @@ class Prediction:
         verdict: None where there is no label, or it names no class of the model.
         closed_by: why the frame's batch was closed.
         seconds: processing seconds spent per stage so far.
+        took: seconds that a thread of the model spent on the frame and those that shared its part of a call.
     """
 
     frame: EncodedFrame
@@ -66,6 +67,7 @@ class Prediction:
     late: bool
     closed_by: str
     seconds: Mapping[str, float]
+    took: float
 
     @property
     def position(self) -> Position:
@@ -73,9 +75,9 @@ class Prediction:
         return self.frame.position
 
     def overhead(self, published_at: EventMillis) -> float:
-        """Return the seconds since its capture in which it neither waited for company nor was in the model."""
+        """Return the seconds since its capture in which it neither waited for company nor was worked on."""
         age = (published_at - self.frame.captured_at) / 1000
-        return age - self.seconds["gather"] - self.seconds["classify"]
+        return age - self.seconds["gather"] - self.took
 
 
 @dataclass(frozen=True, slots=True)
