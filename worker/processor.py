@@ -136,12 +136,6 @@ class StreamProcessor:
         self._move_on()
         return True
 
-    def _may_publish(self) -> bool:
-        # Uncommitted outputs are invisible to those who read committed ones: nothing is gained by writing them sooner.
-        # And where frames wait for the model, fewer and larger publications leave it more of the machine.
-        at_once = not (self._sink.exactly_once or self._lane.crowded)
-        return at_once or self.last_step >= self._next_publication
-
     def _is_full(self) -> bool:
         return self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes
 
@@ -221,9 +215,9 @@ class StreamProcessor:
             self._accuracy.settle(tallies)
             self._ledger.settle(next_offsets)
             published_at = self._wall()
-            predictions = [each for each in outcomes if isinstance(each, Prediction)]
             if self._control.target is not None:
-                self._control.published([each.overhead(published_at) for each in predictions], took())
+                overheads = [each.overhead(published_at) for each in outcomes if isinstance(each, Prediction)]
+                self._control.published(overheads, took())
             self._telemetry.delivered(outcomes, published_at=published_at)
             if self._sink.exactly_once:
                 self._on_committed(next_offsets, None)
@@ -231,7 +225,8 @@ class StreamProcessor:
     def _move_on(self) -> None:
         """Publish and commit if it is time: after every call of the model, not only every poll."""
         self.last_step = self._monotonic()
-        if self._may_publish():
+        # What is uncommitted is seen by nobody; and where frames wait, fewer publications leave the model more time.
+        if self.last_step >= self._next_publication or not (self._sink.exactly_once or self._lane.crowded):
             self._deliver()
         self._telemetry.in_flight(self._ledger.in_flight_bytes)
         if self.last_step >= self._next_commit:

@@ -81,6 +81,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.adapters.torch_engine": frozenset({"torch", "numpy"}),
     "worker.adapters.torch_files": frozenset({"torch", "torchvision"}),
     "worker.adapters.torch_graph": frozenset({"torch"}),
+    "worker.adapters.resize": frozenset({"cv2", "numpy", "torch"}),
     "worker.adapters.torch_preparation": frozenset({"torch", "torchvision", "numpy"}),
     "worker.adapters.torchvision_weights": frozenset({"torch", "torchvision"}),
     "worker.adapters.video": frozenset({"cv2"}),

@@ -54,8 +54,8 @@ class Effort:
     batches: Sequence[int]
 
 
-QUICK: Final = Effort(rounds=2, few=2, seconds=4, warm=1, batches=(16,))
-WHOLE: Final = Effort(rounds=5, few=3, seconds=15, warm=2, batches=(4, 8, 16, 32))
+QUICK: Final = Effort(rounds=2, few=1, seconds=3, warm=1, batches=(8,))
+WHOLE: Final = Effort(rounds=5, few=3, seconds=8, warm=2, batches=(4, 8, 16, 32))
 
 
 class Bench:

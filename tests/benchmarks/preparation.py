@@ -26,7 +26,7 @@ from torchvision.transforms.v2 import functional as transforms_v2  # type: ignor
 from tests.support.models import open_model
 from tests.support.pictures import frame_of
 from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.torch_preparation import prepare_image
+from worker.adapters.resize import resize_middle
 from worker.domain.frames import EncodedFrame, Image
 from worker.domain.preprocessing import Preprocessing
 from worker.local.models import ready_model
@@ -102,8 +102,8 @@ def opencv(interpolation: int) -> Prepare:
 def ways() -> dict[str, Run]:
     """Return all that this machine can do, the exact one first."""
     found = {
-        "exact": on_cpu(prepare_image),
-        "reduced": on_cpu(prepare_image, NUMBERS.resize),
+        "exact": on_cpu(resize_middle),
+        "reduced": on_cpu(resize_middle, NUMBERS.resize),
         "not offered: torchvision, float": on_cpu(torchvision(transforms)),
         "not offered: torchvision, uint8": on_cpu(torchvision(transforms_v2)),
         "not offered: OpenCV, area": on_cpu(opencv(cv2.INTER_AREA)),

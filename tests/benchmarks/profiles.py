@@ -29,7 +29,7 @@ def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
     key = key_of(load_manifest(model.folder), "cpu")
     profile = read_profile(key) if quick else None
     if profile is None:
-        effort = ["--seconds", "0.6", "--count", "80"] if quick else ["--seconds", "3"]
+        effort = ["--seconds", "0.4", "--count", "48"] if quick else ["--seconds", "3"]
         options = ["--frames", str(frames), *effort]
         environment = os.environ | {"VISION_WORKER_MODEL__PATH": str(model.folder)}
         subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=environment)

@@ -7,8 +7,7 @@ triangle or a cubic over the few input pixels below it: a sparse matrix, for whi
 The weights are those of torch's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa`, which follow Pillow's: a kernel
 stretched by the scale, cut off at the picture's edge, summing to one; cubic with a = -0.5 (Keys, 1981). There the
 width comes before the height. Here it is the other way round, for rows lie in memory as products want them. That
-changes the last bits of float sums, so that one value in some 10,000, close to the middle between two, is rounded to
-the other.
+changes the last bits of float sums, XX
 """
 
 import warnings
@@ -20,11 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from worker.domain.frames import Image
 from worker.domain.preprocessing import Interpolation, Preprocessing
 
 AVAILABLE: Final = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
 """Whether torch comes with sparse products for this processor: it does on x86."""
 
+_HALF, _ONE = np.float32(0.5), np.float32(1)
 _SIZES_KEPT: Final = 128
 """Weights are kept of so many pairs of sizes: a camera's frames have one size, a folder's pictures have many."""
 
@@ -43,14 +44,20 @@ class _Taps(NamedTuple):
     weights: torch.Tensor
 
 
-def resize_middle(pixels: NDArray[np.uint8], out: NDArray[np.uint8], numbers: Preprocessing) -> None:
+def resizes(numbers: Preprocessing) -> bool:
+    """Tell whether this is what the weights want, and can be had on this processor."""
+    return AVAILABLE and numbers.antialias and numbers.interpolation != "nearest"
+
+
+def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
     """Resize the shorter side to `numbers.resize` with antialias, and write the crop in the middle.
 
     Args:
-        pixels: RGB, (height, width, 3).
-        out: RGB, (crop, crop, 3).
-        numbers: bilinear or bicubic.
+        image: the whole picture.
+        out: where to, RGB, (crop, crop, 3), uint8.
+        numbers: of the weights, bilinear or bicubic.
     """
+    pixels = image.pixels
     height, width = pixels.shape[:2]
     short = min(height, width)
     down = _taps(height, int(numbers.resize * height / short), numbers.crop, numbers.interpolation)
@@ -72,16 +79,19 @@ def _product(weights: torch.Tensor, rows: NDArray[np.float32]) -> NDArray[np.flo
 @lru_cache(_SIZES_KEPT)
 def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _Taps:
     """Weigh one dimension of `size` pixels for the `crop` in the middle of `resized`."""
-    scale = size / resized
-    stretched = max(scale, 1.0)
-    reach = stretched * (1 if interpolation == "bilinear" else 2)
-    centres = scale * (round((resized - crop) / 2) + np.arange(crop) + 0.5)
-    firsts = np.maximum((centres - reach + 0.5).astype(int), 0)
-    ends = np.minimum((centres + reach + 0.5).astype(int), size)
-    taps = firsts[:, None] + np.arange((ends - firsts).max())
+    # In float32, step by step as torch does it: weights with other last bits would round five times as many values.
+    scale = np.float32(size) / np.float32(resized)
+    stretched = max(scale, _ONE)
+    reach = stretched * np.float32(1 if interpolation == "bilinear" else 2)
+    centres = scale * ((round((resized - crop) / 2) + np.arange(crop)).astype(np.float32) + _HALF)
+    firsts = np.maximum((centres - reach + _HALF).astype(int), 0)
+    ends = np.minimum((centres + reach + _HALF).astype(int), size)
+    steps = np.arange((ends - firsts).max())
+    taps = firsts[:, None] + steps
     there = taps < ends[:, None]
-    weights = np.where(there, _kernel((taps - centres[:, None] + 0.5) / stretched, interpolation), 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
+    away = (steps.astype(np.float32) + (firsts.astype(np.float32) - centres)[:, None] + _HALF) * (_ONE / stretched)
+    weights = np.where(there, _kernel(np.abs(away), interpolation), np.float32(0))
+    weights /= weights.cumsum(axis=1)[:, -1:]
     first, end = int(firsts.min()), int(ends.max())
     rows = np.concatenate([[0], there.sum(axis=1).cumsum()])
     with warnings.catch_warnings():
@@ -90,16 +100,17 @@ def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _
             # MKL counts in 32 bits: others would be copied in each product.
             torch.from_numpy(rows.astype(np.int32)),
             torch.from_numpy((taps[there] - first).astype(np.int32)),
-            torch.from_numpy(weights[there].astype(np.float32)),
+            torch.from_numpy(weights[there]),
             size=(crop, end - first),
             check_invariants=True,
         )
     return _Taps(first, end, sparse)
 
 
-def _kernel(x: NDArray[np.float64], interpolation: Interpolation) -> NDArray[np.float64]:
-    x = np.abs(x)
+def _kernel(x: NDArray[np.float32], interpolation: Interpolation) -> NDArray[np.float32]:
     if interpolation == "bilinear":
-        return np.clip(1 - x, 0, None)
-    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+        return np.clip(_ONE - x, np.float32(0), None)
+    near = (np.float32(1.5) * x - np.float32(2.5)) * x * x + _ONE
+    far = (((x - np.float32(5)) * x + np.float32(8)) * x - np.float32(4)) * -_HALF
+    weights: NDArray[np.float32] = np.where(x < 1, near, np.where(x < 2, far, np.float32(0)))
+    return weights

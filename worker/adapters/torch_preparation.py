@@ -1,4 +1,4 @@
-"""Resize and crop, as torchvision's weights want their pictures: on the CPU, or on the GPU that decodes them.
+"""Resize and crop, as torchvision's weights want their pictures: by torchvision, or on the GPU that decodes them.
 
 Each way writes RGB, (crop, crop, 3), uint8, into a slot of a batch.
 """
@@ -14,7 +14,6 @@ from torchvision.transforms import InterpolationMode  # type: ignore[import-unty
 from torchvision.transforms import functional as transforms
 from torchvision.transforms.v2 import functional as transforms_v2  # type: ignore[import-untyped]
 
-from worker.adapters import resize
 from worker.domain.errors import ImageUndecodable, ModelUnavailable, Reason
 from worker.domain.frames import Image
 from worker.domain.preprocessing import Preprocessing
@@ -23,21 +22,18 @@ _CUDA_STREAMS: Final = 8
 
 
 def prepare_image(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    """Resize and crop one picture as torchvision's `weights.transforms()` does with a uint8 tensor.
+    """Resize and crop one picture exactly as torchvision's `weights.transforms()` does with a uint8 tensor.
 
-    torchvision's first transforms API, as those presets use it, resizes in float. Its antialiased resize takes a
-    quarter of that here and rounds one value in some 10,000 to the neighbour; any other is torchvision's own.
+    torchvision's first transforms API, as those presets use it, resizes in float.
 
     Args:
         image: the whole picture.
         out: where to.
         numbers: of the weights.
     """
-    if resize.AVAILABLE and numbers.antialias and numbers.interpolation != "nearest":
-        return resize.resize_middle(image.pixels, out, numbers)
     mode = InterpolationMode(numbers.interpolation)
     resized = transforms.resize(_as_tensor(image), [numbers.resize], mode, antialias=numbers.antialias)
-    return _write_middle(resized, out, numbers)
+    _write_middle(resized, out, numbers)
 
 
 class JpegPreparation:
