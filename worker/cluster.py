@@ -30,11 +30,11 @@ def group_member(kafka: Kafka, topic: str, limits: Limits, *, protocol: str) -> 
         group_id=kafka.group_id,
         topic=topic,
         # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition, and
-        # one answer of a broker, which may come on top, 50 MiB.
+        # one answer of a broker, which may come on top, 50 MiB. Together they are half of the limit.
         options={
             "socket.timeout.ms": int(max(2, kafka.hand_over_within) * 1000),  # nothing else bounds a commit
             **kafka.options,
-            "queued.max.messages.kbytes": max(1, limits.memory // 2 // 1024),
+            "queued.max.messages.kbytes": max(1, limits.memory * 3 // 8 // 1024),
             "fetch.max.bytes": max(2**20, limits.memory // 8),  # less is refused: a record must fit
             "group.protocol": protocol,
             **kafka.consumer,

@@ -109,7 +109,8 @@ def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _
 
 def _kernel(x: NDArray[np.float32], interpolation: Interpolation) -> NDArray[np.float32]:
     if interpolation == "bilinear":
-        return np.clip(_ONE - x, np.float32(0), None)
+        triangle: NDArray[np.float32] = np.maximum(_ONE - x, np.float32(0))
+        return triangle
     near = (np.float32(1.5) * x - np.float32(2.5)) * x * x + _ONE
     far = (((x - np.float32(5)) * x + np.float32(8)) * x - np.float32(4)) * -_HALF
     weights: NDArray[np.float32] = np.where(x < 1, near, np.where(x < 2, far, np.float32(0)))
