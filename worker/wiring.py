@@ -92,7 +92,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
-    limits = settings.limits
+    limits, interval = settings.limits, _commit_interval(settings)
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
     source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol)
@@ -110,8 +110,8 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
             top_k=settings.model.top_k,
             pace=Pace(
                 max_in_flight_bytes=limits.memory // 4,
-                commit_interval=_commit_interval(settings),
-                publication_interval=_commit_interval(settings),
+                commit_interval=interval,
+                publication_interval=interval,
                 publish_within=settings.kafka.max_poll_interval / 2,
                 hand_over_within=settings.kafka.hand_over_within,
             ),

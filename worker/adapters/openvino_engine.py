@@ -57,10 +57,10 @@ def load_openvino(
         options["INFERENCE_NUM_THREADS"] = threads
     try:
         core = openvino.Core()
-        any_number, so_many = core.read_model(file), core.read_model(file)
+        any_number = core.read_model(file)
+        _fold_biases(any_number)
+        so_many = any_number.clone()
         so_many.reshape([usual, *so_many.input(0).get_partial_shape()[1:]])
-        for model in (any_number, so_many):
-            _fold_biases(model)
         compiled = [
             [core.compile_model(model, "CPU", options) for model in (any_number, so_many)] for _ in range(streams)
         ]

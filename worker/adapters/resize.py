@@ -7,7 +7,8 @@ triangle or a cubic over the few input pixels below it: a sparse matrix, for whi
 The weights are those of torch's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa`, which follow Pillow's: a kernel
 stretched by the scale, cut off at the picture's edge, summing to one; cubic with a = -0.5 (Keys, 1981). There the
 width comes before the height. Here it is the other way round, for rows lie in memory as products want them. That
-changes the last bits of float sums, XX
+changes the last bits of float sums, so that a value close to the middle between two is rounded to the other: one in
+some 50,000, from 15,000 to 130,000 with torchvision's presets that were tried on photographs.
 """
 
 import warnings
@@ -79,7 +80,7 @@ def _product(weights: torch.Tensor, rows: NDArray[np.float32]) -> NDArray[np.flo
 @lru_cache(_SIZES_KEPT)
 def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _Taps:
     """Weigh one dimension of `size` pixels for the `crop` in the middle of `resized`."""
-    # In float32, step by step as torch does it: weights with other last bits would round five times as many values.
+    # In float32, step by step as torch does it: weights with other last bits would round several times as many values.
     scale = np.float32(size) / np.float32(resized)
     stretched = max(scale, _ONE)
     reach = stretched * np.float32(1 if interpolation == "bilinear" else 2)

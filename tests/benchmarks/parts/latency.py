@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -66,16 +67,10 @@ def _fed_capacity(bench: Bench) -> float:
     Whoever sends, and the broker that takes in frame by frame, have their part of the same cores. What a backlog is
     worked off with is more than can be done while frames come.
     """
-    with bench.place() as place:
-        measured = worker(bench.profile)(place, light())
-        try:
-            measured.wait_until_ready()
-            _send(bench, place, measured, 0.2 * bench.capacity, bench.effort.warm)
-            began = time.time() + bench.effort.warm
-            ended = began + 2 * bench.effort.seconds
-            _send(bench, place, measured, bench.capacity, ended - began + bench.effort.warm)
-        finally:
-            measured.stop()
+    with _warm_worker(bench, bench.profile, 0.2 * bench.capacity) as (place, measured):
+        began = time.time() + bench.effort.warm
+        ended = began + 2 * bench.effort.seconds
+        _send(bench, place, measured, bench.capacity, ended - began + bench.effort.warm)
         times = [each.timestamp / 1000 for each in bench.read(place.results)]
     found = rate(times, began, ended)
     bench.tell(f"capacity while frames come: {found:.1f} frames/s, of a backlog {bench.capacity:.1f}")
@@ -141,21 +136,15 @@ def _as_told(bench: Bench, capacity: float) -> Outcome:
 
 def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[float]) -> list[Delays]:
     stretches = list[Stretch]()
-    with bench.place() as place:
-        measured = worker(profile)(place, light())
-        try:
-            measured.wait_until_ready()
-            _send(bench, place, measured, 0.2 * capacity, bench.effort.warm)
-            for _ in range(bench.effort.few):
-                for load in loads:
-                    before, began = measured.stage_seconds()["classify"], time.time()
-                    _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
-                    ended, after = time.time(), measured.stage_seconds()["classify"]
-                    call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
-                    linger_ms = measured.metrics("batch_linger_seconds")[()] * 1000
-                    stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms))
-        finally:
-            measured.stop()
+    with _warm_worker(bench, profile, 0.2 * capacity) as (place, measured):
+        for _ in range(bench.effort.few):
+            for load in loads:
+                before, began = measured.stage_seconds()["classify"], time.time()
+                _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
+                ended, after = time.time(), measured.stage_seconds()["classify"]
+                call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
+                linger_ms = measured.metrics("batch_linger_seconds")[()] * 1000
+                stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms))
         results = [(each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(place.results)]
     found = []
     for stretch in stretches:
@@ -168,6 +157,19 @@ def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[f
         found.append(Delays(stretch, percentiles(stored, SHOWN), percentiles(published, SHOWN)))
         bench.tell(f"latency at {stretch.load:.0%}: {', '.join(f'{each:.0f}' for each in found[-1].stored)} ms")
     return found
+
+
+@contextmanager
+def _warm_worker(bench: Bench, profile: Settings, a_second: float) -> Iterator[tuple[Place, Worker]]:
+    """Start a worker on topics of its own, and send so many frames a second until it is warm."""
+    with bench.place() as place:
+        measured = worker(profile)(place, light())
+        try:
+            measured.wait_until_ready()
+            _send(bench, place, measured, a_second, bench.effort.warm)
+            yield place, measured
+        finally:
+            measured.stop()
 
 
 def _send(bench: Bench, place: Place, measured: Worker, a_second: float, seconds: float) -> None:
