@@ -158,7 +158,7 @@ def bare_kafka(engine: Mapping[str, Any], *, cores: int, batch: int) -> Start:
 
 @contextmanager
 def pinned_to(core: int) -> Iterator[None]:
-    """Let what is started within the block run on one core alone."""
+    """Let what this thread starts within the block run on one core alone."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
