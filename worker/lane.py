@@ -2,10 +2,12 @@
 
 A call is cut into parts, as the model likes them, and each part is decoded and classified by one thread, so that pixels
 stay in that core's cache and no thread waits for another. Where the model has fewer threads than there are cores,
-others decode ahead of it.
+others decode ahead of it. While there is room for another call, frames are decoded one by one as they come, before
+their batch is closed: what a machine that is not busy does while they linger, nobody waits for afterwards.
 
-decode, classify    calls N+1, N+2    by the threads of the model
-publish             call N            by the loop's own thread, which alone owns state
+decode              of call N+3        one by one, by the threads that decode anyway
+decode, classify    calls N+1, N+2     by the threads of the model
+publish             call N             by the loop's own thread, which alone owns state
 """
 
 from collections import deque
@@ -21,7 +23,8 @@ from numpy.typing import NDArray
 from worker.domain.batcher import FrameBatch
 from worker.domain.breaker import FailureBreaker
 from worker.domain.call_size import CallSize
-from worker.domain.records import TopicPartition
+from worker.domain.frames import EncodedFrame
+from worker.domain.records import Position, TopicPartition
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.times import Monotonic
 from worker.pipeline import BatchedFrame, Pipeline
@@ -45,7 +48,7 @@ class Finished:
         failed: frames that break the model.
         fits: frames that fitted into the device's memory.
         took: seconds from when a thread of the model began with the first part until the last was done; decoding is in
-            it where those threads do that too.
+            it where those threads do that too, also what they decoded before.
         seconds: stages, and what each took; gathering is there once for every batch, decoding and the model for every
             part.
     """
@@ -56,6 +59,12 @@ class Finished:
     fits: int
     took: float
     seconds: Sequence[tuple[str, float]]
+
+
+class _Early(NamedTuple):
+    pixels: Pixels
+    letter: DeadLetter | None
+    took: float
 
 
 class _Decoded(NamedTuple):
@@ -134,6 +143,7 @@ class Lane:
         self.most = max_batch
         self._call_size = CallSize(max_batch)
         self._breaker = FailureBreaker(max_failed_share)
+        self._early: dict[Position, Future[_Early]] = {}
         self._waiting: deque[BatchedFrame] = deque()
         self._calls: deque[_Call] = deque()
 
@@ -151,6 +161,11 @@ class Lane:
     def crowded(self) -> bool:
         """Whether more waits than the next call takes."""
         return len(self._calls) >= CALLS and len(self._waiting) >= self.call_size
+
+    def expect(self, frame: EncodedFrame) -> None:
+        """Decode a frame whose batch is still open, if there is time for that."""
+        if len(self._calls) < CALLS and len(self._early) < self.call_size:
+            self._early[frame.position] = (self._decoders or self._inference).submit(self._decode_early, frame)
 
     def add(self, batches: Collection[FrameBatch]) -> None:
         """Begin calls of these batches, now or once there is room."""
@@ -179,44 +194,72 @@ class Lane:
     def forget(self, partition: TopicPartition) -> None:
         """Drop what waits of a partition that has gone, and what calls already begun will say of it."""
         self._waiting = deque(each for each in self._waiting if each.batch.partition != partition)
+        for position in [each for each in self._early if each.partition == partition]:
+            self._early.pop(position).cancel()
         for call in self._calls:
             call.gone.add(partition)
 
     def _begin(self) -> None:
         while self._waiting and len(self._calls) < CALLS:
             frames, now = self._next_frames(), self._monotonic()
+            early = [self._early.pop(each.frame.position, None) for each in frames]
             pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
             parts = [
-                self._submit(frames[part], pixels[part], now, self._call_size.now)
+                self._submit(frames[part], early[part], pixels[part], now, self._call_size.now)
                 for part in self._pipeline.parts(len(frames))
             ]
             waits = [("gather", now - each.frame.arrived) for each in frames if each.frame is each.batch.frames[0]]
             self._calls.append(_Call(now, waits, parts))
 
     def _submit(
-        self, frames: Sequence[BatchedFrame], pixels: Pixels, gathered: Monotonic, at_once: int
+        self,
+        frames: Sequence[BatchedFrame],
+        early: Sequence["Future[_Early] | None"],
+        pixels: Pixels,
+        gathered: Monotonic,
+        at_once: int,
     ) -> "Future[_Part]":
         if self._decoders is None:
-            return self._inference.submit(self._decode_and_classify, frames, pixels, gathered, at_once)
+            return self._inference.submit(self._decode_and_classify, frames, early, pixels, gathered, at_once)
         decoders = self._decoders
         together = min(DECODED_TOGETHER, 1 + len(frames) // (2 * DECODED_TOGETHER))  # few are spread over all
         some = [slice(start, start + together) for start in range(0, len(frames), together)]
-        decoding = [decoders.submit(self._decode, frames[each], pixels[each]) for each in some]
+        decoding = [decoders.submit(self._decode, frames[each], early[each], pixels[each]) for each in some]
         return self._inference.submit(self._classify_decoded, frames, pixels, decoding, gathered, at_once)
 
     def _next_frames(self) -> list[BatchedFrame]:
         """Take as many as one call takes, of whatever batches: while others wait, no call is smaller than it may be."""
         return [self._waiting.popleft() for _ in range(min(self.call_size, len(self._waiting)))]
 
-    def _decode(self, frames: Sequence[BatchedFrame], out: Pixels) -> _Decoded:
-        began = self._monotonic()
-        letters = [self._pipeline.decode(each.frame, slot) for each, slot in zip(frames, out, strict=True)]
+    def _decode_early(self, frame: EncodedFrame) -> _Early:
+        began, pixels = self._monotonic(), np.empty(self._pipeline.input_shape, np.uint8)
+        letter = self._pipeline.decode(frame, pixels)
+        return _Early(pixels, letter, self._monotonic() - began)
+
+    def _decode(
+        self, frames: Sequence[BatchedFrame], early: Sequence["Future[_Early] | None"], out: Pixels
+    ) -> _Decoded:
+        """Decode what is not decoded; what that took before counts as if it were done now."""
+        began, letters = self._monotonic(), list[DeadLetter | None]()
+        for each, before, slot in zip(frames, early, out, strict=True):
+            if before is None:
+                letters.append(self._pipeline.decode(each.frame, slot))
+            else:
+                pixels, letter, took = before.result()
+                slot[:] = pixels
+                letters.append(letter)
+                began = Monotonic(began - took)
         return _Decoded(letters, began, self._monotonic())
 
     def _decode_and_classify(
-        self, frames: Sequence[BatchedFrame], pixels: Pixels, gathered: Monotonic, at_once: int
+        self,
+        frames: Sequence[BatchedFrame],
+        early: Sequence["Future[_Early] | None"],
+        pixels: Pixels,
+        gathered: Monotonic,
+        at_once: int,
     ) -> _Part:
-        decoded = self._decode(frames, pixels)
+        decoded = self._decode(frames, early, pixels)
         return self._classify(frames, pixels, [decoded], gathered, at_once, began=decoded.began)
 
     def _classify_decoded(

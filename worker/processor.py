@@ -169,6 +169,7 @@ class StreamProcessor:
             letter = reject(record, stage="parse", error=error, arrived_at=arrived_at, camera=camera)
             self._ledger.finish(record.position, letter)
             return []
+        self._lane.expect(frame)
         return self._batcher.add(frame, arrived)
 
     def _hand_on(self, closed: Sequence[FrameBatch]) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.support.colours import ColourModel, decode_colour, picture
 from tests.support.executors import Held, Inline
@@ -11,20 +13,38 @@ from tests.support.frames import a_record
 from worker import wire
 from worker.domain.batcher import ClosedBy, FrameBatch
 from worker.domain.errors import ModelContractBroken, TooManyRejected
+from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Prediction
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
 from worker.lane import CALLS, Finished, Lane
 from worker.pipeline import Pipeline
+from worker.ports import Decode
 
 HERE, THERE = TopicPartition("frames", 0), TopicPartition("frames", 1)
 
 
+class Counted:
+    """Implements `ports.Decode`, and keeps the offsets of what it has decoded."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+
+    def __call__(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+        self.offsets.append(frame.position.offset)
+        decode_colour(frame, out)
+
+
 def a_lane(
-    model: ColourModel, inference: Held | Inline, *, max_batch: int = 4, decoders: Held | Inline | None = None
+    model: ColourModel,
+    inference: Held | Inline,
+    *,
+    max_batch: int = 4,
+    decoders: Held | Inline | None = None,
+    decode: Decode = decode_colour,
 ) -> Lane:
-    pipeline = Pipeline(decode=decode_colour, model=model, top_k=3, topics=TOPICS, worker_version="0")
+    pipeline = Pipeline(decode=decode, model=model, top_k=3, topics=TOPICS, worker_version="0")
     return Lane(
         pipeline,
         decoders=decoders,
@@ -237,3 +257,79 @@ def test_what_a_call_takes_has_decoding_in_it_where_the_model_s_threads_do_that(
         assert one.took == pytest.approx(finished.took)
     # The clock moves a little whenever it is read, and once more while a thread of the model decodes.
     assert took["itself"] == pytest.approx(took["ahead"] + 0.001)
+
+
+@pytest.mark.parametrize("decoders", [None, Held()], ids=["by the model's threads", "by decoders"])
+def test_a_frame_is_decoded_before_its_batch_is_closed(decoders: Held | None) -> None:
+    decode, model, inference = Counted(), ColourModel(), Held()
+    lane = a_lane(model, inference, decoders=decoders, decode=decode)
+    batch = a_batch(0, 1, 2)
+    for frame in batch.frames[:2]:
+        lane.expect(frame)
+    (decoders or inference).do(2)
+    assert decode.offsets == [0, 1]
+
+    lane.add([batch])
+    finished = lane.collect(wait=True)
+    assert places(finished) == [(0, 0), (0, 1), (0, 2)]
+    assert finished is not None
+    predictions = [each for each in finished.outcomes if isinstance(each, Prediction)]
+    assert [each.classes[0].name for each in predictions] == ["red"] * 3
+    assert decode.offsets == [0, 1, 2]
+    assert model.calls == [3]
+
+
+def test_what_was_decoded_early_is_in_what_the_call_takes() -> None:
+    took = []
+    for early in (False, True):
+        lane, batch = a_lane(ColourModel(), Inline()), a_batch(0, 1)
+        for frame in batch.frames if early else ():
+            lane.expect(frame)
+        lane.add([batch])
+        finished = lane.collect()
+        assert finished is not None
+        took.append(finished.took)
+    # The clock moves a little whenever it is read: twice for each frame, where each is decoded by itself.
+    assert took[1] == pytest.approx(took[0] + 2 * 0.001)
+
+
+def test_a_bad_picture_that_came_early_is_a_dead_letter() -> None:
+    model = ColourModel()
+    lane = a_lane(model, Inline())
+    bad, good = a_batch(0, value=b"no picture"), a_batch(1)
+    for frame in (*bad.frames, *good.frames):
+        lane.expect(frame)
+    lane.add([bad, good])
+    finished = lane.collect()
+    assert finished is not None
+    found = [(type(each), each.position.offset) for each in finished.outcomes]
+    assert found == [(DeadLetter, 0), (Prediction, 1)]
+    assert sum(model.calls) == 1
+
+
+def test_no_frame_is_decoded_early_while_calls_wait_for_the_model() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference)
+    for offset in range(CALLS):
+        lane.add([a_batch(offset)])
+    lane.expect(a_batch(CALLS).frames[0])
+    assert len(inference) == CALLS
+
+
+def test_no_more_frames_are_decoded_early_than_a_call_takes() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference, max_batch=2)
+    for frame in a_batch(0, 1, 2).frames:
+        lane.expect(frame)
+    assert len(inference) == 2
+
+
+def test_a_frame_that_comes_again_with_its_partition_is_decoded_again() -> None:
+    decode = Counted()
+    lane = a_lane(ColourModel(), Inline(), decode=decode)
+    here, there = a_batch(0), a_batch(0, partition=THERE)
+    for frame in (*here.frames, *there.frames):
+        lane.expect(frame)
+    lane.forget(HERE)
+    lane.add([here, there])
+    assert decode.offsets == [0, 0, 0]

@@ -188,7 +188,7 @@ def test_tuning_writes_a_profile_which_the_worker_takes(
     assert said["frames"] == f"8 frames of {pictures}"  # of twelve, three are for calibration, and one is broken
     assert said["key"]["cores"] == len(os.sched_getaffinity(0))
     stages = {each["stage"] for each in said["tried"]}
-    assert {"torch", "batch", "decoding", "result"} <= stages
+    assert {"torch", "batch", "result"} <= stages  # how many decode is tried where a core has no stream of its own
     agreed = [each for each in said["tried"] if each["why_not"] is None]
     assert all(
         each["agreement"] == 1.0 and each["frames_per_second"] > 0 for each in agreed if each["stage"] == "batch"
