@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.cores import spent
 from tests.benchmarks.frames import TINY, USUAL, backlog, name_of
 from tests.benchmarks.measure import Spread
-from tests.benchmarks.models import light
+from tests.benchmarks.models import TimedModel, heavy, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Contestant, Worker, worker
 from worker.settings import Limits
@@ -21,32 +22,50 @@ BEHIND: Final = 50_000
 """Frames that lie in the topic while memory is watched."""
 
 
-def hops(bench: Bench) -> Outcome:
-    """Milliseconds a frame in each of the eight hops, by the worker's own histograms."""
-    seconds: dict[str, float] = {}
+def hops(bench: Bench) -> Sequence[Outcome]:
+    """What a frame costs, by the worker's own histograms and by the kernel's account of the cores."""
+    return [_hops(bench, model) for model in ([light()] if bench.quick else [light(), heavy()])]
+
+
+def _hops(bench: Bench, model: TimedModel) -> Outcome:
+    stages: dict[str, float] = {}
+    cores: dict[str, float] = {}
     frames = 0.0
 
     @contextmanager
-    def scraped(contestants: Sequence[Contestant]) -> Iterator[None]:
+    def watched(contestants: Sequence[Contestant]) -> Iterator[None]:
         nonlocal frames
         (measured,) = contestants
         assert isinstance(measured, Worker)
-        before, frames_before = measured.stage_seconds(), measured.frames()
+        stages_before, frames_before, cores_before = measured.stage_seconds(), measured.frames(), spent()
         yield
-        after, frames = measured.stage_seconds(), measured.frames() - frames_before
-        seconds.update({stage: after[stage][0] - before.get(stage, (0, 0))[0] for stage in STAGES if stage in after})
+        cores_after, frames, stages_after = spent(), measured.frames() - frames_before, measured.stage_seconds()
+        took = {stage: seconds - stages_before.get(stage, (0, 0))[0] for stage, (seconds, _) in stages_after.items()}
+        stages.update({stage: took[stage] / frames * 1000 for stage in STAGES if stage in took})
+        cores.update({user: (cores_after[user] - seconds) / frames * 1000 for user, seconds in cores_before.items()})
 
-    rate = bench.measure(light(), USUAL, worker(bench.profile), during=scraped)
-    spent = {stage: took / frames * 1000 for stage, took in seconds.items()}
-    work = {stage: each for stage, each in spent.items() if stage != "gather"}
-    rows = [[stage, f"{each:.3f}"] for stage, each in spent.items()]
+    rate = bench.measure(model, USUAL, worker(bench.profile), during=watched)
     return Outcome(
-        "Cost of the hops",
-        f"Milliseconds of each hop, divided by the frames of the same time, at {rate:.0f} frames/s: tuned, light "
-        f"model, {name_of(USUAL)}, a backlog. Gathering is a batch's wait for company, and no work.",
-        [Table(("hop", "ms a frame"), rows)],
+        f"Cost of the hops, {model.name} model",
+        f"Milliseconds of each hop, divided by the frames of the same time, at {rate:.0f} frames/s: tuned, "
+        f"{name_of(USUAL)}, a backlog. Gathering is a batch's wait for company, and no work. Beside it, whose the time "
+        f"of all {bench.cores} cores was.",
+        [
+            Table(("hop", "ms a frame"), [[stage, f"{each:.3f}"] for stage, each in stages.items()]),
+            Table(
+                ("cores", "ms a frame", "share"),
+                [[user, f"{each:.3f}", f"{each / sum(cores.values()):.1%}"] for user, each in cores.items()],
+            ),
+        ],
         {},
-        [Bars("hops", "Cost of the hops", "ms a frame", work)],
+        [
+            Bars(
+                f"hops-{model.name}",
+                f"Cost of the hops, {model.name} model",
+                "ms a frame",
+                {stage: each for stage, each in stages.items() if stage != "gather"},
+            )
+        ],
     )
 
 
