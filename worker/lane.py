@@ -15,27 +15,23 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.domain.batcher import FrameBatch
 from worker.domain.breaker import FailureBreaker
 from worker.domain.call_size import CallSize
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import Position, TopicPartition
-from worker.domain.results import DeadLetter, Outcome
+from worker.domain.results import Outcome
 from worker.domain.times import Monotonic
 from worker.pipeline import BatchedFrame, Pipeline
 from worker.ports import MonotonicClock
+from worker.threads import Done, Early, Part, Threads
 
 CALLS: Final = 3
 """Calls begun and not collected: enough that no thread waits while the loop publishes."""
-DECODED_TOGETHER: Final = 4
-"""Frames of a large part that a decoder takes at once: handing over each costs a twentieth of decoding it."""
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +57,11 @@ class Finished:
     seconds: Sequence[tuple[str, float]]
 
 
-class _Early(NamedTuple):
-    pixels: Pixels
-    letter: DeadLetter | None
-    took: float
-
-
-class _Decoded(NamedTuple):
-    letters: Sequence[DeadLetter | None]
-    began: Monotonic
-    ended: Monotonic
-
-
-class _Part(NamedTuple):
-    outcomes: Sequence[Outcome]
-    answered: int
-    failed: int
-    fits: int
-    began: Monotonic
-    ended: Monotonic
-    seconds: Sequence[tuple[str, float]]
-
-
 @dataclass(slots=True)
 class _Call:
     began: Monotonic
     waits: Sequence[tuple[str, float]]
-    parts: Sequence["Future[_Part]"]
+    parts: Sequence["Future[Done]"]
     gone: set[TopicPartition] = field(default_factory=set)
 
     @property
@@ -114,7 +88,7 @@ class Lane:
     A call belongs to the assignment it was begun in: of a partition that goes meanwhile nothing comes out, even if the
     partition has come back by then and its frames are read again.
 
-    Every method is for the loop's thread. What runs on the executors takes immutable values and touches no state.
+    Every method is for the loop's thread.
 
     Args:
         decoders: decodes frames, several at once; None leaves that to the threads of the model.
@@ -137,13 +111,12 @@ class Lane:
         monotonic: MonotonicClock,
     ) -> None:
         self._pipeline = pipeline
-        self._decoders = decoders
-        self._inference = inference
+        self._threads = Threads(pipeline, decoders=decoders, inference=inference, monotonic=monotonic)
         self._monotonic = monotonic
         self.most = max_batch
         self._call_size = CallSize(max_batch)
         self._breaker = FailureBreaker(max_failed_share)
-        self._early: dict[Position, Future[_Early]] = {}
+        self._early: dict[Position, Future[Early]] = {}
         self._waiting: deque[BatchedFrame] = deque()
         self._calls: deque[_Call] = deque()
 
@@ -165,7 +138,7 @@ class Lane:
     def expect(self, frame: EncodedFrame) -> None:
         """Decode a frame whose batch is still open, if there is time for that."""
         if len(self._calls) < CALLS and len(self._early) < self.call_size:
-            self._early[frame.position] = (self._decoders or self._inference).submit(self._decode_early, frame)
+            self._early[frame.position] = self._threads.decode_early(frame)
 
     def add(self, batches: Collection[FrameBatch]) -> None:
         """Begin calls of these batches, now or once there is room."""
@@ -204,104 +177,11 @@ class Lane:
             frames, now = self._next_frames(), self._monotonic()
             early = [self._early.pop(each.frame.position, None) for each in frames]
             pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
-            parts = [
-                self._submit(frames[part], early[part], pixels[part], now, self._call_size.now)
-                for part in self._pipeline.parts(len(frames))
-            ]
+            call = Part(frames, early, pixels, gathered=now, at_once=self._call_size.now)
+            parts = [self._threads.begin(call.some(which)) for which in self._pipeline.parts(len(frames))]
             waits = [("gather", now - each.frame.arrived) for each in frames if each.frame is each.batch.frames[0]]
             self._calls.append(_Call(now, waits, parts))
-
-    def _submit(
-        self,
-        frames: Sequence[BatchedFrame],
-        early: Sequence["Future[_Early] | None"],
-        pixels: Pixels,
-        gathered: Monotonic,
-        at_once: int,
-    ) -> "Future[_Part]":
-        if self._decoders is None:
-            return self._inference.submit(self._decode_and_classify, frames, early, pixels, gathered, at_once)
-        decoders = self._decoders
-        together = min(DECODED_TOGETHER, 1 + len(frames) // (2 * DECODED_TOGETHER))  # few are spread over all
-        some = [slice(start, start + together) for start in range(0, len(frames), together)]
-        decoding = [decoders.submit(self._decode, frames[each], early[each], pixels[each]) for each in some]
-        return self._inference.submit(self._classify_decoded, frames, pixels, decoding, gathered, at_once)
 
     def _next_frames(self) -> list[BatchedFrame]:
         """Take as many as one call takes, of whatever batches: while others wait, no call is smaller than it may be."""
         return [self._waiting.popleft() for _ in range(min(self.call_size, len(self._waiting)))]
-
-    def _decode_early(self, frame: EncodedFrame) -> _Early:
-        began, pixels = self._monotonic(), np.empty(self._pipeline.input_shape, np.uint8)
-        letter = self._pipeline.decode(frame, pixels)
-        return _Early(pixels, letter, self._monotonic() - began)
-
-    def _decode(
-        self, frames: Sequence[BatchedFrame], early: Sequence["Future[_Early] | None"], out: Pixels
-    ) -> _Decoded:
-        """Decode what is not decoded; what that took before counts as if it were done now."""
-        began, letters = self._monotonic(), list[DeadLetter | None]()
-        for each, before, slot in zip(frames, early, out, strict=True):
-            if before is None:
-                letters.append(self._pipeline.decode(each.frame, slot))
-            else:
-                pixels, letter, took = before.result()
-                slot[:] = pixels
-                letters.append(letter)
-                began = Monotonic(began - took)
-        return _Decoded(letters, began, self._monotonic())
-
-    def _decode_and_classify(
-        self,
-        frames: Sequence[BatchedFrame],
-        early: Sequence["Future[_Early] | None"],
-        pixels: Pixels,
-        gathered: Monotonic,
-        at_once: int,
-    ) -> _Part:
-        decoded = self._decode(frames, early, pixels)
-        return self._classify(frames, pixels, [decoded], gathered, at_once, began=decoded.began)
-
-    def _classify_decoded(
-        self,
-        frames: Sequence[BatchedFrame],
-        pixels: Pixels,
-        decoding: Sequence["Future[_Decoded]"],
-        gathered: Monotonic,
-        at_once: int,
-    ) -> _Part:
-        decoded = [each.result() for each in decoding]
-        return self._classify(frames, pixels, decoded, gathered, at_once, began=self._monotonic())
-
-    def _classify(
-        self,
-        frames: Sequence[BatchedFrame],
-        pixels: Pixels,
-        decoded: Sequence[_Decoded],
-        gathered: Monotonic,
-        at_once: int,
-        *,
-        began: Monotonic,
-    ) -> _Part:
-        letters = [letter for each in decoded for letter in each.letters]
-        bad = [letter for letter in letters if letter is not None]
-        if bad:
-            good = [number for number, letter in enumerate(letters) if letter is None]
-            frames, pixels = [frames[number] for number in good], pixels[good]
-        prepared = self._monotonic()
-        classified = self._pipeline.classify(frames, pixels, at_once=at_once)
-        ended = self._monotonic()
-        seconds = {
-            "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
-            "classify": ended - prepared,
-        }
-        predictions = self._pipeline.score(classified, seconds, gathered=gathered, took=ended - began)
-        return _Part(
-            outcomes=[*bad, *classified.rejected, *predictions],
-            answered=len(classified.frames),
-            failed=len(classified.rejected),
-            fits=classified.fits,
-            began=began,
-            ended=ended,
-            seconds=[*seconds.items(), ("score", self._monotonic() - ended)],
-        )

@@ -26,7 +26,8 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.settings": ("worker.domain.errors", "worker.settings"),
     "worker.pipeline": ("worker.domain", "worker.ports", "worker.wire"),
     "worker.pace": (),
-    "worker.lane": ("worker.domain", "worker.ports", "worker.pipeline"),
+    "worker.threads": ("worker.domain", "worker.ports", "worker.pipeline"),
+    "worker.lane": ("worker.domain", "worker.ports", "worker.pipeline", "worker.threads"),
     "worker.processor": (
         "worker.domain",
         "worker.ports",
@@ -65,6 +66,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.settings": frozenset({"pydantic", "pydantic_core", "pydantic_settings", "yaml"}),
     "worker.pipeline": frozenset({"numpy"}),
     "worker.lane": frozenset({"numpy"}),
+    "worker.threads": frozenset({"numpy"}),
     "worker.processor": frozenset(),
     "worker.classifier": frozenset({"numpy"}),
     "worker.adapters.allocator": frozenset(),

@@ -1,0 +1,168 @@
+"""What threads beside the loop do with a part of a call: decode, classify, score. They touch no state.
+
+A part goes through one thread, so that its pixels stay in that core's cache, unless others decode ahead of the model.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.frames import EncodedFrame
+from worker.domain.results import DeadLetter, Outcome
+from worker.domain.times import Monotonic
+from worker.pipeline import BatchedFrame, Pipeline
+from worker.ports import MonotonicClock
+
+DECODED_TOGETHER: Final = 4
+"""Frames of a large part that a decoder takes at once: handing over each costs a twentieth of decoding it."""
+
+Pixels = NDArray[np.uint8]
+
+
+class Early(NamedTuple):
+    """A frame that was decoded before its part was begun.
+
+    Attributes:
+        pixels: of `Pipeline.input_shape`; of no use if there is a letter.
+        letter: what becomes of a bad frame.
+        took: seconds.
+    """
+
+    pixels: Pixels
+    letter: DeadLetter | None
+    took: float
+
+
+class Part(NamedTuple):
+    """Work for one thread of the model.
+
+    Attributes:
+        frames: some of those of a call.
+        early: of each, what was decoded before, if it was.
+        pixels: where the others are decoded to, and these copied to: (frames, height, width, 3).
+        gathered: when the call began.
+        at_once: frames that fit into the device's memory.
+    """
+
+    frames: Sequence[BatchedFrame]
+    early: Sequence["Future[Early] | None"]
+    pixels: Pixels
+    gathered: Monotonic
+    at_once: int
+
+    def some(self, which: slice) -> "Part":
+        """Return a part of it."""
+        return self._replace(frames=self.frames[which], early=self.early[which], pixels=self.pixels[which])
+
+
+class Done(NamedTuple):
+    """What became of a part.
+
+    Attributes:
+        outcomes: of its frames.
+        answered: frames that the model took.
+        failed: frames that break the model.
+        fits: frames that fitted into the device's memory.
+        began: when the thread of the model did; earlier by what was decoded before, if its like did that.
+        ended: when the model had answered.
+        seconds: stages, and what each took.
+    """
+
+    outcomes: Sequence[Outcome]
+    answered: int
+    failed: int
+    fits: int
+    began: Monotonic
+    ended: Monotonic
+    seconds: Sequence[tuple[str, float]]
+
+
+class _Decoded(NamedTuple):
+    letters: Sequence[DeadLetter | None]
+    began: Monotonic
+    ended: Monotonic
+
+
+class Threads:
+    """Those that decode, and those of the model.
+
+    Args:
+        decoders: decodes frames, several at once; None leaves that to the threads of the model.
+        inference: runs the model, in order, as many parts at once as it has threads.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, *, decoders: Executor | None, inference: Executor, monotonic: MonotonicClock
+    ) -> None:
+        self._pipeline = pipeline
+        self._decoders = decoders
+        self._inference = inference
+        self._monotonic = monotonic
+
+    def decode_early(self, frame: EncodedFrame) -> "Future[Early]":
+        """Begin to decode a frame before it is known which part it goes with."""
+        return (self._decoders or self._inference).submit(self._decode_early, frame)
+
+    def begin(self, part: Part) -> "Future[Done]":
+        """Begin a part."""
+        if self._decoders is None:
+            return self._inference.submit(self._decode_and_classify, part)
+        count = len(part.frames)
+        together = min(DECODED_TOGETHER, 1 + count // (2 * DECODED_TOGETHER))  # few are spread over all
+        some = [part.some(slice(start, start + together)) for start in range(0, count, together)]
+        decoding = [self._decoders.submit(self._decode, each) for each in some]
+        return self._inference.submit(self._classify_decoded, part, decoding)
+
+    def _decode_early(self, frame: EncodedFrame) -> Early:
+        began, pixels = self._monotonic(), np.empty(self._pipeline.input_shape, np.uint8)
+        letter = self._pipeline.decode(frame, pixels)
+        return Early(pixels, letter, self._monotonic() - began)
+
+    def _decode(self, part: Part) -> _Decoded:
+        """Decode what is not decoded; what was before counts as if it were done now."""
+        began, letters = self._monotonic(), list[DeadLetter | None]()
+        for batched, early, slot in zip(part.frames, part.early, part.pixels, strict=True):
+            if early is None:
+                letters.append(self._pipeline.decode(batched.frame, slot))
+            else:
+                pixels, letter, took = early.result()
+                slot[:] = pixels
+                letters.append(letter)
+                began = Monotonic(began - took)
+        return _Decoded(letters, began, self._monotonic())
+
+    def _decode_and_classify(self, part: Part) -> Done:
+        decoded = self._decode(part)
+        return self._classify(part, [decoded], began=decoded.began)
+
+    def _classify_decoded(self, part: Part, decoding: Sequence["Future[_Decoded]"]) -> Done:
+        decoded = [each.result() for each in decoding]
+        return self._classify(part, decoded, began=self._monotonic())
+
+    def _classify(self, part: Part, decoded: Sequence[_Decoded], *, began: Monotonic) -> Done:
+        frames, pixels = part.frames, part.pixels
+        letters = [letter for each in decoded for letter in each.letters]
+        bad = [letter for letter in letters if letter is not None]
+        if bad:
+            good = [number for number, letter in enumerate(letters) if letter is None]
+            frames, pixels = [frames[number] for number in good], pixels[good]
+        prepared = self._monotonic()
+        classified = self._pipeline.classify(frames, pixels, at_once=part.at_once)
+        ended = self._monotonic()
+        seconds = {
+            "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
+            "classify": ended - prepared,
+        }
+        predictions = self._pipeline.score(classified, seconds, gathered=part.gathered, took=ended - began)
+        return Done(
+            outcomes=[*bad, *classified.rejected, *predictions],
+            answered=len(classified.frames),
+            failed=len(classified.rejected),
+            fits=classified.fits,
+            began=began,
+            ended=ended,
+            seconds=[*seconds.items(), ("score", self._monotonic() - ended)],
+        )
