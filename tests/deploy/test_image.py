@@ -6,7 +6,7 @@ import re
 import tomllib
 
 from tests.support.deployment import ROOT, dockerfile, services, stages, understood
-from worker.settings import NOT_SETTINGS, Ops, describe
+from worker.settings import NOT_SETTINGS, ModelGroup, Ops, describe
 
 
 def one(name: str) -> str:
@@ -50,6 +50,16 @@ def test_everything_installed_is_held_against_its_hash() -> None:
     assert len(steps) == 4
     for step in steps:
         assert ("--require-hashes" in step) or ("--no-index" in step), step
+
+
+def test_it_has_an_engine_for_tuning_to_choose() -> None:
+    (extras,) = (arguments for stage in stages() for name, arguments in stage if name == "ARG")
+    name, _, chosen = extras.partition("=")
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert (name, chosen in known) == ("EXTRAS", True)
+    assert ModelGroup(path=ROOT, engine=chosen).engine == chosen
+    (built,) = (arguments for stage in stages() for _, arguments in stage if arguments.startswith("pip wheel"))
+    assert '".[${EXTRAS}]"' in built
 
 
 def test_it_runs_as_nobody_in_particular() -> None:
