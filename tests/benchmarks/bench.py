@@ -27,8 +27,6 @@ from worker.domain.records import OutboundRecord, Record, TopicPartition
 
 LOOK_EVERY: Final = 0.25
 """Seconds."""
-ENOUGH: Final = 32
-"""Results that the slowest contestant must have while it is measured, however long that takes."""
 STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
 """Results carry the broker's own time: the same clock for all contestants, and none of theirs."""
 
@@ -42,7 +40,8 @@ class Effort:
     Attributes:
         rounds: of the contest that matters most.
         few: rounds of all others.
-        seconds: that a run is measured for.
+        seconds: that a run is measured for, at least.
+        results: that come meanwhile, at least: of several batches, since what lies between two of them is not seen.
         warm: seconds that it runs before.
         batches: sizes that the bare loop may choose from.
     """
@@ -50,12 +49,13 @@ class Effort:
     rounds: int
     few: int
     seconds: float
+    results: int
     warm: float
     batches: Sequence[int]
 
 
-QUICK: Final = Effort(rounds=2, few=4, seconds=6, warm=1, batches=(8,))
-WHOLE: Final = Effort(rounds=5, few=3, seconds=8, warm=2, batches=(4, 8, 16, 32))
+QUICK: Final = Effort(rounds=2, few=1, seconds=3, results=64, warm=1, batches=(8,))
+WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=256, warm=2, batches=(4, 8, 16, 32))
 
 
 class Bench:
@@ -114,7 +114,9 @@ class Bench:
                 found[batch] = self.measure_bare(model, start)
                 self.tell(f"{model.name} {name_of(size)}, the limit in batches of {batch}: {found[batch]:.1f} frames/s")
             self._batches[model.name, size] = max(found, key=lambda batch: found[batch])
-            self.fill(size, int(max(found.values()) * (self.effort.seconds + self.effort.warm + 2) * 1.3))
+            effort = self.effort
+            seconds = effort.warm + effort.seconds + 2
+            self.fill(size, int(max(found.values()) * seconds * 1.3) + 2 * effort.results)
         batch = self._batches[model.name, size]
         return batch, bare(pictures, self.engine, cores=self.cores, batch=batch)
 
@@ -123,14 +125,14 @@ class Bench:
         contestant = start(self.folder, model)
         try:
             wait_until(lambda: _running(contestant) and contestant.log.stat().st_size > 0, "the bare loop runs")
-            begin = time.time() + self.effort.warm
-            time.sleep(self.effort.warm + self.effort.seconds)
-            _running(contestant)
+            time.sleep(self.effort.warm)
+            begin, enough = time.time(), len(_times(contestant)) + self.effort.results
+            time.sleep(self.effort.seconds)
+            wait_until(lambda: _running(contestant) and len(_times(contestant)) > enough, "the bare loop gets on")
+            end = time.time()
         finally:
             contestant.stop()
-        lines = [json.loads(line) for line in contestant.log.read_text().splitlines() if line.endswith("}")]
-        times = [line["at"] for line in lines if "at" in line for _ in range(line["frames"])]
-        return rate(times, begin, begin + self.effort.seconds)
+        return rate(_times(contestant), begin, end)
 
     def measure(self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext) -> float:
         """Return the frames a second of contestants that share a backlog.
@@ -155,10 +157,10 @@ class Bench:
             wait_until(begun, f"the first result ({contestants[0].log})")
             time.sleep(effort.warm)
             begin = time.time()
-            enough = self.count(place.results) + ENOUGH
+            enough = self.count(place.results) + effort.results
             with during(contestants):
                 time.sleep(effort.seconds)  # without a look: each takes a few milliseconds of what is measured
-                while (count := self.count(place.results)) < ends and count < enough:
+                while (count := self.count(place.results)) < ends and count <= enough:
                     assert time.time() - begin < PATIENCE, f"too few results ({contestants[0].log})"
                     time.sleep(LOOK_EVERY)
             end = time.time()
@@ -237,6 +239,12 @@ class Bench:
 
 def _frames(size: Size) -> str:
     return f"frames-{name_of(size)}"
+
+
+def _times(contestant: Contestant) -> list[float]:
+    """Return when each frame of a bare loop was done."""
+    lines = [json.loads(line) for line in contestant.log.read_text().splitlines() if line.endswith("}")]
+    return [line["at"] for line in lines if "at" in line for _ in range(line["frames"])]
 
 
 def _running(contestant: Contestant) -> bool:
