@@ -8,8 +8,7 @@ In one line: waiting is worth something only as far as it saves work, and it may
   target is a bound, nothing to be used up. Nexus (SOSP '19) picks batches from such a profile under a bound.
 - Feed-forward: linger + call(1 + r * linger) + everything else, at a high quantile, stays below the target less a
   margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call, so it
-  hardly depends on what is decided here, and nothing chases its own tail. It does where the machine is nearly full: so
-  it never takes all of a linger that the rate needs.
+  hardly depends on what is decided here, and nothing chases its own tail.
 - One batch holds up all that come behind it, so a call takes no more than a share of the target, unless the rate needs
   larger ones: with too small ones the queue would grow without end.
 - Feedback only for what these costs do not tell, such as cores that others use: by Little's law, the records that lie
@@ -43,9 +42,6 @@ USED: Final = 0.8
 """Share of the target that is planned with; the rest is for what no measurement foretells."""
 A_CALL: Final = 0.25
 """Share of the target that one call may take."""
-A_WAIT: Final = 0.25
-"""Share of the target that frames may linger, if the rate needs it, however long the rest takes: where that is long
-because the machine is busy, smaller calls would make it busier."""
 START: Final = 0.05
 """Share of the target that frames linger before anything is known."""
 BEHIND: Final = 0.5
@@ -162,7 +158,7 @@ class LatencyControl:
         others = sorted(self._others)[math.ceil(HIGH * len(self._others)) - 1]
         room = (USED * target - others - self.model.of(1)) / (1 + self.rate * self.model.each)
         wanted = (needed - 1) / self.rate if needed > 1 else 0.0
-        return min(wanted, max(room, A_WAIT * target))
+        return max(0.0, min(wanted, room))
 
 
 def _towards(now: float, wanted: float, *, least: float) -> float:
