@@ -1,9 +1,8 @@
 """Where frames are decoded and classified while the loop goes on: beside it, in order, and only so many at a time.
 
-A call is cut into parts, as the model likes them, and each part is decoded and classified by one thread, so that pixels
-stay in that core's cache and no thread waits for another. Where the model has fewer threads than there are cores,
-others decode ahead of it. While there is room for another call, frames are decoded one by one as they come, before
-their batch is closed: what a machine that is not busy does while they linger, nobody waits for afterwards.
+A call is cut into parts, as the model likes them (`worker/threads.py` has what becomes of each). While there is room
+for another call, frames are decoded one by one as they come, before their batch is closed: what a machine that is not
+busy does while they linger, nobody waits for afterwards.
 
 decode              of call N+3        one by one, by the threads that decode anyway
 decode, classify    calls N+1, N+2     by the threads of the model

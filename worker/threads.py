@@ -1,6 +1,7 @@
 """What threads beside the loop do with a part of a call: decode, classify, score. They touch no state.
 
-A part goes through one thread, so that its pixels stay in that core's cache, unless others decode ahead of the model.
+A part goes through one thread, so that its pixels stay in that core's cache and no thread waits for another. Where the
+model has fewer threads than there are cores, others decode ahead of it.
 """
 
 from collections.abc import Sequence

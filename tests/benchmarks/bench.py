@@ -104,8 +104,8 @@ class Bench:
         """The tuned settings of the model."""
         return self.profile.get("model", {})
 
-    def best_bare(self, model: TimedModel, size: Size) -> tuple[int, StartBare]:
-        """Return the best size of a batch for the bare loop, and what starts the loop with it."""
+    def best_bare(self, model: TimedModel, size: Size, *, cores: int | None = None) -> tuple[int, StartBare]:
+        """Return the best size of a batch for the bare loop on all cores, and what starts it with that on so many."""
         pictures = write_pictures(size, self.folder / "pictures")
         if (model.name, size) not in self._batches:
             found = {}
@@ -118,7 +118,7 @@ class Bench:
             seconds = effort.warm + effort.seconds + 2
             self.fill(size, int(max(found.values()) * seconds * 1.3) + 2 * effort.results)
         batch = self._batches[model.name, size]
-        return batch, bare(pictures, self.engine, cores=self.cores, batch=batch)
+        return batch, bare(pictures, self.engine, cores=cores or self.cores, batch=batch)
 
     def measure_bare(self, model: TimedModel, start: StartBare) -> float:
         """Return the frames a second of a loop that writes its progress into its log."""
@@ -128,7 +128,11 @@ class Bench:
             time.sleep(self.effort.warm)
             begin, enough = time.time(), len(_times(contestant)) + self.effort.results
             time.sleep(self.effort.seconds)
-            wait_until(lambda: _running(contestant) and len(_times(contestant)) > enough, "the bare loop gets on")
+            wait_until(
+                lambda: _running(contestant) and len(_times(contestant)) > enough,
+                "the bare loop gets on",
+                every=LOOK_EVERY,
+            )
             end = time.time()
         finally:
             contestant.stop()
@@ -160,9 +164,11 @@ class Bench:
             enough = self.count(place.results) + effort.results
             with during(contestants):
                 time.sleep(effort.seconds)  # without a look: each takes a few milliseconds of what is measured
-                while (count := self.count(place.results)) < ends and count <= enough:
-                    assert time.time() - begin < PATIENCE, f"too few results ({contestants[0].log})"
-                    time.sleep(LOOK_EVERY)
+                wait_until(
+                    lambda: (count := self.count(place.results)) >= ends or count > enough,
+                    f"enough results ({contestants[0].log})",
+                    every=LOOK_EVERY,
+                )
             end = time.time()
             for contestant in contestants:
                 _running(contestant)

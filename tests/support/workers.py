@@ -32,8 +32,8 @@ PATIENCE: Final = 120.0
 """Seconds after which a condition that was waited for counts as never coming; nothing is measured by it."""
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Look again and again until something holds.
+def wait_until(holds: Callable[[], bool], what: str, *, every: float = 0.02) -> None:
+    """Look again and again, every so many seconds, until something holds.
 
     Raises:
         AssertionError: it never did.
@@ -41,7 +41,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:.0f} seconds"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def model_folder() -> Path:

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final
 
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.frames import USUAL, write_pictures
+from tests.benchmarks.frames import USUAL
 from tests.benchmarks.measure import Spread, alternate, ratio
 from tests.benchmarks.models import TimedModel, heavy, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
-from tests.benchmarks.processes import Place, Start, Worker, bare, pinned_to, worker
+from tests.benchmarks.processes import Place, Start, StartBare, Worker, pinned_to, worker
 from tests.benchmarks.profiles import Settings, on_one_core
 from worker.local.broker import LocalKafka
 
@@ -29,8 +29,8 @@ def scaling(bench: Bench) -> Outcome:
     what the machine gives: loops that share nothing with each other.
     """
     models = {"two_workers_over_one": light()} | ({} if bench.quick else {"two_workers_over_one_heavy": heavy()})
-    for model in models.values():
-        bench.best_bare(model, USUAL)  # which fills the topic for as long as it takes
+    # This fills the topic too, for as long as it takes.
+    loops = {name: bench.best_bare(model, USUAL, cores=1)[1] for name, model in models.items()}
     first, second = cores = sorted(os.sched_getaffinity(0))[-2:]
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []
@@ -44,8 +44,8 @@ def scaling(bench: Bench) -> Outcome:
             runs = {
                 ONE: partial(apart.measure, model, USUAL, workers[0]),
                 TWO: partial(apart.measure, model, USUAL, *workers),
-                BARE_ONE: partial(_bare, bench, model, [first]),
-                BARE_TWO: partial(_bare, bench, model, [first, second]),
+                BARE_ONE: partial(_bare, bench, model, loops[name], [first]),
+                BARE_TWO: partial(_bare, bench, model, loops[name], [first, second]),
             }
             found = alternate(runs, bench.effort.few, partial(_tell, bench, model))
             ratios[name] = ratio(found[TWO], found[ONE])
@@ -64,10 +64,8 @@ def scaling(bench: Bench) -> Outcome:
     )
 
 
-def _bare(bench: Bench, model: TimedModel, cores: Sequence[int]) -> float:
+def _bare(bench: Bench, model: TimedModel, loop: StartBare, cores: Sequence[int]) -> float:
     """Return the frames a second of bare loops, each a process of its own and kept to a core."""
-    batch, _ = bench.best_bare(model, USUAL)
-    loop = bare(write_pictures(USUAL, bench.folder / "pictures"), bench.engine, cores=1, batch=batch)
 
     def run(core: int) -> float:
         with pinned_to(core):
