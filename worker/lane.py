@@ -1,8 +1,12 @@
 """Where frames are decoded and classified while the loop goes on: beside it, in order, and only so many at a time.
 
-A call is cut into parts, as the model likes them (`worker/threads.py` has what becomes of each). While there is room
-for another call, frames are decoded one by one as they come, before their batch is closed: what a machine that is not
-busy does while they linger, nobody waits for afterwards.
+A call is cut into parts, as the model likes them (`worker/threads.py` has what becomes of each). Full calls are begun
+ahead, so that no thread of the model ever waits for the loop. A smaller one is begun only once a thread is free: until
+then it grows, so that calls become larger, and cheaper a frame, just as far as the model does not keep up. (Triton's
+dynamic batcher does the same.)
+
+While there is room for another call, frames are decoded one by one as they come, before their batch is closed: what a
+machine that is not busy does while they linger, nobody waits for afterwards.
 
 decode              of call N+3        one by one, by the threads that decode anyway
 decode, classify    calls N+1, N+2     by the threads of the model
@@ -64,8 +68,9 @@ class _Call:
     gone: set[TopicPartition] = field(default_factory=set)
 
     @property
-    def done(self) -> bool:
-        return all(part.done() for part in self.parts)
+    def unfinished(self) -> int:
+        """Parts that are not done."""
+        return sum(not part.done() for part in self.parts)
 
     def finished(self) -> Finished:
         """Wait for all parts, and put them together."""
@@ -134,15 +139,27 @@ class Lane:
         """Whether more waits than the next call takes."""
         return len(self._calls) >= CALLS and len(self._waiting) >= self.call_size
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether frames have waited for a thread that is free now, and are fewer than a call takes."""
+        return 0 < len(self._waiting) < self.call_size and self._has_room
+
     def expect(self, frame: EncodedFrame) -> None:
         """Decode a frame whose batch is still open, if there is time for that."""
         if len(self._calls) < CALLS and len(self._early) < self.call_size:
             self._early[frame.position] = self._threads.decode_early(frame)
 
     def add(self, batches: Collection[FrameBatch]) -> None:
-        """Begin calls of these batches, now or once there is room."""
+        """Take batches in, if any, and begin what calls there is room for now."""
         self._waiting.extend(BatchedFrame(frame, batch) for batch in batches for frame in batch.frames)
-        self._begin()
+        while self._waiting and self._has_room:
+            frames, now = self._next_frames(), self._monotonic()
+            early = [self._early.pop(each.frame.position, None) for each in frames]
+            pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
+            call = Part(frames, early, pixels, gathered=now, at_once=self._call_size.now)
+            parts = [self._threads.begin(call.some(which)) for which in self._pipeline.parts(len(frames))]
+            waits = [("gather", now - each.frame.arrived) for each in frames if each.frame is each.batch.frames[0]]
+            self._calls.append(_Call(now, waits, parts))
 
     def collect(self, *, wait: bool = False) -> Finished | None:
         """Return what came of the oldest call; None if there is none, or it is not over and nobody waits for it.
@@ -151,7 +168,7 @@ class Lane:
             WorkerError: whatever ended the call; among others
             TooManyRejected: the model fails on so many frames that it must be broken.
         """
-        if not self._calls or not (wait or self._calls[0].done):
+        if not self._calls or not (wait or not self._calls[0].unfinished):
             return None
         finished = self._calls[0].finished()  # it counts as begun while it is waited for
         self._calls.popleft()
@@ -160,7 +177,6 @@ class Lane:
             self._call_size.ran_out(finished.fits)
         else:
             self._call_size.went_well()
-        self._begin()
         return finished
 
     def forget(self, partition: TopicPartition) -> None:
@@ -171,15 +187,14 @@ class Lane:
         for call in self._calls:
             call.gone.add(partition)
 
-    def _begin(self) -> None:
-        while self._waiting and len(self._calls) < CALLS:
-            frames, now = self._next_frames(), self._monotonic()
-            early = [self._early.pop(each.frame.position, None) for each in frames]
-            pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
-            call = Part(frames, early, pixels, gathered=now, at_once=self._call_size.now)
-            parts = [self._threads.begin(call.some(which)) for which in self._pipeline.parts(len(frames))]
-            waits = [("gather", now - each.frame.arrived) for each in frames if each.frame is each.batch.frames[0]]
-            self._calls.append(_Call(now, waits, parts))
+    @property
+    def _has_room(self) -> bool:
+        if len(self._calls) >= CALLS:
+            return False
+        return (
+            len(self._waiting) >= self.call_size
+            or sum(call.unfinished for call in self._calls) < self._pipeline.streams
+        )
 
     def _next_frames(self) -> list[BatchedFrame]:
         """Take as many as one call takes, of whatever batches: while others wait, no call is smaller than it may be."""

@@ -95,6 +95,11 @@ class Pipeline:
         """(height, width, 3) of a frame that is ready for the model."""
         return self._model.input_shape
 
+    @property
+    def streams(self) -> int:
+        """Parts that the model takes side by side."""
+        return self._model.streams
+
     def parts(self, frames: int) -> Sequence[slice]:
         """Cut so many frames into what is best decoded and classified by a thread each."""
         return self._model.parts(frames)

@@ -112,6 +112,10 @@ class Model(Protocol):
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, 3) of a prepared picture."""
 
+    @property
+    def streams(self) -> int:
+        """Calls that run side by side."""
+
     def parts(self, frames: int) -> Sequence[slice]:
         """Cut a batch of so many frames into what is best classified by a call each, side by side."""
 

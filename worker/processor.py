@@ -19,8 +19,8 @@ from worker.pipeline import Pipeline, reject
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.telemetry import Telemetry
 
-CALL_OVER_WITHIN: Final = 0.005
-"""Seconds between two looks whether a call of the model is over: nothing else ends the wait for records."""
+CALL_OVER_WITHIN: Final = 0.002
+"""Seconds between two looks whether a thread of the model has become free: nothing else ends the wait for records."""
 MAX_REFUSALS: Final = 100
 """Refused transactions in a row after which the worker stops: by then a poll should have told it what it has left."""
 
@@ -165,14 +165,16 @@ class StreamProcessor:
         try:
             frame = wire.parse_frame(record, arrived_at=arrived_at, arrived=arrived)
         except FrameRejected as error:
-            camera = wire.camera_of(record)
-            letter = reject(record, stage="parse", error=error, arrived_at=arrived_at, camera=camera)
+            letter = reject(record, stage="parse", error=error, arrived_at=arrived_at, camera=wire.camera_of(record))
             self._ledger.finish(record.position, letter)
             return []
         self._lane.expect(frame)
         return self._batcher.add(frame, arrived)
 
     def _hand_on(self, closed: Sequence[FrameBatch]) -> None:
+        """Let the lane begin what it has room for; if frames have waited for that, what is open goes along."""
+        if self._lane.takes_more:
+            closed = [*closed, *self._batcher.drain(ClosedBy.LINGER)]
         for batch in closed:
             self._telemetry.batch_closed(batch)
         self._lane.add(closed)
@@ -190,6 +192,7 @@ class StreamProcessor:
             self._telemetry.model_called(frames, limit=self._lane.call_size)
         for outcome in finished.outcomes:
             self._ledger.finish(outcome.position, outcome)
+        self._hand_on(())
         return True
 
     def _deliver(self, *, within: float | None = None) -> None:
@@ -249,16 +252,13 @@ class StreamProcessor:
         }
         if due:
             self._source.commit(due, wait=wait)
-        lag = self._source.lag()
-        self._control.lies_ahead(sum(lag.values()))
-        self._telemetry.lag(lag)
+        self._telemetry.lag(self._source.lag())
         self._next_commit = Monotonic(self._monotonic() + self._pace.commit_interval)
 
     def _restore_accuracy(self) -> None:
         if self._unrestored:
             began = self._monotonic()
-            tallies = list(self._restore(self._unrestored))
-            self._accuracy.restore(tallies)
+            self._accuracy.restore(tallies := list(self._restore(self._unrestored)))
             self._unrestored.clear()
             self._telemetry.restored(len(tallies), seconds=self._monotonic() - began)
 

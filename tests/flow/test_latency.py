@@ -85,6 +85,15 @@ def test_after_a_silence_the_target_holds_from_the_first_frame(target: float, si
     assert worker.p99(again) <= target
 
 
+@pytest.mark.parametrize("load", [0.8, 0.95])
+def test_calls_grow_with_what_waits_and_no_queue_does(load: float) -> None:
+    """A target so short that the rate cannot be met within it is missed by what larger calls take, and no more."""
+    machine = Machine(call=0.02, frame=0.005)
+    worker = VirtualWorker(regular(load * machine.capacity(32), 0, 12), 0.1, machine).run()
+
+    assert worker.p99(SETTLED) <= 2 * (machine.call + 32 * machine.frame)
+
+
 def test_calls_grow_where_the_model_is_dear_to_call() -> None:
     """A call alone costs what four frames do: in small ones the rate could not be met."""
     machine = Machine(call=0.02, frame=0.005)
@@ -96,7 +105,7 @@ def test_calls_grow_where_the_model_is_dear_to_call() -> None:
 
 
 def test_what_no_measurement_shows_is_found_by_falling_behind() -> None:
-    """In calls of a quarter of the target 160 frames a second would be the most, and the queue would never end."""
+    """In calls of seven 160 frames a second would be the most, and the queue would never end."""
     machine = Machine(gap=0.02)
     assert machine.capacity(7) < 160
     worker = VirtualWorker(regular(200, 0, 14), 0.1, machine).run()

@@ -37,6 +37,7 @@ class ColourModel:
         hiccups: the calls, counted from 0, on which it raises for no reason of the frames.
         room: frames for which there is memory.
         largest: frames in a part.
+        streams: parts side by side; how they are cut does not depend on it.
     """
 
     identity = ModelIdentity("colours", "c0105c010500")
@@ -51,7 +52,9 @@ class ColourModel:
         hiccups: Collection[int] = (),
         room: int = 1_000,
         largest: int | None = None,
+        streams: int = 1,
     ) -> None:
+        self.streams = streams
         self.calls: list[int] = []
         self._fail_on_call = fail_on_call
         self._poison = None if breaks_on is None else COLOURS[breaks_on]

@@ -61,6 +61,13 @@ def a_batch(*offsets: int, partition: TopicPartition = HERE, value: bytes | None
     return FrameBatch(partition, TumblingWindows(1_000).of(EventMillis(0)), tuple(frames), ClosedBy.SIZE, late=False)
 
 
+def collect(lane: Lane) -> Finished | None:
+    """Take in the oldest call, if it is over, and begin what there is room for then."""
+    finished = lane.collect()
+    lane.add([])
+    return finished
+
+
 def places(finished: Finished | None) -> Sequence[tuple[int, int]]:
     assert finished is not None
     return [(each.position.partition.partition, each.position.offset) for each in finished.outcomes]
@@ -79,20 +86,51 @@ def test_a_call_comes_back_when_it_is_over() -> None:
     assert lane.busy_since is None
 
 
-def test_batches_that_wait_for_room_share_the_next_call() -> None:
+def test_batches_that_wait_for_a_thread_share_the_next_call() -> None:
     model, inference = ColourModel(), Held()
     lane = a_lane(model, inference)
-    for offset in range(CALLS):
+    for offset in range(4):
         lane.add([a_batch(offset)])
-    lane.add([a_batch(offset) for offset in range(CALLS, CALLS + 3)])
+    assert len(inference) == 1
+
+    inference.do()
+    assert places(collect(lane)) == [(0, 0)]
+    inference.do()
+    assert places(collect(lane)) == [(0, 1), (0, 2), (0, 3)]
+    assert model.calls == [1, 3]
+
+
+def test_every_free_thread_takes_a_call_and_one_that_is_done_is_free() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(streams=2), inference)
+    for offset in range(3):
+        lane.add([a_batch(offset)])
+    assert len(inference) == 2
+
+    inference.do()
+    lane.add([])
+    assert len(inference) == 2
+
+
+def test_full_calls_are_begun_ahead_of_a_free_thread() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference, max_batch=2)
+    lane.add([a_batch(*range(2 * CALLS + 3))])
     assert len(inference) == CALLS
 
-    inference.do(CALLS)
-    for _ in range(CALLS):
-        lane.collect()
+
+def test_a_call_takes_more_once_frames_have_waited_for_a_thread_and_there_is_one() -> None:
+    inference = Held()
+    lane = a_lane(ColourModel(), inference, max_batch=3)
+    takes_more = [lane.takes_more]
+    for offset in range(2):
+        lane.add([a_batch(offset)])
+        takes_more.append(lane.takes_more)
     inference.do()
-    assert places(lane.collect()) == [(0, CALLS), (0, CALLS + 1), (0, CALLS + 2)]
-    assert model.calls == [1] * CALLS + [3]
+    takes_more.append(lane.takes_more)
+    lane.add([])
+    takes_more.append(lane.takes_more)
+    assert takes_more == [False, False, False, True, False]
 
 
 def test_a_lane_in_which_a_whole_call_waits_is_crowded() -> None:
@@ -112,14 +150,13 @@ def test_a_call_is_no_larger_than_it_may_be_and_that_is_no_shortage_of_memory() 
     model, inference = ColourModel(), Held()
     lane = a_lane(model, inference)
     lane.most = 2
-    for offset in range(CALLS + 3):
-        lane.add([a_batch(offset)])
+    lane.add([a_batch(*range(2 * CALLS + 3))])
     assert (lane.call_size, lane.crowded) == (2, True)
 
     while lane.busy_since is not None:
         inference.do()
-        lane.collect()
-    assert model.calls == [1] * CALLS + [2, 1]
+        collect(lane)
+    assert model.calls == [2] * CALLS + [2, 1]
     lane.most = 4
     assert lane.call_size == 4
 
@@ -131,9 +168,10 @@ def test_nothing_comes_of_a_partition_that_went_though_it_came_back() -> None:
     lane.forget(HERE)
     lane.add([a_batch(1, 2)])  # it is ours again, and read again from where it was committed
 
-    inference.do(2)
-    assert places(lane.collect()) == [(1, 0)]
-    assert places(lane.collect()) == [(0, 1), (0, 2)]
+    inference.do()
+    assert places(collect(lane)) == [(1, 0)]
+    inference.do()
+    assert places(collect(lane)) == [(0, 1), (0, 2)]
 
 
 def test_what_waited_of_a_partition_that_went_is_never_begun() -> None:
@@ -146,7 +184,7 @@ def test_what_waited_of_a_partition_that_went_is_never_begun() -> None:
     found = list[tuple[int, int]]()
     while lane.busy_since is not None:
         inference.do()
-        found += places(lane.collect())
+        found += places(collect(lane))
     assert found == [(1, 7)]
 
 
@@ -310,9 +348,8 @@ def test_a_bad_picture_that_came_early_is_a_dead_letter() -> None:
 def test_no_frame_is_decoded_early_while_calls_wait_for_the_model() -> None:
     inference = Held()
     lane = a_lane(ColourModel(), inference)
-    for offset in range(CALLS):
-        lane.add([a_batch(offset)])
-    lane.expect(a_batch(CALLS).frames[0])
+    lane.add([a_batch(*range(4 * CALLS))])
+    lane.expect(a_batch(100).frames[0])
     assert len(inference) == CALLS
 
 

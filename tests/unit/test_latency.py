@@ -18,7 +18,7 @@ def a_control(target: float | None = 0.2, *, max_frames: int = 32, max_poll_inte
     return LatencyControl(Bounds(target, 0.1, max_frames, max_poll_interval))
 
 
-def after(  # noqa: PLR0913 every fact by name
+def after(
     control: LatencyControl,
     *,
     rate: float = 100.0,
@@ -26,7 +26,6 @@ def after(  # noqa: PLR0913 every fact by name
     frame: float = 0.003,
     other: float = 0.01,
     publication: float = 0.002,
-    ahead: int = 0,
     ticks: int = 80,
     begin: float = 0.0,
 ) -> list[BatchLimits]:
@@ -34,7 +33,6 @@ def after(  # noqa: PLR0913 every fact by name
     found = []
     for number in range(ticks):
         control.arrived(round(rate * TICK))
-        control.lies_ahead(ahead)
         for size in SIZES:
             control.called(size, call + frame * size)
             control.published([other] * size, publication)
@@ -48,7 +46,7 @@ def test_without_a_target_the_linger_stays() -> None:
 
 @pytest.mark.parametrize("target", [None, 0.2])
 def test_a_call_never_takes_so_long_that_the_group_gives_up(target: float | None) -> None:
-    (*_, last) = after(a_control(target, max_poll_interval=60.0), call=0.1, frame=1.0, rate=10, ahead=1_000)
+    (*_, last) = after(a_control(target, max_poll_interval=60.0), call=0.1, frame=1.0, rate=10)
 
     assert last.frames == 4  # 4.1 s: twelve such calls fit
 
@@ -90,34 +88,14 @@ def test_frames_wait_for_each_other_where_publishing_is_what_costs() -> None:
     assert after(control, rate=100, call=0.0, publication=0.012)[-1].linger == pytest.approx(0.0071, rel=0.25)
 
 
-def test_what_takes_the_target_up_leaves_no_time_to_wait() -> None:
-    assert after(a_control(), rate=200)[-1].linger > 0.005
-    assert after(a_control(), rate=200, other=0.17)[-1].linger < 0.002
+def test_what_takes_the_target_up_leaves_a_share_of_it_to_wait() -> None:
+    """At 200 frames a second 32 ms of linger are wanted; where all else takes 75 of 80, a quarter of 80 is what stays."""
+    assert after(a_control(0.1), rate=200, other=0.01)[-1].linger == pytest.approx(0.032, rel=0.25)
+    assert after(a_control(0.08), rate=200, other=0.075)[-1].linger == pytest.approx(0.02, rel=0.2)
 
 
-def test_a_call_takes_no_more_than_its_share_of_the_target() -> None:
-    last = after(a_control(0.1), rate=20)[-1]
-
-    assert 0.004 + 0.003 * last.frames <= 0.25 * 0.1 * 1.2
-
-
-def test_calls_are_never_too_small_for_the_rate() -> None:
-    """A call alone costs 20 ms: the share of the target would be calls of one or two, 45 a second at most."""
-    last = after(a_control(0.1), rate=100, call=0.02, frame=0.004)[-1]
-
-    assert last.frames / (0.02 + 0.004 * last.frames) > 100
-
-
-def test_behind_calls_grow_at_once_and_shrink_slowly() -> None:
-    control = a_control(0.1)
-    before = after(control, rate=20)[-1].frames
-    behind = after(control, rate=20, ahead=500, begin=20.0, ticks=20)[-1].frames
-    later = after(control, rate=20, begin=25.0, ticks=20)[-1].frames
-
-    assert before < 10
-    assert behind > 24
-    assert later > behind / 2
-    assert after(control, rate=20, begin=30.0, ticks=1_600)[-1].frames == pytest.approx(before, abs=2)
+def test_where_the_rate_needs_no_wait_nothing_makes_frames_wait() -> None:
+    assert after(a_control(), rate=20, call=0.0, publication=0.0, other=0.17)[-1].linger < 0.002
 
 
 def test_a_silence_is_no_rate() -> None:
@@ -139,7 +117,6 @@ def test_a_step_of_the_limits_is_bounded() -> None:
 
 facts = st.one_of(
     st.tuples(st.just("arrived"), st.integers(0, 500)),
-    st.tuples(st.just("lies_ahead"), st.integers(0, 10**7)),
     st.tuples(st.just("called"), st.integers(0, 64), st.floats(0, 1_000)),
     st.tuples(st.just("published"), st.lists(st.floats(-1e7, 1e7), max_size=64), st.floats(0, 100)),
     st.tuples(st.just("waits"), st.floats(0, 1e5)),

@@ -1,4 +1,4 @@
-"""How long frames may wait for company, and how many go together, so that results come in time.
+"""How long frames wait for company, so that results come in time and no work is wasted.
 
 In one line: waiting is worth something only as far as it saves work, and it may take only what the target leaves.
 
@@ -7,14 +7,12 @@ In one line: waiting is worth something only as far as it saves work, and it may
   takes, at r, to gather the least n that leaves this within UTILISATION. So an idle machine hardly lingers: a
   target is a bound, nothing to be used up. Nexus (SOSP '19) picks batches from such a profile under a bound.
 - Feed-forward: linger + call(1 + r * linger) + everything else, at a high quantile, stays below the target less a
-  margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call, so it
-  hardly depends on what is decided here, and nothing chases its own tail.
-- One batch holds up all that come behind it, so a call takes no more than a share of the target, unless the rate needs
-  larger ones: with too small ones the queue would grow without end.
-- Feedback only for what these costs do not tell, such as cores that others use: by Little's law, the records that lie
-  ahead, divided by the rate, are the time for which they will wait. While that is too long, calls may grow by a quarter
-  each tick, and afterwards shrink by half a percent: the quick and the slow side of AIMD, by which Clipper (NSDI '17)
-  sizes batches. Behind, batches fill by size, and no linger matters.
+  margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call. Where
+  the machine is full it grows all the same, and to let frames go alone would make that worse: a share of the target
+  stays for the linger where the rate needs it.
+- The linger is for thrift alone, and no queue grows by it: once a thread of the model is free, what waits goes with all
+  that is open (`worker/lane.py`), so that calls grow with the queue up to the most a batch may have. A smaller bound
+  would end no frame sooner: those behind wait for the work before them, and that is more in small calls.
 - No call, target or none, takes so long that the group gives the worker up: `max.poll.interval.ms`.
 
 Limits change once a tick at most, in bounded steps, and not for a trifle.
@@ -40,12 +38,10 @@ OVERHEAD: Final = 0.15
 """Share of the work that batching may leave as overhead; below it larger batches are not worth a wait."""
 USED: Final = 0.8
 """Share of the target that is planned with; the rest is for what no measurement foretells."""
-A_CALL: Final = 0.25
-"""Share of the target that one call may take."""
+THRIFT: Final = 0.25
+"""Share of the target that frames may linger, if the rate needs that, whatever else takes its time."""
 START: Final = 0.05
 """Share of the target that frames linger before anything is known."""
-BEHIND: Final = 0.5
-"""Share of the target that records may wait unread before the worker counts as behind."""
 HIGH: Final = 0.99
 RECENT: Final = 1000
 """Frames whose delays are looked back on."""
@@ -88,9 +84,8 @@ class LatencyControl:
         linger = bounds.linger if bounds.target is None else START * bounds.target
         self._now = BatchLimits(linger, bounds.max_frames)
         self._since: Monotonic | None = None
-        self._arrived = self._ahead = 0
+        self._arrived = 0
         self._others: deque[float] = deque(maxlen=RECENT)
-        self._relief = 1.0
 
     @property
     def target(self) -> float | None:
@@ -100,10 +95,6 @@ class LatencyControl:
     def arrived(self, frames: int) -> None:
         """Frames were read."""
         self._arrived += frames
-
-    def lies_ahead(self, records: int) -> None:
-        """So many records are there and not read."""
-        self._ahead = records
 
     def called(self, frames: int, seconds: float) -> None:
         """The model took so long for a call."""
@@ -140,25 +131,19 @@ class LatencyControl:
             return BatchLimits(self._bounds.linger, most)
         if len(self._others) < FEWEST:
             return BatchLimits(self._now.linger, most)
-        needed = self._needed()
-        behind = self._ahead > max(1.0, BEHIND * target * self.rate)
-        self._relief = min(self._relief * 1.25, most) if behind else max(1.0, self._relief * 0.995)
-        frames = self._relief * max(self.model.within(A_CALL * target), needed)
-        return BatchLimits(
-            linger=_towards(self._now.linger, self._linger(target, needed), least=0.002),
-            frames=int(min(most, max(1, round(_towards(self._now.frames, min(frames, most), least=1))))),
-        )
+        return BatchLimits(_towards(self._now.linger, self._linger(target), least=0.002), most)
 
     def _needed(self) -> float:
         costs = (self.model, self.publication)
         return max(each.sustains(self.rate, utilisation=UTILISATION, overhead=OVERHEAD) for each in costs)
 
-    def _linger(self, target: float, needed: float) -> float:
+    def _linger(self, target: float) -> float:
         """Return the seconds in which the frames needed come, or what the target has room for."""
+        needed = self._needed()
         others = sorted(self._others)[math.ceil(HIGH * len(self._others)) - 1]
         room = (USED * target - others - self.model.of(1)) / (1 + self.rate * self.model.each)
         wanted = (needed - 1) / self.rate if needed > 1 else 0.0
-        return max(0.0, min(wanted, room))
+        return min(wanted, max(room, THRIFT * target))
 
 
 def _towards(now: float, wanted: float, *, least: float) -> float:
