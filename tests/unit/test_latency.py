@@ -89,7 +89,7 @@ def test_frames_wait_for_each_other_where_publishing_is_what_costs() -> None:
 
 
 def test_what_takes_the_target_up_leaves_a_share_of_it_to_wait() -> None:
-    """At 200 frames a second 32 ms of linger are wanted; where all else takes 75 of 80, a quarter of 80 is what stays."""
+    """200 frames a second want 32 ms of linger; where all else takes 75 of 80, a quarter of those is what stays."""
     assert after(a_control(0.1), rate=200, other=0.01)[-1].linger == pytest.approx(0.032, rel=0.25)
     assert after(a_control(0.08), rate=200, other=0.075)[-1].linger == pytest.approx(0.02, rel=0.2)
 
