@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +43,6 @@ class Effort:
         seconds: that a run is measured for, at least.
         results: that come meanwhile, at least: of several batches, since what lies between two of them is not seen.
         warm: seconds that it runs before.
-        batches: sizes that the bare loop may choose from.
     """
 
     rounds: int
@@ -51,11 +50,10 @@ class Effort:
     seconds: float
     results: int
     warm: float
-    batches: Sequence[int]
 
 
-QUICK: Final = Effort(rounds=2, few=1, seconds=3, results=64, warm=1, batches=(8,))
-WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=256, warm=2, batches=(4, 8, 16, 32))
+QUICK: Final = Effort(rounds=2, few=1, seconds=3, results=64, warm=1)
+WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=256, warm=2)
 
 
 class Bench:
@@ -73,7 +71,7 @@ class Bench:
         self.cores = len(os.sched_getaffinity(0))
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._filled: dict[Size, int] = {}
-        self._batches: dict[tuple[str, Size], int] = {}
+        self._filled_for = set[tuple[str, Size]]()
 
     def tell(self, text: str) -> None:
         """Print a line at once."""
@@ -104,21 +102,16 @@ class Bench:
         """The tuned settings of the model."""
         return self.profile.get("model", {})
 
-    def best_bare(self, model: TimedModel, size: Size, *, cores: int | None = None) -> tuple[int, StartBare]:
-        """Return the best size of a batch for the bare loop on all cores, and what starts it with that on so many."""
-        pictures = write_pictures(size, self.folder / "pictures")
-        if (model.name, size) not in self._batches:
-            found = {}
-            for batch in self.effort.batches:
-                start = bare(pictures, self.engine, cores=self.cores, batch=batch)
-                found[batch] = self.measure_bare(model, start)
-                self.tell(f"{model.name} {name_of(size)}, the limit in batches of {batch}: {found[batch]:.1f} frames/s")
-            self._batches[model.name, size] = max(found, key=lambda batch: found[batch])
-            effort = self.effort
-            seconds = effort.warm + effort.seconds + 2
-            self.fill(size, int(max(found.values()) * seconds * 1.3) + 2 * effort.results)
-        batch = self._batches[model.name, size]
-        return batch, bare(pictures, self.engine, cores=cores or self.cores, batch=batch)
+    def limit(self, model: TimedModel, size: Size, *, cores: int | None = None) -> StartBare:
+        """Return what starts the bare loop, on all cores or so many, and fill the topic for all that follow it."""
+        start = partial(bare, write_pictures(size, self.folder / "pictures"), self.engine)
+        if (model.name, size) not in self._filled_for:
+            found = self.measure_bare(model, start(cores=self.cores))
+            self.tell(f"{model.name} {name_of(size)}, the limit: {found:.1f} frames/s")
+            self._filled_for.add((model.name, size))
+            seconds = self.effort.warm + self.effort.seconds + 2
+            self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
+        return start(cores=cores or self.cores)
 
     def measure_bare(self, model: TimedModel, start: StartBare) -> float:
         """Return the frames a second of a loop that writes its progress into its log."""

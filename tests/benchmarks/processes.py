@@ -135,21 +135,21 @@ def quix_streams() -> Start:
     return script("quix_streams", python=str(quix_python()))
 
 
-def bare(pictures: Path, engine: Mapping[str, Any], *, cores: int, batch: int) -> StartBare:
+def bare(pictures: Path, engine: Mapping[str, Any], *, cores: int) -> StartBare:
     """Return what starts the loop without Kafka."""
 
     def start(folder: Path, model: TimedModel) -> Script:
-        options = {"frames": str(pictures), "model": str(model.folder), **_bare_options(engine, cores, batch)}
+        options = {"frames": str(pictures), "model": str(model.folder), **_bare_options(engine, cores)}
         return Script([sys.executable, "-m", f"{_PACKAGE}.bare", *_options(options)], folder)
 
     return start
 
 
-def bare_kafka(engine: Mapping[str, Any], *, cores: int, batch: int) -> Start:
+def bare_kafka(engine: Mapping[str, Any], *, cores: int) -> Start:
     """Return what starts the loop with nothing but Kafka."""
 
     def start(place: Place, model: TimedModel) -> Script:
-        options = {"model": str(model.folder), **_bare_options(engine, cores, batch)}
+        options = {"model": str(model.folder), **_bare_options(engine, cores)}
         command = [sys.executable, "-m", f"{_PACKAGE}.bare_kafka", *_kafka(place), *_options(options)]
         return Script(command, place.folder)
 
@@ -175,8 +175,8 @@ def _kafka(place: Place) -> list[str]:
     return _options(names)
 
 
-def _bare_options(engine: Mapping[str, Any], cores: int, batch: int) -> dict[str, str]:
-    return {"engine": json.dumps(dict(engine)), "cores": str(cores), "batch": str(batch)}
+def _bare_options(engine: Mapping[str, Any], cores: int) -> dict[str, str]:
+    return {"engine": json.dumps(dict(engine)), "cores": str(cores)}
 
 
 def _options(values: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,8 @@
 """The limit: decode and model in a bare loop on all cores, without Kafka or anything else around them.
 
-Each core has a thread with a model of its own, and no thread ever waits for another. One line of JSON a batch says how
-many frames and when, until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
+Each core has a thread with a model of its own, and no thread ever waits for another. Batches, allocator and OpenCV are
+set as the worker sets them, which is the best that is known. One line of JSON a batch says how many frames and when,
+until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
 """
 
 import argparse
@@ -14,13 +15,14 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-import cv2
 import numpy as np
 
 from tests.support.pictures import frame_of
+from worker.adapters.allocator import keep_freed_memory
+from worker.adapters.images import limit_opencv_threads
 from worker.classifier import Classifier
 from worker.domain.frames import EncodedFrame
-from worker.engines import load_model
+from worker.engines import PICTURES_A_THREAD, load_model
 from worker.ports import Decode
 from worker.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
@@ -41,15 +43,15 @@ class Frames:
         return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
 
 
-def work(frames: Frames, decode: Decode, model: Classifier, batch: int, lines: Lock) -> None:
+def work(frames: Frames, decode: Decode, model: Classifier, lines: Lock) -> None:
     """Decode and classify for ever."""
-    pixels = np.empty((batch, *model.input_shape), np.uint8)
+    pixels = np.empty((PICTURES_A_THREAD, *model.input_shape), np.uint8)
     while True:
-        for encoded, slot in zip(frames.take(batch), pixels, strict=True):
+        for encoded, slot in zip(frames.take(len(pixels)), pixels, strict=True):
             decode(encoded, slot)
         model.classify(pixels)
         with lines:
-            sys.stdout.write(json.dumps({"at": time.time(), "frames": batch}) + "\n")
+            sys.stdout.write(json.dumps({"at": time.time(), "frames": len(pixels)}) + "\n")
             sys.stdout.flush()
 
 
@@ -62,17 +64,17 @@ def end_all(failed: threading.ExceptHookArgs) -> None:
 def main() -> None:
     arguments = _parser().parse_args()
     threading.excepthook = end_all
-    cv2.setNumThreads(1)
+    keep_freed_memory()
+    limit_opencv_threads(1)
     engine: dict[str, Any] = json.loads(arguments.engine)
     # A stream of its own for each thread: what the settings have inside one model is here side by side.
     group = ModelGroup(path=arguments.model, **{**engine, "streams": 1, "threads": 1})
     frames, lines = Frames(arguments.frames), Lock()
     models = [load_model(group) for _ in range(arguments.cores)]
     for model in models:
-        model.warm_up(arguments.batch)
+        model.warm_up(PICTURES_A_THREAD)
     decode = frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels)
-    shared = (arguments.batch, lines)
-    threads = [Thread(target=work, args=(frames, decode, model, *shared), daemon=True) for model in models]
+    threads = [Thread(target=work, args=(frames, decode, model, lines), daemon=True) for model in models]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -85,7 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
     parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
     parser.add_argument("--cores", type=int, required=True)
-    parser.add_argument("--batch", type=int, required=True)
     return parser
 
 

@@ -10,17 +10,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-import cv2
 import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
 from tests.support.pictures import frame_of
+from worker.adapters.allocator import keep_freed_memory
+from worker.adapters.images import limit_opencv_threads
 from worker.classifier import Classifier
 from worker.engines import load_model
 from worker.ports import Decode
 from worker.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
+
+MESSAGES_A_CORE: Final = 32
+"""In one poll; each poll is published at once, and more at a time are fewer waits for the broker."""
 
 
 def classify(decode: Decode, messages: Sequence[Message], model: Classifier) -> list[bytes]:
@@ -35,11 +40,12 @@ def classify(decode: Decode, messages: Sequence[Message], model: Classifier) -> 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    cv2.setNumThreads(1)
+    keep_freed_memory()
+    limit_opencv_threads(1)
     group = ModelGroup(path=arguments.model, **{**json.loads(arguments.engine), "streams": 1, "threads": 1})
     models = [load_model(group) for _ in range(arguments.cores)]
     for model in models:
-        model.warm_up(arguments.batch)
+        model.warm_up(MESSAGES_A_CORE)
     answer_all = partial(classify, frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels))
     consumer = Consumer(
         {
@@ -53,7 +59,7 @@ def main() -> None:
     consumer.subscribe([arguments.frames])
     pool = ThreadPoolExecutor(arguments.cores)
     while True:
-        messages = [each for each in consumer.consume(arguments.batch * arguments.cores, 0.1) if not each.error()]
+        messages = [each for each in consumer.consume(MESSAGES_A_CORE * arguments.cores, 0.1) if not each.error()]
         if not messages:
             continue
         shares = [messages[first :: arguments.cores] for first in range(arguments.cores)]
@@ -71,7 +77,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
     parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
     parser.add_argument("--cores", type=int, required=True)
-    parser.add_argument("--batch", type=int, required=True)
     return parser
 
 

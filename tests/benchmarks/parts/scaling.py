@@ -30,7 +30,7 @@ def scaling(bench: Bench) -> Outcome:
     """
     models = {"two_workers_over_one": light()} | ({} if bench.quick else {"two_workers_over_one_heavy": heavy()})
     # This fills the topic too, for as long as it takes.
-    loops = {name: bench.best_bare(model, USUAL, cores=1)[1] for name, model in models.items()}
+    loops = {name: bench.limit(model, USUAL, cores=1) for name, model in models.items()}
     first, second = cores = sorted(os.sched_getaffinity(0))[-2:]
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []

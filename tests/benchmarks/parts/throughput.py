@@ -67,9 +67,8 @@ def heavy_model(bench: Bench) -> Outcome:
 
 def null_model(bench: Bench) -> Outcome:
     """What everything but the model costs, against the least that can be done."""
-    batch, _ = bench.best_bare(null(), USUAL)
-    least = bare_kafka(bench.engine, cores=bench.cores, batch=batch)
-    starts = {BARE_KAFKA: least, TUNED: worker(bench.profile)}
+    bench.limit(null(), USUAL)  # fills the topic
+    starts = {BARE_KAFKA: bare_kafka(bench.engine, cores=bench.cores), TUNED: worker(bench.profile)}
     runs = _runs(bench, null(), USUAL, starts)
     found = alternate(runs, bench.effort.few, partial(_tell, bench, f"null {name_of(USUAL)}"))
     return _outcome(null(), USUAL, found, {"of_bare_null": ratio(found[TUNED], found[BARE_KAFKA])})
@@ -95,8 +94,8 @@ def _contest(
     bench: Bench, model: TimedModel, size: Size, starts: Mapping[str, Start], rounds: int
 ) -> dict[str, list[float]]:
     """Let the limit, which has no Kafka, take turns with the others."""
-    _, limit = bench.best_bare(model, size)
-    runs: dict[str, Callable[[], float]] = {LIMIT: partial(bench.measure_bare, model, limit)}
+    limit = partial(bench.measure_bare, model, bench.limit(model, size))
+    runs: dict[str, Callable[[], float]] = {LIMIT: limit}
     runs |= _runs(bench, model, size, starts)
     return alternate(runs, rounds, partial(_tell, bench, f"{model.name} {name_of(size)}"))
 
