@@ -168,7 +168,7 @@ class Lane:
             WorkerError: whatever ended the call; among others
             TooManyRejected: the model fails on so many frames that it must be broken.
         """
-        if not self._calls or not (wait or not self._calls[0].unfinished):
+        if not self._calls or (self._calls[0].unfinished and not wait):
             return None
         finished = self._calls[0].finished()  # it counts as begun while it is waited for
         self._calls.popleft()
