@@ -158,7 +158,7 @@ def test_nothing_is_lost_and_nothing_counted_twice_when_the_only_broker_ends(
     (waiting,) = (trial for trial in trials if trial.guarantee == "at_least_once")
     with flow(trials):
         for trial in trials:
-            Cameras(trial.stage).send(60)  # so that there is something in hand when it happens
+            Cameras(trial.stage).send(300)  # seconds of work, so that there is something in hand when it happens
         try:
             end(kafka)
             waiting.wait_until_warned("waiting for brokers")
