@@ -152,12 +152,6 @@ class Cameras(MemorySource):
             self._next += 1
         return self._hand_out([self._record(number) for number in range(first, self._next)])
 
-    def lag(self) -> Mapping[TopicPartition, int]:
-        ahead = self._next
-        while ahead < len(self._taken) and self._ready(ahead):
-            ahead += 1
-        return {TopicPartition("frames", 0): ahead - self._next}
-
     def _ready(self, number: int) -> bool:
         return self._taken[number] + UPSTREAM <= self._clock.now
 

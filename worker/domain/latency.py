@@ -42,6 +42,8 @@ THRIFT: Final = 0.25
 """Share of the target that frames may linger, if the rate needs that, whatever else takes its time."""
 START: Final = 0.05
 """Share of the target that frames linger before anything is known."""
+LEAST_STEP: Final = 0.002
+"""Seconds of linger that make a difference, and that it can always change by."""
 HIGH: Final = 0.99
 RECENT: Final = 1000
 """Frames whose delays are looked back on."""
@@ -131,7 +133,7 @@ class LatencyControl:
             return BatchLimits(self._bounds.linger, most)
         if len(self._others) < FEWEST:
             return BatchLimits(self._now.linger, most)
-        return BatchLimits(_towards(self._now.linger, self._linger(target), least=0.002), most)
+        return BatchLimits(_towards(self._now.linger, self._linger(target)), most)
 
     def _needed(self) -> float:
         costs = (self.model, self.publication)
@@ -146,14 +148,8 @@ class LatencyControl:
         return min(wanted, max(room, THRIFT * target))
 
 
-def _towards(now: float, wanted: float, *, least: float) -> float:
-    """Return the next step: at most half more or half less, and none where the difference is a trifle.
-
-    Args:
-        now: where it stands.
-        wanted: where it should go.
-        least: difference that counts, and the step that can always be taken.
-    """
-    if abs(wanted - now) < max(least, 0.2 * now):
+def _towards(now: float, wanted: float) -> float:
+    """Return the next linger: at most half more or half less, and the same where the difference is a trifle."""
+    if abs(wanted - now) < max(LEAST_STEP, 0.2 * now):
         return now
-    return min(max(wanted, min(now / 2, now - least)), max(now * 1.5, now + least))
+    return min(max(wanted, min(now / 2, now - LEAST_STEP)), max(now * 1.5, now + LEAST_STEP))
