@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -102,16 +102,18 @@ class Bench:
         """The tuned settings of the model."""
         return self.profile.get("model", {})
 
-    def limit(self, model: TimedModel, size: Size, *, cores: int | None = None) -> StartBare:
-        """Return what starts the bare loop, on all cores or so many, and fill the topic for all that follow it."""
-        start = partial(bare, write_pictures(size, self.folder / "pictures"), self.engine)
+    def loop(self, size: Size, *, cores: int) -> StartBare:
+        """Return what starts a bare loop on so many cores."""
+        return bare(write_pictures(size, self.folder / "pictures"), self.engine, cores=cores)
+
+    def fill_for(self, model: TimedModel, size: Size) -> None:
+        """See that as many frames lie in their topic as a contestant can want."""
         if (model.name, size) not in self._filled_for:
-            found = self.measure_bare(model, start(cores=self.cores))
+            found = self.measure_bare(model, self.loop(size, cores=self.cores))
             self.tell(f"{model.name} {name_of(size)}, the limit: {found:.1f} frames/s")
             self._filled_for.add((model.name, size))
             seconds = self.effort.warm + self.effort.seconds + 2
             self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
-        return start(cores=cores or self.cores)
 
     def measure_bare(self, model: TimedModel, start: StartBare) -> float:
         """Return the frames a second of a loop that writes its progress into its log."""

@@ -1,9 +1,12 @@
 """Whose the time of the cores is, as Linux counts it by thread (proc_pid_stat(5), proc_stat(5))."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from threading import Event, Thread
+from typing import Final, NamedTuple
 
 MODEL: Final = "worker: decoding and model"
 LOOP: Final = "worker: loop"
@@ -14,6 +17,7 @@ IDLE: Final = "nobody"
 
 _PROC: Final = Path("/proc")
 _TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
+_LOOK_EVERY: Final = 0.25
 
 
 def spent() -> Mapping[str, float]:
@@ -30,10 +34,61 @@ def spent() -> Mapping[str, float]:
                     found[user] += seconds
         except OSError:  # it has ended meanwhile
             continue
+    cores = _cores()
+    others = cores.all - cores.idle - sum(found.values())
+    return {**found, OTHERS: others, IDLE: cores.idle}
+
+
+class Cores(NamedTuple):
+    """Seconds of all cores since the machine started.
+
+    Attributes:
+        idle: nobody's.
+        stolen: what the machine below gave to others ("steal").
+    """
+
+    all: float
+    idle: float
+    stolen: float
+
+
+class Shares(NamedTuple):
+    """The same as shares of a time, and of that of its moments in which most was stolen."""
+
+    idle: float
+    stolen: float
+    stolen_at_worst: float
+
+
+def shares(moments: Sequence[Cores]) -> Shares:
+    """Tell of the first moment to the last, at least two."""
+    first, last = moments[0], moments[-1]
+    passed = last.all - first.all
+    at_worst = max((b.stolen - a.stolen) / (b.all - a.all) for a, b in pairwise(moments) if b.all > a.all)
+    return Shares((last.idle - first.idle) / passed, (last.stolen - first.stolen) / passed, at_worst)
+
+
+@contextmanager
+def watched() -> Iterator[list[Cores]]:
+    """Look at the cores until the block is over, four times a second."""
+    moments, over = [_cores()], Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_EVERY):
+            moments.append(_cores())
+
+    looks = Thread(target=look)
+    looks.start()
+    try:
+        yield moments
+    finally:
+        over.set()
+        looks.join()
+
+
+def _cores() -> Cores:
     ticks = [int(each) for each in (_PROC / "stat").read_text().partition("\n")[0].split()[1:9]]
-    idle = (ticks[3] + ticks[4]) * _TICK
-    others = sum(ticks) * _TICK - idle - sum(found.values())
-    return {**found, OTHERS: others, IDLE: idle}
+    return Cores(sum(ticks) * _TICK, (ticks[3] + ticks[4]) * _TICK, ticks[7] * _TICK)
 
 
 def _threads(process: Path) -> Iterator[tuple[str, str, float]]:

@@ -20,6 +20,10 @@ class Spread:
         """Sum up one value a round."""
         return cls(median(values), min(values), max(values))
 
+    def cells(self, digits: int = 1) -> list[str]:
+        """Write it for two columns of a table."""
+        return [f"{self.median:.{digits}f}", f"{self.low:.{digits}f} to {self.high:.{digits}f}"]
+
 
 def rate(times: Sequence[float], begin: float, end: float) -> float:
     """Return how many results a second came between two times.

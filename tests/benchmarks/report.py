@@ -105,7 +105,7 @@ def _ratio_table(ratios: Mapping[str, Spread]) -> Table:
     for name, spread in ratios.items():
         target = TARGETS.get(name, Target(""))
         verdict = ("yes" if target.met(spread.median) else "NO") if str(target) else ""
-        figures = [f"{spread.median:.2f}", f"{spread.low:.2f} to {spread.high:.2f}"]
+        figures = spread.cells(2)
         rows.append([f"`{name}`", *figures, str(target), verdict, target.meaning])
     return Table(("ratio", "median", "rounds", "target", "met", "what over what"), rows)
 

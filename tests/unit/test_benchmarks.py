@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.cores import Cores, Shares, shares
 from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio
 from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
 from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
@@ -40,6 +41,13 @@ def test_a_rate_counts_no_batch_without_its_time() -> None:
 def test_a_rate_of_one_batch_is_none() -> None:
     with pytest.raises(ValueError, match="4 results"):
         rate([5.0] * 4, 3.0, 6.0)
+
+
+def test_a_short_theft_is_not_lost_in_a_long_time() -> None:
+    # Two cores, a second each; in the second of them half of their time was stolen.
+    moments = [Cores(100.0, 10.0, 5.0), Cores(102.0, 11.0, 5.0), Cores(104.0, 11.0, 6.0), Cores(108.0, 13.0, 6.0)]
+
+    assert shares(moments) == Shares(idle=3 / 8, stolen=1 / 8, stolen_at_worst=0.5)
 
 
 def test_rounds_go_forwards_and_backwards() -> None:

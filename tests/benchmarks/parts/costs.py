@@ -108,7 +108,7 @@ def start_up(bench: Bench) -> Outcome:
                 seconds.append(_ready_after(bench))
                 bench.tell(f"start-up, round {number + 1}, {name}: {seconds[-1]:.1f} s")
     spreads = {name: Spread.of(seconds) for name, seconds in found.items()}
-    rows = [[name, f"{each.median:.1f}", f"{each.low:.1f} to {each.high:.1f}"] for name, each in spreads.items()]
+    rows = [[name, *each.cells()] for name, each in spreads.items()]
     return Outcome(
         "Start-up",
         "From the start of the process to the first yes of /readyz, tuned, light model: with nothing kept from before, "

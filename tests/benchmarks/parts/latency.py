@@ -8,6 +8,7 @@ from statistics import median
 from typing import Final
 
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.cores import Shares, shares, watched
 from tests.benchmarks.frames import CAMERAS, USUAL, record
 from tests.benchmarks.measure import Spread, percentiles, rate
 from tests.benchmarks.models import light
@@ -25,6 +26,7 @@ TARGETS_MS: Final = (100, 200, 500)
 QUICK_LOADS: Final = (0.2, 0.8)
 QUICK_TARGETS_MS: Final = (200,)
 SHOWN: Final = (50.0, 95.0, 99.0)
+CORES: Final = ("idle", "stolen", "stolen at worst")
 SLACK_MS: Final = 15.0
 """What poll, decode, publish and the broker may take together."""
 
@@ -37,6 +39,7 @@ class Stretch:
         begin: seconds since the epoch, as all times here.
         call_ms: mean duration of a call of the model.
         linger_ms: in force at the end.
+        cores: whose the time was.
     """
 
     load: float
@@ -44,6 +47,7 @@ class Stretch:
     end: float
     call_ms: float
     linger_ms: float
+    cores: Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ def _as_set(bench: Bench, capacity: float) -> Outcome:
         call = median(each.stretch.call_ms for each in of_load)
         lines.append(stored)
         figures = [*stored, *published, call]
-        rows.append([f"{load:.0%}", f"{load * capacity:.0f}", *(f"{figure:.0f}" for figure in figures)])
+        shown = (f"{figure:.0f}" for figure in figures)
+        rows.append([f"{load:.0%}", f"{load * capacity:.0f}", *shown, *_cores_cells(of_load)])
     over = [
         each.stored[SHOWN.index(99)] / (linger_ms + 2 * each.stretch.call_ms + SLACK_MS)
         for each in found
@@ -96,13 +101,15 @@ def _as_set(bench: Bench, capacity: float) -> Outcome:
     ]
     names = [f"p{percentile:g}" for percentile in SHOWN]
     columns = ("load", "frames/s", *(f"{name} stored" for name in names), *(f"{name} said" for name in names), "call")
+    columns += CORES
     by_name = {name: [line[number] for line in lines] for number, name in enumerate(names)}
     return Outcome(
         "Latency",
         "From capture to the time at which the broker stored the prediction, and to the one that the worker wrote "
         "into it, in milliseconds; beside it the mean call of the model. "
         f"A frame waits up to {linger_ms} ms for company. Of the {capacity:.0f} frames/s that the worker keeps up with "
-        "while they are sent, which costs sender and broker their part of the same cores.",
+        "while they are sent, which costs sender and broker their part of the same cores. Of the cores' time, beside "
+        "it: what was nobody's, what the machine below gave to others, and that in the worst quarter of a second.",
         [Table(columns, rows)],
         {"p99_over_bound_50": Spread.of(over)},
         [Lines("latency", "Latency by load", "ms", "% of capacity", [load * 100 for load in LOADS], by_name)],
@@ -122,16 +129,22 @@ def _as_told(bench: Bench, capacity: float) -> Outcome:
             linger = median(each.stretch.linger_ms for each in of_load)
             spreads.append(Spread.of([each.stored[SHOWN.index(99)] / target for each in of_load]))
             figures = [load * capacity, *stored, linger]
-            rows.append([f"{target} ms", f"{load:.0%}", *(f"{each:.0f}" for each in figures)])
+            shown = (f"{each:.0f}" for each in figures)
+            rows.append([f"{target} ms", f"{load:.0%}", *shown, *_cores_cells(of_load)])
         ratios[f"p99_over_target_{target}"] = max(spreads, key=lambda spread: spread.median)
     names = [f"p{percentile:g} stored" for percentile in SHOWN]
     return Outcome(
         "Latency under a target",
         "The same with `window.latency_target_ms` set, in milliseconds from capture to the time at which the broker "
         "stored the prediction; beside it the linger that the worker chose. Ratios are those of the worst load.",
-        [Table(("target", "load", "frames/s", *names, "linger"), rows)],
+        [Table(("target", "load", "frames/s", *names, "linger", *CORES), rows)],
         ratios,
     )
+
+
+def _cores_cells(found: Sequence[Delays]) -> list[str]:
+    idle, stolen, at_worst = zip(*(each.stretch.cores for each in found), strict=True)
+    return [f"{median(idle):.0%}", f"{median(stolen):.1%}", f"{max(at_worst):.0%}"]
 
 
 def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[float]) -> list[Delays]:
@@ -140,11 +153,12 @@ def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[f
         for _ in range(bench.effort.few):
             for load in loads:
                 before, began = measured.stage_seconds()["classify"], time.time()
-                _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
+                with watched() as moments:
+                    _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
                 ended, after = time.time(), measured.stage_seconds()["classify"]
                 call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
                 linger_ms = measured.metrics("batch_linger_seconds")[()] * 1000
-                stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms))
+                stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms, shares(moments)))
         results = [(each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(place.results)]
     found = []
     for stretch in stretches:

@@ -29,8 +29,9 @@ def scaling(bench: Bench) -> Outcome:
     what the machine gives: loops that share nothing with each other.
     """
     models = {"two_workers_over_one": light()} | ({} if bench.quick else {"two_workers_over_one_heavy": heavy()})
-    # This fills the topic too, for as long as it takes.
-    loops = {name: bench.limit(model, USUAL, cores=1) for name, model in models.items()}
+    for model in models.values():
+        bench.fill_for(model, USUAL)
+    loop = bench.loop(USUAL, cores=1)
     first, second = cores = sorted(os.sched_getaffinity(0))[-2:]
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []
@@ -44,15 +45,14 @@ def scaling(bench: Bench) -> Outcome:
             runs = {
                 ONE: partial(apart.measure, model, USUAL, workers[0]),
                 TWO: partial(apart.measure, model, USUAL, *workers),
-                BARE_ONE: partial(_bare, bench, model, loops[name], [first]),
-                BARE_TWO: partial(_bare, bench, model, loops[name], [first, second]),
+                BARE_ONE: partial(_bare, bench, model, loop, [first]),
+                BARE_TWO: partial(_bare, bench, model, loop, [first, second]),
             }
             found = alternate(runs, bench.effort.few, partial(_tell, bench, model))
             ratios[name] = ratio(found[TWO], found[ONE])
             ratios[name.replace("workers", "loops")] = ratio(found[BARE_TWO], found[BARE_ONE])
             for each, spread in ((each, Spread.of(rates)) for each, rates in found.items()):
-                labels = [f"{model.name} model, {each}", f"{spread.median:.1f}"]
-                rows.append([*labels, f"{spread.low:.1f} to {spread.high:.1f}"])
+                rows.append([f"{model.name} model, {each}", *spread.cells()])
                 bars[f"{model.name}, {each}"] = spread.median
     return Outcome(
         "Scaling",

@@ -67,7 +67,7 @@ def heavy_model(bench: Bench) -> Outcome:
 
 def null_model(bench: Bench) -> Outcome:
     """What everything but the model costs, against the least that can be done."""
-    bench.limit(null(), USUAL)  # fills the topic
+    bench.fill_for(null(), USUAL)
     starts = {BARE_KAFKA: bare_kafka(bench.engine, cores=bench.cores), TUNED: worker(bench.profile)}
     runs = _runs(bench, null(), USUAL, starts)
     found = alternate(runs, bench.effort.few, partial(_tell, bench, f"null {name_of(USUAL)}"))
@@ -94,7 +94,8 @@ def _contest(
     bench: Bench, model: TimedModel, size: Size, starts: Mapping[str, Start], rounds: int
 ) -> dict[str, list[float]]:
     """Let the limit, which has no Kafka, take turns with the others."""
-    limit = partial(bench.measure_bare, model, bench.limit(model, size))
+    bench.fill_for(model, size)
+    limit = partial(bench.measure_bare, model, bench.loop(size, cores=bench.cores))
     runs: dict[str, Callable[[], float]] = {LIMIT: limit}
     runs |= _runs(bench, model, size, starts)
     return alternate(runs, rounds, partial(_tell, bench, f"{model.name} {name_of(size)}"))
@@ -112,7 +113,7 @@ def _outcome(
     model: TimedModel, size: Size, found: Mapping[str, Sequence[float]], ratios: Mapping[str, Spread]
 ) -> Outcome:
     spreads = {name: Spread.of(rates) for name, rates in found.items()}
-    rows = [[name, f"{each.median:.1f}", f"{each.low:.1f} to {each.high:.1f}"] for name, each in spreads.items()]
+    rows = [[name, *each.cells()] for name, each in spreads.items()]
     title = f"{model.name} model, {name_of(size)}"
     return Outcome(
         title.capitalize(),
