@@ -121,8 +121,10 @@ class TimedModel(ColourModel):
     def __init__(self, clock: Clock, machine: Machine, chance: Random, slower_from: float) -> None:
         super().__init__()
         self._clock, self._machine, self._chance, self._slower_from = clock, machine, chance, slower_from
+        self.began: list[float] = []
 
     def classify(self, batch: NDArray[np.uint8]) -> Ranked:
+        self.began.append(self._clock.now)
         cost = self._machine.call + self._machine.frame * len(batch)
         cost *= 2 if self._clock.now >= self._slower_from else 1
         self._clock.spend(cost * max(0.5, self._chance.gauss(1, self._machine.noise)))
@@ -191,6 +193,7 @@ class VirtualWorker:
         target: seconds.
         slower_from: time from which on the model takes twice as long.
         limits: those that were in force, with the time from which on.
+        calls: of the model: when each began, and its frames.
     """
 
     taken: Sequence[float]
@@ -201,6 +204,7 @@ class VirtualWorker:
     seed: int = 1
     slower_from: float = math.inf
     limits: list[tuple[float, BatchLimits]] = field(default_factory=list)
+    calls: Sequence[tuple[float, int]] = ()
     broker: Broker = field(init=False)
     control: LatencyControl = field(init=False)
 
@@ -244,7 +248,12 @@ class VirtualWorker:
             if not self.limits or self.limits[-1][1] != batcher.limits:
                 self.limits.append((clock.now, batcher.limits))
         processor.drain()
+        self.calls = list(zip(model.began, model.calls, strict=True))
         return self
+
+    def frames_a_call(self, begin: float) -> float:
+        """Return how many the model was given at a time, on average, from some time on."""
+        return float(np.mean([frames for began, frames in self.calls if began >= begin]))
 
     def p99(self, begin: float, end: float = math.inf) -> float:
         """Return the seconds within which 99 % of what was captured in this time had its prediction."""
