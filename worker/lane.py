@@ -45,7 +45,7 @@ class Finished:
         outcomes: of the frames whose partitions have not gone since it began.
         answered: of each part, the frames that the model took.
         failed: frames that break the model.
-        fits: frames that fitted into the device's memory.
+        fits: frames that may fit into the device's memory, if it was too small for a part.
         took: seconds from when a thread of the model began with the first part until the last was done; decoding is in
             it where those threads do that too, also what they decoded before.
         seconds: stages, and what each took; gathering is there once for every batch, decoding and the model for every
@@ -55,7 +55,7 @@ class Finished:
     outcomes: Sequence[Outcome]
     answered: Sequence[int]
     failed: int
-    fits: int
+    fits: int | None
     took: float
     seconds: Sequence[tuple[str, float]]
 
@@ -80,7 +80,7 @@ class _Call:
             outcomes=[outcome for outcome in outcomes if outcome.position.partition not in self.gone],
             answered=[part.answered for part in parts],
             failed=sum(part.failed for part in parts),
-            fits=min(part.fits for part in parts),
+            fits=min((part.fits for part in parts if part.fits is not None), default=None),
             took=max(part.ended for part in parts) - min(part.began for part in parts),
             seconds=[*self.waits, *chain.from_iterable(part.seconds for part in parts)],
         )
@@ -156,7 +156,7 @@ class Lane:
             frames, now = self._next_frames(), self._monotonic()
             early = [self._early.pop(each.frame.position, None) for each in frames]
             pixels = np.empty((len(frames), *self._pipeline.input_shape), np.uint8)
-            call = Part(frames, early, pixels, gathered=now, at_once=self._call_size.now)
+            call = Part(frames, early, pixels, gathered=now)
             parts = [self._threads.begin(call.some(which)) for which in self._pipeline.parts(len(frames))]
             waits = [("gather", now - each.frame.arrived) for each in frames if each.frame is each.batch.frames[0]]
             self._calls.append(_Call(now, waits, parts))
@@ -173,10 +173,10 @@ class Lane:
         finished = self._calls[0].finished()  # it counts as begun while it is waited for
         self._calls.popleft()
         self._breaker.note(failed=finished.failed, answered=sum(finished.answered))
-        if finished.fits < self._call_size.now:
-            self._call_size.ran_out(finished.fits)
-        else:
+        if finished.fits is None:
             self._call_size.went_well()
+        else:
+            self._call_size.ran_out(finished.fits)
         return finished
 
     def forget(self, partition: TopicPartition) -> None:

@@ -60,13 +60,13 @@ class Classified:
         frames: those it answered for.
         ranked: its answers, in their order.
         rejected: the frames that break it.
-        fits: frames that fitted into one call.
+        fits: frames that may fit into a call, if there was no memory for all of them.
     """
 
     frames: Sequence[BatchedFrame]
     ranked: Ranked
     rejected: Sequence[DeadLetter]
-    fits: int
+    fits: int | None
 
 
 def _blame(frame: EncodedFrame, cause: ModelFailed) -> DeadLetter:
@@ -120,8 +120,8 @@ class Pipeline:
             return reject(frame.record, stage="decode", error=error, arrived_at=frame.arrived_at, camera=frame.camera)
         return None
 
-    def classify(self, frames: Sequence[BatchedFrame], pixels: NDArray[np.uint8], *, at_once: int) -> Classified:
-        """Run the frames through the model, in as few calls as `at_once` frames a call allow.
+    def classify(self, frames: Sequence[BatchedFrame], pixels: NDArray[np.uint8]) -> Classified:
+        """Run the frames through the model, in one call if all goes well.
 
         A call that fails is halved until the frame that breaks the model is alone. It is given a second chance, since
         devices have bad moments, and then rejected. A call that runs out of memory is halved too, and no frame is
@@ -130,16 +130,14 @@ class Pipeline:
         Args:
             frames: whose pictures were good.
             pixels: what `decode` wrote for them, (frames, height, width, 3).
-            at_once: frames in one call.
 
         Raises:
             ModelOutOfMemory: not even one frame fits.
             ModelContractBroken: the model's output does not fit.
         """
-        fits = at_once
+        fits: int | None = None
         answered, ranked, rejected = list[BatchedFrame](), list[Ranked](), list[DeadLetter]()
-        numbers = range(len(frames))
-        calls = deque(numbers[start : start + at_once] for start in range(0, len(frames), at_once))
+        calls = deque([range(len(frames))] if frames else ())
         alone: int | None = None
         while calls:
             call = calls.popleft()
@@ -151,7 +149,7 @@ class Pipeline:
                     middle = len(call) // 2
                     calls.extendleft((call[middle:], call[:middle]))
                     if isinstance(error, ModelOutOfMemory):
-                        fits = min(fits, middle)
+                        fits = min(fits or middle, middle)
                 elif isinstance(error, ModelOutOfMemory):
                     raise
                 elif call.start != alone:

@@ -45,14 +45,12 @@ class Part(NamedTuple):
         early: of each, what was decoded before, if it was.
         pixels: where the others are decoded to, and these copied to: (frames, height, width, 3).
         gathered: when the call began.
-        at_once: frames that fit into the device's memory.
     """
 
     frames: Sequence[BatchedFrame]
     early: Sequence["Future[Early] | None"]
     pixels: Pixels
     gathered: Monotonic
-    at_once: int
 
     def some(self, which: slice) -> "Part":
         """Return a part of it."""
@@ -66,7 +64,7 @@ class Done(NamedTuple):
         outcomes: of its frames.
         answered: frames that the model took.
         failed: frames that break the model.
-        fits: frames that fitted into the device's memory.
+        fits: frames that may fit into the device's memory, if it was too small for all of them.
         began: when the thread of the model did; earlier by what was decoded before, if its like did that.
         ended: when the model had answered.
         seconds: stages, and what each took.
@@ -75,7 +73,7 @@ class Done(NamedTuple):
     outcomes: Sequence[Outcome]
     answered: int
     failed: int
-    fits: int
+    fits: int | None
     began: Monotonic
     ended: Monotonic
     seconds: Sequence[tuple[str, float]]
@@ -151,7 +149,7 @@ class Threads:
             good = [number for number, letter in enumerate(letters) if letter is None]
             frames, pixels = [frames[number] for number in good], pixels[good]
         prepared = self._monotonic()
-        classified = self._pipeline.classify(frames, pixels, at_once=part.at_once)
+        classified = self._pipeline.classify(frames, pixels)
         ended = self._monotonic()
         seconds = {
             "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
