@@ -40,10 +40,13 @@ def light_model(bench: Bench) -> Outcome:
     found = _contest(bench, model, USUAL, starts, rounds)
     bench.capacity = median(found[TUNED])
     peers = {name: found[name] for name in (QUIX, SCRIPT)}
+    best_peer = peers[best_of(peers)]
     ratios = {
         "of_limit_light": ratio(found[TUNED], found[LIMIT]),
         "over_per_message": ratio(found[TUNED], found[PER_MESSAGE]),
-        "over_best_peer": ratio(found[TUNED], peers[best_of(peers)]),
+        "limit_over_per_message": ratio(found[LIMIT], found[PER_MESSAGE]),
+        "over_best_peer": ratio(found[TUNED], best_peer),
+        "limit_over_best_peer": ratio(found[LIMIT], best_peer),
         "over_script_same_engine": ratio(found[TUNED], found[SCRIPT_ENGINE]),
         "over_untuned": ratio(found[TUNED], found[UNTUNED_NAME]),
         "exactly_once_over_at_least_once": ratio(found[EXACTLY_ONCE], found[TUNED]),
