@@ -86,7 +86,7 @@ class Classifier:
         """Run black pictures, so that the first real ones neither wait for lazy set-up nor are the first to fail."""
         part = self.parts(batch_size)[0]
         full = part.stop - part.start
-        # An engine may have one way for full parts, and one for all others.
+        # An engine may take full parts another way than all others.
         for frames in dict.fromkeys((full, max(1, full - 1))):
             for _ in range(self.streams):  # they take turns
                 self.classify(np.zeros((frames, *self.input_shape), np.uint8))

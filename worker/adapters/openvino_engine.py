@@ -26,8 +26,8 @@ _PRECISIONS: Final = {
     "fp16": openvino.Type.f16,
     "int8": openvino.Type.f32,  # the file says what is in 8 bits; this is for the rest
 }
-_FITTED_BYTES: Final = 128 * 2**20
-"""Of weights that a stream may hold for numbers of pictures that it is compiled for; it is for one of them anyway."""
+_FITTED_BYTES: Final = 256 * 2**20
+"""Of weights, in all streams together, for numbers of pictures that they are compiled for; for one they are anyway."""
 
 
 def load_openvino(
@@ -37,7 +37,7 @@ def load_openvino(
 
     Compiled for just so many pictures, MobileNetV3-Small takes two thirds of the time for one, three quarters for three
     and four fifths for eight of what it takes compiled for any number; ResNet-50 a twenty-fifth less. Each stream has
-    the model for any number, for the usual one, and for small ones, as far as its weights are light.
+    the model for any number, for the usual one, and for small ones, as far as weights are light and streams few.
 
     Args:
         file: in float32, OpenVINO lowers the precision by itself; or quantised.
@@ -62,7 +62,7 @@ def load_openvino(
     }
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
-    numbers = [usual, *range(1, usual)][: max(1, _FITTED_BYTES // file.stat().st_size)]
+    numbers = [usual, *range(1, usual)][: max(1, _FITTED_BYTES // (streams * file.stat().st_size))]
     try:
         core = openvino.Core()
         any_number = core.read_model(file)
