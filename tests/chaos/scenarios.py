@@ -69,7 +69,7 @@ def outage(run: Run) -> None:
     """The only broker is killed, and comes back."""
     run.begin(workers=1)
     run.may_end = True
-    run.figures["outage_s"] = 15 if run.quick else 60
+    run.figures["outage_s"] = 10 if run.quick else 60
     run.wait_until_shared(run.workers)
     with run.disturbance(), _away(run, 1, run.kafka.kill_node):
         time.sleep(run.figures["outage_s"])
