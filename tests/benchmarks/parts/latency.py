@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -71,11 +71,11 @@ def _fed_capacity(bench: Bench) -> float:
     Whoever sends, and the broker that takes in frame by frame, have their part of the same cores. What a backlog is
     worked off with is more than can be done while frames come.
     """
-    with _warm_worker(bench, bench.profile, 0.2 * bench.capacity) as (place, measured):
+    with _fed_worker(bench, bench.profile, 0.2 * bench.capacity) as fed:
         began = time.time() + bench.effort.warm
         ended = began + 2 * bench.effort.seconds
-        _send(bench, place, measured, bench.capacity, ended - began + bench.effort.warm)
-        times = [each.timestamp / 1000 for each in bench.read(place.results)]
+        fed.send(bench.capacity, ended - began + bench.effort.warm)
+        times = [each.timestamp / 1000 for each in bench.read(fed.place.results)]
     found = rate(times, began, ended)
     bench.tell(f"capacity while frames come: {found:.1f} frames/s, of a backlog {bench.capacity:.1f}")
     return found
@@ -149,17 +149,19 @@ def _cores_cells(found: Sequence[Delays]) -> list[str]:
 
 def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[float]) -> list[Delays]:
     stretches = list[Stretch]()
-    with _warm_worker(bench, profile, 0.2 * capacity) as (place, measured):
+    with _fed_worker(bench, profile, 0.2 * capacity) as fed:
         for _ in range(bench.effort.few):
             for load in loads:
-                before, began = measured.stage_seconds()["classify"], time.time()
+                before, began = fed.worker.stage_seconds()["classify"], time.time()
                 with watched() as moments:
-                    _send(bench, place, measured, load * capacity, bench.effort.warm + bench.effort.seconds)
-                ended, after = time.time(), measured.stage_seconds()["classify"]
+                    fed.send(load * capacity, bench.effort.warm + bench.effort.seconds)
+                ended, after = time.time(), fed.worker.stage_seconds()["classify"]
                 call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
-                linger_ms = measured.metrics("batch_linger_seconds")[()] * 1000
+                linger_ms = fed.worker.metrics("batch_linger_seconds")[()] * 1000
                 stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms, shares(moments)))
-        results = [(each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(place.results)]
+        results = [
+            (each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(fed.place.results)
+        ]
     found = []
     for stretch in stretches:
         within = [
@@ -173,32 +175,38 @@ def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[f
     return found
 
 
+@dataclass(slots=True)
+class _Fed:
+    """A worker, and a connection to send it frames by: one for all, as cameras have it.
+
+    Connecting takes half a second, and what was captured meanwhile comes at once.
+    """
+
+    place: Place
+    worker: Worker
+    sink: KafkaSink
+    sent: int = 0
+
+    def send(self, a_second: float, seconds: float) -> None:
+        """Send at a steady rate, and return when every frame has its prediction."""
+        for frame in _in_time(self.place.frames, a_second, seconds):
+            self.sink.send(frame)
+            self.sent += 1
+        self.sink.flush()
+        wait_until(lambda: self.worker.frames() >= self.sent, f"{self.sent} frames are predicted")
+
+
 @contextmanager
-def _warm_worker(bench: Bench, profile: Settings, a_second: float) -> Iterator[tuple[Place, Worker]]:
+def _fed_worker(bench: Bench, profile: Settings, a_second: float) -> Iterator[_Fed]:
     """Start a worker on topics of its own, and send so many frames a second until it is warm."""
-    with bench.place() as place:
-        measured = worker(profile)(place, light())
+    with bench.place() as place, closing(KafkaSink(bench.servers, {"linger.ms": 0})) as sink:
+        fed = _Fed(place, worker(profile)(place, light()), sink)
         try:
-            measured.wait_until_ready()
-            _send(bench, place, measured, a_second, bench.effort.warm)
-            yield place, measured
+            fed.worker.wait_until_ready()
+            fed.send(a_second, bench.effort.warm)
+            yield fed
         finally:
-            measured.stop()
-
-
-def _send(bench: Bench, place: Place, measured: Worker, a_second: float, seconds: float) -> None:
-    """Send at a steady rate, and return when every frame has its prediction."""
-    count, sink = 0, KafkaSink(bench.servers, {"linger.ms": 0})
-    expected = bench.count(place.frames)
-    try:
-        for frame in _in_time(place.frames, a_second, seconds):
-            sink.send(frame)
-            count += 1
-        sink.flush()
-    finally:
-        sink.close()
-    expected += count
-    wait_until(lambda: measured.frames() >= expected, f"{expected} frames are predicted")
+            fed.worker.stop()
 
 
 def _in_time(topic: str, a_second: float, seconds: float) -> Iterator[OutboundRecord]:
