@@ -31,7 +31,7 @@ class Scenario:
 def kill_loop(run: Run) -> None:
     """Of three workers a random one is killed at a random moment and replaced, again and again."""
     run.begin(workers=3)
-    run.figures["kills"] = 3 if run.quick else 20
+    run.figures["kills"] = 2 if run.quick else 20
     for _ in range(int(run.figures["kills"])):
         time.sleep(run.random.uniform(0.2, 4.0))
         _kill_and_replace(run)
@@ -107,7 +107,7 @@ def soak(run: Run) -> None:
     capacity = _capacity(run)
     run.load(LOAD * capacity)
     seconds, memory = list[float](), list[float]()
-    began, soaking = time.monotonic(), 30 if run.quick else 600
+    began, soaking = time.monotonic(), 25 if run.quick else 600
     while time.monotonic() < began + soaking:
         time.sleep(1)
         if time.monotonic() > began + soaking / 5:  # what comes first fills caches and buffers
