@@ -68,8 +68,8 @@ def load_openvino(
         any_number = core.read_model(file)
         _fold_biases(any_number)
         models = [any_number, *(_fitted(any_number, number) for number in numbers)]
-        compiled = _compile(core, models * streams, options)
-        used = compiled[0].get_property("INFERENCE_PRECISION_HINT")
+        compiled = [_compile(core, models, options) for _ in range(streams)]
+        used = compiled[0][0].get_property("INFERENCE_PRECISION_HINT")
     except RuntimeError as error:
         raise ModelUnavailable(f"OpenVINO {openvino.__version__} cannot run {file}: {error}") from error
     if used != _PRECISIONS[precision]:
@@ -77,9 +77,8 @@ def load_openvino(
     # Its first use fills a table behind a lock of its own: two threads that come to it at once wait for each other for
     # ever, one with the lock and one with the GIL.
     openvino.Type.u8.to_dtype()
-    requests = [each.create_infer_request() for each in compiled]
-    some = (requests[first : first + len(models)] for first in range(0, len(requests), len(models)))
-    return [_Stream(for_any, dict(zip(numbers, fitted, strict=True))) for for_any, *fitted in some]
+    requests = [[each.create_infer_request() for each in of_stream] for of_stream in compiled]
+    return [_Stream(for_any, dict(zip(numbers, fitted, strict=True))) for for_any, *fitted in requests]
 
 
 def _compile(
