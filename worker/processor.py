@@ -70,9 +70,9 @@ class StreamProcessor:
         self._accuracy = RunningAccuracy()
         self._assigned, self._unrestored = set[TopicPartition](), set[TopicPartition]()
         self._committed: dict[TopicPartition, int] = {}
-        self._next_commit = self._next_publication = Monotonic(0.0)
+        self._next_commit = self._last_publication = Monotonic(0.0)
         self._refusals = 0
-        self._stopping = self._broken = False
+        self._behind = self._stopping = self._broken = False
         self.last_step = self.last_poll = monotonic()
         self.stage = "start"
         self.joined = False
@@ -131,10 +131,16 @@ class StreamProcessor:
         self._hand_on(self._gather(records))
         if self._is_full():
             self._hand_on(self._batcher.drain(ClosedBy.SIZE))
+        self._behind = self._lane.crowded
         while self._collect(wait=self._lane.crowded or self._is_full()):  # not reading on is the back-pressure
             self._move_on()
         self._move_on()
         return True
+
+    @property
+    def _next_publication(self) -> Monotonic:
+        interval = self._pace.backlog_interval if self._behind else self._pace.publication_interval
+        return Monotonic(self._last_publication + interval)
 
     def _is_full(self) -> bool:
         return self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes
@@ -147,18 +153,15 @@ class StreamProcessor:
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
-        self._set_limits(arrived)
+        if (limits := self._control.limits(arrived)) is not self._batcher.limits:
+            self._batcher.limits, self._lane.most = limits, limits.frames
+            self._telemetry.batch_limits(limits, self._control)
         if records:
             self._control.arrived(len(records))
             with self._stage("parse"):
                 for record in records:
                     closed += self._take_in(record, arrived_at, arrived)
         return closed + self._batcher.due(self._monotonic())
-
-    def _set_limits(self, now: Monotonic) -> None:
-        if (limits := self._control.limits(now)) is not self._batcher.limits:
-            self._batcher.limits, self._lane.most = limits, limits.frames
-            self._telemetry.batch_limits(limits, self._control)
 
     def _take_in(self, record: Record, arrived_at: EventMillis, arrived: Monotonic) -> list[FrameBatch]:
         self._ledger.begin(record.position, len(record.value or b""))
@@ -185,11 +188,9 @@ class StreamProcessor:
         finished = self._lane.collect(wait=wait)
         if finished is None:
             return False
-        for stage, seconds in finished.seconds:
-            self._telemetry.stage_took(stage, seconds)
+        self._telemetry.stages_took(finished.seconds)
         self._control.called(sum(finished.answered) + finished.failed, finished.took)
-        for frames in finished.answered:
-            self._telemetry.model_called(frames, limit=self._lane.call_size)
+        self._telemetry.model_called(finished.answered, limit=self._lane.call_size)
         for outcome in finished.outcomes:
             self._ledger.finish(outcome.position, outcome)
         self._hand_on(())
@@ -198,9 +199,9 @@ class StreamProcessor:
     def _deliver(self, *, within: float | None = None) -> None:
         """Publish what is ready, and settle it."""
         ready = self._ledger.ready()
-        self._next_publication = Monotonic(self._monotonic() + self._pace.publication_interval)
         if not ready:
             return
+        self._last_publication = self._monotonic()
         outcomes = [outcome for partition in ready.values() for outcome in partition]
         tallies = self._accuracy.stage(outcome for outcome in outcomes if isinstance(outcome, Prediction))
         next_offsets = {partition: done[-1].position.next_offset for partition, done in ready.items()}
@@ -229,8 +230,7 @@ class StreamProcessor:
     def _move_on(self) -> None:
         """Publish and commit if it is time: after every call of the model, not only every poll."""
         self.last_step = self._monotonic()
-        # What is uncommitted is seen by nobody; and where frames wait, fewer publications leave the model more time.
-        if self.last_step >= self._next_publication or not (self._sink.exactly_once or self._lane.crowded):
+        if self.last_step >= self._next_publication or self._is_full():
             self._deliver()
         self._telemetry.in_flight(self._ledger.in_flight_bytes)
         if self.last_step >= self._next_commit:
@@ -297,4 +297,4 @@ class StreamProcessor:
         self.stage, began, took = name, self._monotonic(), 0.0
         yield lambda: took
         took = self._monotonic() - began
-        self._telemetry.stage_took(name, took)
+        self._telemetry.stages_took([(name, took)])

@@ -91,9 +91,10 @@ class Telemetry:
         """The pages for people and Prometheus are up."""
         self._log.info("serving /metrics, /healthz and /readyz", url=f"http://{host}:{port}")
 
-    def stage_took(self, stage: str, seconds: float) -> None:
-        """A stage of the loop ended."""
-        self._stages.labels(stage).observe(seconds)
+    def stages_took(self, seconds: Iterable[tuple[str, float]]) -> None:
+        """Stages ended, which took so many seconds each."""
+        for stage, took in seconds:
+            self._stages.labels(stage).observe(took)
 
     def batch_closed(self, batch: FrameBatch) -> None:
         """A batch left its window."""
@@ -103,9 +104,10 @@ class Telemetry:
             for frame in batch.frames:
                 self._late.labels(self._camera(frame.camera, batch.partition)).inc()
 
-    def model_called(self, frames: int, *, limit: int) -> None:
-        """The model answered for this many frames; one call takes `limit` at most."""
-        self._calls.observe(frames)
+    def model_called(self, frames: Iterable[int], *, limit: int) -> None:
+        """The model answered for so many frames a call; one takes `limit` at most."""
+        for answered in frames:
+            self._calls.observe(answered)
         self._limit.set(limit)
 
     def batch_limits(self, limits: BatchLimits, control: LatencyControl) -> None:

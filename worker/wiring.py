@@ -2,7 +2,6 @@
 
 import gc
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__
 from worker.adapters.allocator import keep_freed_memory
+from worker.adapters.clocks import monotonic_clock, wall_clock
 from worker.adapters.images import limit_opencv_threads
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.adapters.ops_http import OpsServer
@@ -22,11 +22,10 @@ from worker.cluster import group_member, group_protocol, published_tallies, resu
 from worker.domain.batcher import WindowBatcher
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record
-from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
 from worker.engines import cores, load_model, warm_model
 from worker.lane import Lane
-from worker.pace import Pace
+from worker.pace import BACKLOG, Pace
 from worker.pipeline import OutputTopics, Pipeline
 from worker.ports import Decode, Model, RestoreTallies, Sink, Source
 from worker.preparation import frame_decoder
@@ -40,16 +39,6 @@ STANDBY_AFTER = 15.0
 tell a member that there is nothing for it."""
 UNHURRIED = math.inf
 """Linger of a replay: files wait for nobody, so batches depend on the pictures alone."""
-
-
-def wall_clock() -> EventMillis:
-    """Read the wall clock."""
-    return EventMillis(time.time_ns() // 1_000_000)
-
-
-def monotonic_clock() -> Monotonic:
-    """Read the clock that only moves forward."""
-    return Monotonic(time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +82,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
-    limits, interval = settings.limits, _commit_interval(settings)
+    limits = settings.limits
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
     source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol)
@@ -109,13 +98,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
             bounds=_bounds(settings),
             limits=limits,
             top_k=settings.model.top_k,
-            pace=Pace(
-                max_in_flight_bytes=limits.memory // 4,
-                commit_interval=interval,
-                publication_interval=interval,
-                publish_within=settings.kafka.max_poll_interval / 2,
-                hand_over_within=settings.kafka.hand_over_within,
-            ),
+            pace=_pace(settings),
             restore=partial(published_tallies, settings.kafka, settings.topics.accuracy),
             telemetry=telemetry,
             beside=beside,
@@ -195,6 +178,7 @@ def memory_processor(
                 max_in_flight_bytes=limits.memory // 4,
                 commit_interval=UNHURRIED,
                 publication_interval=0.0,
+                backlog_interval=0.0,
                 publish_within=UNHURRIED,
                 hand_over_within=UNHURRIED,
             ),
@@ -277,12 +261,20 @@ def _bounds(settings: Settings) -> Bounds:
     )
 
 
-def _commit_interval(settings: Settings) -> float:
-    """Return seconds: exactly once, results are seen once they are committed, and a target leaves room for that."""
-    interval, target = settings.delivery.commit_interval_ms, settings.window.latency_target_ms
-    if target is not None and settings.delivery.guarantee == "exactly_once":
-        interval = min(interval, target // 4)
-    return interval / 1000
+def _pace(settings: Settings) -> Pace:
+    """Exactly once, results are seen once they are committed, and a target leaves room for that."""
+    interval, target = settings.delivery.commit_interval_ms / 1000, settings.window.latency_target_ms
+    publication_interval = 0.0
+    if settings.delivery.guarantee == "exactly_once":
+        publication_interval = interval if target is None else min(interval, target / 4000)
+    return Pace(
+        max_in_flight_bytes=settings.limits.memory // 4,
+        commit_interval=interval,
+        publication_interval=publication_interval,
+        backlog_interval=BACKLOG * interval if target is None else publication_interval,
+        publish_within=settings.kafka.max_poll_interval / 2,
+        hand_over_within=settings.kafka.hand_over_within,
+    )
 
 
 def _pulse(processor: StreamProcessor) -> Pulse:

@@ -39,6 +39,11 @@ class Load:
         self._sink.flush()
         return sent
 
+    def check(self) -> None:
+        """Raise what has ended the load, if anything has."""
+        if self._sending.done():
+            self._sending.result()
+
     def close(self) -> None:
         """Let go of it, whatever is not confirmed yet."""
         self._enough.set()

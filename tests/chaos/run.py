@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -103,15 +103,21 @@ class Run:
         status = worker.stop()
         assert status == 0, f"{worker.log} ended with status {status}"
 
-    def wait_until_shared(self, by: Sequence[WorkerProcess]) -> None:
-        """Return when each of these workers reads some of the partitions, and each partition is read by one of them."""
+    def wait_until_shared(self, *only: WorkerProcess) -> None:
+        """Return when each of these workers, or of all, reads some partitions, and each partition is read by one."""
 
         def shared() -> bool:
-            self.replace_ended()
-            held = [worker.partitions() for worker in by]
+            self._look_after()
+            held = [worker.partitions() for worker in only or self.workers]
             return all(held) and sorted(chain(*held)) == list(range(PARTITIONS))
 
-        wait_until(shared, f"{len(by)} workers share {PARTITIONS} partitions")
+        try:
+            wait_until(shared, f"{len(only or self.workers)} workers share {PARTITIONS} partitions")
+        except AssertionError as error:
+            for worker in self.workers:
+                error.add_note(f"{worker.log.name} reads {sorted(worker.partitions())} and said last:")
+                error.add_note("\n".join(worker.log.read_text().splitlines()[-10:]))
+            raise
 
     def wait_until_caught_up(self) -> None:
         """Return when the group has committed all that lies in the topic now."""
@@ -119,7 +125,7 @@ class Run:
         ends = persistently(stage.ends)
 
         def caught_up() -> bool:
-            self.replace_ended()
+            self._look_after()
             return all(offset >= ends[partition] for partition, offset in stage.committed().items())
 
         wait_until(caught_up, f"the group commits {ends}")
@@ -148,6 +154,11 @@ class Run:
     def asking_anew(self) -> Stage:
         """Return the stage with a client that has seen no outage: one that has may never answer again."""
         return replace(self.stage, admin=_admin(self.stage.servers))
+
+    def _look_after(self) -> None:
+        self.replace_ended()
+        if self._load is not None:
+            self._load.check()
 
 
 def _admin(servers: str) -> AdminClient:

@@ -42,10 +42,10 @@ def zombie(run: Run) -> None:
     run.begin(workers=2)
     run.figures["sleeps"] = 1 if run.quick else 5
     for _ in range(int(run.figures["sleeps"])):
-        run.wait_until_shared(run.workers)
+        run.wait_until_shared()
         time.sleep(run.random.uniform(0.2, 2.0))
         _oversleep(run)
-        run.wait_until_shared(run.workers)
+        run.wait_until_shared()
     run.steady()
     refused = [sum(worker.metrics("refused_transactions_total").values()) for worker in run.workers]
     run.figures["refused_transactions"] = sum(refused)
@@ -57,11 +57,11 @@ def scale(run: Run) -> None:
     run.begin(workers=1)
     run.steady()
     run.start(most - 1)
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     run.steady()
     for worker in run.workers[: most - least]:
         run.stop(worker)
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     run.steady()
 
 
@@ -70,7 +70,7 @@ def outage(run: Run) -> None:
     run.begin(workers=1)
     run.may_end = True
     run.figures["outage_s"] = 10 if run.quick else 60
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     with run.disturbance(), _away(run, 1, run.kafka.kill_node):
         time.sleep(run.figures["outage_s"])
     run.wait_until_caught_up()
@@ -80,7 +80,7 @@ def outage(run: Run) -> None:
 def brokers(run: Run) -> None:
     """Each of three brokers stops and comes back, one after the other."""
     run.begin(workers=2)
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     numbers = [run.random.randint(1, 3)] if run.quick else [1, 2, 3]
     run.figures["stopped_brokers"] = len(numbers)
     for number in numbers:
@@ -90,14 +90,14 @@ def brokers(run: Run) -> None:
 def mixed(run: Run) -> None:
     """One of each, with the same workers: a kill, a long sleep, one worker more and one less, a broker's leave."""
     run.begin(workers=2)
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     _kill_and_replace(run)
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     _oversleep(run)
     run.start()
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     run.stop(run.workers[0])
-    run.wait_until_shared(run.workers)
+    run.wait_until_shared()
     _bounce(run, run.random.randint(1, 3))
 
 
@@ -163,7 +163,7 @@ def _oversleep(run: Run) -> None:
     wait_until(lambda: sleeper.metrics("in_flight_bytes")[()] > 0, "the sleeper has frames in hand")
     with run.disturbance():  # awake, it reads on, and not only what it had seen, until the group tells it
         with _asleep(sleeper):
-            run.wait_until_shared([other])
+            run.wait_until_shared(other)
             run.wait_until_caught_up()
         wait_until(lambda: not sleeper.alive or _times_lost(sleeper) > before, "the sleeper learns what it has missed")
     run.replace_ended()

@@ -106,7 +106,8 @@ class Flow:
             pace=Pace(
                 max_in_flight_bytes=self.max_in_flight_bytes,
                 commit_interval=self.commit_interval,
-                publication_interval=self.commit_interval,
+                publication_interval=self.commit_interval if self.sink.exactly_once else 0.0,
+                backlog_interval=2 * self.commit_interval,
                 publish_within=30.0,
                 hand_over_within=3.0,
             ),

@@ -33,11 +33,11 @@ def tell_everything(telemetry: Telemetry) -> None:
     telemetry.batch_limits(BatchLimits(0.02, 12), LatencyControl(Bounds(0.2, 0.1, 32, 300.0)))
     telemetry.model_ready(MODEL, "cpu", "eager", warm_up_seconds=0.1)
     for stage in STAGES:
-        telemetry.stage_took(stage, 0.02)
+        telemetry.stages_took([(stage, 0.02)])
     window = TumblingWindows(1_000).of(EventMillis(1_000))
     for closed_by in ClosedBy:
         telemetry.batch_closed(FrameBatch(FRAMES, window, (a_frame(),), closed_by, late=True))
-    telemetry.model_called(4, limit=32)
+    telemetry.model_called([4], limit=32)
     letters = [
         DeadLetter(a_record(), reason, "decode", "ImageUndecodable", "", "", "cam-1", EventMillis(1_000))
         for reason in Reason

@@ -164,17 +164,19 @@ class Cameras(MemorySource):
 
 
 class Broker(MemorySink):
-    """Takes its time, and remembers when each prediction was confirmed."""
+    """Takes its time, and remembers when it was asked to publish and when each prediction was confirmed."""
 
     def __init__(self, clock: Clock, machine: Machine, chance: Random) -> None:
         super().__init__()
         self._clock, self._machine, self._chance = clock, machine, chance
         self.ages: list[tuple[float, float]] = []
+        self.publications: list[float] = []
 
     def publish(
         self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], *, within: float
     ) -> None:
         super().publish(records, next_offsets, within=within)
+        self.publications.append(self._clock.now)
         hiccup = self._machine.hiccup if self._chance.random() < self._machine.hiccups else 0.0
         self._clock.spend(self._machine.publish + self._machine.result * len(records) + hiccup)
         for record in self.published:
@@ -236,7 +238,8 @@ class VirtualWorker:
             pace=Pace(
                 max_in_flight_bytes=2**26,
                 commit_interval=0.1,
-                publication_interval=0.1,
+                publication_interval=0.0,
+                backlog_interval=0.4 if self.target is None else 0.0,
                 publish_within=30.0,
                 hand_over_within=3.0,
             ),

@@ -81,7 +81,7 @@ def test_batches_are_counted_by_what_closed_them() -> None:
 def test_stage_seconds_reach_from_a_millisecond_to_a_minute() -> None:
     watched = Watched()
     for seconds in (0.0005, 59.0, 61.0):
-        watched.telemetry.stage_took("decode", seconds)
+        watched.telemetry.stages_took([("decode", seconds)])
 
     assert watched.value("stage_seconds_bucket", stage="decode", le="0.001") == 1
     assert watched.value("stage_seconds_bucket", stage="decode", le="60.0") == 2
@@ -135,7 +135,7 @@ def test_the_rest_is_what_it_says() -> None:
     watched.telemetry.committed("broker away")
     watched.telemetry.rebalanced("assigned", [FRAMES, OTHER], assigned=2)
     watched.telemetry.in_flight(123)
-    watched.telemetry.model_called(32, limit=16)
+    watched.telemetry.model_called([32], limit=16)
     watched.telemetry.batch_limits(BatchLimits(0.02, 12), LatencyControl(Bounds(0.2, 0.1, 32, 300.0)))
 
     assert watched.value("batch_linger_seconds") == 0.02

@@ -1,0 +1,15 @@
+"""The clocks of this machine."""
+
+import time
+
+from worker.domain.times import EventMillis, Monotonic
+
+
+def wall_clock() -> EventMillis:
+    """Read the wall clock."""
+    return EventMillis(time.time_ns() // 1_000_000)
+
+
+def monotonic_clock() -> Monotonic:
+    """Read the clock that only moves forward."""
+    return Monotonic(time.monotonic())
