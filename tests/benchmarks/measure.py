@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import linear_regression, median
 
 import numpy as np
 
@@ -28,8 +28,9 @@ class Spread:
 def rate(times: Sequence[float], begin: float, end: float) -> float:
     """Return how many results a second came between two times.
 
-    Results come in batches. Counting starts after one of them and ends with another, so that no part of a batch is
-    counted without the time that it took.
+    Results come in batches, and a batch in parts, a partition some milliseconds after the other. So no batch in which
+    counting could begin or end is sure to be whole; the rate is the slope of the line that fits all counts best, by
+    least squares, which hardly depends on the first batch and the last.
 
     Args:
         times: when each result came, in seconds, in any order.
@@ -42,7 +43,7 @@ def rate(times: Sequence[float], begin: float, end: float) -> float:
     within = sorted(time for time in times if begin <= time <= end)
     if not within or within[0] == within[-1]:
         raise ValueError(f"{len(within)} results in {end - begin:.1f} s are too few for a rate")
-    return sum(time > within[0] for time in within) / (within[-1] - within[0])
+    return linear_regression(within, range(len(within))).slope
 
 
 def alternate(

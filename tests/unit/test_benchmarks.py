@@ -38,6 +38,14 @@ def test_a_rate_counts_no_batch_without_its_time() -> None:
     assert rate(times, 1.0, 7.0) == 2.0
 
 
+def test_a_rate_does_not_take_the_parts_of_the_first_batch_for_more() -> None:
+    # A thousand results every half a second, in four parts a few milliseconds apart. Counted from the first part to the
+    # last they would be 2208 a second.
+    times = [second / 2 + part / 300 for second in range(8) for part in range(4) for _ in range(250)]
+
+    assert rate(times, 0.0, 3.6) == pytest.approx(2000, rel=0.01)
+
+
 def test_a_rate_of_one_batch_is_none() -> None:
     with pytest.raises(ValueError, match="4 results"):
         rate([5.0] * 4, 3.0, 6.0)
