@@ -6,7 +6,7 @@ from contextlib import closing
 import structlog
 
 from worker import wire
-from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource
+from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Options
 from worker.domain.accuracy import Tally
 from worker.domain.records import Record, TopicPartition
 from worker.settings import Delivery, Kafka, Limits
@@ -15,11 +15,15 @@ CLASSIC_OPTIONS = frozenset(
     {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 )
 """librdkafka options that only the classic group protocol has; with the newer one the broker decides them."""
+MOST_FETCH_WAIT_MS = 20
+"""By then half a dozen frames are there at rates at which it matters."""
 TELL_EVERY = 100_000
 """Accuracy records between two lines of progress."""
 
 
-def group_member(kafka: Kafka, topic: str, limits: Limits, *, protocol: str) -> KafkaSource:
+def group_member(
+    kafka: Kafka, topic: str, limits: Limits, *, protocol: str, latency_target_ms: int | None = None
+) -> KafkaSource:
     """Build the consumer, which joins the group once it subscribes.
 
     Raises:
@@ -29,19 +33,32 @@ def group_member(kafka: Kafka, topic: str, limits: Limits, *, protocol: str) -> 
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topic=topic,
-        # The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition, and
-        # one answer of a broker, which may come on top, 50 MiB. Together they are half of the limit.
-        options={
-            "socket.timeout.ms": int(max(2, kafka.hand_over_within) * 1000),  # nothing else bounds a commit
-            **kafka.options,
-            "queued.max.messages.kbytes": max(1, limits.memory * 3 // 8 // 1024),
-            "fetch.max.bytes": max(2**20, limits.memory // 8),  # less is refused: a record must fit
-            "group.protocol": protocol,
-            **kafka.consumer,
-        },
+        options={**member_options(kafka, limits, latency_target_ms), "group.protocol": protocol, **kafka.consumer},
         max_poll_records=limits.max_poll_records,
         max_poll_bytes=limits.memory // 4,
     )
+
+
+def member_options(kafka: Kafka, limits: Limits, latency_target_ms: int | None) -> Options:
+    """Return librdkafka's options as far as they follow from the settings; the consumer's own go over them.
+
+    The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition, and one
+    answer of a broker, which may come on top, 50 MiB. Together they are half of the limit.
+
+    Under a latency target a broker answers once some frames are there: frame by frame, its answers and the polls of
+    them took a tenth of two cores that the model needed.
+    """
+    together: Options = {}
+    if latency_target_ms is not None:
+        wait = max(1, min(MOST_FETCH_WAIT_MS, latency_target_ms // 10))
+        together = {"fetch.min.bytes": 2**19, "fetch.wait.max.ms": wait}
+    return {
+        "socket.timeout.ms": int(max(2, kafka.hand_over_within) * 1000),  # nothing else bounds a commit
+        **together,
+        **kafka.options,
+        "queued.max.messages.kbytes": max(1, limits.memory * 3 // 8 // 1024),
+        "fetch.max.bytes": max(2**20, limits.memory // 8),  # less is refused: a record must fit
+    }
 
 
 def results_sink(kafka: Kafka, delivery: Delivery, source: KafkaSource) -> KafkaSink | ExactlyOnceSink:

@@ -85,7 +85,8 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     limits = settings.limits
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
-    source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol)
+    target = settings.window.latency_target_ms
+    source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol, latency_target_ms=target)
     sink = results_sink(settings.kafka, settings.delivery, source)
     with helpers(settings.model, limits) as beside:
         processor = build_processor(

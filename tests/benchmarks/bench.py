@@ -53,7 +53,7 @@ class Effort:
 
 
 QUICK: Final = Effort(rounds=2, few=1, seconds=3, results=64, warm=1)
-WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=256, warm=2)
+WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=128, warm=2)
 
 
 class Bench:

@@ -2,8 +2,18 @@
 
 from worker.adapters.kafka.admin import BrokerUnreachable, KafkaAdmin, Topic
 from worker.adapters.kafka.exactly_once import ExactlyOnceSink
+from worker.adapters.kafka.messages import Options
 from worker.adapters.kafka.reader import KafkaReader
 from worker.adapters.kafka.sink import KafkaSink
 from worker.adapters.kafka.source import KafkaSource
 
-__all__ = ["BrokerUnreachable", "ExactlyOnceSink", "KafkaAdmin", "KafkaReader", "KafkaSink", "KafkaSource", "Topic"]
+__all__ = [
+    "BrokerUnreachable",
+    "ExactlyOnceSink",
+    "KafkaAdmin",
+    "KafkaReader",
+    "KafkaSink",
+    "KafkaSource",
+    "Options",
+    "Topic",
+]
