@@ -209,6 +209,20 @@ def test_what_is_in_place_has_to_be_beaten_by_a_margin(rate: float, winner: str)
     assert [each.settings["name"] for each in fastest(tried, 1)] == [winner]
 
 
+@pytest.mark.parametrize(("ahead", "winner"), [(True, "new"), (False, "in place")])
+def test_what_is_in_place_has_to_be_beaten_in_every_round(ahead: bool, winner: str) -> None:  # noqa: FBT001
+    tried = [Tried("", {"name": "in place"}, 10.0), Tried("", {"name": "new"}, 11.0, ahead=ahead)]
+
+    assert [each.settings["name"] for each in fastest(tried, 1)] == [winner]
+
+
+def test_an_engine_that_is_behind_goes_on_after_the_others() -> None:
+    in_place = Tried("", {"model.engine": "eager"}, 10.0)
+    luck = Tried("", {"model.engine": "compile"}, 11.0, ahead=False)
+
+    assert fastest([in_place, luck], 2) == [in_place, luck]
+
+
 def test_of_each_engine_the_best_goes_on_and_the_fastest_comes_first() -> None:
     rates = [("eager", 1.0), ("openvino", 3.0), ("openvino", 4.0), ("compile", 2.0)]
     tried = [Tried("", {"model.engine": engine}, rate, Agreement(1, 0)) for engine, rate in rates]

@@ -32,7 +32,7 @@ from worker.tuning.groups import Choice, Groups
 from worker.tuning.search import Stage, Tried
 from worker.wiring import memory_processor
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 TOPICS: Final = Topics()
 
 Pixels = NDArray[np.uint8]
@@ -94,13 +94,13 @@ class Trials:
         return len(self._reference)
 
     def race(self, stage: Stage, choices: Sequence[Choice]) -> Sequence[Tried]:
-        """Measure candidates in turn, round after round, so that whatever else the machine does falls on all alike."""
+        """Measure candidates in turn, forwards and backwards: what else the machine does falls on all alike."""
         lined_up = [self._line_up(choice) for choice in choices]
         runners = {number: each for number, each in enumerate(lined_up) if isinstance(each, _Runner)}
         rates: dict[int, list[float]] = {number: [] for number in runners}
         spent = dict.fromkeys(runners, 0.0)
-        for _ in range(ROUNDS):
-            for number, runner in runners.items():
+        for round_ in range(ROUNDS):
+            for number, runner in list(runners.items())[:: 1 if round_ % 2 == 0 else -1]:
                 if spent[number] < self._seconds:  # a slow model's first round may be as long as all
                     began = time.monotonic()
                     rates[number].append(self._rate(runner, stage))
@@ -109,7 +109,9 @@ class Trials:
         for number, (choice, found) in enumerate(zip(choices, lined_up, strict=True)):
             if isinstance(found, _Runner):
                 why_not = self._bounds.why_not(found.agreement)
-                tried.append(Tried(stage.name, choice, median(rates[number]), found.agreement, why_not))
+                # If what is in place does not run, there is nothing to be ahead of.
+                ahead = all(rate > before for rate, before in zip(rates[number], rates.get(0, ()), strict=False))
+                tried.append(Tried(stage.name, choice, median(rates[number]), found.agreement, why_not, ahead))
             else:
                 tried.append(Tried(stage.name, choice, why_not=found))
         return tried

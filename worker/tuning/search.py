@@ -23,6 +23,7 @@ class Tried:
         frames_per_second: the median of its rounds; None if it was not measured.
         agreement: with the reference; None if it did not run.
         why_not: what speaks against it, apart from its speed; None if nothing does.
+        ahead: whether it was faster than what is in place in every round.
     """
 
     stage: str
@@ -30,6 +31,7 @@ class Tried:
     frames_per_second: float | None = None
     agreement: Agreement | None = None
     why_not: str | None = None
+    ahead: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +111,21 @@ def search(room: Room, race: Race) -> Found:
 def fastest(tried: Sequence[Tried], keep: int) -> list[Tried]:
     """Return the fastest that nothing speaks against, one for each of the fastest engines.
 
-    The first that was tried is in place, and has to be beaten by a margin.
+    The first that was tried is in place, and has to be beaten by a margin and in every round: a median alone can be the
+    luck of a minute in which the machine was slow.
 
     Args:
         tried: in one race.
         keep: engines that go on.
     """
 
-    def speed(each: Tried) -> float:
-        return (each.frames_per_second or 0) * (MARGIN if each is tried[0] else 1)
+    def rank(each: Tried) -> tuple[bool, float]:
+        in_place = each is tried[0]
+        return in_place or each.ahead, (each.frames_per_second or 0) * (MARGIN if in_place else 1)
 
-    agree = sorted((each for each in tried if each.why_not is None), key=speed)
+    agree = sorted((each for each in tried if each.why_not is None), key=rank)
     by_engine = {each.settings.get("model.engine"): each for each in agree}
-    return sorted(by_engine.values(), key=speed, reverse=True)[:keep]
+    return sorted(by_engine.values(), key=rank, reverse=True)[:keep]
 
 
 def _unique(choices: Iterable[Choice]) -> list[Choice]:
