@@ -15,6 +15,8 @@ from tests.support.workers import WorkerProcess, persistently, wait_until
 
 LOAD: Final = 0.8
 """Share of a worker's capacity that it is soaked at."""
+WARM: Final = 15.0
+"""Seconds in which caches and buffers fill; only after them does its memory count."""
 MAX_GROWTH: Final = 10.0
 """MiB by which its memory may grow meanwhile."""
 
@@ -107,10 +109,10 @@ def soak(run: Run) -> None:
     capacity = _capacity(run)
     run.load(LOAD * capacity)
     seconds, memory = list[float](), list[float]()
-    began, soaking = time.monotonic(), 25 if run.quick else 600
+    began, soaking = time.monotonic(), 30 if run.quick else 600
     while time.monotonic() < began + soaking:
         time.sleep(1)
-        if time.monotonic() > began + soaking / 5:  # what comes first fills caches and buffers
+        if time.monotonic() > began + max(WARM, soaking / 5):
             seconds.append(time.monotonic() - began)
             memory.append(worker.metrics("process_resident_memory_bytes")[()] / 2**20)
     slope = linear_regression(seconds, memory).slope
