@@ -131,7 +131,7 @@ class StreamProcessor:
         self._hand_on(self._gather(records))
         if self._is_full():
             self._hand_on(self._batcher.drain(ClosedBy.SIZE))
-        self._behind = self._lane.crowded
+        self._behind = self._lane.crowded  # as the poll leaves it: each call that is waited for makes room
         while self._collect(wait=self._lane.crowded or self._is_full()):  # not reading on is the back-pressure
             self._move_on()
         self._move_on()

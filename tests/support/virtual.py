@@ -29,7 +29,7 @@ from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
 from worker.lane import Lane
-from worker.pace import Pace
+from worker.pace import BACKLOG, Pace
 from worker.pipeline import Pipeline
 from worker.processor import StreamProcessor
 from worker.telemetry import Telemetry
@@ -239,7 +239,7 @@ class VirtualWorker:
                 max_in_flight_bytes=2**26,
                 commit_interval=0.1,
                 publication_interval=0.0,
-                backlog_interval=0.4 if self.target is None else 0.0,
+                backlog_interval=BACKLOG * 0.1 if self.target is None else 0.0,
                 publish_within=30.0,
                 hand_over_within=3.0,
             ),

@@ -34,8 +34,8 @@ TEXT: Final = (
 def light_model(bench: Bench) -> Outcome:
     """Light model, usual frames: the contest, and exactly once against at least once."""
     model, rounds = light(), bench.effort.rounds
-    strict = worker(exactly_once(bench.profile))
-    starts = {TUNED: worker(bench.profile), EXACTLY_ONCE: strict, **_everybody(bench)}  # what is compared, side by side
+    tuned, *others = _everybody(bench).items()
+    starts = dict([tuned, (EXACTLY_ONCE, worker(exactly_once(bench.profile))), *others])  # the two side by side
     if not bench.quick:
         starts[SCRIPT_RESIZED] = script("batching_script", "--resize", "opencv")
     found = _contest(bench, model, USUAL, starts, rounds)
