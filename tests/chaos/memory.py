@@ -1,9 +1,8 @@
-"""Whether a process goes on taking memory, or has once taken more than before and kept it.
+"""How a process's memory grows: all the time, as a leak does, or in steps.
 
-A worker keeps what a call of the model frees. Calls have different sizes, so now and then a layer's result finds no
-hole that is large enough, and the heap becomes larger by just its size, once: in ten minutes with MobileNetV2 by the
-32.2 MiB of seven frames' largest layer, by the 4.6 of one frame's, by the 12.3 of eight frames' first. A leak goes on
-in every quarter.
+Steps were seen of a worker whose calls have different sizes. In ten minutes with MobileNetV2 its heap became larger by
+32.2, 4.6 and 12.3 MiB, the sizes of single layers' results, as if these had found no hole in what is kept of earlier
+calls, and stayed the same for minutes in between. A leak goes on in every quarter.
 """
 
 from collections.abc import Sequence
