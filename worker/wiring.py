@@ -78,6 +78,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
         ModelUnavailable: the model cannot be loaded as described.
         OSError: the port of the pages is taken.
     """
+    keep_freed_memory()
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
@@ -163,6 +164,7 @@ def memory_processor(
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
     """
+    keep_freed_memory()
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
     with helpers(model, limits) as beside:
         yield build_processor(
@@ -206,7 +208,6 @@ def build_processor(  # noqa: PLR0913 every part by name
     beside: Helpers,
 ) -> StreamProcessor:
     """Put the parts together; the same for Kafka and for files."""
-    keep_freed_memory()
     limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
     pipeline = Pipeline(
         decode=decode,
