@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
+from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.onnx_export import write_onnx
 from worker.adapters.streams import Streams
 from worker.adapters.torch_engine import (
@@ -132,8 +133,8 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     """
     if faults := list(_contradictions(group)):
         raise SettingsError(faults)
-    threads = _threads_per_stream(group)
-    if threads is not None:
+    keep_freed_memory()
+    if (threads := _threads_per_stream(group)) is not None:
         limit_torch_threads(threads)
     full_part = PICTURES_A_THREAD * (threads or cores())
     return Classifier(
@@ -176,12 +177,11 @@ def _build_engines(
             )
     else:
         file = _onnx_file(graph, manifest)
-    # Both load only when they are asked for, and need not be installed.
     if group.engine == "openvino":
-        from worker.adapters.openvino_engine import load_openvino  # noqa: PLC0415 - see above
+        from worker.adapters.openvino_engine import load_openvino  # noqa: PLC0415 - need not be installed
 
         return load_openvino(file, streams=group.streams, threads=threads, precision=group.precision, usual=full_part)
-    from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - see above
+    from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - need not be installed
 
     return load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)
 

@@ -12,7 +12,6 @@ import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__
-from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.clocks import monotonic_clock, wall_clock
 from worker.adapters.images import limit_opencv_threads
 from worker.adapters.memory import Event, MemorySink, MemorySource
@@ -47,7 +46,7 @@ class Helpers:
 
     Attributes:
         decoders: decode frames; None where the threads of the model do.
-        inference: run the model, one for each of its streams.
+        inference: runs the model, as many calls at once as it has streams.
     """
 
     decoders: Executor | None
@@ -55,9 +54,8 @@ class Helpers:
 
 
 @contextmanager
-def helpers(model: ModelGroup, limits: Limits) -> Iterator[Helpers]:
-    """Start the threads beside the loop; they end with the block, and leave undone what nobody waits for."""
-    inference = ThreadPoolExecutor(model.streams, "inference")
+def helpers(model: ModelGroup, limits: Limits, inference: Executor) -> Iterator[Helpers]:
+    """Start the threads that decode, if any; they end with the block, and leave undone what nobody waits for."""
     full = model.device == "cpu" and model.streams >= cores()  # more threads would only take turns
     decoders = None
     if limits.decode_threads is not None or not full:
@@ -65,20 +63,22 @@ def helpers(model: ModelGroup, limits: Limits) -> Iterator[Helpers]:
     try:
         yield Helpers(decoders, inference)
     finally:
-        inference.shutdown(cancel_futures=True)
         if decoders is not None:
             decoders.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
+def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProcessor]:
     """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
+
+    Args:
+        settings: all of them.
+        inference: runs the model, as many calls at once as it has streams.
 
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
         OSError: the port of the pages is taken.
     """
-    keep_freed_memory()
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
@@ -89,7 +89,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
     target = settings.window.latency_target_ms
     source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol, latency_target_ms=target)
     sink = results_sink(settings.kafka, settings.delivery, source)
-    with helpers(settings.model, limits) as beside:
+    with helpers(settings.model, limits, inference) as beside:
         processor = build_processor(
             source=source,
             sink=sink,
@@ -129,6 +129,7 @@ def kafka_worker(settings: Settings) -> Iterator[StreamProcessor]:
 def replay_processor(
     records: Iterable[Record],
     write: Callable[[OutboundRecord], None],
+    inference: Executor,
     *,
     model: ModelGroup,
     window: WindowGroup,
@@ -143,7 +144,7 @@ def replay_processor(
     classifier = load_model(model)
     classifier.warm_up(1)
     with memory_processor(
-        records, write, classifier=classifier, model=model, window=window, limits=limits, topics=topics
+        records, write, inference, classifier=classifier, model=model, window=window, limits=limits, topics=topics
     ) as processor:
         yield processor
 
@@ -152,6 +153,7 @@ def replay_processor(
 def memory_processor(
     script: Iterable[Event],
     write: Callable[[OutboundRecord], None],
+    inference: Executor,
     *,
     classifier: Classifier,
     model: ModelGroup,
@@ -164,9 +166,8 @@ def memory_processor(
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
     """
-    keep_freed_memory()
     telemetry = Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras)
-    with helpers(model, limits) as beside:
+    with helpers(model, limits, inference) as beside:
         yield build_processor(
             source=MemorySource(script),
             sink=MemorySink(write),

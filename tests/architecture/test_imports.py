@@ -73,6 +73,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.adapters.folder": frozenset(),
     "worker.adapters.images": frozenset({"cv2", "numpy"}),
     "worker.adapters.kafka": frozenset({"confluent_kafka", "structlog"}),
+    "worker.adapters.main_thread": frozenset(),
     "worker.adapters.memory": frozenset(),
     "worker.adapters.ops_http": frozenset({"prometheus_client"}),
     "worker.adapters.onnx_export": frozenset({"torch"}),

@@ -42,6 +42,7 @@ def replay(
     if group is None or faults:
         raise SettingsError(faults or ["name a model with --model or in --config"])
 
+    from worker.adapters.main_thread import MainThread
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
     from worker.wiring import replay_processor
@@ -57,10 +58,17 @@ def replay(
             sys.stdout.buffer.write(_line(record, topics))
 
     frames = _frames(source, labels=labels, camera=camera, rate=rate)
+    inference = MainThread(chosen.model.streams)
     with replay_processor(
-        _records(frames), write, model=chosen.model, window=chosen.window, limits=chosen.limits, topics=topics
+        _records(frames),
+        write,
+        inference,
+        model=chosen.model,
+        window=chosen.window,
+        limits=chosen.limits,
+        topics=topics,
     ) as processor:
-        processor.run()
+        inference.serve(processor.run)
     for record in accuracy.values():
         sys.stdout.buffer.write(_line(record, topics))
     sys.stdout.flush()

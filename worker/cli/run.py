@@ -27,6 +27,7 @@ def run(config: ConfigFile = None) -> None:
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
+    from worker.adapters.main_thread import MainThread
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
     from worker.wiring import kafka_worker
@@ -39,10 +40,11 @@ def run(config: ConfigFile = None) -> None:
         else:
             typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
         log.info("profile", found=str(found))
-        with kafka_worker(settings) as processor:
+        inference = MainThread(settings.model.streams)
+        with kafka_worker(settings, inference) as processor:
             for signum in _STOP:
                 signal.signal(signum, lambda *_: processor.stop())
-            processor.run()
+            inference.serve(processor.run)
     except WorkerError as error:
         if settings.ops.log_format != "json":
             raise  # the command line tells it to people

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from statistics import median
 from typing import Final
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from worker import wire
+from worker.adapters.main_thread import MainThread
 from worker.adapters.memory import Event
 from worker.classifier import Classifier
 from worker.domain.agreement import Agreement, Answers, Bounds, compare
@@ -148,8 +150,9 @@ class Trials:
                 message = wire.decode_prediction(record.value or b"")
                 found[message.frame.id] = {each.index: each.probability for each in message.classes}
 
-        with self._worker(groups, model, polls(self._frames), write) as processor:
-            processor.run()
+        inference = MainThread(model.streams)
+        with self._worker(groups, model, polls(self._frames), write, inference) as processor:
+            inference.serve(processor.run)
         return found
 
     def _rate(self, runner: _Runner, stage: Stage) -> float:
@@ -167,22 +170,32 @@ class Trials:
             nonlocal published
             published += record.topic in (TOPICS.predictions, TOPICS.dead_letters)
 
-        with self._worker(runner.groups, runner.model, polls(self._frames, for_ever=True), write) as processor:
+        def measure(processor: StreamProcessor) -> None:
             processor.join()
             while len(marks) < 2 or marks[-1][1] - marks[0][1] < seconds:
                 processor.step()
                 if published > (marks[-1][0] if marks else 0):
                     marks.append((published, time.monotonic()))
+
+        inference, script = MainThread(runner.model.streams), polls(self._frames, for_ever=True)
+        with self._worker(runner.groups, runner.model, script, write, inference) as processor:
+            inference.serve(partial(measure, processor))
         (first, began), (last, ended) = marks[0], marks[-1]
         return (last - first) / (ended - began)
 
     def _worker(
-        self, groups: Groups, model: Classifier, script: Iterable[Event], write: Callable[[OutboundRecord], None]
+        self,
+        groups: Groups,
+        model: Classifier,
+        script: Iterable[Event],
+        write: Callable[[OutboundRecord], None],
+        inference: Executor,
     ) -> AbstractContextManager[StreamProcessor]:
         settle_threads(groups.model, usual=self._usual_threads)
         return memory_processor(
             script,
             write,
+            inference,
             classifier=model,
             model=groups.model,
             window=groups.window,
@@ -201,12 +214,16 @@ def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> 
         seconds: to measure for; one call at least.
     """
     calls = [pixels[np.arange(first, first + call) % len(pixels)] for first in range(0, len(pixels), call)]
-    with ThreadPoolExecutor(model.streams) as threads:
+    threads = MainThread(model.streams)
+
+    def measure() -> float:
         count, began = 0, time.monotonic()
         while count == 0 or time.monotonic() - began < seconds:
             model.classify_by(threads, calls[count % len(calls)])
             count += 1
         return count * call / (time.monotonic() - began)
+
+    return threads.serve(measure)
 
 
 def _prepared(groups: Groups, model: Classifier, frames: Sequence[CapturedFrame]) -> Pixels:

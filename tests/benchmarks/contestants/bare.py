@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from tests.support.pictures import frame_of
-from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import limit_opencv_threads
 from worker.classifier import Classifier
 from worker.domain.frames import EncodedFrame
@@ -64,7 +63,6 @@ def end_all(failed: threading.ExceptHookArgs) -> None:
 def main() -> None:
     arguments = _parser().parse_args()
     threading.excepthook = end_all
-    keep_freed_memory()
     limit_opencv_threads(1)
     engine: dict[str, Any] = json.loads(arguments.engine)
     # A stream of its own for each thread: what the settings have inside one model is here side by side.

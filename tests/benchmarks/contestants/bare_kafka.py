@@ -16,7 +16,6 @@ import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
 from tests.support.pictures import frame_of
-from worker.adapters.allocator import keep_freed_memory
 from worker.adapters.images import limit_opencv_threads
 from worker.classifier import Classifier
 from worker.engines import load_model
@@ -40,7 +39,6 @@ def classify(decode: Decode, messages: Sequence[Message], model: Classifier) -> 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    keep_freed_memory()
     limit_opencv_threads(1)
     group = ModelGroup(path=arguments.model, **{**json.loads(arguments.engine), "streams": 1, "threads": 1})
     models = [load_model(group) for _ in range(arguments.cores)]

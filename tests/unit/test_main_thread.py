@@ -1,0 +1,87 @@
+import signal
+import threading
+from concurrent.futures import Future
+from threading import Barrier, current_thread
+
+import pytest
+
+from worker.adapters.main_thread import MainThread
+
+
+def test_what_a_loop_submits_runs_in_the_thread_that_serves_it() -> None:
+    inference = MainThread(1)
+
+    def loop() -> tuple[threading.Thread, threading.Thread]:
+        return current_thread(), inference.submit(current_thread).result(60)
+
+    beside, serving = inference.serve(loop)
+    assert serving is current_thread()
+    assert beside is not serving
+
+
+def test_calls_run_in_order() -> None:
+    inference, seen = MainThread(1), list[int]()
+
+    def loop() -> None:
+        for each in [inference.submit(seen.append, number) for number in range(9)]:
+            each.result(60)
+
+    inference.serve(loop)
+    assert seen == list(range(9))
+
+
+def test_as_many_run_at_once_as_there_are_threads() -> None:
+    inference, together = MainThread(3), Barrier(3)
+
+    def loop() -> list[int]:
+        return [each.result() for each in [inference.submit(together.wait, 60) for _ in range(3)]]
+
+    assert sorted(inference.serve(loop)) == [0, 1, 2]
+
+
+def test_what_a_call_raises_is_for_whoever_waits_for_it() -> None:
+    inference = MainThread(1)
+
+    def loop() -> str:
+        with pytest.raises(LookupError, match="not there"):
+            inference.submit(_fail, LookupError("not there")).result(60)
+        return inference.submit(str.upper, "it goes on").result(60)
+
+    assert inference.serve(loop) == "IT GOES ON"
+
+
+def test_what_ends_the_loop_is_raised_and_what_it_left_is_cancelled() -> None:
+    inference, left, given_up = MainThread(1), list[Future[int]](), threading.Event()
+
+    def loop() -> None:
+        inference.submit(given_up.wait, 60)
+        left.append(inference.submit(abs, 1))
+        left[0].add_done_callback(lambda _: given_up.set())
+        raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        inference.serve(loop)
+    assert left[0].cancelled()
+
+
+def test_an_interruption_of_the_serving_thread_ends_the_loop_too() -> None:
+    inference = MainThread(1)
+
+    def loop() -> None:
+        signal.raise_signal(signal.SIGINT)
+        while True:
+            inference.submit(abs, 1).result(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        inference.serve(loop)
+
+
+def test_nothing_is_taken_once_nobody_serves() -> None:
+    inference = MainThread(1)
+    inference.serve(lambda: None)
+    with pytest.raises(RuntimeError, match="have ended"):
+        inference.submit(print)
+
+
+def _fail(error: BaseException) -> None:
+    raise error
