@@ -1,5 +1,6 @@
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from threading import Barrier, current_thread
 
@@ -64,16 +65,26 @@ def test_what_ends_the_loop_is_raised_and_what_it_left_is_cancelled() -> None:
     assert left[0].cancelled()
 
 
-def test_an_interruption_of_the_serving_thread_ends_the_loop_too() -> None:
+def test_an_interruption_of_the_serving_thread_ends_the_loop_too(signal_raises: type[BaseException]) -> None:
     inference = MainThread(1)
 
     def loop() -> None:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGUSR1)
         while True:
             inference.submit(abs, 1).result(60)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(signal_raises):
         inference.serve(loop)
+
+
+@pytest.fixture
+def signal_raises() -> Iterator[type[BaseException]]:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)  # pytest's helpers ignore SIGINT
+    yield KeyboardInterrupt
+    signal.signal(signal.SIGUSR1, before)
 
 
 def test_nothing_is_taken_once_nobody_serves() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -16,14 +16,12 @@ class _Call(NamedTuple):
     run: Callable[[], Any]
 
     def __call__(self) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
         try:
-            result = self.run()
+            if self.future.set_running_or_notify_cancel():
+                self.future.set_result(self.run())
         except BaseException as error:  # noqa: BLE001 whoever waits for it has to know, of an interruption too
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
+            if not self.future.done():
+                self.future.set_exception(error)
 
 
 class MainThread(Executor):
@@ -41,6 +39,7 @@ class MainThread(Executor):
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._calls = SimpleQueue[_Call | None]()
+        self._open = set[Future[Any]]()
         self._lock = Lock()
         self._over = False
 
@@ -54,7 +53,9 @@ class MainThread(Executor):
         with self._lock:
             if self._over:
                 raise RuntimeError("the threads of the model have ended")
+            self._open.add(future)
             self._calls.put(_Call(future, partial(fn, *args, **kwargs)))
+        future.add_done_callback(self._open.discard)
         return future
 
     def serve(self, loop: Callable[[], T]) -> T:
@@ -81,12 +82,8 @@ class MainThread(Executor):
         with self._lock:
             self._over = True
         if cancel_futures:
-            try:
-                while True:
-                    if (call := self._calls.get_nowait()) is not None:
-                        call.future.cancel()
-            except Empty:
-                pass
+            for future in list(self._open):  # not what is in line: an interrupted thread may have taken one from there
+                future.cancel()
         for _ in range(self._threads):
             self._calls.put(None)
 
