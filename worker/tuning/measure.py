@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -150,9 +149,7 @@ class Trials:
                 message = wire.decode_prediction(record.value or b"")
                 found[message.frame.id] = {each.index: each.probability for each in message.classes}
 
-        inference = MainThread(model.streams)
-        with self._worker(groups, model, polls(self._frames), write, inference) as processor:
-            inference.serve(processor.run)
+        self._work(groups, model, polls(self._frames), write, StreamProcessor.run)
         return found
 
     def _rate(self, runner: _Runner, stage: Stage) -> float:
@@ -177,22 +174,21 @@ class Trials:
                 if published > (marks[-1][0] if marks else 0):
                     marks.append((published, time.monotonic()))
 
-        inference, script = MainThread(runner.model.streams), polls(self._frames, for_ever=True)
-        with self._worker(runner.groups, runner.model, script, write, inference) as processor:
-            inference.serve(partial(measure, processor))
+        self._work(runner.groups, runner.model, polls(self._frames, for_ever=True), write, measure)
         (first, began), (last, ended) = marks[0], marks[-1]
         return (last - first) / (ended - began)
 
-    def _worker(
+    def _work(
         self,
         groups: Groups,
         model: Classifier,
         script: Iterable[Event],
         write: Callable[[OutboundRecord], None],
-        inference: Executor,
-    ) -> AbstractContextManager[StreamProcessor]:
+        loop: Callable[[StreamProcessor], None],
+    ) -> None:
         settle_threads(groups.model, usual=self._usual_threads)
-        return memory_processor(
+        inference = MainThread(model.streams)
+        with memory_processor(
             script,
             write,
             inference,
@@ -201,7 +197,8 @@ class Trials:
             window=groups.window,
             limits=groups.limits,
             topics=TOPICS,
-        )
+        ) as processor:
+            inference.serve(partial(loop, processor))
 
 
 def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> float:
