@@ -6,7 +6,7 @@ from rich.console import Console
 
 from worker.cli import app
 from worker.domain.errors import SettingsError, WorkerError
-from worker.logs import configure_logs
+from worker.ops.logs import configure_logs
 
 
 def main() -> None:

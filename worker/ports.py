@@ -6,11 +6,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.accuracy import Tally
 from worker.domain.frames import EncodedFrame
 from worker.domain.ranking import Ranked
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 from worker.domain.results import ModelIdentity
+from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 
 WallClock = Callable[[], EventMillis]

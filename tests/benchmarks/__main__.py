@@ -20,7 +20,7 @@ from tests.benchmarks.parts.scaling import scaling
 from tests.benchmarks.parts.throughput import heavy_model, light_model, null_model, other_sizes
 from tests.benchmarks.report import as_markdown, render, write
 from worker.local.broker import LocalKafka
-from worker.logs import configure_logs
+from worker.ops.logs import configure_logs
 
 BUILD: Final = Path(__file__).parents[2] / "build"
 

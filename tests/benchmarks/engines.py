@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.support.models import drawn_model, open_model
-from worker.classifier import Classifier
+from worker.models.classifier import Classifier
 
 MODELS: Final = ("mobilenet_v3_small", "mobilenet_v2", "resnet50")
 ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")

@@ -21,12 +21,12 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights  # type: ignore[import-untyped]
 
 from tests.benchmarks.frames import USUAL, pictures
-from worker.adapters.torchvision_weights import published_weights
 from worker.domain.preprocessing import Preprocessing
-from worker.local.models import file_sha256
-from worker.local.packages import cache_folder
 from worker.local.samples import PHOTOGRAPHS
-from worker.manifest import MANIFEST_FILE
+from worker.models.manifest import MANIFEST_FILE
+from worker.models.packages import cache_folder
+from worker.models.ready import file_sha256
+from worker.models.torchvision_weights import published_weights
 
 WEIGHTS: Final = "IMAGENET1K_V1"
 """Of torchvision's published weights, those whose preprocessing and class names are taken over."""

@@ -25,15 +25,15 @@ from torchvision.transforms.v2 import functional as transforms_v2  # type: ignor
 
 from tests.support.models import open_model
 from tests.support.pictures import frame_of
-from worker.adapters.images import decode_image, limit_opencv_threads
-from worker.adapters.resize import resize_middle
 from worker.domain.frames import EncodedFrame, Image
 from worker.domain.preprocessing import Preprocessing
-from worker.local.models import ready_model
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
-from worker.manifest import load_manifest
-from worker.preparation import frame_decoder
+from worker.media.images import decode_image, limit_opencv_threads
+from worker.media.resize import resize_middle
+from worker.models.manifest import load_manifest
+from worker.models.preparation import frame_decoder
+from worker.models.ready import ready_model
 from worker.settings import Limits, ModelGroup
 
 Pixels = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.models import TimedModel
-from worker.manifest import load_manifest
+from worker.models.manifest import load_manifest
 from worker.tuning.profile import key_of, read_profile
 
 Settings = Mapping[str, Mapping[str, Any]]

@@ -22,7 +22,7 @@ from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.verdict import judge
 from worker.domain.errors import WorkerError
 from worker.local.broker import LocalKafka
-from worker.logs import configure_logs
+from worker.ops.logs import configure_logs
 
 MODES: Final = ("at_least_once", "exactly_once")
 BUILD: Final = Path(__file__).parents[2] / "build"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tests.support.models import SIZES, best_classes, drawn_model, open_model, photograph, prepared
 from tests.support.pictures import scene
-from worker.classifier import Classifier
 from worker.domain.frames import Image
-from worker.local.models import READY_MODELS, ready_model
+from worker.models.classifier import Classifier
+from worker.models.ready import READY_MODELS, ready_model
 
 ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
 NAMES: Final = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")

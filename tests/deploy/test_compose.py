@@ -19,7 +19,7 @@ from tests.support.deployment import (
     settings_of,
     understood,
 )
-from worker.adapters.ops_http import OpsServer
+from worker.adapters.http import OpsServer
 from worker.local.samples import PHOTOGRAPHS
 from worker.settings import ENV_PREFIX, NOT_SETTINGS, describe
 

@@ -10,8 +10,8 @@ from tests.support.deployment import DEPLOY, RULES, panel_queries, read_yaml, ru
 from tests.support.prometheus import prometheus_server, promtool, tell_everything
 from tests.support.promql import parse_query
 from tests.support.series import check_labels, check_series
-from worker.adapters.ops_http import OpsServer
-from worker.telemetry import Telemetry
+from worker.adapters.http import OpsServer
+from worker.ops.telemetry import Telemetry
 
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
 CASES = DEPLOY / "prometheus" / "rules_test.yml"

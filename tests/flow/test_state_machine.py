@@ -17,9 +17,9 @@ from tests.support.cluster import FAULTS, PARTITIONS, POISON, Cluster, MakeFlow,
 from tests.support.executors import Held, Inline
 from tests.support.flow import Flow
 from worker.adapters.memory import Assign, Pause
-from worker.domain.breaker import FEWEST
 from worker.domain.errors import DeliveryFailed, DeliveryRefused, ModelContractBroken, TooManyRejected
 from worker.domain.records import Record, TopicPartition
+from worker.stream.breaker import FEWEST
 
 Polls = list[tuple[int, int]]
 makes = st.builds(

@@ -6,11 +6,12 @@ from tests.kafka.conftest import MakeTopic
 from tests.support.frames import MODEL
 from worker import wire
 from worker.adapters.kafka import KafkaSink
-from worker.cluster import published_tallies
-from worker.domain.accuracy import RunningAccuracy, Tally, TallyKey
+from worker.app.cluster import published_tallies
 from worker.domain.records import TopicPartition
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.settings import Kafka
+from worker.state.accuracy import RunningAccuracy
 
 RECORDS = 1_000_000
 CAMERAS = 20

@@ -9,9 +9,9 @@ from typing import Final
 
 from tests.support.workers import Stage, model_folder
 from worker import wire
-from worker.domain.accuracy import Tally, TallyKey
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Record
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene

@@ -12,8 +12,8 @@ from tests.support.flow import TOPICS, Flow, as_read
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import Event, Lose, MemorySink, Pause, Revoke
-from worker.domain.accuracy import Tally, TallyKey
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+from worker.domain.tallies import Tally, TallyKey
 
 PARTITIONS: Final = (TopicPartition("frames", 0), TopicPartition("frames", 1))
 POISON: Final = "black"

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.pictures import PNG
-from worker.adapters.images import decode_image
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
 from worker.domain.parts import cut
 from worker.domain.ranking import Ranked
 from worker.domain.results import ModelIdentity
+from worker.media.images import decode_image
 
 COLOURS = {
     "red": (255, 0, 0),

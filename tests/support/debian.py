@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from worker.local.packages import cache_folder
+from worker.models.packages import cache_folder
 
 
 class ProgramMissing(AssertionError):

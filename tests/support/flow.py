@@ -10,17 +10,17 @@ from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.domain.accuracy import Tally
-from worker.domain.batcher import WindowBatcher
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.lane import Lane
-from worker.pace import Pace
-from worker.pipeline import OutputTopics, Pipeline
-from worker.processor import StreamProcessor
-from worker.telemetry import Telemetry
+from worker.ops.telemetry import Telemetry
+from worker.stream.batcher import WindowBatcher
+from worker.stream.model_calls import Lane
+from worker.stream.pace import Pace
+from worker.stream.pipeline import OutputTopics, Pipeline
+from worker.stream.worker import StreamProcessor
 
 TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
 

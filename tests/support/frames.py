@@ -1,6 +1,6 @@
 """Records, frames and predictions, with only what a test cares about spelled out."""
 
-from worker.domain.batcher import ClosedBy
+from worker.domain.batches import ClosedBy
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import Headers, Position, Record, TopicPartition
 from worker.domain.results import ModelIdentity, Prediction, ScoredClass, Verdict

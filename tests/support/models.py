@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
-from worker.adapters.torch_preparation import prepare_image
-from worker.classifier import Classifier
 from worker.domain.frames import Image
 from worker.domain.preprocessing import Output, Preprocessing
-from worker.engines import assemble, build_model
-from worker.local.models import file_sha256, ready_model
 from worker.local.samples import PHOTOGRAPHS, load_photograph
-from worker.manifest import Manifest, load_manifest
+from worker.models.build import assemble, build_model
+from worker.models.classifier import Classifier
+from worker.models.manifest import Manifest, load_manifest
+from worker.models.ready import file_sha256, ready_model
+from worker.models.torch_preparation import prepare_image
 from worker.settings import ModelGroup
 
 SMALL: Final = Preprocessing(

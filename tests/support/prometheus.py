@@ -16,13 +16,13 @@ import yaml
 
 from tests.support.debian import debian_program
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch
+from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.results import DeadLetter, Verdict
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
-from worker.telemetry import STAGES, Telemetry
+from worker.ops.telemetry import STAGES, Telemetry
 
 _WITHIN: Final = 25.0
 _LOOK_EVERY: Final = 0.25

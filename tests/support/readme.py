@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from worker.cli.settings import settings_table
-from worker.telemetry import Telemetry
+from worker.ops.telemetry import Telemetry
 
 README = Path(__file__).parents[2] / "README.md"
 

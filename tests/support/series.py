@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from tests.support.deployment import rules
 from tests.support.prometheus import tell_everything
 from tests.support.promql import Query
-from worker.telemetry import Telemetry
+from worker.ops.telemetry import Telemetry
 
 Labels = dict[str, str]
 

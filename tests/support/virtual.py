@@ -21,18 +21,19 @@ from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
-from worker.domain.batcher import BatchLimits, WindowBatcher
+from worker.domain.batches import BatchLimits
 from worker.domain.frames import EncodedFrame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.ranking import Ranked
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.lane import Lane
-from worker.pace import BACKLOG, Pace
-from worker.pipeline import Pipeline
-from worker.processor import StreamProcessor
-from worker.telemetry import Telemetry
+from worker.ops.telemetry import Telemetry
+from worker.stream.batcher import WindowBatcher
+from worker.stream.model_calls import Lane
+from worker.stream.pace import BACKLOG, Pace
+from worker.stream.pipeline import Pipeline
+from worker.stream.worker import StreamProcessor
 
 EPOCH = 1_700_000_000_000
 MAX_POLL = 64

@@ -24,7 +24,7 @@ from worker import wire
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.local.guarded import GuardedProcess
-from worker.local.models import ready_model
+from worker.models.ready import ready_model
 
 T = TypeVar("T")
 

@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction
-from worker.domain.accuracy import RunningAccuracy, Tally, TallyKey
 from worker.domain.results import ModelIdentity, Prediction, Verdict
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
+from worker.state.accuracy import RunningAccuracy
 
 RIGHT = Verdict(top1=True, top5=True)
 NEAR = Verdict(top1=False, top5=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.domain.agreement import Agreement, Bounds, compare
+from worker.tuning.agreement import Agreement, Bounds, compare
 
 REFERENCE = {"a": {3: 0.9, 1: 0.06}, "b": {1: 0.5, 3: 0.49}, "c": {2: 0.7, 0: 0.2}, "d": {0: 0.4, 1: 0.3}}
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-PREPARED = "from worker.adapters.allocator import keep_freed_memory; assert keep_freed_memory()"
+PREPARED = "from worker.models.allocator import keep_freed_memory; assert keep_freed_memory()"
 HEAPS = """
 import ctypes, os, tempfile
 from threading import Barrier, Thread

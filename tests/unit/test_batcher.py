@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import FRAMES, a_frame
-from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch, WindowBatcher
+from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.records import TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows, Window
+from worker.stream.batcher import WindowBatcher
 
 NOW = Monotonic(100.0)
 FIRST = Window(EventMillis(0), EventMillis(1_000))

@@ -1,8 +1,8 @@
 import pytest
 
-from worker.domain.breaker import FEWEST, RECENT, FailureBreaker
-from worker.domain.call_size import PATIENCE, CallSize
 from worker.domain.errors import TooManyRejected
+from worker.stream.breaker import FEWEST, RECENT, FailureBreaker
+from worker.stream.call_size import PATIENCE, CallSize
 
 
 def test_a_few_failures_among_many_frames_are_bad_frames() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
-from worker.domain.classes import ClassNames
 from worker.domain.results import ScoredClass, Verdict
+from worker.tasks.classes import ClassNames
 
 BIRDS = ClassNames(["crane", "robin", "crane", "7", "owl", "kite", "jay"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.cluster import member_options
+from worker.app.cluster import member_options
 from worker.settings import Kafka, Limits
 
 KAFKA = Kafka(bootstrap_servers="kafka:9092")

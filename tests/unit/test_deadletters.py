@@ -9,8 +9,7 @@ from tests.support.frames import a_record
 from tests.support.pictures import ENCODERS, JPEG, PNG, scene
 from tests.support.schemas import check_headers
 from worker import wire
-from worker.cli.deadletters import as_table
-from worker.deadletters import (
+from worker.app.dead_letters import (
     Count,
     Selection,
     age,
@@ -24,10 +23,11 @@ from worker.deadletters import (
     suffix,
     survey,
 )
+from worker.cli.deadletters import as_table
 from worker.domain.errors import ImageUndecodable, Reason
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
-from worker.pipeline import reject
+from worker.stream.pipeline import reject
 
 NOW = EventMillis(1_700_000_000_000)
 LETTERS = TopicPartition("dead-letters", 0)

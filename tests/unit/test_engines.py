@@ -15,11 +15,11 @@ from torch import nn
 
 from tests.support.models import SMALL, Answering, small_model
 from tests.support.pictures import scene
-from worker.adapters.streams import Streams
-from worker.adapters.torch_engine import find_device
 from worker.domain.errors import ModelFailed, ModelOutOfMemory, ModelUnavailable, SettingsError
 from worker.domain.ranking import Answer, Engine
-from worker.engines import PICTURES_A_THREAD
+from worker.models.build import PICTURES_A_THREAD
+from worker.models.engines.streams import Streams
+from worker.models.engines.torch_engine import find_device
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -115,7 +115,7 @@ def test_what_the_graph_depends_on_makes_another_file(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 2
 
 
-@pytest.mark.parametrize("first", ["worker.engines", "worker.adapters.onnx_quantiser"])
+@pytest.mark.parametrize("first", ["worker.models.build", "worker.models.engines.onnx_quantiser"])
 def test_engines_tell_nobody_that_they_run(first: str, tmp_path: Path) -> None:
     code = f"""
 import {first}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.adapters.folder import read_folder, write_recording
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
+from worker.media.folder import read_folder, write_recording
 
 START = EventMillis(1_700_000_000_000)
 

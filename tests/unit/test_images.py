@@ -24,7 +24,6 @@ from tests.support.pictures import (
     png_bomb,
     scene,
 )
-from worker.adapters.images import decode_image, limit_opencv_threads
 from worker.domain.errors import (
     EnvelopeInvalid,
     FrameRejected,
@@ -34,7 +33,8 @@ from worker.domain.errors import (
     Reason,
 )
 from worker.domain.frames import EncodedFrame, RawLayout
-from worker.domain.picture import inspect_picture
+from worker.media.headers import inspect_picture
+from worker.media.images import decode_image, limit_opencv_threads
 
 LIMIT = 1_000_000
 SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}

@@ -12,12 +12,12 @@ from torch import nn
 
 from tests.support.models import open_model, photograph, prepared, small_manifest, write_manifest
 from tests.support.pictures import scene
-from worker.classifier import Classifier
 from worker.domain.errors import ModelUnavailable, SettingsError
-from worker.engines import build_model, calibrate
-from worker.local.models import file_sha256, ready_model
 from worker.local.samples import PHOTOGRAPHS
-from worker.manifest import Manifest, load_manifest
+from worker.models.build import build_model, calibrate
+from worker.models.classifier import Classifier
+from worker.models.manifest import Manifest, load_manifest
+from worker.models.ready import file_sha256, ready_model
 from worker.settings import ModelGroup
 
 READERS: Final = ("openvino", "onnxruntime")

@@ -9,7 +9,7 @@ import pytest
 
 from worker.local import jars
 from worker.local.jars import Jar, LocalExtraMissing, fetch_jars, jar_folder, locked_jars
-from worker.local.packages import FetchFailed
+from worker.models.packages import FetchFailed
 
 CONTENT = b"classes"
 JAR = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())

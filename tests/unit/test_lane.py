@@ -11,16 +11,16 @@ from tests.support.executors import Held, Inline
 from tests.support.flow import TOPICS, Ticks
 from tests.support.frames import a_record
 from worker import wire
-from worker.domain.batcher import ClosedBy, FrameBatch
+from worker.domain.batches import ClosedBy, FrameBatch
 from worker.domain.errors import ModelContractBroken, TooManyRejected
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Prediction
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
-from worker.lane import CALLS, Finished, Lane
-from worker.pipeline import Pipeline
 from worker.ports import Decode
+from worker.stream.model_calls import CALLS, Finished, Lane
+from worker.stream.pipeline import Pipeline
 
 HERE, THERE = TopicPartition("frames", 0), TopicPartition("frames", 1)
 

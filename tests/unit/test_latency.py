@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.batcher import BatchLimits
+from worker.domain.batches import BatchLimits
 from worker.domain.latency import FEWEST, TICK, Bounds, LatencyControl
 from worker.domain.times import Monotonic
 

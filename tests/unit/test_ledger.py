@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import FRAMES
-from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Position, TopicPartition
+from worker.stream.ledger import OffsetLedger
 
 OTHER = TopicPartition("frames", 1)
 

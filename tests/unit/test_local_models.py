@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 
 from tests.support.models import open_model, photograph, prepared
 from tests.support.pictures import scene
-from worker.adapters.torchvision_weights import published_weights
 from worker.cli.models import app
 from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import Image
-from worker.local.models import READY_MODELS, PackagedFile, model_folder, ready_model
-from worker.local.packages import FetchFailed
-from worker.manifest import load_manifest
+from worker.models.manifest import load_manifest
+from worker.models.packages import FetchFailed
+from worker.models.ready import READY_MODELS, PackagedFile, model_folder, ready_model
+from worker.models.torchvision_weights import published_weights
 
 
 def test_a_ready_model_is_made_once() -> None:

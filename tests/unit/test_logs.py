@@ -3,7 +3,7 @@ import logging
 import subprocess
 import sys
 
-from worker.logs import Sparing
+from worker.ops.logs import Sparing
 
 
 def said(text: str, at: float) -> logging.LogRecord:
@@ -36,7 +36,7 @@ def test_it_forgets_rather_than_grow() -> None:
 def test_our_lines_and_those_of_libraries_go_to_standard_error_in_one_shape() -> None:
     code = """
 import logging, warnings, structlog
-from worker.logs import configure_logs
+from worker.ops.logs import configure_logs
 configure_logs(level="info", json=True)
 structlog.get_logger("worker").info("ours", camera="gate")
 for attempt in range(3):

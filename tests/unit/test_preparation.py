@@ -30,10 +30,6 @@ from tests.support.pictures import (
     png_bomb,
     scene,
 )
-from worker.adapters.images import decode_image
-from worker.adapters.resize import resize_middle
-from worker.adapters.torch_preparation import JpegPreparation
-from worker.adapters.torchvision_weights import published_weights
 from worker.domain.errors import (
     FrameRejected,
     ImageTooLarge,
@@ -44,7 +40,11 @@ from worker.domain.errors import (
 )
 from worker.domain.frames import EncodedFrame, Image, RawLayout
 from worker.domain.preprocessing import Interpolation, Preprocessing
-from worker.preparation import frame_decoder
+from worker.media.images import decode_image
+from worker.media.resize import resize_middle
+from worker.models.preparation import frame_decoder
+from worker.models.torch_preparation import JpegPreparation
+from worker.models.torchvision_weights import published_weights
 from worker.settings import ModelGroup
 
 LIMIT: Final = 10_000_000

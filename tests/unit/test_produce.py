@@ -8,12 +8,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from worker.adapters.folder import write_recording
 from worker.cli.produce import produce
 from worker.domain.errors import DeliveryFailed, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.local.pacing import Reader, interleave, timeline
+from worker.media.folder import write_recording
 
 BROKER = ("-b", "unused:9092", "-X", "test.mock.num.brokers=1")
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from tests.support.models import small_manifest, write_manifest
 from worker.cli import app
 from worker.domain.errors import SettingsError
-from worker.engines import load_model
-from worker.local.models import file_sha256
-from worker.manifest import load_manifest
+from worker.models.build import load_model
+from worker.models.manifest import load_manifest
+from worker.models.ready import file_sha256
 from worker.settings import ModelGroup
 from worker.tuning.groups import Groups
 from worker.tuning.in_force import in_force

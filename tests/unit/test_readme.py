@@ -17,7 +17,10 @@ def test_a_generated_part_is_up_to_date(name: str) -> None:
 def test_every_file_it_names_is_there() -> None:
     text = README.read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    modules = [f"worker/{name}" for name in re.findall(r"`((?:adapters|domain|wire)/[\w/]+\.py|pipeline\.py)`", text)]
+    modules = [
+        name if name.startswith("tests/") else f"worker/{name}"
+        for name in re.findall(r"`(?:worker/)?([a-z_]+/[\w/]+\.py)`", text)
+    ]
 
     assert links
     assert modules

@@ -10,8 +10,8 @@ import cv2
 import pytest
 
 from tests.support.schemas import validator
-from worker.local.models import ready_model
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
+from worker.models.ready import ready_model
 
 
 def replay(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":

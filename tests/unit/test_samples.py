@@ -6,9 +6,9 @@ import pytest
 import torch
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # type: ignore[import-untyped]
 
-from worker.local.models import READY_MODELS
 from worker.local.samples import PHOTOGRAPHS, VIDEOS, fetch_video, load_photograph
 from worker.local.scenes import Scene
+from worker.models.ready import READY_MODELS
 
 WEIGHTS = MobileNet_V2_Weights.IMAGENET1K_V1
 CLASSES: list[str] = WEIGHTS.meta["categories"]

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction
 from worker import wire
-from worker.domain.accuracy import Tally, TallyKey
 from worker.domain.results import Verdict
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.local.scoreboard import Scoreboard
 from worker.local.summary import Agreement, Summary, summarise

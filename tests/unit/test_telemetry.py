@@ -1,14 +1,14 @@
 from prometheus_client import CollectorRegistry
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch
+from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Verdict
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
-from worker.telemetry import Telemetry
+from worker.ops.telemetry import Telemetry
 
 OTHER = TopicPartition("frames", 1)
 

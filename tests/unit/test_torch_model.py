@@ -11,11 +11,11 @@ from torch import nn
 
 from tests.support.models import SIZES, SMALL, Answering, photograph, prepared, small_model
 from tests.support.pictures import scene
-from worker.adapters.torch_engine import find_device
-from worker.adapters.torch_files import load_network
-from worker.adapters.torchvision_weights import published_weights
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelUnavailable
 from worker.domain.frames import Image
+from worker.models.engines.torch_engine import find_device
+from worker.models.network import load_network
+from worker.models.torchvision_weights import published_weights
 
 
 def saved(file: Path, content: object) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from worker.domain.agreement import Agreement
 from worker.domain.errors import SettingsError
 from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.tuning.agreement import Agreement
 from worker.tuning.candidates import Room, by_others, by_torch, decoders, every, shares
 from worker.tuning.groups import Choice, Groups, not_set
 from worker.tuning.search import MARGIN, Race, Stage, Tried, fastest, search

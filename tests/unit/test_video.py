@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.adapters.video import read_video
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.times import EventMillis
+from worker.media.video import read_video
 
 START = EventMillis(1_700_000_000_000)
 FRAMES, RATE = 60, 20.0

@@ -1,6 +1,6 @@
 from structlog.testing import capture_logs
 
-from worker.watchdog import Pulse, Watchdog, stacks
+from worker.ops.watchdog import Pulse, Watchdog, stacks
 
 
 class Loop:

@@ -11,11 +11,11 @@ from jsonschema import ValidationError
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
 from tests.support.schemas import check_headers, check_json, sample, schema, validator
 from worker import wire
-from worker.domain.accuracy import Tally, TallyKey
 from worker.domain.errors import EnvelopeInvalid, Reason
 from worker.domain.frames import CapturedFrame, EncodedFrame, RawLayout
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
 from worker.domain.results import DeadLetter, Verdict
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis, Monotonic
 from worker.wire.frame import MAX_CLOCK_AHEAD
 

@@ -87,7 +87,7 @@ def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Finding
 
 def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
     from worker.adapters.kafka import BrokerUnreachable, KafkaSink
-    from worker.cluster import cluster_admin, group_member
+    from worker.app.cluster import cluster_admin, group_member
 
     # Which protocol "auto" will be is the brokers' to say; the options can be judged without them.
     protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
@@ -111,8 +111,8 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 
 def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
-    from worker.engines import load_model
-    from worker.preparation import frame_decoder
+    from worker.models.build import load_model
+    from worker.models.preparation import frame_decoder
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 

@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from worker.cli.options import AsJson, ConfigFile
-from worker.deadletters import (
+from worker.app.dead_letters import (
     Entry,
     Selection,
     age,
@@ -24,6 +23,7 @@ from worker.deadletters import (
     suffix,
     survey,
 )
+from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import Reason, SettingsError, WorkerError
 from worker.domain.times import EventMillis
 from worker.settings import read_groups

@@ -102,7 +102,7 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) ->
     from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.cameras import render_cameras
-    from worker.local.models import ready_model
+    from worker.models.ready import ready_model
 
     servers = os.environ.get(BOOTSTRAP_VARIABLE)
     if not servers and (background := running()):

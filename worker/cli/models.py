@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from worker.cli.options import AsJson
-from worker.local.models import READY_MODELS, file_sha256, model_folder, ready_model
-from worker.manifest import MANIFEST_FILE, Manifest, load_manifest
+from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
+from worker.models.ready import READY_MODELS, file_sha256, model_folder, ready_model
 
 app = typer.Typer(help="List, fetch and inspect models.", no_args_is_help=True)
 

@@ -136,8 +136,8 @@ class Sent:
 
 
 def _reader(source: str, camera: str | None, rate: float | None, labels: Path | None, quality: int) -> Reader:
-    from worker.adapters.folder import read_folder
-    from worker.adapters.video import read_video
+    from worker.media.folder import read_folder
+    from worker.media.video import read_video
 
     path = Path(source)
     if path.is_dir():

@@ -42,10 +42,10 @@ def replay(
     if group is None or faults:
         raise SettingsError(faults or ["name a model with --model or in --config"])
 
-    from worker.adapters.main_thread import MainThread
+    from worker.app.compose import replay_processor
+    from worker.app.main_thread import MainThread
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
-    from worker.wiring import replay_processor
 
     chosen = in_force(Groups.of({**groups, "model": group})).groups
 
@@ -75,8 +75,8 @@ def replay(
 
 
 def _frames(source: Path, *, labels: Path | None, camera: str | None, rate: float) -> Iterator[CapturedFrame]:
-    from worker.adapters.folder import read_folder
-    from worker.adapters.video import read_video
+    from worker.media.folder import read_folder
+    from worker.media.video import read_video
 
     start = EventMillis(0)
     if source.is_dir():

@@ -10,7 +10,7 @@ import yaml
 
 from worker.cli.options import ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
-from worker.logs import configure_logs
+from worker.ops.logs import configure_logs
 from worker.settings import effective, load_settings
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
@@ -27,10 +27,10 @@ def run(config: ConfigFile = None) -> None:
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
-    from worker.adapters.main_thread import MainThread
+    from worker.app.compose import kafka_worker
+    from worker.app.main_thread import MainThread
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
-    from worker.wiring import kafka_worker
 
     try:
         found = in_force(Groups(settings.model, settings.window, settings.limits))

@@ -13,9 +13,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from worker.cli.options import AsJson, ConfigFile
-from worker.domain.agreement import Bounds
-from worker.domain.errors import SettingsError
+from worker.domain.errors import SettingsError, WorkerError
+from worker.domain.frames import CapturedFrame
 from worker.settings import read_groups
+from worker.tuning.agreement import Bounds
 
 if TYPE_CHECKING:
     from worker.tuning.groups import Choice, Groups
@@ -49,9 +50,9 @@ def tune(
     """
     groups = _tunable(config)
 
-    from worker.engines import find_manifest
+    from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
-    from worker.tuning.frames import sample_frames, set_apart
+    from worker.tuning.frames import read_frames, sample_frames, set_apart
     from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
@@ -61,7 +62,9 @@ def tune(
     key = key_of(manifest, groups.model.device)
     bounds = Bounds(min_agreement, max_difference)
     with console.status("preparing frames and the reference"):
-        judged, calibration = set_apart(sample_frames(frames, count * 5 // 4))
+        wanted = count * 5 // 4
+        source = read_frames(frames) if frames else _moving_photographs(wanted)
+        judged, calibration = set_apart(sample_frames(source, wanted))
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
     shown = f"{trials.answered} frames of {frames.absolute() if frames else 'moving photographs, 640x480'}"
     console.print(
@@ -111,6 +114,16 @@ def _tunable(config: Path | None) -> "Groups":
     if faults := [fault for fault in faults if not fault.startswith("kafka")]:
         raise SettingsError(faults)
     return Groups.of(groups)
+
+
+def _moving_photographs(count: int) -> Iterator[CapturedFrame]:
+    from worker.local.cameras import moving_photographs
+    from worker.models.packages import FetchFailed
+
+    try:
+        return moving_photographs(count)
+    except FetchFailed as error:
+        raise WorkerError(f"there are no sample frames: name a folder or a video with --frames ({error})") from error
 
 
 def _tables(title: str, ended: "Sequence[Tried]") -> Iterator[Table]:

@@ -10,9 +10,9 @@ In one line: waiting is worth something only as far as it saves work, and it may
   margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call. Where
   the machine is full it grows all the same, and to let frames go alone would make that worse: a share of the target
   stays for the linger where the rate needs it.
-- The linger is for thrift alone, and no queue grows by it: once a thread of the model is free, what waits goes with all
-  that is open (`worker/lane.py`), so that calls grow with the queue up to the most a batch may have. A smaller bound
-  would end no frame sooner: those behind wait for the work before them, and that is more in small calls.
+- The linger only saves work, and no queue grows by it: once a model thread is free, all open batches are sent
+  (`worker/stream/model_calls.py`), so calls grow with the queue up to the largest batch. A smaller limit would
+  finish no frame sooner: the frames behind wait for the work before them, and small calls mean more work.
 - No call, target or none, takes so long that the group gives the worker up: `max.poll.interval.ms`.
 
 Limits change once a tick at most, in bounded steps, and not for a trifle.
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from worker.domain.batcher import BatchLimits
+from worker.domain.batches import BatchLimits
 from worker.domain.cost import LinearCost
 from worker.domain.times import Monotonic
 

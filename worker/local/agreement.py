@@ -11,11 +11,11 @@ import torch
 from torchvision.io import ImageReadMode, decode_image  # type: ignore[import-untyped]
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # type: ignore[import-untyped]
 
-from worker.adapters.folder import write_recording
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.local.summary import Agreement
-from worker.manifest import load_manifest
+from worker.media.folder import write_recording
+from worker.models.manifest import load_manifest
 from worker.wire import AccuracyMessage, PredictionMessage
 
 Answers = Mapping[str, tuple[int, float]]

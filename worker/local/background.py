@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from worker.domain.errors import WorkerError
-from worker.local.packages import cache_folder
+from worker.models.packages import cache_folder
 
 _LOOK_EVERY = 0.05  # seconds
 _STOPPED_WITHIN = 60.0  # seconds; a node is killed after 15

@@ -3,20 +3,21 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from worker import wire
 from worker.adapters.kafka import KafkaSink
-from worker.adapters.video import read_video
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.local.pacing import interleave, timeline
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.local.scenes import LENGTH, Scene
+from worker.media.video import read_video
 
 VIDEO: Final = "bikes"
 VIDEO_STRIDE: Final = 5
@@ -46,6 +47,18 @@ def render_cameras(seconds: float, rate: float) -> Cameras:
         ]
     found[VIDEO] = list(read_video(fetch_video(VIDEO), camera=VIDEO, start=EventMillis(0)))[::VIDEO_STRIDE]
     return found
+
+
+def moving_photographs(count: int) -> Iterator[CapturedFrame]:
+    """Render the first frames of cameras that look at photographs, one camera after the other; 640x480, no label.
+
+    Raises:
+        FetchFailed: the photographs cannot be had; raised at once.
+    """
+    each = -(-count // len(PHOTOGRAPHS))
+    scenes = [Scene(load_photograph(one), one.seed, length=each) for one in PHOTOGRAPHS]
+    jpegs = ((one.name, jpeg) for one, scene in zip(PHOTOGRAPHS, scenes, strict=True) for jpeg in scene.frames())
+    return (CapturedFrame(name, jpeg, EventMillis(0), "image/jpeg") for name, jpeg in islice(jpegs, count))
 
 
 class CameraFeed(threading.Thread):

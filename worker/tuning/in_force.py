@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from worker.engines import find_manifest
+from worker.models.build import find_manifest
 from worker.tuning.groups import Choice, Groups, not_set
 from worker.tuning.profile import damaged, file_of, key_of, read_profile
 

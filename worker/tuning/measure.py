@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from worker import wire
-from worker.adapters.main_thread import MainThread
 from worker.adapters.memory import Event
-from worker.classifier import Classifier
-from worker.domain.agreement import Agreement, Answers, Bounds, compare
+from worker.app.compose import memory_processor
+from worker.app.main_thread import MainThread
 from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.domain.times import EventMillis, Monotonic
-from worker.engines import build_model, calibrate, settle_threads
-from worker.manifest import Manifest
-from worker.preparation import frame_decoder
-from worker.processor import StreamProcessor
+from worker.models.build import build_model, calibrate, settle_threads
+from worker.models.classifier import Classifier
+from worker.models.manifest import Manifest
+from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup, Topics, WindowGroup
+from worker.stream.worker import StreamProcessor
+from worker.tuning.agreement import Agreement, Answers, Bounds, compare
 from worker.tuning.frames import polls
 from worker.tuning.groups import Choice, Groups
 from worker.tuning.search import Stage, Tried
-from worker.wiring import memory_processor
 
 ROUNDS: Final = 5
 TOPICS: Final = Topics()

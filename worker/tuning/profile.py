@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from worker import __version__
-from worker.adapters.torch_engine import describe_processor
 from worker.domain.errors import SettingsError
-from worker.engines import cores
-from worker.local.packages import cache_folder, write_whole
-from worker.manifest import Manifest
+from worker.models.build import cores
+from worker.models.engines.torch_engine import describe_processor
+from worker.models.manifest import Manifest
+from worker.models.packages import cache_folder, write_whole
 from worker.tuning.search import Tried
 
 LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "opencv-python-headless")

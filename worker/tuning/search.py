@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from worker.domain.agreement import Agreement
 from worker.domain.errors import SettingsError
+from worker.tuning.agreement import Agreement
 from worker.tuning.candidates import Room, by_others, by_torch, decoders, every, shares
 from worker.tuning.groups import Choice
 

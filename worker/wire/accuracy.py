@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from worker.domain.accuracy import Tally, TallyKey
 from worker.domain.errors import WorkerError
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.results import ModelIdentity
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE
 from worker.wire.prediction import ModelField

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from tests.support.pictures import frame_of
-from worker.adapters.images import limit_opencv_threads
-from worker.classifier import Classifier
 from worker.domain.frames import EncodedFrame
-from worker.engines import PICTURES_A_THREAD, load_model
+from worker.media.images import limit_opencv_threads
+from worker.models.build import PICTURES_A_THREAD, load_model
+from worker.models.classifier import Classifier
+from worker.models.preparation import frame_decoder
 from worker.ports import Decode
-from worker.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
 from tests.support.pictures import frame_of
-from worker.adapters.images import limit_opencv_threads
-from worker.classifier import Classifier
-from worker.engines import load_model
+from worker.media.images import limit_opencv_threads
+from worker.models.build import load_model
+from worker.models.classifier import Classifier
+from worker.models.preparation import frame_decoder
 from worker.ports import Decode
-from worker.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
 
 MESSAGES_A_CORE: Final = 32

@@ -87,8 +87,8 @@ def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
     from worker.domain.frames import EncodedFrame  # noqa: PLC0415 - see above
     from worker.domain.records import Position, Record, TopicPartition  # noqa: PLC0415 - see above
     from worker.domain.times import EventMillis, Monotonic  # noqa: PLC0415 - see above
-    from worker.engines import load_model  # noqa: PLC0415 - see above
-    from worker.preparation import frame_decoder  # noqa: PLC0415 - see above
+    from worker.models.build import load_model  # noqa: PLC0415 - see above
+    from worker.models.preparation import frame_decoder  # noqa: PLC0415 - see above
     from worker.settings import Limits, ModelGroup  # noqa: PLC0415 - see above
 
     group = ModelGroup(path=model, **settings)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from worker.local.packages import FetchFailed, cache_folder
+from worker.models.packages import FetchFailed, cache_folder
 
 VERSION: Final = "3.28.1"
 

@@ -11,11 +11,11 @@ from tests.benchmarks.outcome import Outcome, Table
 from tests.support.pictures import frame_of
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.engines import load_model
 from worker.local.agreement import Answers, torchvision_loop
-from worker.local.models import ready_model
-from worker.manifest import load_manifest
-from worker.preparation import frame_decoder
+from worker.models.build import load_model
+from worker.models.manifest import load_manifest
+from worker.models.preparation import frame_decoder
+from worker.models.ready import ready_model
 from worker.settings import Limits, ModelGroup
 
 BATCH = 32

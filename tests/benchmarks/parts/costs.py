@@ -15,8 +15,8 @@ from tests.benchmarks.measure import Spread
 from tests.benchmarks.models import TimedModel, heavy, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Contestant, Worker, worker
+from worker.ops.telemetry import STAGES
 from worker.settings import Limits
-from worker.telemetry import STAGES
 
 BEHIND: Final = 50_000
 """Frames that lie in the topic while memory is watched."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from worker.domain.errors import EnvelopeInvalid, ImageTooLarge, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.frames import EncodedFrame, Image, RawLayout
-from worker.domain.picture import PictureHeader, PictureKind, inspect_picture
+from worker.media.headers import PictureHeader, PictureKind, inspect_picture
 
 _FLAGS: Final = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 # By what they divide the sides by, largest first. Beside a flag of colour these say the scale alone; those named after

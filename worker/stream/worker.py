@@ -5,19 +5,20 @@ from contextlib import contextmanager
 from typing import Final
 
 from worker import wire
-from worker.domain.accuracy import RunningAccuracy
-from worker.domain.batcher import ClosedBy, FrameBatch, WindowBatcher
+from worker.domain.batches import ClosedBy, FrameBatch
 from worker.domain.errors import DeliveryRefused, FrameRejected
 from worker.domain.latency import LatencyControl
-from worker.domain.ledger import OffsetLedger
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import Outcome, Prediction
 from worker.domain.times import EventMillis, Monotonic
-from worker.lane import Lane
-from worker.pace import Pace
-from worker.pipeline import Pipeline, reject
+from worker.ops.telemetry import Telemetry
 from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
-from worker.telemetry import Telemetry
+from worker.state.accuracy import RunningAccuracy
+from worker.stream.batcher import WindowBatcher
+from worker.stream.ledger import OffsetLedger
+from worker.stream.model_calls import Lane
+from worker.stream.pace import Pace
+from worker.stream.pipeline import Pipeline, reject
 
 CALL_OVER_WITHIN: Final = 0.002
 """Seconds between two looks whether a thread of the model has become free: nothing else ends the wait for records."""

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,10 +14,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
-from worker.adapters.allocator import keep_freed_memory
-from worker.adapters.onnx_export import write_onnx
-from worker.adapters.streams import Streams
-from worker.adapters.torch_engine import (
+from worker.domain.errors import ModelUnavailable, SettingsError
+from worker.domain.ranking import Engine
+from worker.models.allocator import keep_freed_memory
+from worker.models.classifier import Classifier
+from worker.models.engines.onnx_export import write_onnx
+from worker.models.engines.streams import Streams
+from worker.models.engines.torch_engine import (
     TorchEngine,
     describe_machine,
     find_device,
@@ -26,17 +28,13 @@ from worker.adapters.torch_engine import (
     load_compiled,
     write_compiled,
 )
-from worker.adapters.torch_files import load_network
-from worker.adapters.torch_graph import ClassifierGraph, export_graph
-from worker.classifier import Classifier
-from worker.domain.classes import TOP5
-from worker.domain.errors import ModelUnavailable, SettingsError
-from worker.domain.ranking import Engine
-from worker.local.models import ready_model
-from worker.local.packages import cache_folder
-from worker.manifest import Manifest, load_manifest
+from worker.models.graph import ClassifierGraph, export_graph
+from worker.models.manifest import Manifest, load_manifest
+from worker.models.network import load_network
+from worker.models.packages import cache_folder
+from worker.models.ready import ready_model
 from worker.settings import ModelGroup
-from worker.telemetry import Telemetry
+from worker.tasks.classes import TOP5
 
 PICTURES_A_THREAD: Final = 8
 """In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache."""
@@ -44,20 +42,6 @@ LIBRARIES: Final = {
     "openvino": ("openvino", "onnx", "onnxscript"),
     "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
 }
-
-
-def warm_model(group: ModelGroup, telemetry: Telemetry, *, batch_size: int) -> Classifier:
-    """Load the model and run it once, so that the first frame is as quick as the next.
-
-    Raises:
-        ModelUnavailable: the model cannot be loaded as described.
-        SettingsError: its manifest has faults.
-    """
-    model = load_model(group)
-    began = time.monotonic()
-    model.warm_up(batch_size)
-    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=time.monotonic() - began)
-    return model
 
 
 def load_model(group: ModelGroup) -> Classifier:
@@ -108,7 +92,7 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
     if faults := list(_contradictions(group)):
         raise SettingsError(faults)
     _require_libraries("onnxruntime")
-    from worker.adapters.onnx_quantiser import write_int8  # noqa: PLC0415 - need not be installed
+    from worker.models.engines.onnx_quantiser import write_int8  # noqa: PLC0415 - need not be installed
 
     graph = _graph(_load_network(manifest), manifest, group, torch.device("cpu"))
     exported = _onnx_file(graph, manifest)
@@ -178,10 +162,10 @@ def _build_engines(
     else:
         file = _onnx_file(graph, manifest)
     if group.engine == "openvino":
-        from worker.adapters.openvino_engine import load_openvino  # noqa: PLC0415 - need not be installed
+        from worker.models.engines.openvino_engine import load_openvino  # noqa: PLC0415 - need not be installed
 
         return load_openvino(file, streams=group.streams, threads=threads, precision=group.precision, usual=full_part)
-    from worker.adapters.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - need not be installed
+    from worker.models.engines.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - need not be installed
 
     return load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)
 
@@ -255,7 +239,7 @@ def _onnx_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
 
 
 def _int8_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
-    return _cached(manifest, ".int8.onnx", [*_key(graph, manifest), _source_of("worker.adapters.onnx_quantiser")])
+    return _cached(manifest, ".int8.onnx", [*_key(graph, manifest), _source_of("worker.models.engines.onnx_quantiser")])
 
 
 def _key(graph: ClassifierGraph, manifest: Manifest) -> list[object]:
@@ -268,7 +252,7 @@ def _key(graph: ClassifierGraph, manifest: Manifest) -> list[object]:
         len(manifest.labels),
         graph.top_k,
         graph.precision,
-        _source_of("worker.adapters.torch_graph"),
+        _source_of("worker.models.graph"),
         torch.__version__,
     ]
 

@@ -1,6 +1,6 @@
 """Where frames are decoded and classified while the loop goes on: beside it, in order, and only so many at a time.
 
-A call is cut into parts, as the model likes them (`worker/threads.py` has what becomes of each). Full calls are begun
+A call is cut into parts, as the model likes them (`worker/stream/model_threads.py` runs them). Full calls are begun
 ahead, so that no thread of the model ever waits for the loop. A smaller one is begun only once a thread is free: until
 then it grows, so that calls become larger, and cheaper a frame, just as far as the model does not keep up. (Triton's
 dynamic batcher does the same.)
@@ -22,16 +22,16 @@ from typing import Final
 
 import numpy as np
 
-from worker.domain.batcher import FrameBatch
-from worker.domain.breaker import FailureBreaker
-from worker.domain.call_size import CallSize
+from worker.domain.batches import FrameBatch
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import Position, TopicPartition
 from worker.domain.results import Outcome
 from worker.domain.times import Monotonic
-from worker.pipeline import BatchedFrame, Pipeline
 from worker.ports import MonotonicClock
-from worker.threads import Done, Early, Part, Threads
+from worker.stream.breaker import FailureBreaker
+from worker.stream.call_size import CallSize
+from worker.stream.model_threads import Done, Early, Part, Threads
+from worker.stream.pipeline import BatchedFrame, Pipeline
 
 CALLS: Final = 3
 """Calls begun and not collected: enough that no thread waits while the loop publishes."""

@@ -13,25 +13,25 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker import __version__
 from worker.adapters.clocks import monotonic_clock, wall_clock
-from worker.adapters.images import limit_opencv_threads
+from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.adapters.ops_http import OpsServer
-from worker.classifier import Classifier
-from worker.cluster import group_member, group_protocol, published_tallies, results_sink
-from worker.domain.batcher import WindowBatcher
+from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.windows import TumblingWindows
-from worker.engines import cores, load_model, warm_model
-from worker.lane import Lane
-from worker.pace import BACKLOG, Pace
-from worker.pipeline import OutputTopics, Pipeline
+from worker.media.images import limit_opencv_threads
+from worker.models.build import cores, load_model
+from worker.models.classifier import Classifier
+from worker.models.preparation import frame_decoder
+from worker.ops.telemetry import Telemetry
+from worker.ops.watchdog import Pulse, Watchdog
 from worker.ports import Decode, Model, RestoreTallies, Sink, Source
-from worker.preparation import frame_decoder
-from worker.processor import StreamProcessor
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
-from worker.telemetry import Telemetry
-from worker.watchdog import Pulse, Watchdog
+from worker.stream.batcher import WindowBatcher
+from worker.stream.model_calls import Lane
+from worker.stream.pace import BACKLOG, Pace
+from worker.stream.pipeline import OutputTopics, Pipeline
+from worker.stream.worker import StreamProcessor
 
 STANDBY_AFTER = 15.0
 """Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
@@ -82,7 +82,12 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProc
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
-    model = warm_model(settings.model, telemetry, batch_size=settings.window.max_frames)
+    model = load_model(settings.model)
+    began = monotonic_clock()
+    model.warm_up(settings.window.max_frames)
+    warm_up_seconds = monotonic_clock() - began
+    group = settings.model
+    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=warm_up_seconds)
     limits = settings.limits
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)

@@ -20,7 +20,7 @@ def keep_freed_memory() -> bool:
     on its way, then comes to lie between what a model's layers have left, and these need new room when the next call is
     of another size: within ten minutes a worker with MobileNetV2, in calls of 1 to 8 frames, was seen to grow by
     66 MiB, and by 17 with one heap for all. Heaps that are shared already stay so: call this before there are as many
-    threads. (`worker/adapters/main_thread.py` says which heap is best for a model.)
+    threads. (`worker/app/main_thread.py` says which heap is best for a model.)
 
     Returns:
         Whether the C library has these switches and took every one.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from worker.domain.frames import EncodedFrame
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.times import Monotonic
-from worker.pipeline import BatchedFrame, Pipeline
 from worker.ports import MonotonicClock
+from worker.stream.pipeline import BatchedFrame, Pipeline
 
 DECODED_TOGETHER: Final = 4
 """Frames of a large part that a decoder takes at once: handing over each costs a twentieth of decoding it."""

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker import wire
-from worker.domain.accuracy import Tally
-from worker.domain.batcher import FrameBatch
-from worker.domain.classes import ClassNames
+from worker.domain.batches import FrameBatch
 from worker.domain.errors import FrameBreaksModel, FrameRejected, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
 from worker.domain.ranking import Ranked, join
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.results import DeadLetter, Outcome, Prediction
+from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ports import Decode, Model
+from worker.tasks.classes import ClassNames
 
 
 @dataclass(frozen=True, slots=True)

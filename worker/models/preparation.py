@@ -6,14 +6,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.adapters.images import decode_image, inspect_frame
-from worker.adapters.resize import resize_middle, resizes
-from worker.adapters.torch_engine import find_device
-from worker.adapters.torch_preparation import JpegPreparation, prepare_image
 from worker.domain.errors import ImageUndecodable
 from worker.domain.frames import EncodedFrame
-from worker.domain.picture import PictureHeader, PictureKind
 from worker.domain.preprocessing import Preprocessing
+from worker.media.headers import PictureHeader, PictureKind
+from worker.media.images import decode_image, inspect_frame
+from worker.media.resize import resize_middle, resizes
+from worker.models.engines.torch_engine import find_device
+from worker.models.torch_preparation import JpegPreparation, prepare_image
 from worker.ports import Decode
 from worker.settings import ModelGroup
 

@@ -1,0 +1,1 @@
+"""Pictures and videos: what they are, and how they become pixels."""

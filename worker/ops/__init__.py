@@ -1,0 +1,1 @@
+"""What people and Prometheus watch: metrics, logs, the watchdog."""

@@ -1,0 +1,53 @@
+"""Running accuracy of the partitions that this worker has: restored, staged, settled."""
+
+from collections.abc import Iterable
+
+from worker.domain.records import TopicPartition
+from worker.domain.results import Prediction
+from worker.domain.tallies import Tally, TallyKey
+
+
+class RunningAccuracy:
+    """The current tally of every key. Staging and settling are two steps, so that nothing counts undelivered."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[TallyKey, Tally] = {}
+
+    def restore(self, tallies: Iterable[Tally]) -> None:
+        """Take over what was last published; of two tallies of a key the one that includes more is kept."""
+        for tally in tallies:
+            known = self._tallies.get(tally.key)
+            if known is None or tally.next_offset > known.next_offset:
+                self._tallies[tally.key] = tally
+
+    def stage(self, predictions: Iterable[Prediction]) -> list[Tally]:
+        """Return the tallies as they will be once these predictions, in offset order, are delivered.
+
+        Only tallies that change are returned, and nothing is remembered until `settle`.
+        """
+        staged: dict[TallyKey, Tally] = {}
+        for prediction in predictions:
+            frame = prediction.frame
+            key = TallyKey(frame.position.partition, frame.camera, prediction.model)
+            before = staged.get(key) or self._tallies.get(key) or Tally(key, since=frame.captured_at)
+            after = before.including(prediction)
+            if after is not before:
+                staged[key] = after
+        return list(staged.values())
+
+    def settle(self, tallies: Iterable[Tally]) -> None:
+        """Remember tallies whose records the broker has confirmed."""
+        for tally in tallies:
+            self._tallies[tally.key] = tally
+
+    def get(self, key: TallyKey) -> Tally | None:
+        """Return the settled tally of a key."""
+        return self._tallies.get(key)
+
+    def tallies(self) -> list[Tally]:
+        """Return every settled tally."""
+        return list(self._tallies.values())
+
+    def forget(self, partition: TopicPartition) -> None:
+        """Drop the tallies of a partition that now belongs to another worker."""
+        self._tallies = {key: tally for key, tally in self._tallies.items() if key.partition != partition}

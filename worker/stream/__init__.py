@@ -1,0 +1,1 @@
+"""The stream: the loop, and what it keeps, batches and publishes."""
