@@ -10,16 +10,14 @@ from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.domain.latency import Bounds, LatencyControl
+from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
-from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.stream.batcher import WindowBatcher
-from worker.stream.model_calls import Lane
-from worker.stream.pace import Pace
-from worker.stream.pipeline import OutputTopics, Pipeline
+from worker.stream.loop_settings import LoopSettings
+from worker.stream.pipeline import OutputTopics
 from worker.stream.worker import StreamProcessor
 
 TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
@@ -78,32 +76,17 @@ class Flow:
         ticks = Ticks()
         self.inference = self.make_executor()
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
-        pipeline = Pipeline(
-            decode=decode_colour,
-            model=self.model,
-            top_k=3,
+        self.processor = compose(
+            Ports(self.source, self.sink, self._restore),
+            ModelParts(self.model, decode_colour, top_k=3),
+            Threads(Inline(), self.inference),
+            Clocks(ticks.wall, ticks.monotonic),
             topics=TOPICS,
-            worker_version="0",
-        )
-        self.processor = StreamProcessor(
-            source=self.source,
-            sink=self.sink,
-            pipeline=pipeline,
-            lane=Lane(
-                pipeline,
-                decoders=Inline(),
-                inference=self.inference,
-                max_batch=self.max_frames,
+            settings=LoopSettings(
+                window=self.window,
+                lateness=self.lateness,
+                bounds=Bounds(self.target, self.linger, self.max_frames, self.max_poll_interval),
                 max_failed_share=0.5,
-                monotonic=ticks.monotonic,
-            ),
-            batcher=WindowBatcher(
-                TumblingWindows(self.window), lateness=self.lateness, linger=self.linger, max_frames=self.max_frames
-            ),
-            control=LatencyControl(Bounds(self.target, self.linger, self.max_frames, self.max_poll_interval)),
-            restore=lambda partitions: [t for t in self.published_before() if t.key.partition in partitions],
-            telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
-            pace=Pace(
                 max_in_flight_bytes=self.max_in_flight_bytes,
                 commit_interval=self.commit_interval,
                 publication_interval=self.commit_interval if self.sink.exactly_once else 0.0,
@@ -111,9 +94,11 @@ class Flow:
                 publish_within=30.0,
                 hand_over_within=3.0,
             ),
-            wall=ticks.wall,
-            monotonic=ticks.monotonic,
+            telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
         )
+
+    def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Tally]:
+        return [tally for tally in self.published_before() if tally.key.partition in partitions]
 
     def run(self) -> "Flow":
         self.processor.run()

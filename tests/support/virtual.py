@@ -21,19 +21,15 @@ from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
+from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
 from worker.domain.batches import BatchLimits
 from worker.domain.frames import EncodedFrame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.ranking import Ranked
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
-from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.stream.batcher import WindowBatcher
-from worker.stream.model_calls import Lane
-from worker.stream.pace import BACKLOG, Pace
-from worker.stream.pipeline import Pipeline
-from worker.stream.worker import StreamProcessor
+from worker.stream.loop_settings import BACKLOG, LoopSettings
 
 EPOCH = 1_700_000_000_000
 MAX_POLL = 64
@@ -216,27 +212,17 @@ class VirtualWorker:
         clock, chance = Clock(), _chance(self.seed)
         model = TimedModel(clock, self.machine, chance, self.slower_from)
         self.broker = Broker(clock, self.machine, chance)
-        self.control = LatencyControl(Bounds(self.target, 0.1, self.max_frames, 300.0))
-        pipeline = Pipeline(
-            decode=partial(self._decode, clock), model=model, top_k=1, topics=TOPICS, worker_version="0"
-        )
-        processor = StreamProcessor(
-            source=Cameras(clock, self.taken, self.partitions),
-            sink=self.broker,
-            pipeline=pipeline,
-            lane=Lane(
-                pipeline,
-                decoders=Ahead(clock, 2),
-                inference=Ahead(clock, 1, gap=self.machine.gap),
-                max_batch=self.max_frames,
+        processor = compose(
+            Ports(Cameras(clock, self.taken, self.partitions), self.broker, lambda _: ()),
+            ModelParts(model, partial(self._decode, clock), top_k=1),
+            Threads(Ahead(clock, 2), Ahead(clock, 1, gap=self.machine.gap)),
+            Clocks(clock.wall, clock.monotonic),
+            topics=TOPICS,
+            settings=LoopSettings(
+                window=1_000,
+                lateness=200,
+                bounds=Bounds(self.target, 0.1, self.max_frames, 300.0),
                 max_failed_share=0.5,
-                monotonic=clock.monotonic,
-            ),
-            batcher=(batcher := WindowBatcher(TumblingWindows(1_000), lateness=200, linger=0.1, max_frames=32)),
-            control=self.control,
-            restore=lambda _: (),
-            telemetry=Telemetry(CollectorRegistry(), max_cameras=1),
-            pace=Pace(
                 max_in_flight_bytes=2**26,
                 commit_interval=0.1,
                 publication_interval=0.0,
@@ -244,13 +230,13 @@ class VirtualWorker:
                 publish_within=30.0,
                 hand_over_within=3.0,
             ),
-            wall=clock.wall,
-            monotonic=clock.monotonic,
+            telemetry=Telemetry(CollectorRegistry(), max_cameras=1),
         )
+        self.control = processor.control
         processor.join()
         while processor.step():
-            if not self.limits or self.limits[-1][1] != batcher.limits:
-                self.limits.append((clock.now, batcher.limits))
+            if not self.limits or self.limits[-1][1] != processor.limits:
+                self.limits.append((clock.now, processor.limits))
         processor.drain()
         self.calls = list(zip(model.began, model.calls, strict=True))
         return self

@@ -23,7 +23,7 @@ SECOND = Window(EventMillis(1_000), EventMillis(2_000))
 
 
 def a_batcher(*, lateness: int = 200, linger: float = 0.5, max_frames: int = 10) -> WindowBatcher:
-    return WindowBatcher(TumblingWindows(1_000), lateness=lateness, linger=linger, max_frames=max_frames)
+    return WindowBatcher(TumblingWindows(1_000), lateness=lateness, limits=BatchLimits(linger, max_frames))
 
 
 def offsets(batch: FrameBatch) -> list[int]:

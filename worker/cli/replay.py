@@ -42,8 +42,8 @@ def replay(
     if group is None or faults:
         raise SettingsError(faults or ["name a model with --model or in --config"])
 
-    from worker.app.compose import replay_processor
     from worker.app.main_thread import MainThread
+    from worker.app.workers import replay_processor
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 

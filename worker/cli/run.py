@@ -27,8 +27,8 @@ def run(config: ConfigFile = None) -> None:
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
-    from worker.app.compose import kafka_worker
     from worker.app.main_thread import MainThread
+    from worker.app.workers import kafka_worker
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 

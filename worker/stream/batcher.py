@@ -34,17 +34,16 @@ class WindowBatcher:
     Args:
         windows: which window a capture time belongs to.
         lateness: milliseconds of event time a window stays open after its end.
-        linger: seconds of processing time after a batch's first frame at which everything that is open closes.
-        max_frames: frames at which a batch closes.
+        limits: linger and frames to begin with.
 
     Attributes:
         limits: linger and frames in force; whoever drives the batcher may change them at any time.
     """
 
-    def __init__(self, windows: TumblingWindows, *, lateness: int, linger: float, max_frames: int) -> None:
+    def __init__(self, windows: TumblingWindows, *, lateness: int, limits: BatchLimits) -> None:
         self._windows = windows
         self._lateness = lateness
-        self.limits = BatchLimits(linger, max_frames)
+        self.limits = limits
         self._lanes: dict[TopicPartition, _Lane] = {}
 
     def add(self, frame: EncodedFrame, now: Monotonic) -> list[FrameBatch]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from worker import wire
-from worker.domain.batches import ClosedBy, FrameBatch
+from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
 from worker.domain.errors import DeliveryRefused, FrameRejected
 from worker.domain.latency import LatencyControl
 from worker.domain.records import Record, TopicPartition
@@ -16,8 +16,8 @@ from worker.ports import MonotonicClock, RestoreTallies, Sink, Source, WallClock
 from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
 from worker.stream.ledger import OffsetLedger
+from worker.stream.loop_settings import LoopSettings
 from worker.stream.model_calls import Lane
-from worker.stream.pace import Pace
 from worker.stream.pipeline import Pipeline, reject
 
 CALL_OVER_WITHIN: Final = 0.002
@@ -39,6 +39,9 @@ class StreamProcessor:
     At least once, a crash between any two steps reads the frames again. Accuracy does not count them again, because
     each of its records carries the offset it includes. Exactly once, step 4 is part of step 2: outputs and offsets are
     one transaction. Any error but a bad frame ends `run` before step 3.
+
+    Attributes:
+        control: what is known of arrivals and costs, and the limits that follow.
     """
 
     def __init__(  # noqa: PLR0913 the composition root hands each collaborator over by name
@@ -52,7 +55,7 @@ class StreamProcessor:
         control: LatencyControl,
         restore: RestoreTallies,
         telemetry: Telemetry,
-        pace: Pace,
+        settings: LoopSettings,
         wall: WallClock,
         monotonic: MonotonicClock,
     ) -> None:
@@ -61,10 +64,10 @@ class StreamProcessor:
         self._pipeline = pipeline
         self._lane = lane
         self._batcher = batcher
-        self._control = control
+        self.control = control
         self._restore = restore
         self._telemetry = telemetry
-        self._pace = pace
+        self._settings = settings
         self._wall = wall
         self._monotonic = monotonic
         self._ledger = OffsetLedger[Outcome]()
@@ -83,6 +86,11 @@ class StreamProcessor:
     def busy_since(self) -> Monotonic | None:
         """When the oldest call of the model began that is not taken in; None if there is none."""
         return self._lane.busy_since
+
+    @property
+    def limits(self) -> BatchLimits:
+        """When a batch closes, for now."""
+        return self._batcher.limits
 
     def stop(self) -> None:
         """Ask the loop to drain and return; safe to call from a signal handler."""
@@ -140,25 +148,25 @@ class StreamProcessor:
 
     @property
     def _next_publication(self) -> Monotonic:
-        interval = self._pace.backlog_interval if self._behind else self._pace.publication_interval
+        interval = self._settings.backlog_interval if self._behind else self._settings.publication_interval
         return Monotonic(self._last_publication + interval)
 
     def _is_full(self) -> bool:
-        return self._ledger.in_flight_bytes > self._pace.max_in_flight_bytes
+        return self._ledger.in_flight_bytes > self._settings.max_in_flight_bytes
 
     def _patience(self) -> float:
         deadlines = [self._batcher.deadline(), self._next_publication if self._ledger.has_ready() else None]
         now = self._monotonic()
         waits = [max(0.0, deadline - now) for deadline in deadlines if deadline is not None]
-        return min([self._pace.idle_poll if self._lane.busy_since is None else CALL_OVER_WITHIN, *waits])
+        return min([self._settings.idle_poll if self._lane.busy_since is None else CALL_OVER_WITHIN, *waits])
 
     def _gather(self, records: Sequence[Record]) -> list[FrameBatch]:
         arrived_at, arrived, closed = self._wall(), self._monotonic(), list[FrameBatch]()
-        if (limits := self._control.limits(arrived)) is not self._batcher.limits:
+        if (limits := self.control.limits(arrived)) is not self._batcher.limits:
             self._batcher.limits, self._lane.most = limits, limits.frames
-            self._telemetry.batch_limits(limits, self._control)
+            self._telemetry.batch_limits(limits, self.control)
         if records:
-            self._control.arrived(len(records))
+            self.control.arrived(len(records))
             with self._stage("parse"):
                 for record in records:
                     closed += self._take_in(record, arrived_at, arrived)
@@ -190,7 +198,7 @@ class StreamProcessor:
         if finished is None:
             return False
         self._telemetry.stages_took(finished.seconds)
-        self._control.called(sum(finished.answered) + finished.failed, finished.took)
+        self.control.called(sum(finished.answered) + finished.failed, finished.took)
         self._telemetry.model_called(finished.answered, limit=self._lane.call_size)
         for outcome in finished.outcomes:
             self._ledger.finish(outcome.position, outcome)
@@ -209,7 +217,7 @@ class StreamProcessor:
         with self._stage("publish") as took:
             records = self._pipeline.render(outcomes, tallies, published_at=self._wall())
             try:
-                self._sink.publish(records, next_offsets, within=within or self._pace.publish_within)
+                self._sink.publish(records, next_offsets, within=within or self._settings.publish_within)
             except DeliveryRefused as refusal:
                 self._refusals += 1
                 self._telemetry.refused(str(refusal))
@@ -221,9 +229,9 @@ class StreamProcessor:
             self._accuracy.settle(tallies)
             self._ledger.settle(next_offsets)
             published_at = self._wall()
-            if self._control.target is not None:
+            if self.control.target is not None:
                 overheads = [each.overhead(published_at) for each in outcomes if isinstance(each, Prediction)]
-                self._control.published(overheads, took())
+                self.control.published(overheads, took())
             self._telemetry.delivered(outcomes, published_at=published_at)
             if self._sink.exactly_once:
                 self._on_committed(next_offsets, None)
@@ -239,8 +247,8 @@ class StreamProcessor:
 
     def _settle_all(self, partitions: Collection[TopicPartition]) -> None:
         """Publish and commit what is ready; what took too long to publish is committed without waiting for it."""
-        deadline = self._monotonic() + self._pace.hand_over_within
-        self._deliver(within=self._pace.hand_over_within)
+        deadline = self._monotonic() + self._settings.hand_over_within
+        self._deliver(within=self._settings.hand_over_within)
         self._commit(wait=self._monotonic() < deadline, partitions=partitions)
 
     def _commit(self, *, wait: bool, partitions: Collection[TopicPartition] | None = None) -> None:
@@ -254,7 +262,7 @@ class StreamProcessor:
         if due:
             self._source.commit(due, wait=wait)
         self._telemetry.lag(self._source.lag())
-        self._next_commit = Monotonic(self._monotonic() + self._pace.commit_interval)
+        self._next_commit = Monotonic(self._monotonic() + self._settings.commit_interval)
 
     def _restore_accuracy(self) -> None:
         if self._unrestored:

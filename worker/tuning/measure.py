@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from worker import wire
 from worker.adapters.memory import Event
-from worker.app.compose import memory_processor
 from worker.app.main_thread import MainThread
+from worker.app.workers import memory_processor
 from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord

@@ -1,26 +1,37 @@
-"""How the loop spends its time and memory."""
+"""How the loop gathers frames and spends its time and memory."""
 
 from dataclasses import dataclass
 from typing import Final
 
+from worker.domain.latency import Bounds
+
 BACKLOG: Final = 4
 """Commit intervals between two publications of a backlog: each costs the brokers about the same whatever is in it, and
-what comes of a backlog is late already."""
+the results of a backlog are late already."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LoopSettings:
     """What the loop keeps to.
 
     Attributes:
+        window: milliseconds of a tumbling window of capture time.
+        lateness: milliseconds that a window stays open after its end.
+        bounds: between which linger and frames of a batch move.
+        max_failed_share: share of the last frames that the model may fail on before the worker stops.
         max_in_flight_bytes: encoded bytes read and not settled at which open windows close early.
         commit_interval: seconds between commits.
         publication_interval: seconds between publications; 0 publishes each call of the model as soon as it is over.
         backlog_interval: the same while more frames wait than the model takes.
-        publish_within: seconds for one publication; `hand_over_within` before a partition goes.
+        publish_within: seconds for one publication.
+        hand_over_within: seconds for the last publication before a partition goes.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
     """
 
+    window: int
+    lateness: int
+    bounds: Bounds
+    max_failed_share: float
     max_in_flight_bytes: int
     commit_interval: float
     publication_interval: float

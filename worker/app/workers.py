@@ -1,0 +1,240 @@
+"""Settings in, a worker out: on Kafka, or over records that are already here. Only here are adapters constructed."""
+
+import gc
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from worker.adapters.clocks import monotonic_clock, wall_clock
+from worker.adapters.http import OpsServer
+from worker.adapters.memory import Event, MemorySink, MemorySource
+from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
+from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.domain.latency import Bounds
+from worker.domain.records import OutboundRecord, Record
+from worker.media.images import limit_opencv_threads
+from worker.models.build import cores, load_model
+from worker.models.classifier import Classifier
+from worker.models.preparation import frame_decoder
+from worker.ops.telemetry import Telemetry
+from worker.ops.watchdog import Pulse, Watchdog
+from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
+from worker.stream.loop_settings import BACKLOG, LoopSettings
+from worker.stream.pipeline import OutputTopics
+from worker.stream.worker import StreamProcessor
+
+STANDBY_AFTER = 15.0
+"""Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
+tell a member that there is nothing for it."""
+CLOCKS = Clocks(wall_clock, monotonic_clock)
+
+
+@contextmanager
+def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Iterator[Threads]:
+    """Start the threads that decode, if any; they end with the block, and what nobody waits for is cancelled."""
+    full = model.device == "cpu" and model.streams >= cores()  # more threads would only wait for a core
+    decoders = None
+    if limits.decode_threads is not None or not full:
+        decoders = ThreadPoolExecutor(limits.decode_threads or cores(), "decode")
+    try:
+        yield Threads(decoders, inference)
+    finally:
+        if decoders is not None:
+            decoders.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProcessor]:
+    """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
+
+    Args:
+        settings: all of them.
+        inference: runs the model, as many calls at once as it has streams.
+
+    Raises:
+        ModelUnavailable: the model cannot be loaded as described.
+        OSError: the port of the pages is taken.
+    """
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
+    model = load_model(settings.model)
+    began = monotonic_clock()
+    model.warm_up(settings.window.max_frames)
+    warm_up_seconds = monotonic_clock() - began
+    group = settings.model
+    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=warm_up_seconds)
+    limits = settings.limits
+    protocol = group_protocol(settings.kafka)
+    structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
+    target = settings.window.latency_target_ms
+    source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol, latency_target_ms=target)
+    sink = results_sink(settings.kafka, settings.delivery, source)
+    with threads_for(settings.model, limits, inference) as threads:
+        limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
+        processor = compose(
+            Ports(source, sink, partial(published_tallies, settings.kafka, settings.topics.accuracy)),
+            ModelParts(
+                model,
+                frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
+                settings.model.top_k,
+            ),
+            threads,
+            CLOCKS,
+            topics=output_topics(settings.topics),
+            settings=loop_settings(settings),
+            telemetry=telemetry,
+        )
+        watchdog = Watchdog(lambda: _pulse(processor), limit=settings.ops.stalled_after_s)
+        ops = OpsServer(
+            host=settings.ops.host,
+            port=settings.ops.port,
+            registry=registry,
+            unhealthy=watchdog.fault,
+            unready=lambda: _waiting(processor),
+        )
+        with ops:
+            _freeze_what_stays()
+            telemetry.serving(settings.ops.host, ops.port)
+            watchdog.start()
+            try:
+                yield processor
+            finally:
+                watchdog.stop()
+                sink.close()
+                source.close()
+
+
+@contextmanager
+def replay_processor(
+    records: Iterable[Record],
+    write: Callable[[OutboundRecord], None],
+    inference: Executor,
+    *,
+    model: ModelGroup,
+    window: WindowGroup,
+    limits: Limits,
+    topics: Topics,
+) -> Iterator[StreamProcessor]:
+    """Build the same worker over records that are already here; what it publishes goes to `write`.
+
+    Raises:
+        ModelUnavailable: the model cannot be loaded as described.
+    """
+    classifier = load_model(model)
+    classifier.warm_up(1)
+    with memory_processor(
+        records, write, inference, classifier=classifier, model=model, window=window, limits=limits, topics=topics
+    ) as processor:
+        yield processor
+
+
+@contextmanager
+def memory_processor(
+    script: Iterable[Event],
+    write: Callable[[OutboundRecord], None],
+    inference: Executor,
+    *,
+    classifier: Classifier,
+    model: ModelGroup,
+    window: WindowGroup,
+    limits: Limits,
+    topics: Topics,
+) -> Iterator[StreamProcessor]:
+    """Build the same worker around a model that is loaded, over records that are here or are made as they are read.
+
+    Raises:
+        ModelUnavailable: frames cannot be prepared as the settings of the model say.
+    """
+    with threads_for(model, limits, inference) as threads:
+        limit_opencv_threads(1)  # as on Kafka
+        yield compose(
+            Ports(MemorySource(script), MemorySink(write), lambda _: ()),
+            ModelParts(
+                classifier, frame_decoder(classifier.preprocessing, model, max_pixels=limits.max_pixels), model.top_k
+            ),
+            threads,
+            CLOCKS,
+            topics=output_topics(topics),
+            settings=unhurried(window, limits),
+            telemetry=Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras),
+        )
+
+
+def output_topics(topics: Topics) -> OutputTopics:
+    """Return where each kind of message goes."""
+    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters)
+
+
+def loop_settings(settings: Settings) -> LoopSettings:
+    """Return what the loop on Kafka keeps to.
+
+    Exactly once, results are seen once they are committed, and a latency target leaves room for that.
+    """
+    interval, target = settings.delivery.commit_interval_ms / 1000, settings.window.latency_target_ms
+    publication_interval = 0.0
+    if settings.delivery.guarantee == "exactly_once":
+        publication_interval = interval if target is None else min(interval, target / 4000)
+    return LoopSettings(
+        window=settings.window.size_ms,
+        lateness=settings.window.lateness_ms,
+        bounds=Bounds(
+            target=None if target is None else target / 1000,
+            linger=settings.window.linger_ms / 1000,
+            max_frames=settings.window.max_frames,
+            max_poll_interval=settings.kafka.max_poll_interval,
+        ),
+        max_failed_share=settings.limits.max_failed_share,
+        max_in_flight_bytes=settings.limits.memory // 4,
+        commit_interval=interval,
+        publication_interval=publication_interval,
+        backlog_interval=BACKLOG * interval if target is None else publication_interval,
+        publish_within=settings.kafka.max_poll_interval / 2,
+        hand_over_within=settings.kafka.hand_over_within,
+    )
+
+
+def unhurried(window: WindowGroup, limits: Limits) -> LoopSettings:
+    """Return what a loop over files keeps to: nothing waits for time, so batches depend on the pictures alone."""
+    return LoopSettings(
+        window=window.size_ms,
+        lateness=window.lateness_ms,
+        bounds=Bounds(target=None, linger=math.inf, max_frames=window.max_frames, max_poll_interval=math.inf),
+        max_failed_share=limits.max_failed_share,
+        max_in_flight_bytes=limits.memory // 4,
+        commit_interval=math.inf,
+        publication_interval=0.0,
+        backlog_interval=0.0,
+        publish_within=math.inf,
+        hand_over_within=math.inf,
+    )
+
+
+def _freeze_what_stays() -> None:
+    """Keep Python's garbage collector from what lives as long as the worker does.
+
+    Libraries and model are some 400,000 objects. To look through them takes a third of a second in which no thread runs
+    Python: a frame that comes then waits for as long.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _pulse(processor: StreamProcessor) -> Pulse:
+    now, busy_since = monotonic_clock(), processor.busy_since
+    if busy_since is not None and busy_since < processor.last_step:
+        return Pulse(now - busy_since, now - processor.last_poll, "classify")
+    return Pulse(now - processor.last_step, now - processor.last_poll, processor.stage)
+
+
+def _waiting(processor: StreamProcessor) -> str | None:
+    """A worker is ready once it has its partitions, or is known to have none for now: a standby is ready too."""
+    began = processor.subscribed_at
+    if processor.joined or (began is not None and monotonic_clock() - began > STANDBY_AFTER):
+        return None
+    return "the group has not assigned any partitions yet"
