@@ -1,4 +1,4 @@
-"""The topics that deploy/kafka/create-topics.sh makes in a real Kafka, judged as `vision-worker check` does."""
+"""Run deploy/kafka/create-topics.sh on a real Kafka, and check the topics as `vision-worker check` does."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from worker.local.broker import LocalKafka
 from worker.settings import Topics
 
 KAFKA_TOPICS = f"""#!{sys.executable}
-'''What Kafka's own kafka-topics.sh does with these options: its jar is not among those that a broker needs.'''
+'''Replaces Kafka's kafka-topics.sh, whose jar is not among those that a broker needs.'''
 import argparse
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -36,7 +36,7 @@ if given.topic not in admin.list_topics(timeout=10).topics:
 
 
 @pytest.mark.kafka
-def test_the_topics_are_what_the_worker_asks_for(tmp_path: Path) -> None:
+def test_the_topics_meet_the_workers_requirements(tmp_path: Path) -> None:
     tool = tmp_path / "kafka-topics.sh"
     tool.write_text(KAFKA_TOPICS)
     tool.chmod(0o755)
@@ -47,7 +47,7 @@ def test_the_topics_are_what_the_worker_asks_for(tmp_path: Path) -> None:
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
         }
         script = [*service["entrypoint"][:-1], str(DEPLOY / "kafka" / "create-topics.sh")]
-        for _ in range(2):  # the second time there is nothing left to do
+        for _ in range(2):  # the second run finds nothing to do
             ran = subprocess.run(script, check=False, capture_output=True, text=True, env=environment)
             assert ran.returncode == 0, ran.stderr
         found = KafkaAdmin(kafka.bootstrap_servers, {}).topics(Topics().model_dump().values())
