@@ -226,11 +226,12 @@ def _read_all(servers: str, topic: str) -> Iterator[Record]:
 
 def _frames_sent(servers: str, topics: Topics) -> list[CapturedFrame]:
     """Read the frames back from Kafka, as a worker reads them."""
-    frames = [
-        wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
-        for record in _read_all(servers, topics.frames)
-    ]
-    return [CapturedFrame(f.camera, f.data, f.captured_at, f.content_type, f.frame_id, f.label) for f in frames]
+    sent = []
+    for record in _read_all(servers, topics.frames):
+        encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
+        frame, kind = encoded.frame, encoded.content_type
+        sent.append(CapturedFrame(frame.camera, encoded.data, frame.captured_at, kind, frame.frame_id, frame.label))
+    return sent
 
 
 def _show(console: Console, summary: object, *, as_json: bool) -> None:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka import TopicPartition as Partition
 
 from worker.adapters.kafka.deadline import call_within
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
+from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, to_commit
 from worker.adapters.kafka.sink import GIVE_UP_AFTER, PRODUCER_DEFAULTS, advice, hand_over, undelivered
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
 
@@ -100,16 +100,16 @@ class ExactlyOnceSink:
     def publish(
         self,
         records: Sequence[OutboundRecord],
-        next_offsets: Mapping[TopicPartition, int],
+        checkpoints: Mapping[TopicPartition, Checkpoint],
         *,
         within: float = GIVE_UP_AFTER,
     ) -> None:
-        """Write the records and the offsets in one transaction; begin it anew if the broker aborts it."""
+        """Write the records and the checkpoints in one transaction; begin it anew if the broker aborts it."""
         self._refused = _Reason(0, "")
         began, reason = time.monotonic(), _Reason(0, "")
         while True:
             try:
-                self._attempt(records, next_offsets, began + within)
+                self._attempt(records, checkpoints, began + within)
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
                 aborted = self._aborted(cause, began + within)
@@ -131,12 +131,12 @@ class ExactlyOnceSink:
                 self._producer.flush(1.0)
 
     def _attempt(
-        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], give_up: float
+        self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], give_up: float
     ) -> None:
         self._producer.begin_transaction()
         for record in records:
             self._send(record)
-        offsets = [Partition(p.topic, p.partition, offset) for p, offset in next_offsets.items()]
+        offsets = to_commit(checkpoints)
         group = self._group()
         self._take(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), give_up)
         self._take(self._producer.commit_transaction, give_up)

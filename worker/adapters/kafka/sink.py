@@ -8,6 +8,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
 
@@ -61,7 +62,7 @@ class KafkaSink:
     def publish(
         self,
         records: Sequence[OutboundRecord],
-        next_offsets: Mapping[TopicPartition, int],  # noqa: ARG002 the source commits
+        checkpoints: Mapping[TopicPartition, Checkpoint],  # noqa: ARG002 the source commits
         *,
         within: float = GIVE_UP_AFTER,
     ) -> None:
