@@ -64,7 +64,7 @@ def compare_speed(before: Checkout, after: Checkout, folder: Path, pairs: int) -
 def summary(unit: str, before: Sequence[float], after: Sequence[float]) -> list[str]:
     """Show both figures of each pair and their ratio, and the median of the ratios with the least and the greatest."""
     rows = [
-        f"pair {number}: {old:.1f} before, {new:.1f} after, ratio {new / old:.3f}"
+        f"pair {number}: {old:.4g} before, {new:.4g} after, ratio {new / old:.3f}"
         for number, (old, new) in enumerate(zip(before, after, strict=True), 1)
     ]
     median, ends = ratio(after, before).cells(3)

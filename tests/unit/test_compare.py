@@ -198,9 +198,9 @@ def test_a_long_value_is_shortened() -> None:
 def test_a_summary_of_pairs_has_their_ratios_and_the_median() -> None:
     assert speed.summary("frames/s", [100.0, 200.0, 50.0], [101.0, 190.0, 50.0]) == [
         "frames/s:",
-        "  pair 1: 100.0 before, 101.0 after, ratio 1.010",
-        "  pair 2: 200.0 before, 190.0 after, ratio 0.950",
-        "  pair 3: 50.0 before, 50.0 after, ratio 1.000",
+        "  pair 1: 100 before, 101 after, ratio 1.010",
+        "  pair 2: 200 before, 190 after, ratio 0.950",
+        "  pair 3: 50 before, 50 after, ratio 1.000",
         "  median ratio 1.000 (0.950 to 1.010)",
     ]
 
