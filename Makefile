@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test chaos bench lint format readme lock clean
+.PHONY: help setup demo test chaos bench compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -32,6 +32,9 @@ chaos: $(READY) ## kill, pause, scale and cut off real workers under load; ARGS=
 
 bench: $(READY) ## how fast it is beside what else one might use; ARGS="--quick" for some minutes instead of an hour
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+compare: $(READY) ## whether a refactoring changed anything; ARGS="BEFORE AFTER", two commits
+	$(BIN)/python -m tests.compare $(ARGS)
 
 lint: $(READY) ## style, types, formatting
 	$(BIN)/ruff check .

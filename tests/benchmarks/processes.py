@@ -104,6 +104,11 @@ class Worker(WorkerProcess):
         """Bytes of memory that it holds."""
         return self.metrics("process_resident_memory_bytes")[()]
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of processor time that it has had, in all its threads."""
+        return self.metrics("process_cpu_seconds_total")[()]
+
     def stage_seconds(self) -> Mapping[str, tuple[float, float]]:
         """Return what each hop has cost so far, by its name: seconds, and how often they were measured."""
         sums, counts = self.metrics("stage_seconds_sum"), self.metrics("stage_seconds_count")
@@ -114,9 +119,9 @@ class Worker(WorkerProcess):
         return sum(self.metrics("frames_total").values())
 
 
-def worker(profile: Settings) -> Callable[[Place, TimedModel], Worker]:
-    """Return what starts a worker with these settings."""
-    return lambda place, model: Worker(place.settings(model, profile), place.folder)
+def worker(profile: Settings, environment: Mapping[str, str] | None = None) -> Callable[[Place, TimedModel], Worker]:
+    """Return what starts a worker with these settings, and with these variables on top of our own."""
+    return lambda place, model: Worker(place.settings(model, profile), place.folder, environment)
 
 
 def script(name: str, *options: str, python: str = sys.executable) -> Start:

@@ -185,15 +185,17 @@ class WorkerProcess:
     Args:
         settings: become its settings file.
         folder: where settings and log lie, each under a name of its own.
+        environment: variables on top of our own.
     """
 
-    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, settings: Mapping[str, Any], folder: Path, environment: Mapping[str, str] | None = None) -> None:
         name = uuid.uuid4().hex[:8]
         self.log = folder / f"{name}.log"
         config = folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(dict(settings)))
         self._url: str | None = None
-        self._process = GuardedProcess([[sys.executable, "-m", "worker", "run", "--config", str(config)]], log=self.log)
+        command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
+        self._process = GuardedProcess([command], log=self.log, environment=environment)
 
     def __enter__(self) -> Self:
         return self
