@@ -154,8 +154,7 @@ class Cluster:
         """Return, per partition, the offset below which every frame has an outcome."""
         left = self.unfinished()
         return {
-            p: next((offset for offset in self.log[p] if Position(p, offset) in left), self.end(p))
-            for p in PARTITIONS
+            p: next((offset for offset in self.log[p] if Position(p, offset) in left), self.end(p)) for p in PARTITIONS
         }
 
     def tallies(self) -> list[Tally]:

@@ -146,6 +146,19 @@ def test_the_mark_is_handed_on_as_long_as_the_offset_stays() -> None:
     assert ledger.checkpoint == Checkpoint(10, frozenset({11, 12}))
 
 
+def test_the_mark_of_frames_that_are_not_read_again_yet_is_handed_on_too() -> None:
+    ledger = a_ledger(10, published=[12, 13])
+    ledger.finish(done(10))
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(11, frozenset({12, 13}))
+
+    for offset in (11, 12):
+        ledger.begin(at(offset), "a", size=10)
+    ledger.finish(done(11))
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(13, frozenset({13}))
+
+
 def test_the_offset_stays_behind_what_an_unpublished_sample_needs() -> None:
     ledger = a_ledger(10, 11, 12)
     for offset in (10, 11):

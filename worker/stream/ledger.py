@@ -49,7 +49,7 @@ class Ledger:
     def __init__(self) -> None:
         self.checkpoint: Checkpoint | None = None
         self.in_flight_bytes = 0
-        self._published_before: frozenset[int] = frozenset()
+        self._published_unread = set[int]()  # by the mark, and not read again yet
         self._next = 0
         self._kept: deque[int] = deque()  # what was read, from the checkpoint on
         self._open: dict[int, _Entry] = {}
@@ -62,7 +62,7 @@ class Ledger:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over what the partition's last owner committed."""
-        self._published_before = checkpoint.published
+        self._published_unread = set(checkpoint.published)
 
     def begin(self, position: Position, camera: str, size: int) -> None:
         """Note that a frame of `size` bytes was read. One that was published before a restart is context only.
@@ -75,7 +75,9 @@ class Ledger:
             raise ValueError(f"{position} was read again: everything below offset {self._next} was read before")
         self._next = offset + 1
         self._kept.append(offset)
-        if offset not in self._published_before:
+        if offset in self._published_unread:
+            self._published_unread.discard(offset)
+        else:
             entry = self._open[offset] = _Entry(camera, size, needs=offset)
             self._cameras.setdefault(camera, deque()).append(entry)
             self.in_flight_bytes += size
@@ -135,8 +137,8 @@ class Ledger:
         needs = [entry.needs for offset, entry in self._open.items() if offset not in leaving]
         low = min([self._next, *needs] if needed is None else [self._next, needed, *needs])
         beyond = (offset for offset in self._kept if offset >= low)
-        published = frozenset(offset for offset in beyond if offset in leaving or offset not in self._open)
-        return Checkpoint(low, published)
+        published = (offset for offset in beyond if offset in leaving or offset not in self._open)
+        return Checkpoint(low, frozenset(published) | self._published_unread)
 
     def settle(self, outcomes: Sequence[Outcome], checkpoint: Checkpoint) -> None:
         """Note that the broker has confirmed these outcomes; only now are they forgotten."""
