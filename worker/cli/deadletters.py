@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from worker.adapters.clocks import wall_clock
 from worker.app.dead_letters import (
     Entry,
     Selection,
@@ -36,7 +37,7 @@ app = typer.Typer(help="Frames that could not be processed: look at them, put th
 
 def _moment(text: str) -> EventMillis:
     try:
-        return moment(text, _now())
+        return moment(text, wall_clock())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -69,7 +70,7 @@ def list_letters(
         for entry in found:
             typer.echo(msgspec.json.encode(as_document(entry)))
     else:
-        for line in as_table(found, _now()):
+        for line in as_table(found, wall_clock()):
             typer.echo(line)
         for count in counts(found):
             typer.echo(f"{count.letters:>6}  {count.reason:<14} {count.replayed} replayed")
@@ -94,7 +95,7 @@ def show(
         "source": str(entry.source),
         "camera": entry.camera,
         "key": _shown(letter.key),
-        "refused": f"{iso(entry.refused_at)}, {age(entry.refused_at, _now())} ago, at {entry.stage}",
+        "refused": f"{iso(entry.refused_at)}, {age(entry.refused_at, wall_clock())} ago, at {entry.stage}",
         "attempt": f"{entry.attempt}, {'replayed already' if entry.replayed else 'not replayed'}",
         "picture": f"{len(picture)} bytes, begins like {suffix(picture)}" if picture else "no bytes",
         "reason": entry.reason,
@@ -272,7 +273,3 @@ def _save(picture: bytes, file: Path) -> Path:
 
 def _shown(value: bytes | None) -> str:
     return "none" if value is None else value.decode(errors="backslashreplace")
-
-
-def _now() -> EventMillis:
-    return EventMillis(time.time_ns() // 1_000_000)

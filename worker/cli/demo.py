@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from worker import wire
+from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
@@ -179,7 +180,7 @@ def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) ->
     match record.position.partition.topic:
         case topics.predictions:
             message = wire.decode_prediction(record.value or b"")
-            board.predicted(message, now=now, arrived_at=time.time_ns() // 1_000_000)
+            board.predicted(message, now=now, arrived_at=wall_clock())
         case topics.accuracy:
             board.counted(wire.decode_accuracy(record.value or b""))
         case _:
