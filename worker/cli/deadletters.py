@@ -28,6 +28,7 @@ from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import Reason, SettingsError, WorkerError
 from worker.domain.times import EventMillis
 from worker.settings import read_groups
+from worker.settings.topics import replay_marks
 
 if TYPE_CHECKING:
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
@@ -162,6 +163,7 @@ def _named(texts: Sequence[str], topic: str) -> Selection:
 
 def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
     """Open the dead letters that the settings name; faults in other settings do not matter here."""
+    from worker.adapters.kafka import Topic
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 
     groups, faults = read_groups(config)
@@ -169,7 +171,12 @@ def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
         raise SettingsError([fault for fault in faults if not fault.startswith("model")])
     kafka, topics = groups["kafka"], groups["topics"]
     return KafkaDeadLetters(
-        kafka.bootstrap_servers, kafka.options, kafka.producer, topic=topics.dead_letters, writes=writes
+        kafka.bootstrap_servers,
+        kafka.options,
+        kafka.producer,
+        topic=topics.dead_letters,
+        marks=Topic(*replay_marks(topics.dead_letters)),
+        writes=writes,
     )
 
 

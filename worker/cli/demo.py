@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MODEL: Final = "mobilenet_v2"
 PARTITIONS: Final = 4
+LARGEST_FRAME: Final = 2**20
+"""Bytes; those of the demo's cameras have a tenth of it."""
 SETTLE_WITHIN: Final = 60.0
 """Seconds that the last frames have to come out."""
 REFRESH_EVERY: Final = 0.25
@@ -122,20 +124,9 @@ def _create_topics(servers: str) -> Topics:
     """Make topics for this run alone, so that the demo can run beside anything else on the same broker."""
     from worker.adapters.kafka import KafkaAdmin, Topic
 
-    run = f"demo-{uuid.uuid4().hex[:6]}"
-    topics = Topics(
-        frames=f"{run}-frames",
-        predictions=f"{run}-predictions",
-        accuracy=f"{run}-accuracy",
-        dead_letters=f"{run}-dead-letters",
-    )
-    wanted = [
-        Topic(topics.frames, PARTITIONS),
-        Topic(topics.predictions, PARTITIONS),
-        Topic(topics.accuracy, PARTITIONS, {"cleanup.policy": "compact"}),
-        Topic(topics.dead_letters, PARTITIONS, {"max.message.bytes": str(2 * 2**20)}),
-    ]
-    KafkaAdmin(servers, {}).create(wanted)
+    topics = Topics.with_prefix(f"demo-{uuid.uuid4().hex[:6]}")
+    specs = topics.specs(partitions=PARTITIONS, largest_frame=LARGEST_FRAME)
+    KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
     return topics
 
 

@@ -17,6 +17,7 @@ from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson, BootstrapServers
 from worker.domain.frames import CapturedFrame
 from worker.local.pacing import PICTURES_A_SECOND, Reader, interleave, timeline
+from worker.settings import Topics
 
 
 def produce(
@@ -25,7 +26,7 @@ def produce(
     ],
     *,
     bootstrap_servers: BootstrapServers,
-    topic: Annotated[str, typer.Option(help="Where the frames go.")] = "frames",
+    topic: Annotated[str, typer.Option(help="Where the frames go.")] = Topics().frames,
     camera: Annotated[
         list[str] | None, typer.Option(help="Who took them, once a source; else by the source's name.")
     ] = None,
