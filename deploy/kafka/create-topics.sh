@@ -1,5 +1,5 @@
 #!/bin/bash
-# Creates the worker's topics where they do not exist yet; `vision-worker check` holds them against what it needs.
+# Creates the worker's topics where they do not exist yet; `vision-worker check` compares them with what it needs.
 # Set KAFKA_BOOTSTRAP_SERVERS, PARTITIONS (the most workers that can share the frames) and REPLICATION.
 set -euo pipefail
 PATH=$PATH:/opt/kafka/bin

@@ -108,6 +108,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.manifest": frozenset({"msgspec", "yaml"}),
     "worker.models.packages": frozenset(),
     "worker.models.ready": frozenset({"yaml"}),
+    "worker.models.store": frozenset(),
     "worker.models.engines.onnx_export": frozenset({"torch"}),
     "worker.models.engines.onnx_quantiser": frozenset({"onnx", "onnxruntime", "numpy"}),
     "worker.models.engines.onnxruntime_engine": frozenset({"onnxruntime", "numpy"}),

@@ -15,36 +15,35 @@ from tests.benchmarks.models import TimedModel
 from tests.benchmarks.profiles import Settings
 from tests.support.workers import WorkerProcess
 from worker.local.guarded import GuardedProcess
+from worker.settings import Topics
 
 SCRIPTS: Final = Path(__file__).parent / "contestants"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one run reads and writes, and keeps its logs.
-
-    Attributes:
-        results: the topic of the predictions.
-    """
+    """Where one run reads and writes, and keeps its logs."""
 
     servers: str
-    frames: str
-    results: str
-    accuracy: str
-    dead_letters: str
+    topics: Topics
     group: str
     folder: Path
+
+    @property
+    def frames(self) -> str:
+        """The topic that is read."""
+        return self.topics.frames
+
+    @property
+    def results(self) -> str:
+        """The topic of the predictions."""
+        return self.topics.predictions
 
     def settings(self, model: TimedModel, profile: Settings) -> dict[str, dict[str, Any]]:
         """Return a worker's settings; those of the profile go over them, group by group."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
-            "topics": {
-                "frames": self.frames,
-                "predictions": self.results,
-                "accuracy": self.accuracy,
-                "dead_letters": self.dead_letters,
-            },
+            "topics": self.topics.model_dump(),
             "model": {"path": str(model.folder), "profile": "off"},  # what is tuned is handed over by name
             "ops": {"port": 0, "log_format": "json"},
         }

@@ -7,11 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from worker.adapters.kafka.deadline import call_within
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, to_commit
-from worker.adapters.kafka.sink import GIVE_UP_AFTER, PRODUCER_DEFAULTS, advice, hand_over, undelivered
+from worker.adapters.kafka.messages import Options, log, to_commit
+from worker.adapters.kafka.producer import (
+    GIVE_UP_AFTER,
+    advice,
+    drop_unsent,
+    make_producer,
+    produce,
+    undelivered,
+)
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
@@ -74,18 +81,11 @@ class ExactlyOnceSink:
 
     def __init__(self, bootstrap_servers: str, options: Options, *, group_id: str, group: Callable[[], Any]) -> None:
         self._group = group
-        self._producer = make_client(
-            Producer,
-            {**PRODUCER_DEFAULTS, **TRANSACTION_DEFAULTS},
+        self._producer = make_producer(
+            bootstrap_servers,
             options,
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}",
-                "acks": "all",
-                "enable.idempotence": True,
-                "error_cb": log_error,
-                "logger": RDKAFKA_LOG,
-            },
+            defaults=TRANSACTION_DEFAULTS,
+            required={"transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"},
         )
         self._refused = _Reason(0, "")
         self._stuck = False
@@ -126,9 +126,7 @@ class ExactlyOnceSink:
     def close(self) -> None:
         """Drop what is not committed; the broker aborts it."""
         if not self._stuck:
-            self._producer.purge()
-            with suppress(KafkaException):  # a fatal error, which was said already
-                self._producer.flush(1.0)
+            drop_unsent(self._producer)
 
     def _attempt(
         self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], give_up: float
@@ -156,7 +154,7 @@ class ExactlyOnceSink:
 
     def _send(self, record: OutboundRecord) -> None:
         try:
-            hand_over(self._producer, record, self._delivered)
+            produce(self._producer, record, self._delivered)
         except KafkaException as error:
             self._refused = _Reason(_RECORD_REFUSED, undelivered(record.topic, record.partition, error.args[0]))
             raise
