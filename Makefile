@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test chaos bench lint format readme lock clean
+.PHONY: help setup demo test chaos bench compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,9 @@ chaos: $(READY) ## kill, pause, scale and disconnect real workers under load; AR
 
 bench: $(READY) ## compare its speed with alternatives; ARGS="--quick" takes minutes instead of an hour
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+compare: $(READY) ## check that a refactoring changed nothing; ARGS="BEFORE AFTER", two commits
+	$(BIN)/python -m tests.compare $(ARGS)
 
 lint: $(READY) ## check style, types and formatting
 	$(BIN)/ruff check .

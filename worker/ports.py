@@ -6,10 +6,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
 from worker.domain.ranking import Ranked
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity
+from worker.domain.results import ModelIdentity, Outcome
+from worker.domain.samples import Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 
@@ -20,8 +22,8 @@ Decode = Callable[[EncodedFrame, NDArray[np.uint8]], None]
 """Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it there: into a slot of a
 batch. May be called from several threads at once; raises FrameRejected for a picture that cannot be taken."""
 
-RestoreTallies = Callable[[Collection[TopicPartition]], Iterable[Tally]]
-"""Reads back the accuracy last published for the given input partitions."""
+Restore = Callable[[Collection[TopicPartition]], Iterable[Tally]]
+"""Reads back what the states of the given input partitions have saved last."""
 
 
 class Source(Protocol):
@@ -54,13 +56,20 @@ class Source(Protocol):
             SourceLost: the input cannot be read any more.
         """
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
-        """Store the next offsets to read; `on_committed` hears how it went.
+    def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
+        """Return what the group has committed of these partitions, assigned just now; none of those never committed.
+
+        Raises:
+            SourceLost: it cannot be known.
+        """
+
+    def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:
+        """Store checkpoints, the mark together with the next offset; `on_committed` hears how it went.
 
         A failed commit is no error: replay is safe, and the next commit says the same or more.
 
         Args:
-            offsets: the next offset of each partition.
+            checkpoints: of each partition.
             wait: return only once it is answered.
         """
 
@@ -76,16 +85,16 @@ class Sink(Protocol):
 
     @property
     def exactly_once(self) -> bool:
-        """Whether `publish` stores the next offsets too, in the same transaction as the records."""
+        """Whether `publish` stores the checkpoints too, in the same transaction as the records."""
 
     def publish(
-        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], *, within: float
+        self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], *, within: float
     ) -> None:
         """Write the records and return once every one is confirmed.
 
         Args:
-            records: the outputs of all frames below `next_offsets` that were not published before.
-            next_offsets: what an exactly-once sink commits with them; any other leaves that to the source.
+            records: the outputs of frames that were not published before.
+            checkpoints: what an exactly-once sink commits with them; any other leaves that to the source.
             within: seconds for all of it.
 
         Raises:
@@ -95,6 +104,41 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of the connection."""
+
+
+class Sampler(Protocol):
+    """Turns the frames of one partition into samples, and counts out the frames that it skips.
+
+    Every frame it takes must at some time be an answer of a sample, or be skipped; else its offset is never committed.
+    What it makes of a frame may depend on the frames before it only as far as `oldest_needed` reaches back: those are
+    read again after a restart.
+    """
+
+    def take(self, frame: EncodedFrame) -> Sequence[Sample | Skipped]:
+        """Take the next frame in offset order; return the samples and skipped frames that are decided now."""
+
+    def drain(self) -> Sequence[Sample | Skipped]:
+        """Decide everything that is undecided: no more frames come."""
+
+    def oldest_needed(self) -> int | None:
+        """Return the oldest offset that a sample yet to come needs; None if none does."""
+
+
+class PartitionState(Protocol):
+    """What must survive a restart and move with its partition.
+
+    Every key that it saves carries the next input offset that it includes, as a `Tally` does, so that a frame that is
+    read again does not count again.
+    """
+
+    def restore(self, saved: Iterable[Tally]) -> None:
+        """Take over what was saved last, before any frame is taken."""
+
+    def stage(self, outcomes: Sequence[Outcome]) -> Sequence[Tally]:
+        """Return the keys that these outcomes change, as they will be once they are published; remember nothing."""
+
+    def settle(self, saved: Sequence[Tally]) -> None:
+        """Remember what `stage` returned: the brokers have confirmed it."""
 
 
 class Model(Protocol):

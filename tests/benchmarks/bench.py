@@ -24,6 +24,7 @@ from tests.benchmarks.profiles import Settings, tuned
 from tests.support.workers import PATIENCE, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.settings import Topics
 
 CHECK_EVERY: Final = 0.25
 """Seconds."""
@@ -189,22 +190,17 @@ class Bench:
             frames: the topic to read; None creates one.
         """
         name = f"run-{uuid.uuid4().hex[:12]}"
-        place = Place(
-            servers=self.servers,
-            frames=frames or f"{name}-frames",
-            results=f"{name}-results",
-            accuracy=f"{name}-accuracy",
-            dead_letters=f"{name}-dead-letters",
-            group=f"{name}-group",
-            folder=self.folder,
-        )
-        made = [place.results, place.accuracy, place.dead_letters, *([] if frames else [place.frames])]
+        topics = Topics.with_prefix(name)
+        if frames:
+            topics = topics.model_copy(update={"frames": frames})
+        made = [each for each in topics.specs(partitions=PARTITIONS) if each.name != frames]
         for topic in made:
-            self.create(topic, {"cleanup.policy": "compact"} if topic == place.accuracy else STAMPED)
+            self.create(topic.name, topic.config or STAMPED)
+        place = Place(servers=self.servers, topics=topics, group=f"{name}-group", folder=self.folder)
         try:
             yield place
         finally:
-            for deleted in self._admin.delete_topics(made).values():
+            for deleted in self._admin.delete_topics([topic.name for topic in made]).values():
                 deleted.result(30)
 
     def create(self, topic: str, config: Mapping[str, str] | None = None) -> None:

@@ -6,7 +6,6 @@ activations in a usual range. The answers of such a model mean nothing. To compa
 weights, as the part `agreement` does.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -24,8 +23,7 @@ from tests.benchmarks.frames import USUAL, pictures
 from worker.domain.preprocessing import Preprocessing
 from worker.local.samples import PHOTOGRAPHS
 from worker.models.manifest import MANIFEST_FILE
-from worker.models.packages import cache_folder
-from worker.models.ready import file_sha256
+from worker.models.store import cache_folder, make_folder_once, sha256_of_file
 from worker.models.torchvision_weights import published_weights
 
 WEIGHTS: Final = "IMAGENET1K_V1"
@@ -112,7 +110,7 @@ def _write_manifest(
     document = {
         "name": name,
         **network,
-        "sha256": file_sha256(file),
+        "sha256": sha256_of_file(file),
         "labels": labels,
         "preprocessing": asdict(preprocessing),
         "output": "logits",
@@ -126,13 +124,6 @@ def _decoded(jpeg: bytes) -> torch.Tensor:
 
 
 def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
-    """Create the folder elsewhere and rename it; it stays in the cache, so that converted models are kept too."""
+    """Create the folder on first use; it stays in the cache, so that converted models are kept too."""
     folder = cache_folder() / "bench" / f"torch-{version('torch')}" / name
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            unfinished = Path(scratch, name)
-            unfinished.mkdir()
-            fill(unfinished)
-            unfinished.rename(folder)
-    return folder
+    return make_folder_once(folder, fill, holds=MANIFEST_FILE)

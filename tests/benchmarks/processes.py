@@ -15,36 +15,35 @@ from tests.benchmarks.models import TimedModel
 from tests.benchmarks.profiles import Settings
 from tests.support.workers import WorkerProcess
 from worker.local.guarded import GuardedProcess
+from worker.settings import Topics
 
 SCRIPTS: Final = Path(__file__).parent / "contestants"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The topics, the group and the log folder of one run.
-
-    Attributes:
-        results: the topic of the predictions.
-    """
+    """The servers, the topics, the group and the log folder of one run."""
 
     servers: str
-    frames: str
-    results: str
-    accuracy: str
-    dead_letters: str
+    topics: Topics
     group: str
     folder: Path
+
+    @property
+    def frames(self) -> str:
+        """The topic that is read."""
+        return self.topics.frames
+
+    @property
+    def results(self) -> str:
+        """The topic of the predictions."""
+        return self.topics.predictions
 
     def settings(self, model: TimedModel, profile: Settings) -> dict[str, dict[str, Any]]:
         """Return a worker's settings; the profile's groups override them."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
-            "topics": {
-                "frames": self.frames,
-                "predictions": self.results,
-                "accuracy": self.accuracy,
-                "dead_letters": self.dead_letters,
-            },
+            "topics": self.topics.model_dump(),
             "model": {"path": str(model.folder), "profile": "off"},  # tuned settings are passed explicitly
             "ops": {"port": 0, "log_format": "json"},
         }
@@ -104,6 +103,11 @@ class Worker(WorkerProcess):
         """Its resident memory in bytes."""
         return self.metrics("process_resident_memory_bytes")[()]
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Seconds of processor time that it has had, in all its threads."""
+        return self.metrics("process_cpu_seconds_total")[()]
+
     def stage_seconds(self) -> Mapping[str, tuple[float, float]]:
         """Return the total seconds and the number of measurements of each hop so far, by name."""
         sums, counts = self.metrics("stage_seconds_sum"), self.metrics("stage_seconds_count")
@@ -114,9 +118,9 @@ class Worker(WorkerProcess):
         return sum(self.metrics("frames_total").values())
 
 
-def worker(profile: Settings) -> Callable[[Place, TimedModel], Worker]:
-    """Return a function that starts a worker with these settings."""
-    return lambda place, model: Worker(place.settings(model, profile), place.folder)
+def worker(profile: Settings, environment: Mapping[str, str] | None = None) -> Callable[[Place, TimedModel], Worker]:
+    """Return a function that starts a worker with these settings and additional environment variables."""
+    return lambda place, model: Worker(place.settings(model, profile), place.folder, environment)
 
 
 def script(name: str, *options: str, python: str = sys.executable) -> Start:

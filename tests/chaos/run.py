@@ -168,11 +168,7 @@ def _admin(servers: str) -> AdminClient:
 def _stage(servers: str, *, copies: int) -> Stage:
     stage = Stage(servers, f"chaos-{uuid.uuid4().hex[:12]}", PARTITIONS, _admin(servers))
     config = {"min.insync.replicas": str(max(1, copies - 1))}
-    topics = [
-        Topic(stage.frames, PARTITIONS, config),
-        Topic(stage.predictions, PARTITIONS, config),
-        Topic(stage.accuracy, PARTITIONS, config | {"cleanup.policy": "compact"}),
-        Topic(stage.dead_letters, 2, config),
-    ]
+    specs = stage.topics.specs(partitions=PARTITIONS)
+    topics = [Topic(each.name, each.partitions, config | each.config) for each in specs]
     KafkaAdmin(servers, {}).create(topics, replication_factor=copies)
     return stage

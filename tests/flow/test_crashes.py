@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from tests.support.cluster import PARTITIONS, Cluster, Shot, counts, shots
 from tests.support.colours import ColourModel
 from tests.support.flow import Flow
+from tests.support.samplers import Trail
 from worker.adapters.memory import Assign, Event, Lose, MemorySink, Pause, Revoke
 from worker.domain.errors import WorkerError
+from worker.sampling.every_frame import EveryFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def live(cluster: Cluster, life: Life) -> None:
         failing_commits=life.failing_commits,
         published_before=cluster.newest,
         max_frames=4,
+        make_sampler=partial(Trail, {}) if cluster.trail else EveryFrame,
     )
     flow.source.committed = cluster.committed
     try:
@@ -79,9 +83,11 @@ def live(cluster: Cluster, life: Life) -> None:
 
 @pytest.mark.parametrize("exactly_once", [False, True], ids=["at_least_once", "exactly_once"])
 @settings(max_examples=100)
-@given(sent=st.lists(shots, max_size=25), crashes=st.lists(lives, max_size=4))
-def test_nothing_is_lost_and_nothing_counts_twice(exactly_once: bool, sent: list[Shot], crashes: list[Life]) -> None:  # noqa: FBT001
-    cluster = Cluster(exactly_once)
+@given(trail=st.booleans(), sent=st.lists(shots, max_size=25), crashes=st.lists(lives, max_size=4))
+def test_nothing_is_lost_and_nothing_counts_twice(
+    *, exactly_once: bool, trail: bool, sent: list[Shot], crashes: list[Life]
+) -> None:
+    cluster = Cluster(exactly_once, trail)
     cluster.send(sent)
 
     for life in [*crashes, Life()]:
@@ -90,6 +96,6 @@ def test_nothing_is_lost_and_nothing_counts_twice(exactly_once: bool, sent: list
     outcomes = cluster.outcomes()
     assert set(outcomes) == cluster.positions()
     assert counts(cluster.compacted().values()) == cluster.all_by_hand()
-    assert cluster.committed == {p: cluster.end(p) for p in PARTITIONS if cluster.log[p]}
+    assert cluster.all_is_committed()
     if exactly_once or not crashes:
         assert all(count == 1 for count in outcomes.values())

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from tests.kafka.conftest import MakeTopic
 from tests.support.workers import wait_until
 from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Topic, reader
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, SourceLost
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 
@@ -25,7 +26,7 @@ class Member:
     Attributes:
         committed: the answers to its commits: what was stored, and what went wrong.
         events: what came and went, in order.
-        handled: the next offset behind what a test has taken, to commit when the partition goes.
+        handled: the checkpoint behind what a test has taken, to commit when the partition goes.
         handed_over: what was committed so.
     """
 
@@ -33,10 +34,10 @@ class Member:
     topic: str
     protocol: str
     max_poll_records: int
-    committed: list[tuple[dict[TopicPartition, int], str | None]] = field(default_factory=list)
+    committed: list[tuple[dict[TopicPartition, Checkpoint], str | None]] = field(default_factory=list)
     events: list[tuple[str, set[int]]] = field(default_factory=list)
-    handled: dict[TopicPartition, int] = field(default_factory=dict)
-    handed_over: dict[TopicPartition, int] = field(default_factory=dict)
+    handled: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
+    handed_over: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
     source: KafkaSource = field(init=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +132,9 @@ def offsets(records: Collection[Record]) -> list[int]:
 
 # ----- source
 
+MARKED = Checkpoint(1, frozenset({3, 4, 16_384}))
+"""As large a mark as there is."""
+
 
 @both_protocols
 def test_a_source_goes_on_where_its_group_has_committed(
@@ -140,11 +144,28 @@ def test_a_source_goes_on_where_its_group_has_committed(
     fill(bootstrap_servers, topic, 5)
     first = members.join(topic, protocol)
     assert offsets(first.take(5)) == [0, 1, 2, 3, 4]
-    first.source.commit({TopicPartition(topic, 0): 3}, wait=True)
+    first.source.commit({TopicPartition(topic, 0): Checkpoint(3)}, wait=True)
     first.source.close()
 
     assert first.events == [("assigned", {0}), ("revoked", {0})]
     assert offsets(members.join(topic, protocol).take(2)) == [3, 4]
+
+
+@both_protocols
+def test_a_checkpoint_comes_back_with_its_mark_to_the_next_owner(
+    bootstrap_servers: str, make_topic: MakeTopic, members: Members, protocol: str
+) -> None:
+    topic = make_topic(2)
+    fill(bootstrap_servers, topic, 5)
+    first = members.join(topic, protocol)
+    first.take(5)
+    first.source.commit({TopicPartition(topic, 0): MARKED}, wait=True)
+    first.source.close()
+
+    second = members.join(topic, protocol)
+    second.take(1)
+    both = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    assert second.source.checkpoints(both) == {TopicPartition(topic, 0): MARKED}
 
 
 def test_a_poll_takes_no_more_records_than_it_may(
@@ -185,16 +206,16 @@ def test_each_commit_has_one_outcome(
     member = members.join(topic, protocol)
     member.take(1)
 
-    member.source.commit({TopicPartition(topic, 0): 1}, wait=wait)
+    member.source.commit({TopicPartition(topic, 0): MARKED}, wait=wait)
     member.poll_until_committed(1)
-    member.source.commit({TopicPartition(topic, 0): 1, TopicPartition(topic, 9): 1}, wait=wait)
+    member.source.commit({TopicPartition(topic, 0): MARKED, TopicPartition(topic, 9): Checkpoint(1)}, wait=wait)
     member.poll_until_committed(2)
-    member.source.commit({TopicPartition(topic, 0): 1}, wait=wait)
+    member.source.commit({TopicPartition(topic, 0): MARKED}, wait=wait)
     member.poll_until_committed(3)
     member.source.close()
 
     good, (stored, error), again = member.committed
-    assert good == again == ({TopicPartition(topic, 0): 1}, None)
+    assert good == again == ({TopicPartition(topic, 0): MARKED}, None)
     assert TopicPartition(topic, 9) not in stored
     assert error is not None
     assert "Unknown topic or partition" in error
@@ -203,7 +224,7 @@ def test_each_commit_has_one_outcome(
 def test_a_commit_that_cannot_be_is_counted_not_raised(make_topic: MakeTopic, members: Members) -> None:
     member = members.join(make_topic())
 
-    member.source.commit({TopicPartition("no-such-topic", 0): 1}, wait=True)
+    member.source.commit({TopicPartition("no-such-topic", 0): Checkpoint(1)}, wait=True)
 
     ((stored, error),) = member.committed
     assert stored == {}
@@ -246,7 +267,7 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
     taken = list[Record]()
 
     def gave_one_up() -> bool:
-        one.handled.update({each.position.partition: each.position.next_offset for each in taken})
+        one.handled.update({each.position.partition: Checkpoint(each.position.next_offset) for each in taken})
         taken[:] = one.source.poll(0.05) or ()
         return len(one.holds()) == 1
 

@@ -19,11 +19,12 @@ from tests.support.flow import Flow
 from tests.support.pictures import JPEG, scene
 from tests.support.workers import wait_until
 from worker import wire
-from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 from worker.cli import app
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import Headers, OutboundRecord, Record, TopicPartition
+from worker.settings.topics import replay_marks
 
 CUT = JPEG(scene(64, 48))[:-20]
 ATTEMPT, REPLAYED_FROM = "dead-letter-attempt", "dead-letter-replayed-from"
@@ -48,7 +49,7 @@ class Scene:
 
     @property
     def marks(self) -> str:
-        return f"{self.letters}-replayed"
+        return replay_marks(self.letters).name
 
     @property
     def environment(self) -> dict[str, str]:
@@ -79,7 +80,9 @@ class Scene:
         return Counter((dict(each.headers)[REPLAYED_FROM] or b"").decode() for each in self.replayed())
 
     def open(self) -> KafkaDeadLetters:
-        return KafkaDeadLetters(self.servers, {}, {}, topic=self.letters, writes=True)
+        return KafkaDeadLetters(
+            self.servers, {}, {}, topic=self.letters, marks=Topic(*replay_marks(self.letters)), writes=True
+        )
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(app, ["deadletters", *words], env=self.environment)

@@ -8,6 +8,7 @@ import pytest
 from tests.kafka.conftest import MakeTopic
 from tests.support.workers import wait_until
 from worker.adapters.kafka import ExactlyOnceSink, KafkaReader, KafkaSink, KafkaSource
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 
@@ -92,11 +93,14 @@ class Pair:
         return TopicPartition(self.frames, number)
 
 
+MARKED = Checkpoint(5, frozenset({6, 9}))
+
+
 def test_outputs_and_offsets_are_committed_together(pair: Pair) -> None:
     pair.send(10)
     first = pair.join()
     first.take(10)
-    first.sink.publish([pair.output(0, b"of the first five")], {pair.frame_partition(0): 5})
+    first.sink.publish([pair.output(0, b"of the first five")], {pair.frame_partition(0): MARKED})
     assert pair.committed_outputs() == [b"of the first five"]
 
     first.close()
@@ -104,6 +108,7 @@ def test_outputs_and_offsets_are_committed_together(pair: Pair) -> None:
     second = pair.join()
     second.take(5)
     assert {record.position.partition for record in second.taken} == {pair.frame_partition(1)}
+    assert second.source.checkpoints([pair.frame_partition(0)]) == {pair.frame_partition(0): MARKED}
 
 
 def test_offsets_of_a_partition_that_moved_away_are_refused_and_nothing_is_written(pair: Pair) -> None:
@@ -123,12 +128,12 @@ def test_offsets_of_a_partition_that_moved_away_are_refused_and_nothing_is_writt
     (moved,) = other.assigned
     sleeper.sink._group = lambda: stale
     with pytest.raises(DeliveryRefused, match="the group has moved on"):
-        sleeper.sink.publish([pair.output(0, b"a zombie's")], {moved: 5})
+        sleeper.sink.publish([pair.output(0, b"a zombie's")], {moved: Checkpoint(5)})
 
-    other.sink.publish([pair.output(0, b"the owner's")], {moved: 5})
+    other.sink.publish([pair.output(0, b"the owner's")], {moved: Checkpoint(5)})
     (kept,) = sleeper.assigned
     sleeper.sink._group = sleeper.source.group_metadata
-    sleeper.sink.publish([pair.output(1, b"awake again")], {kept: 5})
+    sleeper.sink.publish([pair.output(1, b"awake again")], {kept: Checkpoint(5)})
     assert set(pair.committed_outputs()) == {b"the owner's", b"awake again"}
 
 
@@ -142,7 +147,7 @@ def test_a_record_that_no_attempt_would_deliver_fails_at_once_and_takes_its_tran
     member.take(1)
     large = OutboundRecord(outputs, 0, None, bytes(5000))
     with pytest.raises(DeliveryFailed, match=r"raise max\.message\.bytes"):
-        member.sink.publish([pair.output(0, b"small"), large], {TopicPartition(frames, 0): 1})
+        member.sink.publish([pair.output(0, b"small"), large], {TopicPartition(frames, 0): Checkpoint(1)})
     member.close()
 
     reader = KafkaReader(bootstrap_servers, {})

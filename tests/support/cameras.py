@@ -1,6 +1,5 @@
 """Cameras that send real pictures, and the expected results, counted independently of the worker."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -9,10 +8,10 @@ from typing import Final
 
 from tests.support.workers import Stage, model_folder
 from worker import wire
+from worker.adapters.clocks import wall_clock
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.tallies import Tally, TallyKey
-from worker.domain.times import EventMillis
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
 
@@ -48,8 +47,7 @@ class Cameras:
         camera = number % len(PHOTOGRAPHS)
         photograph = PHOTOGRAPHS[camera]
         label = {3: None, 7: "no such class", 9: "285"}.get(number // len(PHOTOGRAPHS) % 10, photograph.label)
-        now = EventMillis(time.time_ns() // 1_000_000)
-        frame = CapturedFrame(photograph.name, next(self._shots[camera]), now, "image/jpeg", label=label)
+        frame = CapturedFrame(photograph.name, next(self._shots[camera]), wall_clock(), "image/jpeg", label=label)
         sent = wire.render_frame(self._stage.frames, frame)
         partition = camera % self._stage.partitions
         return OutboundRecord(sent.topic, partition, sent.key, sent.value, sent.headers)

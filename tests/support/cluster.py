@@ -1,8 +1,9 @@
 """A cluster in memory: the state that survives its workers, the expected results, and a worker driven step by step."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from hypothesis import strategies as st
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from tests.support.colours import COLOURS, ColourModel, picture
 from tests.support.flow import TOPICS, Flow, as_read
 from tests.support.frames import a_record
+from tests.support.samplers import Trail, context_by_hand, is_skipped
 from worker import wire
 from worker.adapters.memory import Event, Lose, MemorySink, Pause, Revoke
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally, TallyKey
 
@@ -80,12 +83,17 @@ shots = st.builds(
 
 @dataclass(slots=True)
 class Cluster:
-    """A topic of frames in two partitions, the topics of results, and a consumer group's offsets."""
+    """A topic of frames in two partitions, the topics of results, and a consumer group's offsets.
+
+    Attributes:
+        trail: the workers' sampler is `Trail`; else it gives every frame.
+    """
 
     exactly_once: bool
+    trail: bool = False
     log: dict[TopicPartition, dict[int, Shot]] = field(default_factory=lambda: {p: {} for p in PARTITIONS})
     published: list[OutboundRecord] = field(default_factory=list)
-    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    committed: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
 
     def copy(self) -> "Cluster":
         """Return an independent copy with the same frames."""
@@ -96,12 +104,27 @@ class Cluster:
             partition = PARTITIONS[shot.partition]
             self.log[partition][self.end(partition) + shot.gap] = shot
 
+    def next_offset(self, partition: TopicPartition) -> int:
+        """Return what is committed, as a number."""
+        return self.committed[partition].next_offset if partition in self.committed else 0
+
+    def all_is_committed(self) -> bool:
+        """Tell whether nothing is left for any worker to publish."""
+        if self.trail:
+            return all(self.is_committed(each) for each in self.positions())
+        return self.committed == {p: Checkpoint(self.end(p)) for p in PARTITIONS if self.log[p]}
+
+    def is_committed(self, position: Position) -> bool:
+        """Tell whether a frame's result counts as published after a restart: below the offset, or in the mark."""
+        checkpoint = self.committed.get(position.partition, Checkpoint(0))
+        return position.offset < checkpoint.next_offset or position.offset in checkpoint.published
+
     def end(self, partition: TopicPartition) -> int:
         return max(self.log[partition], default=-1) + 1
 
     def unread(self, partition: TopicPartition, since: int | None = None) -> list[Record]:
         """Return the frames from an offset on; by default, from the committed offset."""
-        start = self.committed.get(partition, 0) if since is None else since
+        start = self.next_offset(partition) if since is None else since
         return [shot.at_offset(offset) for offset, shot in self.log[partition].items() if offset >= start]
 
     def outcomes(self) -> Counter[Position]:
@@ -109,14 +132,29 @@ class Cluster:
         return Counter(position for record in self.published if (position := position_of(record)))
 
     def positions(self) -> set[Position]:
-        return {Position(partition, offset) for partition in PARTITIONS for offset in self.log[partition]}
+        """Return the frames of which an outcome must be published: those that are not left out."""
+        return {
+            Position(p, offset) for p in PARTITIONS for offset, shot in self.log[p].items() if not self._skips(shot)
+        }
+
+    def context(self, position: Position) -> tuple[int, ...]:
+        """Return the context that the sample of a frame must have had."""
+        lane = self.log[position.partition]
+        taken = ((o, shot.camera) for o, shot in lane.items() if not shot.bad_header and not self._skips(shot))
+        return context_by_hand(taken, position.offset, lane[position.offset].camera)
+
+    def _skips(self, shot: Shot) -> bool:
+        return self.trail and not shot.bad_header and is_skipped(shot.at)
+
+    def unfinished(self) -> set[Position]:
+        """Return the frames of which no outcome is published, though one must be."""
+        return self.positions() - self.outcomes().keys()
 
     def finished(self) -> dict[TopicPartition, int]:
         """Return, for each partition, the offset below which every frame has an outcome."""
-        done = self.outcomes()
+        left = self.unfinished()
         return {
-            p: next((offset for offset in self.log[p] if Position(p, offset) not in done), self.end(p))
-            for p in PARTITIONS
+            p: next((offset for offset in self.log[p] if Position(p, offset) in left), self.end(p)) for p in PARTITIONS
         }
 
     def tallies(self) -> list[Tally]:
@@ -147,12 +185,14 @@ class Cluster:
     def by_hand(self, partition: TopicPartition, camera: str, below: int) -> Count:
         """Return the expected counts of the frames below an offset."""
         frames = self.log[partition].items()
-        due = [shot for offset, shot in frames if offset < below and shot.camera == camera and shot.predicted]
+        mine = [shot for offset, shot in frames if offset < below and shot.camera == camera and shot.predicted]
+        due = [shot for shot in mine if not self._skips(shot)]
         return len(due), sum(s.label in COLOURS for s in due), sum(s.label == s.colour for s in due)
 
     def all_by_hand(self) -> dict[tuple[TopicPartition, str], Count]:
         """Return the expected counts of all frames, by partition and camera with any predictions."""
-        keys = {(p, shot.camera) for p in PARTITIONS for shot in self.log[p].values() if shot.predicted}
+        shots_of = {p: [shot for shot in self.log[p].values() if not self._skips(shot)] for p in PARTITIONS}
+        keys = {(p, shot.camera) for p in PARTITIONS for shot in shots_of[p] if shot.predicted}
         return {(p, camera): self.by_hand(p, camera, self.end(p)) for p, camera in keys}
 
 
@@ -185,7 +225,9 @@ class Member:
         self.positions: dict[TopicPartition, int] = {}
         self.expired = False
         self._cluster = cluster
-        self._published: dict[TopicPartition, int] = {}
+        self._start: dict[TopicPartition, Checkpoint] = {}
+        self._published = set[Position]()
+        self._trails: dict[Position, tuple[int, ...]] = {}
         self._event: Event = Pause()
         self._failing_commits, self._refusals, self._failing_calls = set[int](), set[int](), set[int]()
         self._sink = MemorySink(
@@ -198,14 +240,17 @@ class Member:
             model=self._model,
             failing_commits=self._failing_commits,
             published_before=cluster.newest,
+            **({"make_sampler": partial(Trail, self._trails)} if cluster.trail else {}),
         )
         self.inference = flow.inference
-        self._source, self._processor = flow.source, flow.processor
+        self._source, self._worker = flow.source, flow.worker
         self._source.committed = cluster.committed
-        self._processor.join()
+        self._worker.join()
 
     def assign(self, partition: TopicPartition) -> None:
-        self.positions[partition] = self._published[partition] = self._cluster.committed.get(partition, 0)
+        self._start[partition] = self._cluster.committed.get(partition, Checkpoint(0))
+        self._published = {each for each in self._published if each.partition != partition}
+        self.positions[partition] = self._start[partition].next_offset
 
     def fetch(self, partition: TopicPartition, most: int) -> list[Record]:
         records = self._cluster.unread(partition, self.positions[partition])[:most]
@@ -215,14 +260,15 @@ class Member:
 
     def step(self, event: Event) -> None:
         self._event = event
-        assert self._processor.step()
+        assert self._worker.step()
 
     def drain(self) -> None:
         """End the worker cleanly; check that everything read is published, unless a publication is refused."""
         commits = self._source._commits
-        self._processor.drain()
-        left = {p: offset for p, offset in self.positions.items() if self._published[p] < offset}
-        assert self._processor._refusals or not left, f"not published up to {left}"
+        self._worker.drain()
+        read = {each for each in self._cluster.positions() if each.offset < self.positions.get(each.partition, 0)}
+        left = {each for each in read if not self._has_published(each)}
+        assert self._worker._publisher._refusals or not left, f"not published: {left}"
         self._check_committed(self.positions, since=commits)
 
     def revoke(self, partition: TopicPartition) -> None:
@@ -262,22 +308,31 @@ class Member:
             case "answer":
                 self._model._fail_on_call = len(self._model.calls)
 
-    def _check_committed(self, partitions: Iterable[TopicPartition], *, since: int) -> None:
+    def _check_committed(self, partitions: Collection[TopicPartition], *, since: int) -> None:
         """Check that all published frames are committed at the hand-over, unless a commit was made to fail."""
         if self._failing_commits.isdisjoint(range(since, self._source._commits)):
-            for partition in partitions:
-                due = self._published[partition]
-                assert self._cluster.committed.get(partition, 0) >= due, f"{partition} is not committed up to {due}"
+            left = {each for each in self._published if not self._cluster.is_committed(each)}
+            assert not {each for each in left if each.partition in partitions}
+
+    def _has_published(self, position: Position) -> bool:
+        """Tell whether it has, or found it published when the partition was assigned."""
+        start = self._start[position.partition]
+        return position in self._published or position.offset < start.next_offset or position.offset in start.published
 
     def _events(self) -> Iterator[Event]:
         while True:
             yield self._event
 
     def _write(self, record: OutboundRecord) -> None:
-        """Publish a record; check that the owner of a partition publishes each frame once and in order."""
+        """Publish a record; check that the owner publishes each frame once, and each camera's frames in order."""
         if position := position_of(record):
+            assert not self._has_published(position), f"{position} once more"
             frames = self._cluster.log[position.partition]
-            due = min(offset for offset in frames if offset >= self._published[position.partition])
-            assert position.offset == due, f"{position} instead of {due}"
-            self._published[position.partition] = position.next_offset
+            camera = frames[position.offset].camera
+            for each in self._cluster.positions():
+                if each.partition == position.partition and frames[each.offset].camera == camera:
+                    assert each.offset >= position.offset or self._has_published(each), f"{position} before {each}"
+            if self._cluster.trail and record.topic == TOPICS.predictions:
+                assert self._trails[position] == self._cluster.context(position)
+            self._published.add(position)
         self._cluster.published.append(record)

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from worker.models.packages import cache_folder
+from worker.models.store import cache_folder, make_folder_once
 
 
 class ProgramMissing(AssertionError):
@@ -31,8 +31,9 @@ def debian_program(name: str, package: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # apt does not run concurrently, but tests may run in several processes
         if program.exists():
             return program
+        shutil.rmtree(folder, ignore_errors=True)  # without the program, it is not what the package holds
         try:
-            _unpack(package, folder)
+            make_folder_once(folder, lambda empty: _unpack(package, empty), holds=str(program.relative_to(folder)))
         except (OSError, subprocess.CalledProcessError) as error:
             said = getattr(error, "stderr", None) or error
             raise ProgramMissing(
@@ -43,7 +44,7 @@ def debian_program(name: str, package: str) -> Path:
 
 
 def _unpack(package: str, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         try:
             _run("apt-get", "download", package, inside=scratch)
         except subprocess.CalledProcessError:
@@ -52,10 +53,7 @@ def _unpack(package: str, folder: Path) -> None:
             _run("apt-get", "update", inside=scratch)  # a fresh machine has no lists yet
             _run("apt-get", "download", package, inside=scratch)
         (archive,) = Path(scratch).glob("*.deb")
-        whole = Path(scratch, "whole")
-        _run("dpkg-deb", "--extract", str(archive), str(whole), inside=scratch)
-        shutil.rmtree(folder, ignore_errors=True)
-        whole.rename(folder)
+        _run("dpkg-deb", "--extract", str(archive), str(folder), inside=scratch)
 
 
 def _run(program: str, *arguments: str, inside: str) -> None:

@@ -16,9 +16,11 @@ from worker.domain.records import OutboundRecord, Position, Record, TopicPartiti
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
+from worker.ports import Sampler
+from worker.sampling.every_frame import EveryFrame
 from worker.stream.loop_settings import LoopSettings
-from worker.stream.pipeline import OutputTopics
-from worker.stream.worker import StreamProcessor
+from worker.stream.render import OutputTopics
+from worker.stream.worker import Worker
 
 TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
 
@@ -46,6 +48,7 @@ class Flow:
         published_before: returns the tallies in the accuracy topic when a partition is assigned.
         commit_interval: seconds.
         make_executor: returns the executor of the model: it runs calls at once, or when told to.
+        make_sampler: returns the sampler of a partition.
         window: milliseconds.
         linger: seconds.
         target: seconds from capture to prediction; replaces the linger.
@@ -67,16 +70,17 @@ class Flow:
     max_cameras: int = 10
     commit_interval: float = 0.0
     make_executor: Callable[[], Executor] = Inline
+    make_sampler: Callable[[], Sampler] = EveryFrame
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     source: MemorySource = field(init=False)
-    processor: StreamProcessor = field(init=False)
+    worker: Worker = field(init=False)
     inference: Executor = field(init=False)
 
     def __post_init__(self) -> None:
         ticks = Ticks()
         self.inference = self.make_executor()
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
-        self.processor = compose(
+        self.worker = compose(
             Ports(self.source, self.sink, self._restore),
             ModelParts(self.model, decode_colour, top_k=3),
             Threads(Inline(), self.inference),
@@ -95,14 +99,19 @@ class Flow:
                 hand_over_within=3.0,
             ),
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
+            make_sampler=self.make_sampler,
         )
 
     def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Tally]:
         return [tally for tally in self.published_before() if tally.key.partition in partitions]
 
     def run(self) -> "Flow":
-        self.processor.run()
+        self.worker.run()
         return self
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """Return the next offset committed of each partition."""
+        return {partition: each.next_offset for partition, each in self.source.committed.items()}
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"vision_worker_{name}", labels)

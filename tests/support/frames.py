@@ -1,9 +1,10 @@
 """Build records, frames and predictions; a test gives only the values that it needs."""
 
 from worker.domain.batches import ClosedBy
-from worker.domain.frames import EncodedFrame
+from worker.domain.frames import EncodedFrame, Frame
 from worker.domain.records import Headers, Position, Record, TopicPartition
 from worker.domain.results import ModelIdentity, Prediction, ScoredClass, Verdict
+from worker.domain.samples import Sample
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
 
@@ -27,8 +28,9 @@ def a_record(
 def a_frame(
     offset: int = 0, *, partition: int = 0, captured_at: int = 1_000, camera: str = "cam-1", label: str | None = None
 ) -> EncodedFrame:
-    return EncodedFrame(
-        record=a_record(offset, partition=partition, timestamp=captured_at),
+    record = a_record(offset, partition=partition, timestamp=captured_at)
+    frame = Frame(
+        position=record.position,
         camera=camera,
         frame_id=f"frames-{partition}-{offset}",
         captured_at=EventMillis(captured_at),
@@ -36,12 +38,18 @@ def a_frame(
         arrived=Monotonic(0.0),
         label=label,
     )
+    return EncodedFrame(frame, record)
 
 
-def a_prediction(frame: EncodedFrame, verdict: Verdict | None = None, model: ModelIdentity = MODEL) -> Prediction:
+def a_sample(offset: int = 0, *, partition: int = 0, captured_at: int = 1_000, camera: str = "cam-1") -> Sample:
+    alone = (a_frame(offset, partition=partition, captured_at=captured_at, camera=camera),)
+    return Sample(alone, alone)
+
+
+def a_prediction(encoded: EncodedFrame, verdict: Verdict | None = None, model: ModelIdentity = MODEL) -> Prediction:
     return Prediction(
-        frame=frame,
-        window=TumblingWindows(1_000).of(frame.captured_at),
+        frame=encoded.frame,
+        window=TumblingWindows(1_000).of(encoded.frame.captured_at),
         model=model,
         classes=(ScoredClass(3, "cat", 0.75), ScoredClass(1, "dog", 0.25)),
         verdict=verdict,

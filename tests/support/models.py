@@ -19,7 +19,8 @@ from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.models.build import assemble, build_model
 from worker.models.classifier import Classifier
 from worker.models.manifest import Manifest, load_manifest
-from worker.models.ready import file_sha256, ready_model
+from worker.models.ready import ready_model
+from worker.models.store import sha256_of_file
 from worker.models.torch_preparation import prepare_image
 from worker.settings import ModelGroup
 
@@ -55,7 +56,7 @@ def drawn_model(folder: Path, architecture: str) -> Path:
     torch.save(network.state_dict(), file)
     document = yaml.safe_load((ready_model("mobilenet_v2") / "model.yaml").read_text())
     document |= {"name": architecture, "architecture": architecture, "weights": file.name}
-    document |= {"sha256": file_sha256(file), "labels": [str(number) for number in range(1000)]}
+    document |= {"sha256": sha256_of_file(file), "labels": [str(number) for number in range(1000)]}
     return write_manifest(folder, document)
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.frames import EncodedFrame, RawLayout
+from worker.domain.frames import EncodedFrame, Frame, RawLayout
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 
@@ -21,7 +21,8 @@ def frame_of(value: bytes | None, *, content_type: str | None = None, raw: RawLa
     """Wrap a picture in an arbitrary envelope."""
     at = EventMillis(0)
     record = Record(Position(TopicPartition("frames", 0), 0), b"camera", value, (), at)
-    return EncodedFrame(record, "camera", "frame", at, at, Monotonic(0.0), content_type, raw)
+    frame = Frame(record.position, "camera", "frame", at, at, Monotonic(0.0))
+    return EncodedFrame(frame, record, content_type, raw)
 
 
 def scene(width: int, height: int) -> Pixels:

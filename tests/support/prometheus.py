@@ -15,8 +15,8 @@ from typing import Any, Final
 import yaml
 
 from tests.support.debian import debian_program
-from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
+from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record, a_sample
+from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.results import DeadLetter, Verdict
@@ -36,7 +36,7 @@ def tell_everything(telemetry: Telemetry) -> None:
         telemetry.stages_took([(stage, 0.02)])
     window = TumblingWindows(1_000).of(EventMillis(1_000))
     for closed_by in ClosedBy:
-        telemetry.batch_closed(FrameBatch(FRAMES, window, (a_frame(),), closed_by, late=True))
+        telemetry.batch_closed(Batch(window, (a_sample(),), closed_by, late=True), FRAMES)
     telemetry.model_called([4], limit=32)
     letters = [
         DeadLetter(a_record(), reason, "decode", "ImageUndecodable", "", "", "cam-1", EventMillis(1_000))

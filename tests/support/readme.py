@@ -8,6 +8,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from worker.cli.settings import settings_table
 from worker.ops.telemetry import Telemetry
+from worker.settings import Topics
+from worker.settings.topics import HEADERS, NEEDS, replay_marks
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -26,9 +28,28 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
+def topics_table() -> str:
+    """Return every topic with what it must be, as Markdown."""
+    rows = [
+        "| topic | setting | direction | partitions | `cleanup.policy` | `max.message.bytes` |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    names = Topics()
+    for role, name in names.model_dump().items():
+        needs = NEEDS[role]
+        policy = f"`{needs.cleanup_policy}`" if needs.cleanup_policy else ""
+        partitions = f"at least as many as `{names.frames}`" if needs.partitions_as_frames else ""
+        room = f"at least {HEADERS} more than `{names.frames}`" if needs.room_for_frames else ""
+        rows.append(f"| `{name}` | `topics.{role}` | {needs.direction} | {partitions} | {policy} | {room} |")
+    marks = replay_marks(names.dead_letters)
+    origin, policy = "named after `topics.dead_letters`", marks.config["cleanup.policy"]
+    rows.append(f"| `{marks.name}` | {origin} | a replay's marks | {marks.partitions} | `{policy}` |  |")
+    return "\n".join(rows)
+
+
 def sections() -> dict[str, str]:
     """Return the generated parts, by the name of their markers."""
-    return {"settings": settings_table(), "metrics": metrics_table()}
+    return {"topics": topics_table(), "settings": settings_table(), "metrics": metrics_table()}
 
 
 def main() -> None:

@@ -51,9 +51,10 @@ class Trial:
         self.doubtful: set[tuple[int, int]] = set()
         self._folder = folder
         self._undo = undo
-        compacted = Topic(self.stage.accuracy, PARTITIONS, {"cleanup.policy": "compact"})
-        large = Topic(self.stage.frames, PARTITIONS, {"max.message.bytes": ROOM})
-        KafkaAdmin(servers, {}).create([large, compacted, Topic(self.stage.dead_letters, PARTITIONS)])
+        topics = {each.name: Topic(*each) for each in self.stage.topics.specs(partitions=PARTITIONS)}
+        del topics[self.stage.predictions]
+        topics[self.stage.frames] = Topic(self.stage.frames, PARTITIONS, {"max.message.bytes": ROOM})
+        KafkaAdmin(servers, {}).create(topics.values())
         self.create_predictions()
         self.start()
 

@@ -23,6 +23,7 @@ from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
 from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
 from worker.domain.batches import BatchLimits
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.ranking import Ranked
@@ -170,9 +171,9 @@ class Broker(MemorySink):
         self.publications: list[float] = []
 
     def publish(
-        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], *, within: float
+        self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], *, within: float
     ) -> None:
-        super().publish(records, next_offsets, within=within)
+        super().publish(records, checkpoints, within=within)
         self.publications.append(self._clock.now)
         hiccup = self._machine.hiccup if self._chance.random() < self._machine.hiccups else 0.0
         self._clock.spend(self._machine.publish + self._machine.result * len(records) + hiccup)
@@ -212,7 +213,7 @@ class VirtualWorker:
         clock, chance = Clock(), _chance(self.seed)
         model = TimedModel(clock, self.machine, chance, self.slower_from)
         self.broker = Broker(clock, self.machine, chance)
-        processor = compose(
+        worker = compose(
             Ports(Cameras(clock, self.taken, self.partitions), self.broker, lambda _: ()),
             ModelParts(model, partial(self._decode, clock), top_k=1),
             Threads(Ahead(clock, 2), Ahead(clock, 1, gap=self.machine.gap)),
@@ -232,12 +233,12 @@ class VirtualWorker:
             ),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=1),
         )
-        self.control = processor.control
-        processor.join()
-        while processor.step():
-            if not self.limits or self.limits[-1][1] != processor.limits:
-                self.limits.append((clock.now, processor.limits))
-        processor.drain()
+        self.control = worker.control
+        worker.join()
+        while worker.step():
+            if not self.limits or self.limits[-1][1] != worker.limits:
+                self.limits.append((clock.now, worker.limits))
+        worker.drain()
         self.calls = list(zip(model.began, model.calls, strict=True))
         return self
 

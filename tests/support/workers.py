@@ -25,6 +25,7 @@ from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.local.guarded import GuardedProcess
 from worker.models.ready import ready_model
+from worker.settings import Topics
 
 T = TypeVar("T")
 
@@ -79,21 +80,25 @@ class Stage:
     partitions: int
     admin: AdminClient
 
+    @cached_property
+    def topics(self) -> Topics:
+        return Topics.with_prefix(self.name)
+
     @property
     def frames(self) -> str:
-        return f"{self.name}-frames"
+        return self.topics.frames
 
     @property
     def predictions(self) -> str:
-        return f"{self.name}-predictions"
+        return self.topics.predictions
 
     @property
     def accuracy(self) -> str:
-        return f"{self.name}-accuracy"
+        return self.topics.accuracy
 
     @property
     def dead_letters(self) -> str:
-        return f"{self.name}-dead-letters"
+        return self.topics.dead_letters
 
     @property
     def group(self) -> str:
@@ -103,12 +108,7 @@ class Stage:
         """Return the settings of one worker; the given groups override them."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
-            "topics": {
-                "frames": self.frames,
-                "predictions": self.predictions,
-                "accuracy": self.accuracy,
-                "dead_letters": self.dead_letters,
-            },
+            "topics": self.topics.model_dump(),
             # Eight frames per call: the warm-up call has the same size.
             "window": {"max_frames": 8},
             "model": {"path": str(model_folder()), "threads": 1, "profile": "off"},
@@ -171,16 +171,10 @@ def stage(servers: str, *, partitions: int) -> Iterator[Stage]:
     """Create a worker's topics as its README says; delete them at the end."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin)
-    KafkaAdmin(servers, {}).create(
-        [
-            Topic(made.frames, partitions),
-            Topic(made.predictions, partitions),
-            Topic(made.accuracy, partitions, {"cleanup.policy": "compact"}),
-            Topic(made.dead_letters, 2),
-        ]
-    )
+    specs = made.topics.specs(partitions=partitions)
+    KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
     yield made
-    for deleted in admin.delete_topics([made.frames, made.predictions, made.accuracy, made.dead_letters]).values():
+    for deleted in admin.delete_topics([each.name for each in specs]).values():
         deleted.result(30)
 
 
@@ -190,15 +184,17 @@ class WorkerProcess:
     Args:
         settings: content of its settings file.
         folder: folder of its settings file and its log, each with a unique name.
+        environment: additional environment variables.
     """
 
-    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, settings: Mapping[str, Any], folder: Path, environment: Mapping[str, str] | None = None) -> None:
         name = uuid.uuid4().hex[:8]
         self.log = folder / f"{name}.log"
         config = folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(dict(settings)))
         self._url: str | None = None
-        self._process = GuardedProcess([[sys.executable, "-m", "worker", "run", "--config", str(config)]], log=self.log)
+        command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
+        self._process = GuardedProcess([command], log=self.log, environment=environment)
 
     def __enter__(self) -> Self:
         return self

@@ -10,33 +10,43 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.frames import FRAMES, a_frame
-from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
-from worker.domain.records import TopicPartition
+from tests.support.frames import a_sample
+from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows, Window
 from worker.stream.batcher import WindowBatcher
 
 NOW = Monotonic(100.0)
 FIRST = Window(EventMillis(0), EventMillis(1_000))
-SECOND = Window(EventMillis(1_000), EventMillis(2_000))
+LIMITS = BatchLimits(0.5, 10)
 
 
-def a_batcher(*, lateness: int = 200, linger: float = 0.5, max_frames: int = 10) -> WindowBatcher:
-    return WindowBatcher(TumblingWindows(1_000), lateness=lateness, limits=BatchLimits(linger, max_frames))
+class Batcher:
+    """A batcher with limits that stay, fed with samples of one frame."""
+
+    def __init__(self, *, lateness: int = 200, limits: BatchLimits = LIMITS) -> None:
+        self.batcher = WindowBatcher(TumblingWindows(1_000), lateness=lateness)
+        self.limits = limits
+
+    def add(self, offset: int, captured_at: int, camera: str = "cam-1", now: float = NOW) -> list[Batch]:
+        sample = a_sample(offset, captured_at=captured_at, camera=camera)
+        return self.batcher.add(sample, Monotonic(now), self.limits)
+
+    def drain(self, closed_by: ClosedBy = ClosedBy.DRAIN) -> list[Batch]:
+        return self.batcher.drain(closed_by)
 
 
-def offsets(batch: FrameBatch) -> list[int]:
-    return [frame.position.offset for frame in batch.frames]
+def offsets(batch: Batch) -> list[int]:
+    return [sample.newest.frame.position.offset for sample in batch.samples]
 
 
 def test_a_window_closes_when_the_watermark_passes_its_end() -> None:
-    batcher = a_batcher(lateness=200)
+    batcher = Batcher(lateness=200)
 
-    assert batcher.add(a_frame(0, captured_at=100), NOW) == []
-    assert batcher.add(a_frame(1, captured_at=999), NOW) == []
-    assert batcher.add(a_frame(2, captured_at=1_199), NOW) == []
-    (closed,) = batcher.add(a_frame(3, captured_at=1_200), NOW)
+    assert batcher.add(0, 100) == []
+    assert batcher.add(1, 999) == []
+    assert batcher.add(2, 1_199) == []
+    (closed,) = batcher.add(3, 1_200)
 
     assert closed.window == FIRST
     assert closed.closed_by is ClosedBy.WATERMARK
@@ -45,20 +55,20 @@ def test_a_window_closes_when_the_watermark_passes_its_end() -> None:
 
 
 def test_a_frame_within_the_lateness_joins_its_window() -> None:
-    batcher = a_batcher(lateness=200)
-    batcher.add(a_frame(0, captured_at=900), NOW)
-    batcher.add(a_frame(1, captured_at=1_150), NOW)
-    batcher.add(a_frame(2, captured_at=950), NOW)
-    (closed,) = batcher.add(a_frame(3, captured_at=1_300), NOW)
+    batcher = Batcher(lateness=200)
+    batcher.add(0, 900)
+    batcher.add(1, 1_150)
+    batcher.add(2, 950)
+    (closed,) = batcher.add(3, 1_300)
 
     assert offsets(closed) == [0, 2]
 
 
 def test_a_late_frame_gets_a_batch_of_its_own_that_says_so() -> None:
-    batcher = a_batcher(lateness=0)
-    batcher.add(a_frame(0, captured_at=500), NOW)
-    (first,) = batcher.add(a_frame(1, captured_at=1_000), NOW)
-    assert batcher.add(a_frame(2, captured_at=700), NOW) == []
+    batcher = Batcher(lateness=0)
+    batcher.add(0, 500)
+    (first,) = batcher.add(1, 1_000)
+    assert batcher.add(2, 700) == []
     on_time, late = sorted(batcher.drain(), key=lambda batch: batch.late)
 
     assert (first.late, on_time.late, late.late) == (False, False, True)
@@ -66,124 +76,80 @@ def test_a_late_frame_gets_a_batch_of_its_own_that_says_so() -> None:
     assert offsets(late) == [2]
 
 
-def test_late_frames_wait_for_company_so_that_one_fast_clock_does_not_make_batches_of_one() -> None:
-    batcher = a_batcher(lateness=0, linger=0.5, max_frames=3)
-    batcher.add(a_frame(0, captured_at=50_000, camera="ahead"), NOW)
-    assert batcher.add(a_frame(1, captured_at=100), NOW) == []
-    assert batcher.add(a_frame(2, captured_at=200), NOW) == []
-    (closed,) = batcher.add(a_frame(3, captured_at=300), NOW)
+def test_late_frames_share_batches() -> None:
+    batcher = Batcher(lateness=0, limits=BatchLimits(0.5, 3))
+    batcher.add(0, 50_000)
+    assert batcher.add(1, 100) == []
+    assert batcher.add(2, 200) == []
+    (closed,) = batcher.add(3, 300)
 
     assert (offsets(closed), closed.closed_by, closed.late) == ([1, 2, 3], ClosedBy.SIZE, True)
 
 
 def test_a_batch_closes_by_size_and_the_window_goes_on() -> None:
-    batcher = a_batcher(max_frames=2)
-    assert batcher.add(a_frame(0, captured_at=0), NOW) == []
-    (full,) = batcher.add(a_frame(1, captured_at=1), NOW)
-    assert batcher.add(a_frame(2, captured_at=2), NOW) == []
+    batcher = Batcher(limits=BatchLimits(0.5, 2))
+    assert batcher.add(0, 0) == []
+    (full,) = batcher.add(1, 1)
+    assert batcher.add(2, 2) == []
     (rest,) = batcher.drain()
 
     assert (offsets(full), full.closed_by) == ([0, 1], ClosedBy.SIZE)
     assert (offsets(rest), rest.closed_by, rest.window) == ([2], ClosedBy.DRAIN, FIRST)
 
 
-def test_linger_counts_from_the_first_frame_of_the_batch() -> None:
-    batcher = a_batcher(linger=0.5)
-    batcher.add(a_frame(0, captured_at=0), Monotonic(10.0))
-    batcher.add(a_frame(1, captured_at=1), Monotonic(10.4))
+def test_it_tells_when_the_oldest_open_batch_was_opened() -> None:
+    batcher = Batcher()
+    assert batcher.batcher.oldest() is None
+    batcher.add(0, 900, now=10.0)
+    batcher.add(1, 901, now=10.2)
+    batcher.add(2, 1_001, now=10.4)
 
-    assert batcher.deadline() == Monotonic(10.5)
-    assert batcher.due(Monotonic(10.49)) == []
-    (closed,) = batcher.due(Monotonic(10.5))
-    assert (offsets(closed), closed.closed_by) == ([0, 1], ClosedBy.LINGER)
-    assert batcher.deadline() is None
+    assert batcher.batcher.oldest() == 10.0
+    (closed,) = batcher.add(3, 1_300, now=10.6)
+    assert offsets(closed) == [0, 1]
+    assert batcher.batcher.oldest() == 10.4
+    batcher.drain()
+    assert batcher.batcher.oldest() is None
 
 
-def test_limits_hold_for_what_is_open_once_they_change() -> None:
-    batcher = a_batcher(linger=0.5, max_frames=10)
+def test_limits_hold_for_open_batches_once_they_change() -> None:
+    batcher = Batcher()
     for offset in range(3):
-        batcher.add(a_frame(offset, captured_at=offset), Monotonic(10.0))
+        batcher.add(offset, offset)
     batcher.limits = BatchLimits(linger=0.1, frames=4)
 
-    assert batcher.deadline() == Monotonic(10.1)
-    (closed,) = batcher.add(a_frame(3, captured_at=3), Monotonic(10.05))
+    (closed,) = batcher.add(3, 3)
     assert (offsets(closed), closed.closed_by) == ([0, 1, 2, 3], ClosedBy.SIZE)
 
 
-def test_all_that_is_open_goes_with_the_first_that_has_lingered() -> None:
-    """Batches of two partitions and two windows share a call of the model."""
-    batcher = a_batcher(linger=0.5)
-    batcher.add(a_frame(0, captured_at=900), Monotonic(10.0))
-    batcher.add(a_frame(1, captured_at=1_000), Monotonic(10.3))
-    batcher.add(a_frame(0, partition=1, captured_at=950), Monotonic(10.4))
-
-    assert batcher.due(Monotonic(10.49)) == []
-    closed = batcher.due(Monotonic(10.5))
-    assert [(each.partition.partition, offsets(each)) for each in closed] == [(0, [0]), (0, [1]), (1, [0])]
-    assert {each.closed_by for each in closed} == {ClosedBy.LINGER}
-
-
-def test_a_silent_camera_holds_nobody_back() -> None:
-    batcher = a_batcher(linger=0.5)
-    batcher.add(a_frame(0, captured_at=0, camera="talks once"), Monotonic(10.0))
-
-    assert [offsets(batch) for batch in batcher.due(Monotonic(11.0))] == [[0]]
-
-
-def test_partitions_have_watermarks_of_their_own() -> None:
-    batcher = a_batcher(lateness=0)
-    batcher.add(a_frame(0, partition=0, captured_at=0), NOW)
-
-    assert batcher.add(a_frame(0, partition=1, captured_at=60_000), NOW) == []
-    assert {batch.partition.partition for batch in batcher.drain()} == {0, 1}
-
-
-def test_a_forgotten_partition_is_gone_and_the_others_stay() -> None:
-    batcher = a_batcher()
-    batcher.add(a_frame(0, partition=0), NOW)
-    batcher.add(a_frame(0, partition=1), NOW)
-    batcher.forget(FRAMES)
-    batcher.forget(TopicPartition("frames", 7))
-
-    assert [batch.partition.partition for batch in batcher.drain()] == [1]
-
-
-def test_draining_can_say_that_memory_was_short() -> None:
-    batcher = a_batcher()
-    batcher.add(a_frame(0), NOW)
+def test_draining_says_why() -> None:
+    batcher = Batcher()
+    batcher.add(0, 0)
 
     assert [batch.closed_by for batch in batcher.drain(ClosedBy.SIZE)] == [ClosedBy.SIZE]
+    assert batcher.drain() == []
 
 
-arrivals = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 6_000), st.floats(0, 0.4)), max_size=80
-)  # partition, capture time, seconds since the arrival before
+arrivals = st.lists(st.integers(0, 6_000), max_size=80)
 
 
 @given(arrivals, st.integers(0, 1_500), st.integers(1, 7))
 def test_every_frame_is_in_exactly_one_batch_of_its_own_window(
-    frames: list[tuple[int, int, float]], lateness: int, max_frames: int
+    frames: list[int], lateness: int, max_frames: int
 ) -> None:
-    batcher = a_batcher(lateness=lateness, linger=0.5, max_frames=max_frames)
-    batches, now, largest = list[FrameBatch](), 0.0, dict[int, int]()
-    late = set()
-    for offset, (partition, captured_at, pause) in enumerate(frames):
-        now += pause
-        batches += batcher.due(Monotonic(now))
+    batcher = Batcher(lateness=lateness, limits=BatchLimits(0.5, max_frames))
+    batches, late = list[Batch](), set[int]()
+    for offset, captured_at in enumerate(frames):
         window = TumblingWindows(1_000).of(EventMillis(captured_at))
-        if partition in largest and largest[partition] - lateness >= window.end:
+        if offset and max(frames[:offset]) - lateness >= window.end:
             late.add(offset)
-        largest[partition] = max(captured_at, largest.get(partition, 0))
-        batches += batcher.add(a_frame(offset, partition=partition, captured_at=captured_at), Monotonic(now))
-        deadline = batcher.deadline()
-        assert deadline is None or deadline > now - 1e-9
+        batches += batcher.add(offset, captured_at)
     batches += batcher.drain()
 
     assert Counter(offset for batch in batches for offset in offsets(batch)) == Counter(range(len(frames)))
     for batch in batches:
-        assert 1 <= len(batch.frames) <= max_frames
+        assert 1 <= len(batch.samples) <= max_frames
         assert offsets(batch) == sorted(offsets(batch))
-        for frame in batch.frames:
-            assert frame.captured_at in batch.window
-            assert frame.position.partition == batch.partition
-            assert batch.late == (frame.position.offset in late)
+        for sample in batch.samples:
+            assert sample.newest.frame.captured_at in batch.window
+            assert batch.late == (sample.newest.frame.position.offset in late)

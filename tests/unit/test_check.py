@@ -1,13 +1,14 @@
 from worker.adapters.kafka import Topic
-from worker.cli.check import HEADROOM, Findings, judge_topics
+from worker.cli.check import Findings, judge_topics
 from worker.settings import Topics
+from worker.settings.topics import HEADERS
 
 COMPACT = {"cleanup.policy": "compact", "max.message.bytes": "1048588"}
 RIGHT = {
     "frames": Topic("frames", 6, {"max.message.bytes": "1048588"}),
     "predictions": Topic("predictions", 6, {}),
     "accuracy": Topic("accuracy", 8, COMPACT),
-    "dead-letters": Topic("dead-letters", 1, {"max.message.bytes": str(1048588 + HEADROOM)}),
+    "dead-letters": Topic("dead-letters", 1, {"max.message.bytes": str(1048588 + HEADERS)}),
 }
 
 
@@ -52,7 +53,7 @@ def test_dead_letters_without_room_for_the_largest_frame_are_worth_a_warning() -
     findings = judged(dead_letters=Topic("dead-letters", 1, {"max.message.bytes": "1048588"}))
 
     assert findings.faults == []
-    assert str(1048588 + HEADROOM) in findings.warnings[0]
+    assert str(1048588 + HEADERS) in findings.warnings[0]
 
 
 def test_configuration_that_may_not_be_read_is_not_held_against_anybody() -> None:

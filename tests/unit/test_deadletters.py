@@ -26,8 +26,8 @@ from worker.app.dead_letters import (
 from worker.cli.deadletters import as_table
 from worker.domain.errors import ImageUndecodable, Reason
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
+from worker.domain.results import dead_letter
 from worker.domain.times import EventMillis, Monotonic
-from worker.stream.pipeline import reject
 
 NOW = EventMillis(1_700_000_000_000)
 LETTERS = TopicPartition("dead-letters", 0)
@@ -37,7 +37,7 @@ CAPTURED = 1_650_000_000_000
 def refused(record: Record, reason: Reason = Reason.TRUNCATED) -> OutboundRecord:
     """Return the dead letter that a worker writes."""
     error = ImageUndecodable(reason, "cut short")
-    letter = reject(record, stage="decode", error=error, arrived_at=NOW, camera=wire.camera_of(record))
+    letter = dead_letter(record, stage="decode", error=error, arrived_at=NOW, camera=wire.camera_of(record))
     return wire.render_dead_letter(LETTERS.topic, letter, worker_version="1")
 
 
@@ -142,7 +142,7 @@ def test_a_frame_that_did_not_say_when_it_was_taken_keeps_the_time_it_had(header
     replayed = received(wire.render_replay(a_letter(0, headers=headers)), 5)
     frame = wire.parse_frame(replayed, arrived_at=NOW, arrived=Monotonic(0.0))
 
-    assert frame.captured_at == CAPTURED
+    assert frame.frame.captured_at == CAPTURED
     check_headers("frame", tuple(each for each in replayed.headers if each[1] is not None))
 
 

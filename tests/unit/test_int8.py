@@ -17,7 +17,8 @@ from worker.local.samples import PHOTOGRAPHS
 from worker.models.build import build_model, calibrate
 from worker.models.classifier import Classifier
 from worker.models.manifest import Manifest, load_manifest
-from worker.models.ready import file_sha256, ready_model
+from worker.models.ready import ready_model
+from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup
 
 READERS: Final = ("openvino", "onnxruntime")
@@ -50,7 +51,7 @@ def on_disk(folder: Path, network: nn.Module) -> Manifest:
     file = folder / "small.pt2"
     any_batch = ({0: torch.export.Dim("batch", min=1)},)
     torch.export.save(torch.export.export(network.eval(), (torch.zeros(2, 3, 8, 8),), dynamic_shapes=any_batch), file)
-    document = small_manifest(sha256=file_sha256(file), labels=["one", "two", "three", "four"])
+    document = small_manifest(sha256=sha256_of_file(file), labels=["one", "two", "three", "four"])
     return load_manifest(write_manifest(folder, document))
 
 

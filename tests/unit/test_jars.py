@@ -1,4 +1,3 @@
-import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ import pytest
 from worker.local import jars
 from worker.local.jars import Jar, LocalExtraMissing, fetch_jars, jar_folder, locked_jars
 from worker.models.packages import FetchFailed
+from worker.models.store import sha256_of_bytes
 
 CONTENT = b"classes"
-JAR = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())
+JAR = Jar("org.example", "thing", "1.0", sha256_of_bytes(CONTENT))
 
 
 @dataclass

@@ -1,108 +1,243 @@
+"""The ledger of a partition, step by step and against a brute-force one."""
+
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.frames import FRAMES
-from worker.domain.records import Position, TopicPartition
-from worker.stream.ledger import OffsetLedger
-
-OTHER = TopicPartition("frames", 1)
-
-
-def at(offset: int, partition: TopicPartition = FRAMES) -> Position:
-    return Position(partition, offset)
+from tests.support.frames import FRAMES, a_frame
+from worker.domain.checkpoints import SPAN, Checkpoint
+from worker.domain.records import Position
+from worker.domain.samples import Sample, Skipped
+from worker.stream.ledger import Ledger
 
 
-def a_ledger(*offsets: int) -> OffsetLedger[str]:
-    ledger = OffsetLedger[str]()
-    for offset in offsets:
-        ledger.begin(at(offset), size=10)
+def at(offset: int) -> Position:
+    return Position(FRAMES, offset)
+
+
+def done(offset: int, camera: str = "a") -> Skipped:
+    """Return an outcome; which kind is all the same to the ledger."""
+    return Skipped(a_frame(offset, camera=camera).frame, "test")
+
+
+def a_ledger(*frames: int | tuple[int, str], published: Sequence[int] = ()) -> Ledger:
+    ledger = Ledger()
+    ledger.restore(Checkpoint(0, frozenset(published)))
+    for each in frames:
+        offset, camera = each if isinstance(each, tuple) else (each, "a")
+        ledger.begin(at(offset), camera, size=10)
     return ledger
 
 
-def test_an_outcome_waits_for_every_earlier_frame() -> None:
-    ledger = a_ledger(10, 11, 12)
-    ledger.finish(at(11), "b")
-    assert ledger.ready() == {}
+def offsets(ledger: Ledger) -> list[int]:
+    return [outcome.position.offset for outcome in ledger.ready()]
 
-    ledger.finish(at(10), "a")
-    assert ledger.ready() == {FRAMES: ["a", "b"]}
+
+def publish(ledger: Ledger, needed: int | None = None) -> None:
+    """Publish what is ready, if anything is."""
+    if outcomes := ledger.ready():
+        ledger.settle(outcomes, ledger.stage(outcomes, needed))
+
+
+def a_clip(*needs: int, answers: int) -> Sample:
+    return Sample(tuple(a_frame(each) for each in needs), (a_frame(answers),))
+
+
+def test_an_outcome_waits_for_every_earlier_frame_of_its_camera() -> None:
+    ledger = a_ledger(10, 11, 12)
+    ledger.finish(done(11))
+    assert ledger.ready() == []
+    assert not ledger.has_ready()
+
+    ledger.finish(done(10))
+    assert offsets(ledger) == [10, 11]
+    assert ledger.has_ready()
+
+
+def test_no_camera_waits_for_another_and_the_mark_says_what_is_published() -> None:
+    ledger = a_ledger((10, "a"), (11, "b"), (12, "a"), (13, "b"))
+    for offset, camera in ((11, "b"), (12, "a"), (13, "b")):
+        ledger.finish(done(offset, camera))
+    assert offsets(ledger) == [11, 13]
+
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(10, frozenset({11, 13}))
+    ledger.finish(done(10, "a"))
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(14)
+
+
+def test_results_of_several_cameras_leave_in_the_order_of_offsets() -> None:
+    ledger = a_ledger((10, "a"), (11, "b"), (12, "a"))
+    for offset, camera in ((12, "a"), (11, "b"), (10, "a")):
+        ledger.finish(done(offset, camera))
+
+    assert offsets(ledger) == [10, 11, 12]
 
 
 def test_ready_outcomes_stay_until_they_are_settled() -> None:
     ledger = a_ledger(10, 11)
-    ledger.finish(at(10), "a")
+    ledger.finish(done(10))
 
-    assert ledger.ready() == ledger.ready() == {FRAMES: ["a"]}
-    ledger.settle({FRAMES: at(10).next_offset})
-    assert ledger.ready() == {}
-    assert ledger.settled() == {FRAMES: 11}
+    assert offsets(ledger) == offsets(ledger) == [10]
+    publish(ledger)
+    assert offsets(ledger) == []
+    assert ledger.checkpoint == Checkpoint(11)
 
 
-def test_nothing_is_settled_before_the_first_confirmation() -> None:
-    ledger = a_ledger(10)
-    ledger.finish(at(10), "a")
+def test_staging_remembers_nothing() -> None:
+    ledger = a_ledger(10, 11)
+    ledger.finish(done(10))
 
-    assert ledger.settled() == {}
+    assert ledger.stage(ledger.ready(), None) == ledger.stage(ledger.ready(), None) == Checkpoint(11)
+    assert ledger.checkpoint is None
+    assert len(ledger) == 2
 
 
 def test_offsets_may_have_gaps_as_in_compacted_topics() -> None:
     ledger = a_ledger(3, 70, 71)
     for offset in (3, 70):
-        ledger.finish(at(offset), str(offset))
-    ledger.settle({FRAMES: 71})
+        ledger.finish(done(offset))
+    publish(ledger)
 
-    assert ledger.settled() == {FRAMES: 71}
+    assert ledger.checkpoint == Checkpoint(71)
     assert len(ledger) == 1
 
 
 def test_reading_backwards_is_refused_in_flight_and_after_settling() -> None:
     ledger = a_ledger(10, 11)
     with pytest.raises(ValueError, match=r"frames\[0\]@11 was read again"):
-        ledger.begin(at(11), size=1)
+        ledger.begin(at(11), "a", size=1)
 
     for offset in (10, 11):
-        ledger.finish(at(offset), "x")
-    ledger.settle({FRAMES: 12})
+        ledger.finish(done(offset))
+    publish(ledger)
     with pytest.raises(ValueError, match="below offset 12"):
-        ledger.begin(at(11), size=1)
-
-
-def test_a_forgotten_partition_may_be_read_from_an_earlier_offset_again() -> None:
-    ledger = a_ledger(10, 11)
-    ledger.forget(FRAMES)
-    ledger.forget(OTHER)
-    ledger.begin(at(10), size=10)
-
-    assert (len(ledger), ledger.in_flight_bytes) == (1, 10)
+        ledger.begin(at(11), "a", size=1)
 
 
 def test_bytes_in_flight_are_those_of_frames_not_settled() -> None:
     ledger = a_ledger(10, 11, 12)
     assert ledger.in_flight_bytes == 30
-    ledger.finish(at(10), "a")
-    ledger.settle({FRAMES: 11})
+    ledger.finish(done(10))
+    publish(ledger)
     assert ledger.in_flight_bytes == 20
 
 
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.randoms(use_true_random=False), st.integers(1, 5))
-def test_against_a_brute_force_set(gaps: list[int], order: random.Random, settle_every: int) -> None:
-    offsets = [sum(gaps[: index + 1]) for index in range(len(gaps))]
-    ledger, done, delivered = a_ledger(*offsets), set[int](), list[str]()
-    shuffled = order.sample(offsets, len(offsets))
-    for count, offset in enumerate(shuffled, start=1):
-        ledger.finish(at(offset), str(offset))
-        done.add(offset)
-        prefix = [str(o) for index, o in enumerate(offsets) if set(offsets[: index + 1]) <= done]
-        waiting = prefix[len(delivered) :]
-        assert ledger.ready() == ({FRAMES: waiting} if waiting else {})
-        assert ledger.has_ready() == bool(waiting)
-        if count % settle_every == 0 and waiting:
-            ledger.settle({FRAMES: int(waiting[-1]) + 1})
-            delivered += waiting
-            assert ledger.settled() == {FRAMES: int(delivered[-1]) + 1}
+def test_a_frame_that_was_published_before_is_context_and_nothing_becomes_of_it() -> None:
+    ledger = a_ledger((10, "a"), (11, "b"), (12, "a"), published=[11])
+    assert (len(ledger), ledger.in_flight_bytes) == (2, 20)
 
-    remaining = ledger.ready().get(FRAMES, [])
-    assert delivered + remaining == [str(offset) for offset in offsets]
+    ledger.finish(done(11, "b"))
+    assert ledger.expect(a_clip(11, answers=11)) is None
+    ledger.finish(done(12, "a"))
+    publish(ledger)
+    assert ledger.checkpoint is None
+
+
+def test_the_mark_is_handed_on_as_long_as_the_offset_stays() -> None:
+    ledger = a_ledger((10, "a"), (11, "b"), (12, "b"), published=[11])
+    ledger.finish(done(12, "b"))
+    publish(ledger)
+
+    assert ledger.checkpoint == Checkpoint(10, frozenset({11, 12}))
+
+
+def test_the_mark_of_frames_that_are_not_read_again_yet_is_handed_on_too() -> None:
+    ledger = a_ledger(10, published=[12, 13])
+    ledger.finish(done(10))
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(11, frozenset({12, 13}))
+
+    for offset in (11, 12):
+        ledger.begin(at(offset), "a", size=10)
+    ledger.finish(done(11))
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(13, frozenset({13}))
+
+
+def test_the_offset_stays_behind_what_an_unpublished_sample_needs() -> None:
+    ledger = a_ledger(10, 11, 12)
+    for offset in (10, 11):
+        ledger.finish(done(offset))
+    assert ledger.expect(a_clip(11, 12, answers=12)) == a_clip(11, 12, answers=12)
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(11, frozenset({11}))
+
+    ledger.finish(done(12))
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(13)
+
+
+def test_the_offset_stays_behind_what_later_samples_need() -> None:
+    ledger = a_ledger(10, 11, 12)
+    for offset in (10, 11, 12):
+        ledger.finish(done(offset))
+    publish(ledger, needed=11)
+
+    assert ledger.checkpoint == Checkpoint(11, frozenset({11, 12}))
+
+
+def test_answers_that_are_published_are_left_out_of_a_sample() -> None:
+    ledger = a_ledger(10, 11, published=[10])
+    sample = Sample((a_frame(10), a_frame(11)), (a_frame(10), a_frame(11)))
+    expected = ledger.expect(sample)
+
+    assert expected is not None
+    assert expected.frames == sample.frames
+    assert expected.answers == sample.answers[1:]
+
+
+def test_what_lies_too_far_beyond_for_the_mark_waits() -> None:
+    ledger = a_ledger((10, "a"), (9 + SPAN, "b"), (10 + SPAN, "b"))
+    ledger.finish(done(9 + SPAN, "b"))
+    ledger.finish(done(10 + SPAN, "b"))
+    assert offsets(ledger) == [9 + SPAN]
+    publish(ledger)
+    assert not ledger.has_ready()
+
+    ledger.finish(done(10, "a"))
+    publish(ledger)
+    assert offsets(ledger) == [10 + SPAN]
+
+
+def test_a_gap_in_the_offsets_holds_nothing_back() -> None:
+    ledger = a_ledger(10)
+    ledger.finish(done(10))
+    publish(ledger)
+    ledger.begin(at(20 + 2 * SPAN), "a", size=10)
+    ledger.finish(done(20 + 2 * SPAN))
+
+    assert offsets(ledger) == [20 + 2 * SPAN]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.sampled_from("abc")), min_size=1, max_size=40),
+    st.randoms(use_true_random=False),
+    st.integers(1, 5),
+)
+def test_against_a_brute_force_one(frames: list[tuple[int, str]], order: random.Random, settle_every: int) -> None:
+    cameras = {sum(gap for gap, _ in frames[: number + 1]): camera for number, (_, camera) in enumerate(frames)}
+    ledger, finished, published = a_ledger(*cameras.items()), set[int](), set[int]()
+    end = max(cameras) + 1
+    for count, offset in enumerate(order.sample(list(cameras), len(cameras)), start=1):
+        ledger.finish(done(offset, cameras[offset]))
+        finished.add(offset)
+        free = {
+            each
+            for each, camera in cameras.items()
+            if all(before in finished for before, other in cameras.items() if other == camera and before <= each)
+        }
+        assert offsets(ledger) == sorted(free - published)
+        assert ledger.has_ready() == bool(free - published)
+        if count % settle_every == 0 and free - published:
+            publish(ledger)
+            published |= free
+            oldest = min(set(cameras) - published, default=end)
+            assert ledger.checkpoint == Checkpoint(oldest, frozenset(each for each in published if each > oldest))
+
+    publish(ledger)
+    assert ledger.checkpoint == Checkpoint(end)

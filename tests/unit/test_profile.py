@@ -19,7 +19,7 @@ from worker.cli import app
 from worker.domain.errors import SettingsError
 from worker.models.build import load_model
 from worker.models.manifest import load_manifest
-from worker.models.ready import file_sha256
+from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup
 from worker.tuning.groups import Groups
 from worker.tuning.in_force import in_force
@@ -47,7 +47,7 @@ def model(tmp_path: Path) -> Path:
         network, (torch.zeros(2, 3, 8, 8),), dynamic_shapes=({0: torch.export.Dim("n", min=1)},)
     )
     torch.export.save(program, folder / "small.pt2")
-    return write_manifest(folder, small_manifest(sha256=file_sha256(folder / "small.pt2")))
+    return write_manifest(folder, small_manifest(sha256=sha256_of_file(folder / "small.pt2")))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from prometheus_client import CollectorRegistry
 
-from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
-from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
+from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record, a_sample
+from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
@@ -69,9 +69,9 @@ def test_dead_letters_are_counted_by_reason() -> None:
 def test_batches_are_counted_by_what_closed_them() -> None:
     watched = Watched()
     window = TumblingWindows(1_000).of(EventMillis(0))
-    frames = (a_frame(0), a_frame(1))
-    watched.telemetry.batch_closed(FrameBatch(FRAMES, window, frames, ClosedBy.LINGER, late=False))
-    watched.telemetry.batch_closed(FrameBatch(FRAMES, window, frames, ClosedBy.SIZE, late=True))
+    samples = (a_sample(0), a_sample(1))
+    watched.telemetry.batch_closed(Batch(window, samples, ClosedBy.LINGER, late=False), FRAMES)
+    watched.telemetry.batch_closed(Batch(window, samples, ClosedBy.SIZE, late=True), FRAMES)
 
     assert watched.value("batches_total", closed_by="linger") == 1
     assert watched.value("batch_size_frames_sum") == 4

@@ -1,4 +1,3 @@
-import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +14,21 @@ from worker.domain.errors import ModelContractBroken, ModelFailed, ModelUnavaila
 from worker.domain.frames import Image
 from worker.models.engines.torch_engine import find_device
 from worker.models.network import load_network
+from worker.models.store import sha256_of_file
 from worker.models.torchvision_weights import published_weights
 
 
 def saved(file: Path, content: object) -> str:
     """Save with torch and return the file's sha256."""
     torch.save(content, file)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return sha256_of_file(file)
 
 
 def exported(file: Path, network: nn.Module, *inputs: torch.Tensor, batch: bool = True) -> str:
     """Export a program and return the file's sha256."""
     shapes = tuple({0: torch.export.Dim("batch", min=1)} if batch else {} for _ in inputs)
     torch.export.save(torch.export.export(network.eval(), inputs, dynamic_shapes=shapes), file)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return sha256_of_file(file)
 
 
 # Preprocessing.

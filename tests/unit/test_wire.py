@@ -67,13 +67,13 @@ def test_stored_samples_can_be_read_by_this_version() -> None:
 def test_a_frame_without_headers_takes_its_identity_from_the_record() -> None:
     frame = parse(a_record(41, partition=2, key=b"gate", timestamp=1_700))
 
-    assert (frame.camera, frame.frame_id, frame.captured_at) == ("gate", "frames-2-41", 1_700)
-    assert (frame.content_type, frame.label, frame.raw, frame.traceparent) == (None, None, None, None)
-    assert (frame.arrived_at, frame.arrived, frame.data) == (NOW, 7.0, b"picture")
+    assert (frame.frame.camera, frame.frame.frame_id, frame.frame.captured_at) == ("gate", "frames-2-41", 1_700)
+    assert (frame.content_type, frame.frame.label, frame.raw, frame.frame.traceparent) == (None, None, None, None)
+    assert (frame.frame.arrived_at, frame.frame.arrived, frame.data) == (NOW, 7.0, b"picture")
 
 
 def test_a_frame_without_key_or_camera_id_belongs_to_its_partition() -> None:
-    assert parse(a_record(partition=2, key=None)).camera == "frames-2"
+    assert parse(a_record(partition=2, key=None)).frame.camera == "frames-2"
 
 
 def test_headers_win_over_the_record_and_the_last_of_a_name_counts() -> None:
@@ -90,14 +90,14 @@ def test_headers_win_over_the_record_and_the_last_of_a_name_counts() -> None:
     )
     frame = parse(a_record(headers=headers))
 
-    assert (frame.camera, frame.frame_id, frame.captured_at) == ("T\u00fcr", "f-1", 123)
-    assert (frame.content_type, frame.label, frame.traceparent) == ("image/png", "tabby", trace.decode())
+    assert (frame.frame.camera, frame.frame.frame_id, frame.frame.captured_at) == ("T\u00fcr", "f-1", 123)
+    assert (frame.content_type, frame.frame.label, frame.frame.traceparent) == ("image/png", "tabby", trace.decode())
 
 
 def test_a_null_header_is_an_absent_one() -> None:
     frame = parse(a_record(headers=(("label", None), ("captured-at", None)), timestamp=9))
 
-    assert (frame.label, frame.captured_at) == (None, 9)
+    assert (frame.frame.label, frame.frame.captured_at) == (None, 9)
 
 
 def test_a_raw_picture_has_a_layout() -> None:
@@ -107,7 +107,7 @@ def test_a_raw_picture_has_a_layout() -> None:
 
 
 def test_a_malformed_traceparent_is_ignored_as_its_standard_says() -> None:
-    assert parse(a_record(headers=(("traceparent", b"00-xyz"),))).traceparent is None
+    assert parse(a_record(headers=(("traceparent", b"00-xyz"),))).frame.traceparent is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_key_that_is_no_camera_id_is_a_fault_unless_the_header_names_the_camer
     with pytest.raises(EnvelopeInvalid, match="no camera id"):
         parse(a_record(key=b"\xff\xfe"))
 
-    assert parse(a_record(key=b"\xff\xfe", headers=(("camera-id", b"gate"),))).camera == "gate"
+    assert parse(a_record(key=b"\xff\xfe", headers=(("camera-id", b"gate"),))).frame.camera == "gate"
 
 
 @given(
@@ -164,7 +164,7 @@ def test_any_envelope_is_read_or_refused_and_its_camera_can_be_named(
     except EnvelopeInvalid:
         assert wire.camera_of(record)
     else:
-        assert frame.camera == wire.camera_of(record)
+        assert frame.frame.camera == wire.camera_of(record)
 
 
 identifiers = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -180,8 +180,8 @@ def test_what_a_producer_writes_is_what_the_worker_reads(
     frame = parse(received(sent))
 
     assert sent.key == camera.encode()
-    assert (frame.camera, frame.captured_at, frame.label) == (camera, captured_at, label)
-    assert frame.frame_id == (frame_id or "frames-0-0")
+    assert (frame.frame.camera, frame.frame.captured_at, frame.frame.label) == (camera, captured_at, label)
+    assert frame.frame.frame_id == (frame_id or "frames-0-0")
     assert frame.data == b"jpeg"
 
 

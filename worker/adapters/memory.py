@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 
@@ -43,7 +44,7 @@ class MemorySource:
         failing_commits: numbers of the commits that fail, from 0.
 
     Attributes:
-        committed: the next offsets committed so far.
+        committed: the checkpoints committed so far.
     """
 
     def __init__(self, script: Iterable[Event], *, failing_commits: Collection[int] = ()) -> None:
@@ -51,7 +52,7 @@ class MemorySource:
         self._failing_commits = failing_commits
         self._script: Iterator[Event] = iter(script)
         self._assigned: set[TopicPartition] = set()
-        self.committed: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, Checkpoint] = {}
 
     def subscribe(
         self,
@@ -88,13 +89,17 @@ class MemorySource:
                 return self._hand_out(event)
         return []
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:  # noqa: ARG002 it is instant
-        """Store the next offsets, unless this commit shall fail."""
+    def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
+        """Return the committed checkpoints of these partitions."""
+        return {each: self.committed[each] for each in partitions if each in self.committed}
+
+    def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:  # noqa: ARG002 instant
+        """Store the checkpoints, unless this commit shall fail."""
         fails = self._commits in self._failing_commits
         self._commits += 1
         if not fails:
-            self.committed.update(offsets)
-        self._on_committed({} if fails else offsets, "told to fail" if fails else None)
+            self.committed.update(checkpoints)
+        self._on_committed({} if fails else checkpoints, "told to fail" if fails else None)
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Return nothing: the length of a script is unknown."""
@@ -118,7 +123,7 @@ class MemorySink:
         write: is called with each confirmed record; None stores them in `published`.
         failures: numbers of the publications that fail, from 0, and how many of their records are written anyway.
         refusals: numbers of the publications that are refused, from 0, as after a rebalance.
-        commit: stores the next offsets in one step with the records (exactly once); None leaves that to the source.
+        commit: stores checkpoints in one step with the records (exactly once); None leaves that to the source.
     """
 
     def __init__(
@@ -127,7 +132,7 @@ class MemorySink:
         *,
         failures: Mapping[int, int] | None = None,
         refusals: Collection[int] = (),
-        commit: Callable[[Mapping[TopicPartition, int]], None] | None = None,
+        commit: Callable[[Mapping[TopicPartition, Checkpoint]], None] | None = None,
     ) -> None:
         self.published: list[OutboundRecord] = []
         self.exactly_once = commit is not None
@@ -140,7 +145,7 @@ class MemorySink:
     def publish(
         self,
         records: Sequence[OutboundRecord],
-        next_offsets: Mapping[TopicPartition, int],
+        checkpoints: Mapping[TopicPartition, Checkpoint],
         *,
         within: float,  # noqa: ARG002 it is instant
     ) -> None:
@@ -155,7 +160,7 @@ class MemorySink:
         if written is not None:
             raise DeliveryFailed(f"publication {number} was told to fail after {written} records")
         if self._commit is not None:
-            self._commit(next_offsets)
+            self._commit(checkpoints)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -1,19 +1,26 @@
 """Puts the parts of a worker together: the same for Kafka, for files, and for tests."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from worker import __version__
-from worker.domain.batches import BatchLimits
 from worker.domain.latency import LatencyControl
+from worker.domain.records import TopicPartition
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.ports import Decode, Model, MonotonicClock, RestoreTallies, Sink, Source, WallClock
+from worker.ports import Decode, Model, MonotonicClock, Restore, Sampler, Sink, Source, WallClock
+from worker.sampling.every_frame import EveryFrame
+from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
 from worker.stream.loop_settings import LoopSettings
-from worker.stream.model_calls import Lane
-from worker.stream.pipeline import OutputTopics, Pipeline
-from worker.stream.worker import StreamProcessor
+from worker.stream.model_calls import ModelCalls
+from worker.stream.partition import Partition
+from worker.stream.pipeline import Pipeline
+from worker.stream.publisher import Publisher
+from worker.stream.render import OutputTopics, Renderer
+from worker.stream.stages import Stages
+from worker.stream.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Ports:
 
     source: Source
     sink: Sink
-    restore: RestoreTallies
+    restore: Restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +79,41 @@ def compose(
     topics: OutputTopics,
     settings: LoopSettings,
     telemetry: Telemetry,
-) -> StreamProcessor:
+    make_sampler: Callable[[], Sampler] = EveryFrame,
+) -> Worker:
     """Put the parts together. Nothing runs, connects or loads yet."""
-    bounds = settings.bounds
-    pipeline = Pipeline(
-        decode=parts.decode, model=parts.model, top_k=parts.top_k, topics=topics, worker_version=__version__
-    )
-    return StreamProcessor(
+    windows = TumblingWindows(settings.window)
+    control, stages = LatencyControl(settings.bounds), Stages(telemetry, clocks.monotonic)
+
+    def make_partition(name: TopicPartition) -> Partition:
+        batcher = WindowBatcher(windows, lateness=settings.lateness)
+        return Partition(name, sampler=make_sampler(), windows=batcher, states=[RunningAccuracy()])
+
+    return Worker(
         source=ports.source,
-        sink=ports.sink,
-        pipeline=pipeline,
-        lane=Lane(
-            pipeline,
+        publisher=Publisher(
+            source=ports.source,
+            sink=ports.sink,
+            renderer=Renderer(topics, worker_version=__version__),
+            control=control,
+            stages=stages,
+            telemetry=telemetry,
+            settings=settings,
+            wall=clocks.wall,
+            monotonic=clocks.monotonic,
+        ),
+        calls=ModelCalls(
+            Pipeline(decode=parts.decode, model=parts.model, top_k=parts.top_k),
             decoders=threads.decoders,
             inference=threads.inference,
-            max_batch=bounds.max_frames,
+            max_call=settings.bounds.max_frames,
             max_failed_share=settings.max_failed_share,
             monotonic=clocks.monotonic,
         ),
-        batcher=WindowBatcher(
-            TumblingWindows(settings.window),
-            lateness=settings.lateness,
-            limits=BatchLimits(bounds.linger, bounds.max_frames),
-        ),
-        control=LatencyControl(bounds),
+        make_partition=make_partition,
+        control=control,
         restore=ports.restore,
+        stages=stages,
         telemetry=telemetry,
         settings=settings,
         wall=clocks.wall,

@@ -25,8 +25,8 @@ from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.stream.loop_settings import BACKLOG, LoopSettings
-from worker.stream.pipeline import OutputTopics
-from worker.stream.worker import StreamProcessor
+from worker.stream.render import OutputTopics
+from worker.stream.worker import Worker
 
 STANDBY_AFTER = 15.0
 """Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
@@ -49,7 +49,7 @@ def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Itera
 
 
 @contextmanager
-def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProcessor]:
+def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
     """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
 
     Args:
@@ -77,7 +77,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProc
     sink = results_sink(settings.kafka, settings.delivery, source)
     with threads_for(settings.model, limits, inference) as threads:
         limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
-        processor = compose(
+        worker = compose(
             Ports(source, sink, partial(published_tallies, settings.kafka, settings.topics.accuracy)),
             ModelParts(
                 model,
@@ -90,20 +90,20 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProc
             settings=loop_settings(settings),
             telemetry=telemetry,
         )
-        watchdog = Watchdog(lambda: _pulse(processor), limit=settings.ops.stalled_after_s)
+        watchdog = Watchdog(lambda: _pulse(worker), limit=settings.ops.stalled_after_s)
         ops = OpsServer(
             host=settings.ops.host,
             port=settings.ops.port,
             registry=registry,
             unhealthy=watchdog.fault,
-            unready=lambda: _waiting(processor),
+            unready=lambda: _waiting(worker),
         )
         with ops:
             _freeze_what_stays()
             telemetry.serving(settings.ops.host, ops.port)
             watchdog.start()
             try:
-                yield processor
+                yield worker
             finally:
                 watchdog.stop()
                 sink.close()
@@ -111,7 +111,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[StreamProc
 
 
 @contextmanager
-def replay_processor(
+def replay_worker(
     records: Iterable[Record],
     write: Callable[[OutboundRecord], None],
     inference: Executor,
@@ -120,7 +120,7 @@ def replay_processor(
     window: WindowGroup,
     limits: Limits,
     topics: Topics,
-) -> Iterator[StreamProcessor]:
+) -> Iterator[Worker]:
     """Build the same worker over records that are already here; what it publishes goes to `write`.
 
     Raises:
@@ -128,14 +128,14 @@ def replay_processor(
     """
     classifier = load_model(model)
     classifier.warm_up(1)
-    with memory_processor(
+    with memory_worker(
         records, write, inference, classifier=classifier, model=model, window=window, limits=limits, topics=topics
-    ) as processor:
-        yield processor
+    ) as worker:
+        yield worker
 
 
 @contextmanager
-def memory_processor(
+def memory_worker(
     script: Iterable[Event],
     write: Callable[[OutboundRecord], None],
     inference: Executor,
@@ -145,7 +145,7 @@ def memory_processor(
     window: WindowGroup,
     limits: Limits,
     topics: Topics,
-) -> Iterator[StreamProcessor]:
+) -> Iterator[Worker]:
     """Build the same worker around a model that is loaded, over records that are here or are made as they are read.
 
     Raises:
@@ -225,16 +225,16 @@ def _freeze_what_stays() -> None:
     gc.freeze()
 
 
-def _pulse(processor: StreamProcessor) -> Pulse:
-    now, busy_since = monotonic_clock(), processor.busy_since
-    if busy_since is not None and busy_since < processor.last_step:
-        return Pulse(now - busy_since, now - processor.last_poll, "classify")
-    return Pulse(now - processor.last_step, now - processor.last_poll, processor.stage)
+def _pulse(worker: Worker) -> Pulse:
+    now, busy_since = monotonic_clock(), worker.busy_since
+    if busy_since is not None and busy_since < worker.last_step:
+        return Pulse(now - busy_since, now - worker.last_poll, "classify")
+    return Pulse(now - worker.last_step, now - worker.last_poll, worker.stages.current)
 
 
-def _waiting(processor: StreamProcessor) -> str | None:
+def _waiting(worker: Worker) -> str | None:
     """A worker is ready once it has its partitions, or is known to have none for now: a standby is ready too."""
-    began = processor.subscribed_at
-    if processor.joined or (began is not None and monotonic_clock() - began > STANDBY_AFTER):
+    began = worker.subscribed_at
+    if worker.joined or (began is not None and monotonic_clock() - began > STANDBY_AFTER):
         return None
     return "the group has not assigned any partitions yet"

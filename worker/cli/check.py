@@ -1,6 +1,6 @@
 """`vision-worker check`: all that is wrong, before anything runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,10 @@ from rich.console import Console
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
 from worker.settings import Kafka, Limits, Topics, read_groups
+from worker.settings.topics import HEADERS, NEEDS
 
 if TYPE_CHECKING:
     from worker.adapters.kafka import Topic
-
-HEADROOM = 16 * 1024
-"""Bytes that a dead letter's headers add to its frame, with a long trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +50,53 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
 
 
 def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Findings) -> None:
-    """Hold the topics that exist against what the worker needs of them."""
+    """Compare the topics that exist with what the worker needs of them."""
     frames = found.get(wanted.frames)
-    partitions = frames.partitions if frames else None
-    for name, topic in wanted.model_dump().items():
-        if topic not in found:
-            size = f" with {partitions} partitions" if partitions and name != "frames" else ""
-            policy = " and cleanup.policy=compact" if name == "accuracy" else ""
-            findings.faults.append(f"topics.{name}: topic {topic!r} does not exist; create it{size}{policy}")
+    names = wanted.model_dump()
+    there = {role: found[name] for role, name in names.items() if name in found}
+    for role, name in names.items():
+        if role in there:
+            findings.facts.append(f"topics.{role}: {name!r} has {there[role].partitions} partitions")
         else:
-            findings.facts.append(f"topics.{name}: {topic!r} has {found[topic].partitions} partitions")
-    for name in ("predictions", "accuracy"):
-        output = found.get(getattr(wanted, name))
-        if frames and output and output.partitions < frames.partitions:
-            findings.faults.append(
-                f"topics.{name}: {output.name!r} has {output.partitions} partitions and {frames.name!r} has "
-                f"{frames.partitions}; results go to the partition number of their frame, so add "
-                f"{frames.partitions - output.partitions}"
-            )
-    accuracy, letters = found.get(wanted.accuracy), found.get(wanted.dead_letters)
-    if accuracy and accuracy.config.get("cleanup.policy", "compact") != "compact":
-        findings.faults.append(
-            f"topics.accuracy: {accuracy.name!r} has cleanup.policy={accuracy.config['cleanup.policy']}; set it to "
-            "compact, or counts are lost when old records are deleted"
+            needs = NEEDS[role]
+            size = f" with {frames.partitions} partitions" if frames and needs.direction == "output" else ""
+            policy = f" and cleanup.policy={needs.cleanup_policy}" if needs.cleanup_policy else ""
+            findings.faults.append(f"topics.{role}: topic {name!r} does not exist; create it{size}{policy}")
+    for role, topic in there.items():
+        if frames and NEEDS[role].partitions_as_frames:
+            findings.faults.extend(_too_few_partitions(role, topic, frames))
+    for role, topic in there.items():
+        findings.faults.extend(_wrong_cleanup(role, topic))
+    for role, topic in there.items():
+        if frames and NEEDS[role].room_for_frames:
+            findings.warnings.extend(_too_little_room(role, topic, frames))
+
+
+def _too_few_partitions(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
+    if topic.partitions < frames.partitions:
+        yield (
+            f"topics.{role}: {topic.name!r} has {topic.partitions} partitions and {frames.name!r} has "
+            f"{frames.partitions}; results go to the partition number of their frame, so add "
+            f"{frames.partitions - topic.partitions}"
         )
-    if frames and letters:
-        largest, room = (int(t.config.get("max.message.bytes", 0)) for t in (frames, letters))
-        if largest and room < largest + HEADROOM:
-            findings.warnings.append(
-                f"topics.dead_letters: {letters.name!r} has max.message.bytes={room}, the frames' topic {largest}; a "
-                f"bad frame of that size would not fit and would stop the worker: set {largest + HEADROOM} or more"
-            )
+
+
+def _wrong_cleanup(role: str, topic: "Topic") -> Iterator[str]:
+    wanted, policy = NEEDS[role].cleanup_policy, topic.config.get("cleanup.policy")
+    if wanted and policy not in {wanted, None}:  # None: this user may not see the topic's settings
+        yield (
+            f"topics.{role}: {topic.name!r} has cleanup.policy={policy}; set it to {wanted}, or "
+            f"{NEEDS[role].lost_unless_compacted} are lost when old records are deleted"
+        )
+
+
+def _too_little_room(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
+    largest, room = (int(each.config.get("max.message.bytes", 0)) for each in (frames, topic))
+    if largest and room < largest + HEADERS:
+        yield (
+            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; a "
+            f"bad frame of that size would not fit and would stop the worker: set {largest + HEADERS} or more"
+        )
 
 
 def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:

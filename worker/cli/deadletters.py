@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from worker.adapters.clocks import wall_clock
 from worker.app.dead_letters import (
     Entry,
     Selection,
@@ -27,6 +28,7 @@ from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import Reason, SettingsError, WorkerError
 from worker.domain.times import EventMillis
 from worker.settings import read_groups
+from worker.settings.topics import replay_marks
 
 if TYPE_CHECKING:
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
@@ -36,7 +38,7 @@ app = typer.Typer(help="Frames that could not be processed: look at them, put th
 
 def _moment(text: str) -> EventMillis:
     try:
-        return moment(text, _now())
+        return moment(text, wall_clock())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -69,7 +71,7 @@ def list_letters(
         for entry in found:
             typer.echo(msgspec.json.encode(as_document(entry)))
     else:
-        for line in as_table(found, _now()):
+        for line in as_table(found, wall_clock()):
             typer.echo(line)
         for count in counts(found):
             typer.echo(f"{count.letters:>6}  {count.reason:<14} {count.replayed} replayed")
@@ -94,7 +96,7 @@ def show(
         "source": str(entry.source),
         "camera": entry.camera,
         "key": _shown(letter.key),
-        "refused": f"{iso(entry.refused_at)}, {age(entry.refused_at, _now())} ago, at {entry.stage}",
+        "refused": f"{iso(entry.refused_at)}, {age(entry.refused_at, wall_clock())} ago, at {entry.stage}",
         "attempt": f"{entry.attempt}, {'replayed already' if entry.replayed else 'not replayed'}",
         "picture": f"{len(picture)} bytes, begins like {suffix(picture)}" if picture else "no bytes",
         "reason": entry.reason,
@@ -161,6 +163,7 @@ def _named(texts: Sequence[str], topic: str) -> Selection:
 
 def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
     """Open the dead letters that the settings name; faults in other settings do not matter here."""
+    from worker.adapters.kafka import Topic
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 
     groups, faults = read_groups(config)
@@ -168,7 +171,12 @@ def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
         raise SettingsError([fault for fault in faults if not fault.startswith("model")])
     kafka, topics = groups["kafka"], groups["topics"]
     return KafkaDeadLetters(
-        kafka.bootstrap_servers, kafka.options, kafka.producer, topic=topics.dead_letters, writes=writes
+        kafka.bootstrap_servers,
+        kafka.options,
+        kafka.producer,
+        topic=topics.dead_letters,
+        marks=Topic(*replay_marks(topics.dead_letters)),
+        writes=writes,
     )
 
 
@@ -272,7 +280,3 @@ def _save(picture: bytes, file: Path) -> Path:
 
 def _shown(value: bytes | None) -> str:
     return "none" if value is None else value.decode(errors="backslashreplace")
-
-
-def _now() -> EventMillis:
-    return EventMillis(time.time_ns() // 1_000_000)

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from worker import wire
+from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MODEL: Final = "mobilenet_v2"
 PARTITIONS: Final = 4
+LARGEST_FRAME: Final = 2**20
+"""Bytes; those of the demo's cameras have a tenth of it."""
 SETTLE_WITHIN: Final = 60.0
 """Seconds that the last frames have to come out."""
 REFRESH_EVERY: Final = 0.25
@@ -121,20 +124,9 @@ def _create_topics(servers: str) -> Topics:
     """Make topics for this run alone, so that the demo can run beside anything else on the same broker."""
     from worker.adapters.kafka import KafkaAdmin, Topic
 
-    run = f"demo-{uuid.uuid4().hex[:6]}"
-    topics = Topics(
-        frames=f"{run}-frames",
-        predictions=f"{run}-predictions",
-        accuracy=f"{run}-accuracy",
-        dead_letters=f"{run}-dead-letters",
-    )
-    wanted = [
-        Topic(topics.frames, PARTITIONS),
-        Topic(topics.predictions, PARTITIONS),
-        Topic(topics.accuracy, PARTITIONS, {"cleanup.policy": "compact"}),
-        Topic(topics.dead_letters, PARTITIONS, {"max.message.bytes": str(2 * 2**20)}),
-    ]
-    KafkaAdmin(servers, {}).create(wanted)
+    topics = Topics.with_prefix(f"demo-{uuid.uuid4().hex[:6]}")
+    specs = topics.specs(partitions=PARTITIONS, largest_frame=LARGEST_FRAME)
+    KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
     return topics
 
 
@@ -179,7 +171,7 @@ def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) ->
     match record.position.partition.topic:
         case topics.predictions:
             message = wire.decode_prediction(record.value or b"")
-            board.predicted(message, now=now, arrived_at=time.time_ns() // 1_000_000)
+            board.predicted(message, now=now, arrived_at=wall_clock())
         case topics.accuracy:
             board.counted(wire.decode_accuracy(record.value or b""))
         case _:
@@ -226,11 +218,12 @@ def _read_all(servers: str, topic: str) -> Iterator[Record]:
 
 def _frames_sent(servers: str, topics: Topics) -> list[CapturedFrame]:
     """Read the frames back from Kafka, as a worker reads them."""
-    frames = [
-        wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
-        for record in _read_all(servers, topics.frames)
-    ]
-    return [CapturedFrame(f.camera, f.data, f.captured_at, f.content_type, f.frame_id, f.label) for f in frames]
+    sent = []
+    for record in _read_all(servers, topics.frames):
+        encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
+        frame, kind = encoded.frame, encoded.content_type
+        sent.append(CapturedFrame(frame.camera, encoded.data, frame.captured_at, kind, frame.frame_id, frame.label))
+    return sent
 
 
 def _show(console: Console, summary: object, *, as_json: bool) -> None:

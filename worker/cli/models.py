@@ -11,7 +11,8 @@ from rich.table import Column, Table
 
 from worker.cli.options import AsJson
 from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
-from worker.models.ready import READY_MODELS, file_sha256, model_folder, ready_model
+from worker.models.ready import READY_MODELS, model_folder, ready_model
+from worker.models.store import sha256_of_file
 
 app = typer.Typer(help="List, fetch and inspect models.", no_args_is_help=True)
 
@@ -82,4 +83,4 @@ def describe(manifest: Manifest) -> dict[str, Any]:
 def _state(manifest: Manifest) -> str:
     if not manifest.file.exists():
         return "missing"
-    return "whole" if file_sha256(manifest.file) == manifest.sha256 else "another file: its sha256 differs"
+    return "whole" if sha256_of_file(manifest.file) == manifest.sha256 else "another file: its sha256 differs"

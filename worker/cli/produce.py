@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson, BootstrapServers
 from worker.domain.frames import CapturedFrame
-from worker.domain.times import EventMillis
 from worker.local.pacing import PICTURES_A_SECOND, Reader, interleave, timeline
+from worker.settings import Topics
 
 
 def produce(
@@ -25,7 +26,7 @@ def produce(
     ],
     *,
     bootstrap_servers: BootstrapServers,
-    topic: Annotated[str, typer.Option(help="Where the frames go.")] = "frames",
+    topic: Annotated[str, typer.Option(help="Where the frames go.")] = Topics().frames,
     camera: Annotated[
         list[str] | None, typer.Option(help="Who took them, once a source; else by the source's name.")
     ] = None,
@@ -73,7 +74,7 @@ def produce(
             try:
                 for due, frame in islice(schedule, count):
                     time.sleep(max(0.0, started + due - time.monotonic()))
-                    captured_at = frame.captured_at if keep_times else _now()
+                    captured_at = frame.captured_at if keep_times else wall_clock()
                     sink.send(render_frame(topic, replace(frame, captured_at=captured_at, label=frame.label or label)))
                     sent.add(frame, time.monotonic() - started)
                     progress.update(task, completed=sent.frames, description=sent.so_far)
@@ -142,12 +143,12 @@ def _reader(source: str, camera: str | None, rate: float | None, labels: Path | 
     path = Path(source)
     if path.is_dir():
         pictures = partial(read_folder, path, rate=rate or PICTURES_A_SECOND, labels=labels, camera=camera)
-        return lambda: pictures(start=_now())
+        return lambda: pictures(start=wall_clock())
     if path.is_file():
-        return lambda: read_video(path, camera=camera or path.stem, start=_now(), rate=rate, quality=quality)
+        return lambda: read_video(path, camera=camera or path.stem, start=wall_clock(), rate=rate, quality=quality)
     if source.isdecimal():
         name = camera or f"device-{source}"
-        return lambda: read_video(int(source), camera=name, start=_now(), rate=rate, quality=quality)
+        return lambda: read_video(int(source), camera=name, start=wall_clock(), rate=rate, quality=quality)
     raise typer.BadParameter(f"{source!r} is neither a folder, nor a file, nor a device number", param_hint="SOURCE")
 
 
@@ -164,10 +165,6 @@ def _option(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
     return name, value
-
-
-def _now() -> EventMillis:
-    return EventMillis(time.time_ns() // 1_000_000)
 
 
 def _progress() -> Progress:

@@ -43,7 +43,7 @@ def replay(
         raise SettingsError(faults or ["name a model with --model or in --config"])
 
     from worker.app.main_thread import MainThread
-    from worker.app.workers import replay_processor
+    from worker.app.workers import replay_worker
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 
@@ -59,7 +59,7 @@ def replay(
 
     frames = _frames(source, labels=labels, camera=camera, rate=rate)
     inference = MainThread(chosen.model.streams)
-    with replay_processor(
+    with replay_worker(
         _records(frames),
         write,
         inference,
@@ -67,8 +67,8 @@ def replay(
         window=chosen.window,
         limits=chosen.limits,
         topics=topics,
-    ) as processor:
-        inference.serve(processor.run)
+    ) as worker:
+        inference.serve(worker.run)
     for record in accuracy.values():
         sys.stdout.buffer.write(_line(record, topics))
     sys.stdout.flush()

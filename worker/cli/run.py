@@ -41,10 +41,10 @@ def run(config: ConfigFile = None) -> None:
             typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
         log.info("profile", found=str(found))
         inference = MainThread(settings.model.streams)
-        with kafka_worker(settings, inference) as processor:
+        with kafka_worker(settings, inference) as worker:
             for signum in _STOP:
-                signal.signal(signum, lambda *_: processor.stop())
-            inference.serve(processor.run)
+                signal.signal(signum, lambda *_: worker.stop())
+            inference.serve(worker.run)
     except WorkerError as error:
         if settings.ops.log_format != "json":
             raise  # the command line tells it to people

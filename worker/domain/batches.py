@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.domain.frames import EncodedFrame
-from worker.domain.records import TopicPartition
+from worker.domain.samples import Sample
 from worker.domain.windows import Window
 
 
@@ -22,9 +21,9 @@ class BatchLimits:
     """When a batch closes that no watermark closes.
 
     Attributes:
-        linger: seconds of processing time after its first frame; all that is open then goes with it, to share its call
-            of the model.
-        frames: how many it has at most.
+        linger: seconds of processing time after its first sample. When one batch's linger expires, all open batches are
+            sent, so that they share a call of the model.
+        frames: how many samples it has at most.
     """
 
     linger: float
@@ -32,15 +31,14 @@ class BatchLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameBatch:
-    """Frames of one window of one partition, in the order in which they were read.
+class Batch:
+    """Samples of one window of one partition, in the order in which they were read.
 
     Attributes:
-        late: the window had already been passed by the watermark when these frames came.
+        late: the watermark had already passed the window when these samples came.
     """
 
-    partition: TopicPartition
     window: Window
-    frames: tuple[EncodedFrame, ...]
+    samples: tuple[Sample, ...]
     closed_by: ClosedBy
     late: bool

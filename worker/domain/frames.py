@@ -25,37 +25,45 @@ class RawLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedFrame:
-    """A picture as its producer pushed it, with the identity its envelope gives it.
+class Frame:
+    """Which frame: its identity, without its picture. Results hold this, so that they keep no picture in memory.
 
     Attributes:
-        record: the record it came in, kept whole so that a dead letter can return it byte for byte.
+        position: where it lies in Kafka.
         camera: who took it.
         frame_id: the producer's name for it, or topic-partition-offset.
         captured_at: event time; the header, or the record's timestamp.
         arrived_at: wall-clock time at which the worker polled it.
         arrived: processing time at which the worker polled it.
-        content_type: the producer's word for what the bytes are, if any.
-        raw: layout of an uncompressed picture, if it is one.
         label: the ground truth as the producer wrote it: a class name or an index.
         traceparent: W3C trace context, handed on.
     """
 
-    record: Record
+    position: Position
     camera: str
     frame_id: str
     captured_at: EventMillis
     arrived_at: EventMillis
     arrived: Monotonic
-    content_type: str | None = None
-    raw: RawLayout | None = None
     label: str | None = None
     traceparent: str | None = None
 
-    @property
-    def position(self) -> Position:
-        """Where the frame lies in Kafka."""
-        return self.record.position
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A frame together with its picture, as its producer pushed it.
+
+    Attributes:
+        frame: which one.
+        record: the record it came in, kept whole so that a dead letter can return it byte for byte.
+        content_type: the producer's word for what the bytes are, if any.
+        raw: layout of an uncompressed picture, if it is one.
+    """
+
+    frame: Frame
+    record: Record
+    content_type: str | None = None
+    raw: RawLayout | None = None
 
     @property
     def data(self) -> bytes:

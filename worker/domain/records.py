@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.times import EventMillis
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -67,5 +68,5 @@ class OutboundRecord:
 OnPartitions = Callable[[Collection[TopicPartition]], None]
 """Is told, inside a poll and nowhere else, which partitions come or go."""
 
-OnCommitted = Callable[[Mapping[TopicPartition, int], str | None], None]
-"""Is told which next offsets a commit stored, and what went wrong with the others: None if nothing did."""
+OnCommitted = Callable[[Mapping[TopicPartition, Checkpoint], str | None], None]
+"""Is told which checkpoints a commit stored, and what went wrong with the others: None if nothing did."""

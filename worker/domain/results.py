@@ -1,12 +1,14 @@
 """What comes out: classes, predictions, dead letters."""
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from worker.domain.errors import Reason
-from worker.domain.frames import EncodedFrame
+from worker.domain.errors import FrameRejected, Reason
+from worker.domain.frames import Frame
 from worker.domain.records import Position, Record
+from worker.domain.samples import Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import Window
 
@@ -59,7 +61,7 @@ class Prediction:
         took: seconds that a thread of the model spent on the frame and those that shared its part of a call.
     """
 
-    frame: EncodedFrame
+    frame: Frame
     window: Window
     model: ModelIdentity
     classes: tuple[ScoredClass, ...]
@@ -74,8 +76,13 @@ class Prediction:
         """Where the frame lies in Kafka."""
         return self.frame.position
 
+    @property
+    def camera(self) -> str:
+        """Who took it."""
+        return self.frame.camera
+
     def overhead(self, published_at: EventMillis) -> float:
-        """Return the seconds since its capture in which it neither waited for company nor was worked on."""
+        """Return the seconds since its capture in which it neither waited in an open batch nor was worked on."""
         age = (published_at - self.frame.captured_at) / 1000
         return age - self.seconds["gather"] - self.took
 
@@ -108,5 +115,21 @@ class DeadLetter:
         return self.record.position
 
 
-Outcome = Prediction | DeadLetter
+def dead_letter(
+    record: Record, *, stage: str, error: FrameRejected, arrived_at: EventMillis, camera: str
+) -> DeadLetter:
+    """Make the dead letter of a frame that `stage` refused."""
+    return DeadLetter(
+        record=record,
+        reason=error.reason,
+        stage=stage,
+        error=type(error).__name__,
+        text=str(error),
+        stack="".join(traceback.format_exception(error)),
+        camera=camera,
+        arrived_at=arrived_at,
+    )
+
+
+Outcome = Prediction | DeadLetter | Skipped
 """What becomes of a frame: exactly one of these."""

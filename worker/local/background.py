@@ -13,12 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from worker.domain.errors import WorkerError
-from worker.models.packages import cache_folder
+from worker.models.store import atomic_file, cache_folder
 
 _LOOK_EVERY = 0.05  # seconds
 _STOPPED_WITHIN = 60.0  # seconds; a node is killed after 15
@@ -114,12 +114,12 @@ def stop() -> Running | None:
 def announced(state: Running) -> Iterator[None]:
     """Let others find what runs, until the block ends."""
     file = _state_file()
-    new = file.with_suffix(f".{state.pid}")
-    with new.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # before it has its name: nobody sees it without the lock
-        json.dump(asdict(state), held)
-        held.flush()
-        new.replace(file)
+    with ExitStack() as stack:
+        with atomic_file(file) as unfinished:
+            held = stack.enter_context(unfinished.open("w"))
+            fcntl.flock(held, fcntl.LOCK_EX)  # before it has its name: nobody sees it without the lock
+            json.dump(asdict(state), held)
+            held.flush()
         try:
             yield
         finally:

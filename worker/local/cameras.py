@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final
 
 from worker import wire
+from worker.adapters.clocks import wall_clock
 from worker.adapters.kafka import KafkaSink
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
@@ -85,7 +86,7 @@ class CameraFeed(threading.Thread):
             for due, frame in self._schedule:
                 time.sleep(max(0.0, began + due - time.monotonic()))
                 number = self.counts[frame.camera]
-                now = EventMillis(time.time_ns() // 1_000_000)
+                now = wall_clock()
                 named = replace(frame, frame_id=f"{frame.camera}-{number:06}", captured_at=now)
                 sink.send(wire.render_frame(self._topic, named))
                 self.counts[frame.camera] = number + 1

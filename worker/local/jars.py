@@ -3,7 +3,6 @@
 To move to another Kafka, change `KAFKA_VERSION` and write the lock anew with `python -m worker.local.jars`.
 """
 
-import hashlib
 import json
 import sys
 import tempfile
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from worker.domain.errors import WorkerError
-from worker.models.packages import FetchFailed, cache_folder
+from worker.models.packages import FetchFailed
+from worker.models.store import cache_folder, sha256_of_bytes, sha256_of_file, write_atomically
 
 KAFKA_VERSION = "4.3.1"
 LOCK_FILE = Path(__file__).with_name("kafka-jars.json")
@@ -78,8 +78,7 @@ def fetch_jars() -> tuple[Path, ...]:
     folder, jars = jar_folder(), locked_jars()
     missing = [jar for jar in jars if not _is_locked_content(folder / jar.file_name, jar)]
     if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="taking-") as scratch:
+        with tempfile.TemporaryDirectory() as scratch:
             take = partial(_take, context=_maven(Path(scratch)), folder=folder)
             with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
                 list(pool.map(take, missing))
@@ -111,13 +110,14 @@ def _take(jar: Jar, context: Any, folder: Path) -> None:
         file = Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
     except (OSError, RuntimeError) as error:
         raise FetchFailed(f"could not download {jar}: {error}") from error
-    if not _is_locked_content(file, jar):
-        raise FetchFailed(f"{jar} is not the file that was locked: its sha256 is {_sha256(file)}, not {jar.sha256}")
-    file.replace(folder / jar.file_name)
+    data = file.read_bytes()
+    if (found := sha256_of_bytes(data)) != jar.sha256:
+        raise FetchFailed(f"{jar} is not the file that was locked: its sha256 is {found}, not {jar.sha256}")
+    write_atomically(folder / jar.file_name, data)
 
 
 def _is_locked_content(file: Path, jar: Jar) -> bool:
-    return file.is_file() and _sha256(file) == jar.sha256
+    return file.is_file() and sha256_of_file(file) == jar.sha256
 
 
 def _pin(name: str, sha256: str) -> Jar:
@@ -126,13 +126,8 @@ def _pin(name: str, sha256: str) -> Jar:
 
 
 def _describe(dependency: Any) -> Jar:
-    sha256 = _sha256(dependency.artifact.resolve())
+    sha256 = sha256_of_file(dependency.artifact.resolve())
     return Jar(dependency.groupId, dependency.artifactId, dependency.version, sha256)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

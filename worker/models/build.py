@@ -1,10 +1,8 @@
 """Which engine runs the model: settings in, a model out. What an engine converts is kept in the user's cache."""
 
-import hashlib
 import importlib.util
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +29,8 @@ from worker.models.engines.torch_engine import (
 from worker.models.graph import ClassifierGraph, export_graph
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.network import load_network
-from worker.models.packages import cache_folder
 from worker.models.ready import ready_model
+from worker.models.store import atomic_file, cache_folder, make_file_once, sha256_of_bytes
 from worker.settings import ModelGroup
 from worker.tasks.classes import TOP5
 
@@ -96,7 +94,10 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
 
     graph = _graph(_load_network(manifest), manifest, group, torch.device("cpu"))
     exported = _onnx_file(graph, manifest)
-    return _write(_int8_file(graph, manifest), lambda f: write_int8(exported, f, pixels))
+    file = _int8_file(graph, manifest)
+    with atomic_file(file) as unfinished:
+        write_int8(exported, unfinished, pixels)
+    return file
 
 
 def _load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
@@ -150,7 +151,7 @@ def _build_engines(
         return [TorchEngine(graph, device)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
-        _keep(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
+        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
         return [load_compiled(file, device, streams=group.streams)] * group.streams
     if group.precision == "int8":
         file = _int8_file(graph, manifest)
@@ -235,7 +236,7 @@ def cores() -> int:
 
 def _onnx_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
     file = _cached(manifest, ".onnx", _key(graph, manifest))
-    return _keep(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
+    return make_file_once(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
 
 
 def _int8_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
@@ -265,20 +266,5 @@ def _source_of(module: str) -> str:
 
 def _cached(manifest: Manifest, suffix: str, key: Sequence[object]) -> Path:
     """Say where the user's cache keeps what was converted."""
-    digest = hashlib.sha256(repr(key).encode()).hexdigest()
+    digest = sha256_of_bytes(repr(key).encode())
     return cache_folder() / "engines" / f"{manifest.name}-{digest[:16]}{suffix}"
-
-
-def _keep(file: Path, write: Callable[[Path], None]) -> Path:
-    """Write a file of the cache on first use."""
-    return file if file.exists() else _write(file, write)
-
-
-def _write(file: Path, write: Callable[[Path], None]) -> Path:
-    """Write a file of the cache: elsewhere, and renamed once it is whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-        unfinished = Path(scratch, file.name)
-        write(unfinished)
-        unfinished.replace(file)
-    return file

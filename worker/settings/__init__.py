@@ -1,19 +1,14 @@
-"""The worker's settings: what can be set (`groups`), and how it is read (`load`)."""
+"""The worker's settings: what can be set, a file a group, put together in `groups`; and how it is read (`load`)."""
 
-from worker.settings.groups import (
-    BOOTSTRAP_VARIABLE,
-    ENV_PREFIX,
-    REFUSED,
-    Delivery,
-    Kafka,
-    Limits,
-    ModelGroup,
-    Ops,
-    Settings,
-    Topics,
-    WindowGroup,
-)
+from worker.settings.delivery import Delivery
+from worker.settings.groups import ENV_PREFIX, Settings
+from worker.settings.kafka import BOOTSTRAP_VARIABLE, REFUSED, Kafka
+from worker.settings.limits import Limits
 from worker.settings.load import MASK, NOT_SETTINGS, describe, effective, load_settings, read_groups
+from worker.settings.model import ModelGroup
+from worker.settings.ops import Ops
+from worker.settings.topics import Topics
+from worker.settings.window import WindowGroup
 
 __all__ = [
     "BOOTSTRAP_VARIABLE",

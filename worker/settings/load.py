@@ -13,7 +13,9 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings import SettingsError as UnparsableVariable
 
 from worker.domain.errors import SettingsError
-from worker.settings.groups import BOOTSTRAP_VARIABLE, ENV_PREFIX, Group, Settings
+from worker.settings.base import Group
+from worker.settings.groups import ENV_PREFIX, Settings
+from worker.settings.kafka import BOOTSTRAP_VARIABLE
 
 NOT_SETTINGS: Final = frozenset({"VISION_WORKER_CACHE"})
 MASK: Final = "******"

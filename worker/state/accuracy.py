@@ -1,14 +1,16 @@
-"""Running accuracy of the partitions that this worker has: restored, staged, settled."""
+"""The running accuracy of a partition: restored, staged, settled."""
 
 from collections.abc import Iterable
 
-from worker.domain.records import TopicPartition
-from worker.domain.results import Prediction
+from worker.domain.results import Outcome, Prediction
 from worker.domain.tallies import Tally, TallyKey
 
 
 class RunningAccuracy:
-    """The current tally of every key. Staging and settling are two steps, so that nothing counts undelivered."""
+    """The current tally of every key of one partition; implements `ports.PartitionState`.
+
+    Staging and settling are two steps, so that nothing counts that was not delivered.
+    """
 
     def __init__(self) -> None:
         self._tallies: dict[TallyKey, Tally] = {}
@@ -20,17 +22,19 @@ class RunningAccuracy:
             if known is None or tally.next_offset > known.next_offset:
                 self._tallies[tally.key] = tally
 
-    def stage(self, predictions: Iterable[Prediction]) -> list[Tally]:
-        """Return the tallies as they will be once these predictions, in offset order, are delivered.
+    def stage(self, outcomes: Iterable[Outcome]) -> list[Tally]:
+        """Return the tallies as they will be once these outcomes, in offset order, are delivered.
 
         Only tallies that change are returned, and nothing is remembered until `settle`.
         """
         staged: dict[TallyKey, Tally] = {}
-        for prediction in predictions:
-            frame = prediction.frame
-            key = TallyKey(frame.position.partition, frame.camera, prediction.model)
+        for outcome in outcomes:
+            if not isinstance(outcome, Prediction):
+                continue
+            frame = outcome.frame
+            key = TallyKey(frame.position.partition, frame.camera, outcome.model)
             before = staged.get(key) or self._tallies.get(key) or Tally(key, since=frame.captured_at)
-            after = before.including(prediction)
+            after = before.including(outcome)
             if after is not before:
                 staged[key] = after
         return list(staged.values())
@@ -47,7 +51,3 @@ class RunningAccuracy:
     def tallies(self) -> list[Tally]:
         """Return every settled tally."""
         return list(self._tallies.values())
-
-    def forget(self, partition: TopicPartition) -> None:
-        """Drop the tallies of a partition that now belongs to another worker."""
-        self._tallies = {key: tally for key, tally in self._tallies.items() if key.partition != partition}

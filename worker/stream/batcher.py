@@ -1,10 +1,9 @@
-"""Gathers frames by time window and decides when a batch is ready."""
+"""Gathers samples by time window and decides when a batch is ready."""
 
 from dataclasses import dataclass, field
 
-from worker.domain.batches import BatchLimits, ClosedBy, FrameBatch
-from worker.domain.frames import EncodedFrame
-from worker.domain.records import TopicPartition
+from worker.domain.batches import Batch, BatchLimits, ClosedBy
+from worker.domain.samples import Sample
 from worker.domain.times import Monotonic
 from worker.domain.windows import TumblingWindows, Watermark, Window
 
@@ -14,78 +13,51 @@ class _OpenBatch:
     window: Window
     late: bool
     since: Monotonic
-    frames: list[EncodedFrame] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What is open for one partition. Late frames of a window gather apart from the window they missed."""
-
-    watermark: Watermark
-    open: dict[tuple[Window, bool], _OpenBatch] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
 
 
 class WindowBatcher:
-    """Tumbling windows of capture time per partition, closed by watermark, size, linger or drain.
+    """Tumbling windows of capture time of one partition, closed by watermark, size, linger or drain.
 
-    A batch never spans two windows or two partitions; a window may give several batches. Late frames are
-    batched too, marked `late`, and wait for company only as long as the linger.
+    A batch never spans two windows; a window may give several batches. Late samples are batched too, marked `late`,
+    apart from the window they missed, and wait no longer than the linger.
 
     Args:
         windows: which window a capture time belongs to.
         lateness: milliseconds of event time a window stays open after its end.
-        limits: linger and frames to begin with.
-
-    Attributes:
-        limits: linger and frames in force; whoever drives the batcher may change them at any time.
     """
 
-    def __init__(self, windows: TumblingWindows, *, lateness: int, limits: BatchLimits) -> None:
+    def __init__(self, windows: TumblingWindows, *, lateness: int) -> None:
         self._windows = windows
-        self._lateness = lateness
-        self.limits = limits
-        self._lanes: dict[TopicPartition, _Lane] = {}
+        self._watermark = Watermark(lateness)
+        self._open: dict[tuple[Window, bool], _OpenBatch] = {}
 
-    def add(self, frame: EncodedFrame, now: Monotonic) -> list[FrameBatch]:
-        """Take one frame in; return the batches that this closes."""
-        partition = frame.position.partition
-        lane = self._lanes.setdefault(partition, _Lane(Watermark(self._lateness)))
-        window = self._windows.of(frame.captured_at)
-        late = lane.watermark.passed(window)
-        batch = lane.open.get((window, late))
+    def add(self, sample: Sample, now: Monotonic, limits: BatchLimits) -> list[Batch]:
+        """Take one sample in; return the batches that this closes."""
+        captured_at = sample.newest.frame.captured_at
+        window = self._windows.of(captured_at)
+        late = self._watermark.passed(window)
+        batch = self._open.get((window, late))
         if batch is None:
-            batch = lane.open[window, late] = _OpenBatch(window, late, now)
-        batch.frames.append(frame)
+            batch = self._open[window, late] = _OpenBatch(window, late, now)
+        batch.samples.append(sample)
 
         closed = []
-        if len(batch.frames) >= self.limits.frames:
-            closed.append(self._close(partition, batch, ClosedBy.SIZE))
-        lane.watermark.see(frame.captured_at)
-        passed = [b for b in lane.open.values() if not b.late and lane.watermark.passed(b.window)]
-        closed += [self._close(partition, b, ClosedBy.WATERMARK) for b in passed]
+        if len(batch.samples) >= limits.frames:
+            closed.append(self._close(batch, ClosedBy.SIZE))
+        self._watermark.see(captured_at)
+        passed = [each for each in self._open.values() if not each.late and self._watermark.passed(each.window)]
+        closed += [self._close(each, ClosedBy.WATERMARK) for each in passed]
         return closed
 
-    def due(self, now: Monotonic) -> list[FrameBatch]:
-        """Return everything that is open once the linger of one batch is over."""
-        deadline = self.deadline()
-        return [] if deadline is None or now < deadline else self.drain(ClosedBy.LINGER)
+    def oldest(self) -> Monotonic | None:
+        """Return when the oldest open batch was opened; None while nothing is open."""
+        return min((batch.since for batch in self._open.values()), default=None)
 
-    def deadline(self) -> Monotonic | None:
-        """Tell when `due` will next have something to return, or None while nothing is open."""
-        since = min((batch.since for _, batch in self._batches()), default=None)
-        return None if since is None else Monotonic(since + self.limits.linger)
-
-    def drain(self, closed_by: ClosedBy = ClosedBy.DRAIN) -> list[FrameBatch]:
+    def drain(self, closed_by: ClosedBy) -> list[Batch]:
         """Close everything that is open, and say why."""
-        return [self._close(partition, batch, closed_by) for partition, batch in self._batches()]
+        return [self._close(batch, closed_by) for batch in list(self._open.values())]
 
-    def forget(self, partition: TopicPartition) -> None:
-        """Drop what is open for a partition that now belongs to another worker, which will read it again."""
-        self._lanes.pop(partition, None)
-
-    def _batches(self) -> list[tuple[TopicPartition, _OpenBatch]]:
-        return [(partition, batch) for partition, lane in self._lanes.items() for batch in lane.open.values()]
-
-    def _close(self, partition: TopicPartition, batch: _OpenBatch, closed_by: ClosedBy) -> FrameBatch:
-        del self._lanes[partition].open[batch.window, batch.late]
-        return FrameBatch(partition, batch.window, tuple(batch.frames), closed_by, batch.late)
+    def _close(self, batch: _OpenBatch, closed_by: ClosedBy) -> Batch:
+        del self._open[batch.window, batch.late]
+        return Batch(batch.window, tuple(batch.samples), closed_by, batch.late)

@@ -1,95 +1,154 @@
-"""Which frames are in flight, and up to which offset everything is done.
+"""Which frames of a partition are in flight, which results may leave, and how far the partition may be committed.
 
-Frames finish out of order, because windows do. Results leave in offset order all the same: a result is
-`ready` once every earlier frame of its partition has one too. So a partition's outputs, its accuracy and its
-committed offset are always cut at the same place, and consumers see predictions in the order of the frames.
+Frames finish out of order, because windows do. Results leave in the order of their camera all the same: a result is
+`ready` once every earlier frame of its camera has one too. So consumers see each camera in order, each camera's tally
+includes all its frames below one offset, and no camera waits for another.
 
-    offsets      10   11   12   13
-    finished      x    x         x      ready: 10, 11      next offset: 12
-                                        13 waits for 12
+    offset       10   11   12   13
+    camera        a    b    a    a
+    finished           x    x    x     ready: 11
+                                       12 and 13 wait for 10, which is of the same camera
+    checkpoint: commit 10, and say that 11 is published
 """
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import takewhile
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
-from worker.domain.records import Position, TopicPartition
+from worker.domain.checkpoints import SPAN, Checkpoint
+from worker.domain.records import Position
+from worker.domain.results import Outcome
+from worker.domain.samples import Sample
 
-T = TypeVar("T")
+_by_offset = attrgetter("position.offset")
 
 
 @dataclass(slots=True)
-class _Lane(Generic[T]):
-    in_flight: deque[tuple[Position, int]] = field(default_factory=deque)
-    finished: dict[int, T] = field(default_factory=dict)
-    settled: int | None = None
-
-
-class OffsetLedger(Generic[T]):
-    """Keeps, per partition, the frames between being read and being settled, and what became of them.
+class _Entry:
+    """A frame that is not published.
 
     Attributes:
-        in_flight_bytes: encoded bytes of all those frames.
+        needs: the oldest offset that must be read again to make its result again.
+    """
+
+    camera: str
+    size: int
+    needs: int
+    outcome: Outcome | None = None
+
+
+class Ledger:
+    """The frames of one partition, from being read to being published and committed.
+
+    Attributes:
+        checkpoint: what may be committed; None until something was settled.
+        in_flight_bytes: encoded bytes of all frames that are not published.
     """
 
     def __init__(self) -> None:
-        self._lanes: dict[TopicPartition, _Lane[T]] = {}
+        self.checkpoint: Checkpoint | None = None
         self.in_flight_bytes = 0
+        self._published_unread = set[int]()  # by the mark, and not read again yet
+        self._next = 0
+        self._kept: deque[int] = deque()  # what was read, from the checkpoint on
+        self._open: dict[int, _Entry] = {}
+        self._cameras: dict[str, deque[_Entry]] = {}
+        self._ready: list[Outcome] = []
 
-    def begin(self, position: Position, size: int) -> None:
-        """Note that a frame of `size` bytes was read.
+    def __len__(self) -> int:
+        """Count the frames that were begun and not settled."""
+        return len(self._open)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take over what the partition's last owner committed."""
+        self._published_unread = set(checkpoint.published)
+
+    def begin(self, position: Position, camera: str, size: int) -> None:
+        """Note that a frame of `size` bytes was read. One that was published before a restart is context only.
 
         Raises:
             ValueError: it does not lie behind everything begun before; reading went backwards.
         """
-        lane = self._lanes.setdefault(position.partition, _Lane())
-        floor = lane.in_flight[-1][0].next_offset if lane.in_flight else lane.settled or 0
-        if position.offset < floor:
-            raise ValueError(f"{position} was read again: everything below offset {floor} is in flight or settled")
-        lane.in_flight.append((position, size))
-        self.in_flight_bytes += size
+        offset = position.offset
+        if offset < self._next:
+            raise ValueError(f"{position} was read again: everything below offset {self._next} was read before")
+        self._next = offset + 1
+        self._kept.append(offset)
+        if offset in self._published_unread:
+            self._published_unread.discard(offset)
+        else:
+            entry = self._open[offset] = _Entry(camera, size, needs=offset)
+            self._cameras.setdefault(camera, deque()).append(entry)
+            self.in_flight_bytes += size
 
-    def finish(self, position: Position, outcome: T) -> None:
-        """Note what became of a frame."""
-        self._lanes[position.partition].finished[position.offset] = outcome
+    def expect(self, sample: Sample) -> Sample | None:
+        """Note what a sample needs until its frames are published.
 
-    def ready(self) -> dict[TopicPartition, list[T]]:
-        """Return, per partition and in offset order, the outcomes that nothing earlier holds back."""
-        found: dict[TopicPartition, list[T]] = {}
-        for partition, lane in self._lanes.items():
-            first = (position.offset for position, _ in lane.in_flight)
-            outcomes = [lane.finished[offset] for offset in takewhile(lane.finished.__contains__, first)]
-            if outcomes:
-                found[partition] = outcomes
-        return found
+        Returns:
+            The sample with those of its answers that are not published; None if all of them are.
+        """
+        oldest = sample.frames[0].frame.position.offset
+        answers = []
+        for answer in sample.answers:
+            entry = self._open.get(answer.frame.position.offset)
+            if entry is not None:
+                entry.needs = min(entry.needs, oldest)
+                answers.append(answer)
+        if len(answers) == len(sample.answers):
+            return sample
+        return replace(sample, answers=tuple(answers)) if answers else None
+
+    def finish(self, outcome: Outcome) -> None:
+        """Note what became of a frame; of one that is published already nothing more becomes."""
+        entry = self._open.get(outcome.position.offset)
+        if entry is None:
+            return
+        entry.outcome = outcome
+        queue = self._cameras[entry.camera]
+        while queue and (ready := queue[0].outcome) is not None:
+            queue.popleft()
+            self._ready.append(ready)
+        if not queue:
+            del self._cameras[entry.camera]
 
     def has_ready(self) -> bool:
         """Tell whether `ready` has anything to return, without gathering it."""
-        lanes = self._lanes.values()
-        return any(lane.in_flight and lane.in_flight[0][0].offset in lane.finished for lane in lanes)
+        return any(outcome.position.offset < self._end for outcome in self._ready)
 
-    def settle(self, next_offsets: Mapping[TopicPartition, int]) -> None:
-        """Note that everything below these offsets is confirmed by the broker; only now is it forgotten."""
-        for partition, next_offset in next_offsets.items():
-            lane = self._lanes[partition]
-            while lane.in_flight and lane.in_flight[0][0].offset < next_offset:
-                position, size = lane.in_flight.popleft()
-                self.in_flight_bytes -= size
-                del lane.finished[position.offset]
-            lane.settled = next_offset
+    def ready(self) -> list[Outcome]:
+        """Return, in offset order, the outcomes that no earlier frame of their camera holds back.
 
-    def settled(self) -> dict[TopicPartition, int]:
-        """Return the next offset of every partition that has settled anything: what is safe to commit."""
-        return {partition: lane.settled for partition, lane in self._lanes.items() if lane.settled is not None}
+        Those that lie too far beyond the checkpoint for its mark wait until it moves.
+        """
+        if not self._ready:
+            return []
+        end = self._end
+        return sorted((outcome for outcome in self._ready if outcome.position.offset < end), key=_by_offset)
 
-    def __len__(self) -> int:
-        """Count the frames that were begun and not settled."""
-        return sum(len(lane.in_flight) for lane in self._lanes.values())
+    def stage(self, outcomes: Sequence[Outcome], needed: int | None) -> Checkpoint:
+        """Return the checkpoint as it will be once these outcomes are published.
 
-    def forget(self, partition: TopicPartition) -> None:
-        """Drop a partition that now belongs to another worker, which will read its unsettled frames again."""
-        lane = self._lanes.pop(partition, None)
-        if lane is not None:
-            self.in_flight_bytes -= sum(size for _, size in lane.in_flight)
+        Args:
+            outcomes: from `ready`.
+            needed: the oldest offset that later samples need, if any.
+        """
+        leaving = {outcome.position.offset for outcome in outcomes}
+        needs = [entry.needs for offset, entry in self._open.items() if offset not in leaving]
+        low = min([self._next, *needs] if needed is None else [self._next, needed, *needs])
+        beyond = (offset for offset in self._kept if offset >= low)
+        published = (offset for offset in beyond if offset in leaving or offset not in self._open)
+        return Checkpoint(low, frozenset(published) | self._published_unread)
+
+    def settle(self, outcomes: Sequence[Outcome], checkpoint: Checkpoint) -> None:
+        """Note that the broker has confirmed these outcomes; only now are they forgotten."""
+        for outcome in outcomes:
+            self.in_flight_bytes -= self._open.pop(outcome.position.offset).size
+        self._ready = [outcome for outcome in self._ready if outcome.position.offset in self._open]
+        self.checkpoint = checkpoint
+        while self._kept and self._kept[0] < checkpoint.next_offset:
+            self._kept.popleft()
+
+    @property
+    def _end(self) -> int:
+        return self._kept[0] + SPAN

@@ -1,7 +1,8 @@
-"""What threads beside the loop do with a part of a call: decode, classify, score. They touch no state.
+"""What the threads of the model and the decoders do with a part of a call: decode, classify, score.
 
-A part goes through one thread, so that its pixels stay in that core's cache and no thread waits for another. Where the
-model has fewer threads than there are cores, others decode ahead of it.
+They touch no state of the loop: immutable values come in, a future comes back. A part goes through one thread, so that
+its pixels stay in that core's cache and no thread waits for another. Where the model has fewer threads than there are
+cores, decoders work ahead of it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from worker.domain.frames import EncodedFrame
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.times import Monotonic
 from worker.ports import MonotonicClock
-from worker.stream.pipeline import BatchedFrame, Pipeline
+from worker.stream.pipeline import BatchedSample, Pipeline
 
 DECODED_TOGETHER: Final = 4
 """Frames of a large part that a decoder takes at once: handing over each costs a twentieth of decoding it."""
@@ -23,12 +24,12 @@ DECODED_TOGETHER: Final = 4
 Pixels = NDArray[np.uint8]
 
 
-class Early(NamedTuple):
-    """A frame that was decoded before its part was begun.
+class DecodedEarly(NamedTuple):
+    """A frame that was decoded before its part began.
 
     Attributes:
-        pixels: of `Pipeline.input_shape`; of no use if there is a letter.
-        letter: what becomes of a bad frame.
+        pixels: of `Pipeline.input_shape`; to be ignored if there is a letter.
+        letter: the dead letter of a bad frame.
         took: seconds.
     """
 
@@ -41,31 +42,31 @@ class Part(NamedTuple):
     """Work for one thread of the model.
 
     Attributes:
-        frames: some of those of a call.
-        early: of each, what was decoded before, if it was.
-        pixels: where the others are decoded to, and these copied to: (frames, height, width, 3).
+        samples: some of those of a call.
+        early: for each sample, its frame decoded before, if it was.
+        pixels: where the others are decoded to, and these copied to: (samples, height, width, 3).
         gathered: when the call began.
     """
 
-    frames: Sequence[BatchedFrame]
-    early: Sequence["Future[Early] | None"]
+    samples: Sequence[BatchedSample]
+    early: Sequence["Future[DecodedEarly] | None"]
     pixels: Pixels
     gathered: Monotonic
 
-    def some(self, which: slice) -> "Part":
+    def slice(self, which: slice) -> "Part":
         """Return a part of it."""
-        return self._replace(frames=self.frames[which], early=self.early[which], pixels=self.pixels[which])
+        return self._replace(samples=self.samples[which], early=self.early[which], pixels=self.pixels[which])
 
 
-class Done(NamedTuple):
+class PartResult(NamedTuple):
     """What became of a part.
 
     Attributes:
         outcomes: of its frames.
-        answered: frames that the model took.
+        answered: samples that the model took.
         failed: frames that break the model.
-        fits: frames that may fit into the device's memory, if it was too small for all of them.
-        began: when the thread of the model did; earlier by what was decoded before, if its like did that.
+        fitting: samples that may fit into the device's memory, if it was too small for all of them.
+        began: when the thread of the model began; where it decodes as well, earlier by what was decoded before.
         ended: when the model had answered.
         seconds: stages, and what each took.
     """
@@ -73,7 +74,7 @@ class Done(NamedTuple):
     outcomes: Sequence[Outcome]
     answered: int
     failed: int
-    fits: int | None
+    fitting: int | None
     began: Monotonic
     ended: Monotonic
     seconds: Sequence[tuple[str, float]]
@@ -85,8 +86,8 @@ class _Decoded(NamedTuple):
     ended: Monotonic
 
 
-class Threads:
-    """Those that decode, and those of the model.
+class ModelThreads:
+    """The threads that decode, and those of the model.
 
     Args:
         decoders: decodes frames, several at once; None leaves that to the threads of the model.
@@ -101,31 +102,31 @@ class Threads:
         self._inference = inference
         self._monotonic = monotonic
 
-    def decode_early(self, frame: EncodedFrame) -> "Future[Early]":
-        """Begin to decode a frame before it is known which part it goes with."""
-        return (self._decoders or self._inference).submit(self._decode_early, frame)
+    def decode_early(self, encoded: EncodedFrame) -> "Future[DecodedEarly]":
+        """Begin to decode a frame before it is known which part it belongs to."""
+        return (self._decoders or self._inference).submit(self._decode_early, encoded)
 
-    def begin(self, part: Part) -> "Future[Done]":
+    def begin(self, part: Part) -> "Future[PartResult]":
         """Begin a part."""
         if self._decoders is None:
             return self._inference.submit(self._decode_and_classify, part)
-        count = len(part.frames)
-        together = min(DECODED_TOGETHER, 1 + count // (2 * DECODED_TOGETHER))  # few are spread over all
-        some = [part.some(slice(start, start + together)) for start in range(0, count, together)]
-        decoding = [self._decoders.submit(self._decode, each) for each in some]
+        count = len(part.samples)
+        together = min(DECODED_TOGETHER, 1 + count // (2 * DECODED_TOGETHER))  # a few frames go to all decoders
+        slices = [part.slice(slice(start, start + together)) for start in range(0, count, together)]
+        decoding = [self._decoders.submit(self._decode, each) for each in slices]
         return self._inference.submit(self._classify_decoded, part, decoding)
 
-    def _decode_early(self, frame: EncodedFrame) -> Early:
+    def _decode_early(self, encoded: EncodedFrame) -> DecodedEarly:
         began, pixels = self._monotonic(), np.empty(self._pipeline.input_shape, np.uint8)
-        letter = self._pipeline.decode(frame, pixels)
-        return Early(pixels, letter, self._monotonic() - began)
+        letter = self._pipeline.decode(encoded, pixels)
+        return DecodedEarly(pixels, letter, self._monotonic() - began)
 
     def _decode(self, part: Part) -> _Decoded:
-        """Decode what is not decoded; what was before counts as if it were done now."""
+        """Decode what is not decoded; what was decoded before counts as if it were done now."""
         began, letters = self._monotonic(), list[DeadLetter | None]()
-        for batched, early, slot in zip(part.frames, part.early, part.pixels, strict=True):
+        for each, early, slot in zip(part.samples, part.early, part.pixels, strict=True):
             if early is None:
-                letters.append(self._pipeline.decode(batched.frame, slot))
+                letters.append(self._pipeline.decode(each.sample.newest, slot))
             else:
                 pixels, letter, took = early.result()
                 slot[:] = pixels
@@ -133,34 +134,34 @@ class Threads:
                 began = Monotonic(began - took)
         return _Decoded(letters, began, self._monotonic())
 
-    def _decode_and_classify(self, part: Part) -> Done:
+    def _decode_and_classify(self, part: Part) -> PartResult:
         decoded = self._decode(part)
         return self._classify(part, [decoded], began=decoded.began)
 
-    def _classify_decoded(self, part: Part, decoding: Sequence["Future[_Decoded]"]) -> Done:
+    def _classify_decoded(self, part: Part, decoding: Sequence["Future[_Decoded]"]) -> PartResult:
         decoded = [each.result() for each in decoding]
         return self._classify(part, decoded, began=self._monotonic())
 
-    def _classify(self, part: Part, decoded: Sequence[_Decoded], *, began: Monotonic) -> Done:
-        frames, pixels = part.frames, part.pixels
+    def _classify(self, part: Part, decoded: Sequence[_Decoded], *, began: Monotonic) -> PartResult:
+        samples, pixels = part.samples, part.pixels
         letters = [letter for each in decoded for letter in each.letters]
         bad = [letter for letter in letters if letter is not None]
         if bad:
             good = [number for number, letter in enumerate(letters) if letter is None]
-            frames, pixels = [frames[number] for number in good], pixels[good]
+            samples, pixels = [samples[number] for number in good], pixels[good]
         prepared = self._monotonic()
-        classified = self._pipeline.classify(frames, pixels)
+        classified = self._pipeline.classify(samples, pixels)
         ended = self._monotonic()
         seconds = {
             "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
             "classify": ended - prepared,
         }
         predictions = self._pipeline.score(classified, seconds, gathered=part.gathered, took=ended - began)
-        return Done(
+        return PartResult(
             outcomes=[*bad, *classified.rejected, *predictions],
-            answered=len(classified.frames),
+            answered=len(classified.samples),
             failed=len(classified.rejected),
-            fits=classified.fits,
+            fitting=classified.fitting,
             began=began,
             ended=ended,
             seconds=[*seconds.items(), ("score", self._monotonic() - ended)],

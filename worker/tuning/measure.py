@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from worker import wire
 from worker.adapters.memory import Event
 from worker.app.main_thread import MainThread
-from worker.app.workers import memory_processor
+from worker.app.workers import memory_worker
 from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
@@ -27,7 +27,7 @@ from worker.models.classifier import Classifier
 from worker.models.manifest import Manifest
 from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup, Topics, WindowGroup
-from worker.stream.worker import StreamProcessor
+from worker.stream.worker import Worker
 from worker.tuning.agreement import Agreement, Answers, Bounds, compare
 from worker.tuning.frames import polls
 from worker.tuning.groups import Choice, Groups
@@ -149,7 +149,7 @@ class Trials:
                 message = wire.decode_prediction(record.value or b"")
                 found[message.frame.id] = {each.index: each.probability for each in message.classes}
 
-        self._run_worker(groups, model, polls(self._frames), write, StreamProcessor.run)
+        self._run_worker(groups, model, polls(self._frames), write, Worker.run)
         return found
 
     def _rate(self, candidate: _Candidate, stage: Stage) -> float:
@@ -167,10 +167,10 @@ class Trials:
             nonlocal published
             published += record.topic in (TOPICS.predictions, TOPICS.dead_letters)
 
-        def measure(processor: StreamProcessor) -> None:
-            processor.join()
+        def measure(worker: Worker) -> None:
+            worker.join()
             while len(marks) < 2 or marks[-1][1] - marks[0][1] < seconds:
-                processor.step()
+                worker.step()
                 if published > (marks[-1][0] if marks else 0):
                     marks.append((published, time.monotonic()))
 
@@ -184,11 +184,11 @@ class Trials:
         model: Classifier,
         script: Iterable[Event],
         write: Callable[[OutboundRecord], None],
-        loop: Callable[[StreamProcessor], None],
+        loop: Callable[[Worker], None],
     ) -> None:
         settle_threads(groups.model, usual=self._default_threads)
         inference = MainThread(model.streams)
-        with memory_processor(
+        with memory_worker(
             script,
             write,
             inference,
@@ -197,8 +197,8 @@ class Trials:
             window=groups.window,
             limits=groups.limits,
             topics=TOPICS,
-        ) as processor:
-            inference.serve(partial(loop, processor))
+        ) as worker:
+            inference.serve(partial(loop, worker))
 
 
 def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> float:

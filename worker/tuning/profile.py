@@ -1,6 +1,5 @@
 """What tuning has found, in a file of the user's cache: one for each machine, model and set of versions."""
 
-import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,7 @@ from worker.domain.errors import SettingsError
 from worker.models.build import cores
 from worker.models.engines.torch_engine import describe_processor
 from worker.models.manifest import Manifest
-from worker.models.packages import cache_folder, write_whole
+from worker.models.store import cache_folder, sha256_of_bytes, write_atomically
 from worker.tuning.search import Tried
 
 LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "opencv-python-headless")
@@ -109,7 +108,7 @@ def key_of(manifest: Manifest, device: str) -> Key:
 
 def file_of(key: Key) -> Path:
     """Return where the profile lies, if there is one."""
-    digest = hashlib.sha256(msgspec.json.encode(key, order="sorted")).hexdigest()
+    digest = sha256_of_bytes(msgspec.json.encode(key, order="sorted"))
     return cache_folder() / "profiles" / f"{key.model}-{digest[:16]}.json"
 
 
@@ -134,8 +133,7 @@ def read_profile(key: Key) -> Profile | None:
 def write_profile(profile: Profile) -> Path:
     """Keep a profile in place of the one before, whole or not at all; return its file."""
     file = file_of(profile.key)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, msgspec.json.format(msgspec.json.encode(profile)) + b"\n")
+    write_atomically(file, msgspec.json.format(msgspec.json.encode(profile)) + b"\n")
     return file
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from worker.domain.errors import EnvelopeInvalid
-from worker.domain.frames import CapturedFrame, EncodedFrame, RawLayout
+from worker.domain.frames import CapturedFrame, EncodedFrame, Frame, RawLayout
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 
@@ -67,18 +67,18 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
         raise EnvelopeInvalid("; ".join(faults))
 
     trace = headers.get(TRACEPARENT)
-    return EncodedFrame(
-        record=record,
+    frame = Frame(
+        position=record.position,
         camera=camera or _unnamed(record),
         frame_id=frame_id or _position_id(record),
         captured_at=record.timestamp if captured_at is None else EventMillis(captured_at),
         arrived_at=arrived_at,
         arrived=arrived,
-        content_type=content_type,
-        raw=RawLayout(pixel_format, width, height) if pixel_format and width and height else None,
         label=label,
         traceparent=trace.decode() if trace and _TRACEPARENT.fullmatch(trace) else None,
     )
+    raw = RawLayout(pixel_format, width, height) if pixel_format and width and height else None
+    return EncodedFrame(frame, record, content_type, raw)
 
 
 def camera_of(record: Record) -> str:

@@ -84,7 +84,7 @@ def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> 
 
 def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
     # Without --engine, this script does not need the worker's code.
-    from worker.domain.frames import EncodedFrame  # noqa: PLC0415 - see above
+    from worker.domain.frames import EncodedFrame, Frame  # noqa: PLC0415 - see above
     from worker.domain.records import Position, Record, TopicPartition  # noqa: PLC0415 - see above
     from worker.domain.times import EventMillis, Monotonic  # noqa: PLC0415 - see above
     from worker.models.build import load_model  # noqa: PLC0415 - see above
@@ -102,7 +102,7 @@ def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
         batch = np.empty((len(jpegs), *classifier.input_shape), np.uint8)
         for jpeg, slot in zip(jpegs, batch, strict=True):
             record = Record(anywhere, None, jpeg, (), at)
-            decode(EncodedFrame(record, "camera", "frame", at, at, Monotonic(0)), slot)
+            decode(EncodedFrame(Frame(anywhere, "camera", "frame", at, at, Monotonic(0)), record), slot)
         ranked = classifier.classify_by(threads, batch)
         return ranked.indices.tolist(), ranked.probabilities.tolist()
 

@@ -3,11 +3,11 @@
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from worker.models.packages import FetchFailed, cache_folder
+from worker.models.packages import FetchFailed
+from worker.models.store import cache_folder, write_atomically
 
 VERSION: Final = "3.28.1"
 
@@ -32,9 +32,7 @@ def quix_python() -> Path:
         finished.touch()
     packages = folder / "lib" / f"python{python_version}" / "site-packages"
     # Written each time: the last user may have been another checkout.
-    with tempfile.NamedTemporaryFile("w", dir=packages, suffix=".new", delete=False) as file:
-        file.write(f"{sysconfig.get_path('purelib')}\n")
-    Path(file.name).replace(packages / "behind.pth")
+    write_atomically(packages / "behind.pth", f"{sysconfig.get_path('purelib')}\n".encode())
     return python
 
 

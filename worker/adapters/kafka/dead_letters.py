@@ -29,6 +29,7 @@ class KafkaDeadLetters:
     Args:
         options: librdkafka options of every client, under their own names.
         producer: librdkafka options of the producer.
+        marks: the compacted topic of marks; it is created if it does not exist and `writes` is true.
         writes: dead letters will be replayed; stops another replay of this topic that still runs.
 
     Raises:
@@ -37,10 +38,10 @@ class KafkaDeadLetters:
     """
 
     def __init__(
-        self, bootstrap_servers: str, options: Options, producer: Options, *, topic: str, writes: bool
+        self, bootstrap_servers: str, options: Options, producer: Options, *, topic: str, marks: Topic, writes: bool
     ) -> None:
         self.topic = topic
-        self._marks = f"{topic}-replayed"
+        self._marks = marks.name
         self._admin = KafkaAdmin(bootstrap_servers, options)
         if topic not in self._admin.topics([topic]):
             raise WorkerError(
@@ -48,7 +49,7 @@ class KafkaDeadLetters:
             )
         self._writer = None
         if writes:
-            self._admin.create([Topic(self._marks, 1, {"cleanup.policy": "compact"})], replication_factor=-1)
+            self._admin.create([marks], replication_factor=-1)
             self._writer = KafkaTransactions(bootstrap_servers, {**options, **producer}, name=f"{self._marks}-by")
         self._reader = KafkaReader(bootstrap_servers, {**options, "isolation.level": "read_committed"})
 

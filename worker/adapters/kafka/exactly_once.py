@@ -7,12 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka import TopicPartition as Partition
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from worker.adapters.kafka.deadline import call_within
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client
-from worker.adapters.kafka.sink import GIVE_UP_AFTER, PRODUCER_DEFAULTS, advice, hand_over, undelivered
+from worker.adapters.kafka.messages import Options, log, to_commit
+from worker.adapters.kafka.producer import (
+    GIVE_UP_AFTER,
+    advice,
+    drop_unsent,
+    make_producer,
+    produce,
+    undelivered,
+)
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
 
@@ -74,18 +81,11 @@ class ExactlyOnceSink:
 
     def __init__(self, bootstrap_servers: str, options: Options, *, group_id: str, group: Callable[[], Any]) -> None:
         self._group = group
-        self._producer = make_client(
-            Producer,
-            {**PRODUCER_DEFAULTS, **TRANSACTION_DEFAULTS},
+        self._producer = make_producer(
+            bootstrap_servers,
             options,
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}",
-                "acks": "all",
-                "enable.idempotence": True,
-                "error_cb": log_error,
-                "logger": RDKAFKA_LOG,
-            },
+            defaults=TRANSACTION_DEFAULTS,
+            required={"transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"},
         )
         self._refused = _Reason(0, "")
         self._stuck = False
@@ -100,16 +100,16 @@ class ExactlyOnceSink:
     def publish(
         self,
         records: Sequence[OutboundRecord],
-        next_offsets: Mapping[TopicPartition, int],
+        checkpoints: Mapping[TopicPartition, Checkpoint],
         *,
         within: float = GIVE_UP_AFTER,
     ) -> None:
-        """Write the records and the offsets in one transaction; begin it anew if the broker aborts it."""
+        """Write the records and the checkpoints in one transaction; begin it anew if the broker aborts it."""
         self._refused = _Reason(0, "")
         began, reason = time.monotonic(), _Reason(0, "")
         while True:
             try:
-                self._attempt(records, next_offsets, began + within)
+                self._attempt(records, checkpoints, began + within)
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
                 aborted = self._aborted(cause, began + within)
@@ -126,17 +126,15 @@ class ExactlyOnceSink:
     def close(self) -> None:
         """Drop what is not committed; the broker aborts it."""
         if not self._stuck:
-            self._producer.purge()
-            with suppress(KafkaException):  # a fatal error, which was said already
-                self._producer.flush(1.0)
+            drop_unsent(self._producer)
 
     def _attempt(
-        self, records: Sequence[OutboundRecord], next_offsets: Mapping[TopicPartition, int], give_up: float
+        self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], give_up: float
     ) -> None:
         self._producer.begin_transaction()
         for record in records:
             self._send(record)
-        offsets = [Partition(p.topic, p.partition, offset) for p, offset in next_offsets.items()]
+        offsets = to_commit(checkpoints)
         group = self._group()
         self._take(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), give_up)
         self._take(self._producer.commit_transaction, give_up)
@@ -156,7 +154,7 @@ class ExactlyOnceSink:
 
     def _send(self, record: OutboundRecord) -> None:
         try:
-            hand_over(self._producer, record, self._delivered)
+            produce(self._producer, record, self._delivered)
         except KafkaException as error:
             self._refused = _Reason(_RECORD_REFUSED, undelivered(record.topic, record.partition, error.args[0]))
             raise

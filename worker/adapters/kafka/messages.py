@@ -1,12 +1,14 @@
 """Shared by all parts of this adapter: clients, conversion of messages to records, the client's log."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as Partition
 
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SettingsError
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
@@ -61,3 +63,17 @@ def log_error(error: KafkaError) -> None:
     At debug level, because librdkafka logs the same error, at most every 30 seconds instead of at every attempt.
     """
     log.debug("kafka client", error=error.str(), code=error.name())
+
+
+def to_commit(checkpoints: Mapping[TopicPartition, Checkpoint]) -> list[Partition]:
+    """Return checkpoints as librdkafka commits them: next offsets, with the mark as their metadata."""
+    return [Partition(p.topic, p.partition, each.next_offset, each.mark()) for p, each in checkpoints.items()]
+
+
+def from_commit(answered: Iterable[Partition]) -> dict[TopicPartition, Checkpoint]:
+    """Read checkpoints back; partitions of which nothing was ever committed are left out."""
+    return {
+        TopicPartition(each.topic, each.partition): Checkpoint.read(each.offset, each.metadata)
+        for each in answered
+        if each.offset >= 0
+    }

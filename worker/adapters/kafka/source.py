@@ -1,12 +1,22 @@
 """Read frames from Kafka as a member of a consumer group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log, log_error, make_client, record_of
+from worker.adapters.kafka.messages import (
+    RDKAFKA_LOG,
+    Options,
+    from_commit,
+    log,
+    log_error,
+    make_client,
+    record_of,
+    to_commit,
+)
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SourceLost
 from worker.domain.records import OnCommitted, OnPartitions, Record, TopicPartition
 
@@ -117,9 +127,20 @@ class KafkaSource:
         polled, self._polled = self._polled, []
         return polled
 
-    def commit(self, offsets: Mapping[TopicPartition, int], *, wait: bool) -> None:
-        """Commit next offsets; `on_committed` is called with the outcome, in a later poll if this does not wait."""
-        commits = [Partition(p.topic, p.partition, offset) for p, offset in offsets.items()]
+    def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
+        """Read the group's checkpoints; waits for a transaction that a dead worker has left open."""
+        requested = [Partition(each.topic, each.partition) for each in partitions]
+        try:
+            answered = self._consumer.committed(requested, timeout=ANSWER_WITHIN)
+        except KafkaException as error:
+            raise self._unknown_checkpoints(error.args[0]) from error
+        if failed := next((each.error for each in answered if each.error), None):
+            raise self._unknown_checkpoints(failed)
+        return from_commit(answered)
+
+    def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:
+        """Commit checkpoints; `on_committed` is called with the outcome, in a later poll if this does not wait."""
+        commits = to_commit(checkpoints)
         try:
             if wait:
                 # This call takes no time limit; librdkafka's is socket.timeout.ms. Called from another thread, it would
@@ -173,9 +194,12 @@ class KafkaSource:
         """Report what was stored: the whole commit may have failed, or single partitions of it."""
         failed = error or next((each.error for each in answered if each.error), None)
         stored = [] if error else [each for each in answered if not each.error]
-        self._on_committed(
-            {TopicPartition(each.topic, each.partition): each.offset for each in stored},
-            None if failed is None else failed.str(),
+        self._on_committed(from_commit(stored), None if failed is None else failed.str())
+
+    def _unknown_checkpoints(self, error: KafkaError) -> SourceLost:
+        return SourceLost(
+            f"the committed offsets of topic {self._topic!r} cannot be read: {error.str()} ({error.name()}); "
+            "check that the group's coordinator is up, and start the worker again"
         )
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client
-from worker.adapters.kafka.sink import PRODUCER_DEFAULTS
+from worker.adapters.kafka.messages import Options
+from worker.adapters.kafka.producer import advice, drop_unsent, make_producer, produce
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord
 
@@ -33,17 +33,13 @@ class KafkaTransactions:
     def __init__(self, bootstrap_servers: str, options: Options, *, name: str) -> None:
         milliseconds = int(PATIENCE * 1000)
         self._name = name
-        self._producer = make_client(
-            Producer,
-            PRODUCER_DEFAULTS,
+        self._producer = make_producer(
+            bootstrap_servers,
             options,
-            {
-                "bootstrap.servers": bootstrap_servers,
+            required={
                 "transactional.id": name,
                 "transaction.timeout.ms": milliseconds,
                 "delivery.timeout.ms": milliseconds,
-                "error_cb": log_error,
-                "logger": RDKAFKA_LOG,
             },
         )
         try:
@@ -60,10 +56,7 @@ class KafkaTransactions:
         try:
             self._producer.begin_transaction()
             for record in records:
-                options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
-                self._producer.produce(
-                    record.topic, key=record.key, value=record.value, headers=list(record.headers), **options
-                )
+                produce(self._producer, record)
             self._producer.commit_transaction(PATIENCE)
         except BaseException as error:
             with suppress(KafkaException):  # it is over already, or the broker will end it
@@ -74,16 +67,13 @@ class KafkaTransactions:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._producer.purge()
-        with suppress(KafkaException):  # a fatal error, which was said already
-            self._producer.flush(1.0)
+        drop_unsent(self._producer)
 
     def _failure(self, error: KafkaError) -> DeliveryFailed:
         hint = {
             KafkaError._FENCED: "another one of this name has begun since, and this one ends",
             KafkaError._TIMED_OUT: f"the broker did not answer within {PATIENCE:.0f} s",
-            KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
             KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this user write to the topic",
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "let this user write and describe this transactional id",
-        }.get(error.code(), "vision-worker check tells more")
+        }.get(error.code(), advice(error))
         return DeliveryFailed(f"transaction {self._name!r}: {error.str()} ({error.name()}); {hint}")

@@ -1,4 +1,4 @@
-"""The whole processor on the memory driver: a script of records, pauses and rebalances in, messages out."""
+"""The whole worker on the memory driver: a script of records, pauses and rebalances in, messages out."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,7 @@ from worker import wire
 from worker.adapters.memory import Assign, Event, Lose, MemorySink, Pause, Revoke
 from worker.domain.errors import DeliveryFailed, ModelContractBroken, ModelOutOfMemory, TooManyRejected
 from worker.domain.records import Headers, Record, TopicPartition
+from worker.ops.telemetry import STAGES
 
 ONE = TopicPartition("frames", 1)
 
@@ -72,7 +73,7 @@ def test_a_frame_becomes_a_prediction_beside_it() -> None:
 def test_offsets_are_committed_behind_what_was_published() -> None:
     flow = Flow([coloured(0, at=0), coloured(1, at=10), coloured(2, at=1_000), Pause()]).run()
 
-    assert flow.source.committed == {FRAMES: 3}
+    assert flow.committed() == {FRAMES: 3}
     assert predicted(flow) == [(0, 0), (0, 1), (0, 2)]
 
 
@@ -81,7 +82,7 @@ def test_an_open_window_is_not_committed() -> None:
     flow = Flow([coloured(0, at=0), coloured(1, at=1_000), Pause(), Lose([FRAMES])]).run()
 
     assert predicted(flow) == [(0, 0)]
-    assert flow.source.committed == {FRAMES: 1}
+    assert flow.committed() == {FRAMES: 1}
 
 
 def test_predictions_leave_in_the_order_of_their_frames_whatever_window_closes_first() -> None:
@@ -102,7 +103,7 @@ def test_a_bad_frame_is_a_dead_letter_and_the_batch_goes_on() -> None:
     assert wire.original_headers(as_read(letter)) == bad.headers
     report = wire.parse_dead_letter(as_read(letter))
     assert (report.reason, report.stage, report.offset) == ("not-a-picture", "decode", 1)
-    assert flow.source.committed == {FRAMES: 3}
+    assert flow.committed() == {FRAMES: 3}
     assert flow.metric("dead_letters_total", reason="not-a-picture") == 1
 
 
@@ -112,7 +113,7 @@ def test_a_bad_header_is_a_dead_letter_that_waits_its_turn() -> None:
     flow = Flow([coloured(0), bad, Pause(), Revoke([FRAMES])]).run()
 
     assert flow.sink.published == []
-    assert flow.source.committed == {}
+    assert flow.committed() == {}
 
 
 def test_a_bad_header_alone_is_published_at_once() -> None:
@@ -185,7 +186,7 @@ def test_an_undelivered_batch_stops_the_worker_with_its_offsets_uncommitted_and_
     with pytest.raises(DeliveryFailed):
         flow.run()
 
-    assert flow.source.committed == {FRAMES: 1}
+    assert flow.committed() == {FRAMES: 1}
     assert [tally.seen for tally in flow.tallies()] == [1]
     assert flow.metric("frames_total", camera="cam-1", outcome="predicted") == 1
 
@@ -195,7 +196,7 @@ def test_a_broken_model_stops_the_worker_with_its_offsets_uncommitted() -> None:
     with pytest.raises(ModelContractBroken):
         flow.run()
 
-    assert flow.source.committed == {FRAMES: 1}
+    assert flow.committed() == {FRAMES: 1}
     assert predicted(flow) == [(0, 0)]
     assert flow.dead_letters() == []
 
@@ -209,7 +210,7 @@ def test_a_frame_that_breaks_the_model_is_found_among_its_neighbours_and_rejecte
     assert predicted(flow) == [(0, n) for n in range(8) if n != 5]
     assert (report.reason, report.stage, report.offset) == ("model-failed", "classify", 5)
     assert letter.value == frames[5].value
-    assert flow.source.committed == {FRAMES: 8}
+    assert flow.committed() == {FRAMES: 8}
 
 
 def test_a_model_with_a_bad_moment_costs_no_frame() -> None:
@@ -226,7 +227,7 @@ def test_a_model_that_fails_on_most_frames_is_broken_and_stops_the_worker_before
         flow.run()
 
     assert flow.sink.published == []
-    assert flow.source.committed == {}
+    assert flow.committed() == {}
 
 
 def test_when_memory_is_short_calls_are_halved_and_grow_again_slowly() -> None:
@@ -245,14 +246,14 @@ def test_a_frame_for_which_there_is_no_memory_at_all_stops_the_worker() -> None:
     with pytest.raises(ModelOutOfMemory):
         flow.run()
 
-    assert flow.source.committed == {}
+    assert flow.committed() == {}
 
 
 def test_a_failed_commit_is_no_failure_and_is_said_again() -> None:
     script: list[Event] = [coloured(0, at=0), coloured(1, at=1_000), *[Pause()] * 2, Lose([FRAMES])]
     flow = Flow(script, failing_commits=[0, 1]).run()
 
-    assert flow.source.committed == {FRAMES: 1}
+    assert flow.committed() == {FRAMES: 1}
     assert flow.metric("commits_total", outcome="failed") == 2
     assert flow.metric("commits_total", outcome="succeeded") == 1
 
@@ -267,7 +268,7 @@ def test_a_revoked_partition_is_committed_and_forgotten_and_the_other_goes_on() 
     flow = Flow(script).run()
 
     assert predicted(flow) == [(0, 0), (1, 0), (1, 1), (1, 2)]
-    assert flow.source.committed == {FRAMES: 1, ONE: 3}
+    assert flow.committed() == {FRAMES: 1, ONE: 3}
     assert flow.metric("assigned_partitions") == 1
     assert flow.metric("frames_total", camera="cam-1", outcome="predicted") is None
     assert flow.metric("frames_total", camera="cam-2", outcome="predicted") == 3
@@ -284,7 +285,7 @@ def test_a_partition_that_comes_back_is_read_again_from_what_was_committed() -> 
     flow = Flow(script).run()
 
     assert predicted(flow) == [(0, 0), (0, 1)]
-    assert flow.source.committed == {FRAMES: 2}
+    assert flow.committed() == {FRAMES: 2}
 
 
 def test_accuracy_goes_on_from_what_was_published_before() -> None:
@@ -307,7 +308,7 @@ def test_cameras_beyond_the_limit_share_a_series() -> None:
 def test_every_stage_is_measured() -> None:
     flow = Flow([coloured(0, label="red"), coloured(1)]).run()
 
-    for stage in ("poll", "parse", "gather", "decode", "classify", "score", "publish", "settle"):
+    for stage in STAGES:
         assert flow.metric("stage_seconds_count", stage=stage), stage
     assert flow.metric("frame_age_seconds_count") == 2
     assert flow.metric("rebalances_total", event="assigned") == 1
@@ -339,7 +340,7 @@ def test_calls_are_small_where_the_model_takes_too_long_for_the_group() -> None:
 def test_a_stopped_worker_finishes_what_is_open_and_reads_no_more() -> None:
     def script() -> Iterator[Record]:
         yield coloured(0)
-        flow.processor.stop()
+        flow.worker.stop()
         yield coloured(1)
         yield coloured(2)
 
@@ -347,4 +348,4 @@ def test_a_stopped_worker_finishes_what_is_open_and_reads_no_more() -> None:
     flow.run()
 
     assert predicted(flow) == [(0, 0), (0, 1)]
-    assert flow.source.committed == {FRAMES: 2}
+    assert flow.committed() == {FRAMES: 2}

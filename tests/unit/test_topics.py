@@ -1,0 +1,47 @@
+from worker.adapters.kafka import Topic
+from worker.cli.check import Findings, judge_topics
+from worker.cli.tail import Kind
+from worker.settings import Topics
+from worker.settings.topics import HEADERS, NEEDS, replay_marks
+
+
+def test_every_topic_that_can_be_set_is_in_the_list() -> None:
+    assert list(NEEDS) == list(Topics.model_fields)
+
+
+def test_topics_made_by_the_list_pass_the_check() -> None:
+    topics, findings = Topics.with_prefix("demo"), Findings()
+    specs = topics.specs(partitions=3, largest_frame=1000)
+    judge_topics(topics, {each.name: Topic(*each) for each in specs}, findings)
+
+    assert (findings.faults, findings.warnings) == ([], [])
+    assert len(findings.facts) == len(NEEDS)
+
+
+def test_a_spec_says_what_the_topic_needs_and_leaves_the_rest_to_the_broker() -> None:
+    frames, predictions, accuracy, dead_letters = Topics().specs(partitions=3, largest_frame=1000)
+
+    assert frames == ("frames", 3, {"max.message.bytes": "1000"})
+    assert predictions == ("predictions", 3, {})
+    assert accuracy == ("accuracy", 3, {"cleanup.policy": "compact"})
+    assert dead_letters == ("dead-letters", 3, {"max.message.bytes": str(1000 + HEADERS)})
+    assert not any("max.message.bytes" in each.config for each in Topics().specs(partitions=3))
+
+
+def test_topics_with_a_prefix_keep_their_usual_names_behind_it() -> None:
+    assert list(Topics.with_prefix("run").model_dump().values()) == [
+        "run-frames",
+        "run-predictions",
+        "run-accuracy",
+        "run-dead-letters",
+    ]
+
+
+def test_marks_of_replays_are_compacted_and_named_after_the_dead_letters() -> None:
+    assert replay_marks("dead-letters") == ("dead-letters-replayed", 1, {"cleanup.policy": "compact"})
+
+
+def test_tail_shows_every_output() -> None:
+    usual = Topics().model_dump()
+
+    assert [kind.value for kind in Kind] == [usual[role] for role in NEEDS if NEEDS[role].direction == "output"]

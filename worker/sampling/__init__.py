@@ -1,0 +1,1 @@
+"""Samplers: which frames become samples for the model, and which are skipped."""

@@ -1,0 +1,64 @@
+"""The cluster and how to talk to it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from worker.settings.base import Group
+
+BOOTSTRAP_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
+LIBRDKAFKAS_MAX_POLL_INTERVAL: Final = 300_000
+
+_DELIVERY = "the worker commits an offset itself, once every output of its frame is confirmed"
+_OWN_SETTING = "it is a setting of the worker"
+REFUSED: Final[Mapping[str, str]] = {
+    "enable.auto.commit": _DELIVERY,
+    "enable.auto.offset.store": _DELIVERY,
+    "auto.commit.interval.ms": _DELIVERY,
+    "acks": "every in-sync replica must confirm an output before its frame's offset is committed",
+    "request.required.acks": "every in-sync replica must confirm an output before its frame's offset is committed",
+    "enable.idempotence": "a retried output must not appear twice, so the producer is always idempotent",
+    "bootstrap.servers": f"{_OWN_SETTING}: kafka.bootstrap_servers",
+    "metadata.broker.list": f"{_OWN_SETTING}: kafka.bootstrap_servers",
+    "group.id": f"{_OWN_SETTING}: kafka.group_id",
+    "group.protocol": f"{_OWN_SETTING}: kafka.group_protocol",
+    "queued.max.messages.kbytes": f"it is derived from {_OWN_SETTING}: limits.memory",
+}
+"""librdkafka options that would break delivery, or that have a setting of their own, and why."""
+
+
+def _as_options(value: object) -> object:
+    if isinstance(value, Mapping):
+        refused = [f"{name} is refused: {REFUSED[name]}" for name in value if name in REFUSED]
+        if refused:
+            raise ValueError("; ".join(refused))
+    return value
+
+
+Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_as_options)]
+
+
+class Kafka(Group):
+    """The cluster and how to talk to it."""
+
+    bootstrap_servers: str = Field(min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}")
+    group_id: str = Field(
+        "vision-worker", min_length=1, description="consumer group; workers of a group share the frames"
+    )
+    group_protocol: Literal["auto", "classic", "consumer"] = Field(
+        "auto", description="auto takes consumer (KIP-848) where the brokers have it"
+    )
+    options: Options = Field({}, description="librdkafka options of every client, such as security.protocol")
+    consumer: Options = Field({}, description="librdkafka options of the consumer")
+    producer: Options = Field({}, description="librdkafka options of the producer")
+
+    @property
+    def max_poll_interval(self) -> float:
+        """Seconds that the group waits for a member's next poll."""
+        return float((self.options | self.consumer).get("max.poll.interval.ms", LIBRDKAFKAS_MAX_POLL_INTERVAL)) / 1000
+
+    @property
+    def hand_over_within(self) -> float:
+        """Seconds for handing a partition over: somebody waits for it, though the group would wait longer."""
+        return self.max_poll_interval / 10

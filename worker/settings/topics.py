@@ -1,0 +1,107 @@
+"""The topics, and what each must be: nothing else in this project says so a second time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, NamedTuple, Self
+
+from pydantic import Field
+
+from worker.settings.base import Group
+
+HEADERS: Final = 16 * 1024
+"""Bytes that a dead letter's headers add to its frame, with a long stack trace."""
+
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the worker needs of a topic.
+
+    Attributes:
+        direction: of the records, as the worker sees them.
+        content: what a record is; None where the name says it.
+        lost_unless_compacted: what is lost if old records are deleted; None if the topic need not be compacted.
+        partitions_as_frames: at least as many as the topic of frames, since a result goes to the partition number of
+            its frame.
+        room_for_frames: a record may be as large as the largest frame with `HEADERS`.
+    """
+
+    direction: Literal["input", "output"]
+    content: str | None = None
+    lost_unless_compacted: str | None = None
+    partitions_as_frames: bool = False
+    room_for_frames: bool = False
+
+    def __str__(self) -> str:
+        facts = [
+            self.content,
+            "compacted" if self.cleanup_policy == "compact" else None,
+            "at least as many partitions as frames" if self.partitions_as_frames else None,
+        ]
+        return f"{self.direction}: {', '.join(filter(None, facts))}"
+
+    @property
+    def cleanup_policy(self) -> str | None:
+        """What `cleanup.policy` must be; None leaves it open."""
+        return "compact" if self.lost_unless_compacted else None
+
+
+NEEDS: Final[Mapping[str, Needs]] = {
+    "frames": Needs(direction="input", content="encoded pictures"),
+    "predictions": Needs(direction="output", partitions_as_frames=True),
+    "accuracy": Needs(direction="output", lost_unless_compacted="counts", partitions_as_frames=True),
+    "dead_letters": Needs(direction="output", content="frames that could not be processed", room_for_frames=True),
+}
+"""By the name of the setting, which is a field of `Topics`."""
+
+
+class TopicSpec(NamedTuple):
+    """A topic to be created.
+
+    Attributes:
+        config: the topic's settings under Kafka's own names; what is not named is left to the broker.
+    """
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+class Topics(Group):
+    """Where frames come from and results go."""
+
+    frames: TopicName = Field("frames", description=str(NEEDS["frames"]))
+    predictions: TopicName = Field("predictions", description=str(NEEDS["predictions"]))
+    accuracy: TopicName = Field("accuracy", description=str(NEEDS["accuracy"]))
+    dead_letters: TopicName = Field("dead-letters", description=str(NEEDS["dead_letters"]))
+
+    @classmethod
+    def with_prefix(cls, prefix: str) -> Self:
+        """Return topics that have their usual names behind a prefix: PREFIX-frames and so on."""
+        return cls.model_validate({role: f"{prefix}-{name}" for role, name in cls().model_dump().items()})
+
+    def specs(self, *, partitions: int, largest_frame: int | None = None) -> list[TopicSpec]:
+        """Return the topics as the worker needs them.
+
+        Args:
+            partitions: of each.
+            largest_frame: bytes of the largest frame that is taken; None leaves all sizes to the broker.
+        """
+        return [TopicSpec(name, partitions, _config(role, largest_frame)) for role, name in self.model_dump().items()]
+
+
+def _config(role: str, largest_frame: int | None) -> dict[str, str]:
+    needs, config = NEEDS[role], dict[str, str]()
+    if needs.cleanup_policy:
+        config["cleanup.policy"] = needs.cleanup_policy
+    if largest_frame and role == "frames":
+        config["max.message.bytes"] = str(largest_frame)
+    if largest_frame and needs.room_for_frames:
+        config["max.message.bytes"] = str(largest_frame + HEADERS)
+    return config
+
+
+def replay_marks(dead_letters: str) -> TopicSpec:
+    """Return the topic of a replay's marks, which say what it has put back; the first replay creates it."""
+    return TopicSpec(f"{dead_letters}-replayed", 1, {"cleanup.policy": "compact"})

@@ -1,0 +1,117 @@
+"""All that belongs to one assignment of one partition: made when it is assigned, dropped when it goes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from worker.domain.batches import Batch, BatchLimits, ClosedBy
+from worker.domain.checkpoints import Checkpoint
+from worker.domain.frames import EncodedFrame
+from worker.domain.records import TopicPartition
+from worker.domain.results import DeadLetter, Outcome
+from worker.domain.samples import Sample, Skipped
+from worker.domain.tallies import Tally
+from worker.domain.times import Monotonic
+from worker.ports import PartitionState, Sampler
+from worker.stream.batcher import WindowBatcher
+from worker.stream.ledger import Ledger
+
+
+class Partition:
+    """One partition for as long as it is assigned to this worker.
+
+    Calls of the model hold the object. Once it is no longer current, what comes out of them is dropped, even if the
+    partition has come back by then: that is another object.
+
+    Attributes:
+        name: topic and number.
+        ledger: which frames are in flight.
+        windows: the open batches.
+        current: it is still assigned.
+        restored: it knows what was saved before.
+        committed: the checkpoint that the broker has stored last, as far as this worker knows.
+    """
+
+    def __init__(
+        self, name: TopicPartition, *, sampler: Sampler, windows: WindowBatcher, states: Sequence[PartitionState]
+    ) -> None:
+        self.name = name
+        self.ledger = Ledger()
+        self.windows = windows
+        self.current = True
+        self.restored = False
+        self.committed: Checkpoint | None = None
+        self._sampler = sampler
+        self._states = states
+
+    def restore(self, checkpoint: Checkpoint | None, saved: Iterable[Tally]) -> None:
+        """Take over what was saved before; no frame is taken until then."""
+        if checkpoint is not None:
+            self.ledger.restore(checkpoint)
+        kept = list(saved)
+        for state in self._states:
+            state.restore(kept)
+        self.restored = True
+
+    def take(self, frame: EncodedFrame) -> list[Sample]:
+        """Take a frame that was read; return the samples that are complete now."""
+        self.ledger.begin(frame.frame.position, frame.frame.camera, len(frame.data))
+        return self._expect(self._sampler.take(frame))
+
+    def reject(self, letter: DeadLetter) -> None:
+        """Take a record that is no frame."""
+        self.ledger.begin(letter.position, letter.camera, len(letter.record.value or b""))
+        self.ledger.finish(letter)
+
+    def gather(self, sample: Sample, now: Monotonic, limits: BatchLimits) -> list[Batch]:
+        """Put a sample into its window; return the batches that this closes."""
+        return self.windows.add(sample, now, limits)
+
+    def drain(self, now: Monotonic, limits: BatchLimits) -> list[Batch]:
+        """Finish all that is incomplete, and close every batch."""
+        closed = []
+        for sample in self._expect(self._sampler.drain()):
+            closed += self.windows.add(sample, now, limits)
+        return closed + self.windows.drain(ClosedBy.DRAIN)
+
+    def stage(self) -> "Cut | None":
+        """Return what can be published now, and what follows from it; nothing is remembered."""
+        outcomes = self.ledger.ready()
+        if not outcomes:
+            return None
+        return Cut(
+            partition=self,
+            outcomes=outcomes,
+            saved=[state.stage(outcomes) for state in self._states],
+            checkpoint=self.ledger.stage(outcomes, self._sampler.oldest_needed()),
+        )
+
+    def settle(self, cut: "Cut") -> None:
+        """Remember what was published: the states and the ledger move on."""
+        for state, saved in zip(self._states, cut.saved, strict=True):
+            state.settle(saved)
+        self.ledger.settle(cut.outcomes, cut.checkpoint)
+
+    def _expect(self, taken: Iterable[Sample | Skipped]) -> list[Sample]:
+        samples = []
+        for each in taken:
+            if isinstance(each, Skipped):
+                self.ledger.finish(each)
+            elif sample := self.ledger.expect(each):
+                samples.append(sample)
+        return samples
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What one publication takes of a partition. Its parts belong together: all of them count, or none.
+
+    Attributes:
+        outcomes: in offset order.
+        saved: of each state, the keys that these outcomes change.
+        checkpoint: what may be committed once they are published.
+    """
+
+    partition: Partition
+    outcomes: Sequence[Outcome]
+    saved: Sequence[Sequence[Tally]]
+    checkpoint: Checkpoint

@@ -1,0 +1,42 @@
+"""Outcomes and saved state as the records that go out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from worker import wire
+from worker.domain.records import OutboundRecord
+from worker.domain.results import DeadLetter, Outcome, Prediction
+from worker.domain.tallies import Tally
+from worker.domain.times import EventMillis
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTopics:
+    """Where each kind of message goes."""
+
+    predictions: str
+    accuracy: str
+    dead_letters: str
+
+
+class Renderer:
+    """Writes messages to the topics they belong to."""
+
+    def __init__(self, topics: OutputTopics, *, worker_version: str) -> None:
+        self._topics = topics
+        self._worker_version = worker_version
+
+    def render(
+        self, outcomes: Iterable[Outcome], saved: Iterable[Tally], *, published_at: EventMillis
+    ) -> list[OutboundRecord]:
+        """Write predictions, dead letters and accuracy as they go out. A skipped frame has no record."""
+        topics, records = self._topics, list[OutboundRecord]()
+        for outcome in outcomes:
+            match outcome:
+                case Prediction():
+                    records.append(wire.render_prediction(topics.predictions, outcome, published_at=published_at))
+                case DeadLetter():
+                    version = self._worker_version
+                    records.append(wire.render_dead_letter(topics.dead_letters, outcome, worker_version=version))
+        records += [wire.render_accuracy(topics.accuracy, tally, published_at=published_at) for tally in saved]
+        return records
