@@ -82,7 +82,7 @@ class Flow:
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
-            ModelParts(self.model, decode_colour, top_k=3),
+            ModelParts(self.model, decode_colour),
             Threads(Inline(), self.inference),
             Clocks(ticks.wall, ticks.monotonic),
             topics=TOPICS,

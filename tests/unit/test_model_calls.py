@@ -16,6 +16,7 @@ from worker import wire
 from worker.domain.batches import Batch, ClosedBy
 from worker.domain.errors import ModelContractBroken, TooManyRejected
 from worker.domain.frames import EncodedFrame
+from worker.domain.geometry import Geometry
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Prediction
 from worker.domain.samples import Sample
@@ -35,9 +36,9 @@ class Counted:
     def __init__(self) -> None:
         self.offsets: list[int] = []
 
-    def __call__(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+    def __call__(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
         self.offsets.append(frame.frame.position.offset)
-        decode_colour(frame, out)
+        return decode_colour(frame, out)
 
 
 def make_calls(
@@ -49,7 +50,7 @@ def make_calls(
     decode: Decode = decode_colour,
 ) -> ModelCalls:
     return ModelCalls(
-        Pipeline(decode=decode, model=model, top_k=3),
+        Pipeline(decode=decode, model=model),
         decoders=decoders,
         inference=inference,
         max_call=max_call,
@@ -353,7 +354,7 @@ def test_a_frame_is_decoded_before_its_batch_is_closed(decoders: Held | None) ->
     assert places(finished) == [(0, 0), (0, 1), (0, 2)]
     assert finished is not None
     predictions = [each for _, each in finished.outcomes if isinstance(each, Prediction)]
-    assert [each.classes[0].name for each in predictions] == ["red"] * 3
+    assert [each.result.classes[0].name for each in predictions] == ["red"] * 3
     assert decode.offsets == [0, 1, 2]
     assert model.calls == [3]
 

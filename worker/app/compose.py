@@ -38,15 +38,10 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """The model, and what prepares its input.
-
-    Attributes:
-        top_k: how many classes a prediction names.
-    """
+    """The model, and what prepares its input."""
 
     model: Model
     decode: Decode
-    top_k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,7 @@ def compose(
             monotonic=clocks.monotonic,
         ),
         calls=ModelCalls(
-            Pipeline(decode=parts.decode, model=parts.model, top_k=parts.top_k),
+            Pipeline(decode=parts.decode, model=parts.model),
             decoders=threads.decoders,
             inference=threads.inference,
             max_call=settings.bounds.max_frames,

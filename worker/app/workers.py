@@ -19,7 +19,7 @@ from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Record
 from worker.media.images import limit_opencv_threads
 from worker.models.build import cores, load_model
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
@@ -79,11 +79,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
         limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
         worker = compose(
             Ports(source, sink, partial(published_tallies, settings.kafka, settings.topics.accuracy)),
-            ModelParts(
-                model,
-                frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
-                settings.model.top_k,
-            ),
+            ModelParts(model, frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels)),
             threads,
             CLOCKS,
             topics=output_topics(settings.topics),
@@ -126,10 +122,10 @@ def replay_worker(
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
     """
-    classifier = load_model(model)
-    classifier.warm_up(1)
+    loaded = load_model(model)
+    loaded.warm_up(1)
     with memory_worker(
-        records, write, inference, classifier=classifier, model=model, window=window, limits=limits, topics=topics
+        records, write, inference, loaded=loaded, model=model, window=window, limits=limits, topics=topics
     ) as worker:
         yield worker
 
@@ -140,7 +136,7 @@ def memory_worker(
     write: Callable[[OutboundRecord], None],
     inference: Executor,
     *,
-    classifier: Classifier,
+    loaded: LoadedModel,
     model: ModelGroup,
     window: WindowGroup,
     limits: Limits,
@@ -155,9 +151,7 @@ def memory_worker(
         limit_opencv_threads(1)  # as on Kafka
         yield compose(
             Ports(MemorySource(script), MemorySink(write), lambda _: ()),
-            ModelParts(
-                classifier, frame_decoder(classifier.preprocessing, model, max_pixels=limits.max_pixels), model.top_k
-            ),
+            ModelParts(loaded, frame_decoder(loaded.preprocessing, model, max_pixels=limits.max_pixels)),
             threads,
             CLOCKS,
             topics=output_topics(topics),

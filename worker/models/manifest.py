@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, UnsetType
 from worker.domain.errors import SettingsError
 from worker.domain.preprocessing import Interpolation, Output, Preprocessing
 from worker.domain.results import ModelIdentity
+
+TaskName = Literal["classify"]
 
 MANIFEST_FILE: Final = "model.yaml"
 
@@ -22,6 +24,7 @@ class Manifest:
 
     Attributes:
         name: without slash or space.
+        task: what the model is asked.
         architecture: torchvision's name of the network, or None if `file` is a whole `torch.export` program.
         file: the weights of the architecture, or the program; nobody has looked at it yet.
         sha256: of `file`, 64 hex digits.
@@ -31,6 +34,7 @@ class Manifest:
     """
 
     name: str
+    task: TaskName
     architecture: str | None
     file: Path
     sha256: str
@@ -64,6 +68,7 @@ def load_manifest(path: Path) -> Manifest:
         raise SettingsError([f"{file}: {fault}" for fault in faults])
     return Manifest(
         name=document.name,
+        task=document.task,
         architecture=document.architecture or None,
         file=(file.parent / (document.weights or document.program or "")).absolute(),
         sha256=document.sha256,
@@ -109,6 +114,7 @@ class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A torchvision architecture with its weights, or a whole torch.export program; and what belongs to it."""
 
     name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
+    task: Annotated[TaskName, Meta(description="classify, the only task so far")] = "classify"
     architecture: Annotated[
         _Path | UnsetType, Meta(description="a torchvision classification builder, such as mobilenet_v2")
     ] = UNSET

@@ -21,7 +21,7 @@ from tests.support.pictures import frame_of
 from worker.domain.frames import EncodedFrame
 from worker.media.images import limit_opencv_threads
 from worker.models.build import PICTURES_A_THREAD, load_model
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.ports import Decode
 from worker.settings import Limits, ModelGroup
@@ -42,13 +42,13 @@ class Frames:
         return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
 
 
-def work(frames: Frames, decode: Decode, model: Classifier, lines: Lock) -> None:
+def work(frames: Frames, decode: Decode, model: LoadedModel, lines: Lock) -> None:
     """Decode and classify for ever."""
     pixels = np.empty((PICTURES_A_THREAD, *model.input_shape), np.uint8)
     while True:
         for encoded, slot in zip(frames.take(len(pixels)), pixels, strict=True):
             decode(encoded, slot)
-        model.classify(pixels)
+        model.run(pixels)
         with lines:
             sys.stdout.write(json.dumps({"at": time.time(), "frames": len(pixels)}) + "\n")
             sys.stdout.flush()

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Message, Producer
 from tests.support.pictures import frame_of
 from worker.media.images import limit_opencv_threads
 from worker.models.build import load_model
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.ports import Decode
 from worker.settings import Limits, ModelGroup
@@ -27,13 +27,13 @@ MESSAGES_A_CORE: Final = 32
 """In one poll; each poll is published at once, and more at a time are fewer waits for the broker."""
 
 
-def classify(decode: Decode, messages: Sequence[Message], model: Classifier) -> list[bytes]:
+def classify(decode: Decode, messages: Sequence[Message], model: LoadedModel) -> list[bytes]:
     """Return an answer a message."""
     pixels = np.empty((len(messages), *model.input_shape), np.uint8)
     for message, slot in zip(messages, pixels, strict=True):
         decode(frame_of(message.value()), slot)
-    ranked = model.classify(pixels)
-    rows = zip(ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True)
+    ranked = model.run(pixels)
+    rows = zip(ranked["indices"].tolist(), ranked["probabilities"].tolist(), strict=True)
     return [json.dumps({"classes": list(zip(indices, likely, strict=True))}).encode() for indices, likely in rows]
 
 

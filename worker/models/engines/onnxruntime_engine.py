@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
-from worker.domain.ranking import Answer, Engine
 
 # Since 1.29 ONNX Runtime reports to Microsoft, under an id that it keeps in the user's cache, unless told not to before
 # it is imported. A worker tells nobody that it runs.
@@ -17,7 +17,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 
-def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | None) -> Sequence[Engine]:
+def load_onnxruntime(
+    file: Path, *, device: str, streams: int, threads: int | None, outputs: Sequence[str]
+) -> Sequence[Engine]:
     """Open sessions on an ONNX file.
 
     Args:
@@ -25,6 +27,7 @@ def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | No
         device: `cpu`, `cuda` or `cuda:N`.
         streams: parts that run at once; a session each, with weights of its own.
         threads: of each session; None leaves it to ONNX Runtime.
+        outputs: names of what the graph puts out, in order.
 
     Returns:
         An engine for each stream.
@@ -48,7 +51,7 @@ def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | No
     used = sessions[0].get_providers()
     if used[0] != provider:  # it goes on without a word where CUDA's own libraries are missing
         raise ModelUnavailable(f"device {device!r}: ONNX Runtime could not start {provider}, only {', '.join(used)}")
-    return [_Stream(session) for session in sessions]
+    return [_Stream(session, outputs) for session in sessions]
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:
@@ -63,13 +66,15 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
 
 
 class _Stream:
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, outputs: Sequence[str]) -> None:
         self._session = session
+        self._outputs = outputs
         (self._input,) = (each.name for each in session.get_inputs())
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+    def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         try:
-            return Answer(*self._session.run(None, {self._input: pixels}))
+            found = self._session.run(None, {self._input: pixels})
+            return dict(zip(self._outputs, found, strict=True))
         except Exception as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error

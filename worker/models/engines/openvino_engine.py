@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Precision
-from worker.domain.ranking import Answer, Engine
 
 # Importing OpenVINO reports to Google Analytics, under an id that it keeps in the user's home, unless that user has
 # refused. A worker tells nobody that it runs: without this package, OpenVINO takes a stand-in that sends nothing.
@@ -31,7 +31,7 @@ _FITTED_BYTES: Final = 256 * 2**20
 
 
 def load_openvino(
-    file: Path, *, streams: int, threads: int | None, precision: Precision, usual: int
+    file: Path, *, streams: int, threads: int | None, precision: Precision, usual: int, outputs: Sequence[str]
 ) -> Sequence[Engine]:
     """Compile an ONNX file for this CPU.
 
@@ -45,6 +45,7 @@ def load_openvino(
         threads: of each of them; None leaves it to OpenVINO.
         precision: of convolutions and matrix products.
         usual: pictures in a full part.
+        outputs: names of what the graph puts out, in order.
 
     Returns:
         An engine for each stream; each may be called by one thread at a time.
@@ -78,7 +79,7 @@ def load_openvino(
     # ever, one with the lock and one with the GIL.
     openvino.Type.u8.to_dtype()
     requests = [[each.create_infer_request() for each in of_stream] for of_stream in compiled]
-    return [_Stream(for_any, dict(zip(numbers, fitted, strict=True))) for for_any, *fitted in requests]
+    return [_Stream(for_any, dict(zip(numbers, fitted, strict=True)), outputs) for for_any, *fitted in requests]
 
 
 def _compile(
@@ -110,11 +111,14 @@ def _fold_biases(model: openvino.Model) -> None:
 
 
 class _Stream:
-    def __init__(self, for_any: openvino.InferRequest, fitted: Mapping[int, openvino.InferRequest]) -> None:
+    def __init__(
+        self, for_any: openvino.InferRequest, fitted: Mapping[int, openvino.InferRequest], outputs: Sequence[str]
+    ) -> None:
         self._for_any = for_any
         self._fitted = fitted
+        self._outputs = outputs
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+    def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         request = self._fitted.get(len(pixels), self._for_any)
         try:
             found = request.infer({0: pixels}, share_inputs=True)
@@ -122,4 +126,4 @@ class _Stream:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
             raise
-        return Answer(*(found[number] for number in range(len(Answer._fields))))
+        return {name: found[number] for number, name in enumerate(self._outputs)}
