@@ -105,7 +105,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.export_efficientnet": frozenset({"torch", "efficientnet_lite_pytorch"}),
     "worker.models.manifest": frozenset({"msgspec", "yaml"}),
     "worker.models.packages": frozenset(),
-    "worker.models.ready": frozenset({"yaml"}),
+    "worker.models.ready": frozenset(),
     "worker.models.store": frozenset(),
     "worker.models.engines.onnx_export": frozenset({"torch"}),
     "worker.models.engines.onnx_quantiser": frozenset({"onnx", "onnxruntime", "numpy"}),

@@ -1,6 +1,7 @@
-"""What a model folder says of its model: the file `model.yaml`, held to `schemas/model-manifest.v1.json`."""
+"""What a model folder says of its model: the file `model.yaml`, as `schemas/model-manifest.v1.json` describes it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -12,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from worker.domain.errors import SettingsError
 from worker.domain.preprocessing import Interpolation, Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.store import sha256_of_file
 
 TaskName = Literal["classify"]
 
@@ -77,6 +79,29 @@ def load_manifest(path: Path) -> Manifest:
         preprocessing=Preprocessing(**msgspec.structs.asdict(document.preprocessing)),
         output=document.output,
     )
+
+
+def write_manifest(
+    folder: Path, network: Mapping[str, str], *, labels: Sequence[str], preprocessing: Preprocessing
+) -> None:
+    """Write the manifest, and the file of class names, of a model that returns logits.
+
+    Args:
+        folder: of the model; its weights or its program lie there already.
+        network: the manifest's `name`, and either `architecture` and `weights` or `program`.
+        labels: class names by index.
+        preprocessing: that the network was trained with.
+    """
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    document = {
+        **network,
+        "sha256": sha256_of_file(folder / (network.get("weights") or network["program"])),
+        "labels": "labels.txt",
+        "preprocessing": asdict(preprocessing),
+        "output": "logits",
+    }
+    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -13,18 +13,15 @@ import threading
 import time
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.contestants.core_models import add_options, load_core_models
 from tests.support.pictures import frame_of
 from worker.domain.frames import EncodedFrame
-from worker.media.images import limit_opencv_threads
-from worker.models.build import PICTURES_A_THREAD, load_model
+from worker.models.build import PICTURES_A_THREAD
 from worker.models.loaded import LoadedModel
-from worker.models.preparation import frame_decoder
 from worker.ports import Decode
-from worker.settings import Limits, ModelGroup
 
 
 class Frames:
@@ -63,15 +60,8 @@ def end_all(failed: threading.ExceptHookArgs) -> None:
 def main() -> None:
     arguments = _parser().parse_args()
     threading.excepthook = end_all
-    limit_opencv_threads(1)
-    engine: dict[str, Any] = json.loads(arguments.engine)
-    # A stream of its own for each thread: what the settings have inside one model is here side by side.
-    group = ModelGroup(path=arguments.model, **{**engine, "streams": 1, "threads": 1})
+    models, decode = load_core_models(arguments, warm=PICTURES_A_THREAD)
     frames, lines = Frames(arguments.frames), Lock()
-    models = [load_model(group) for _ in range(arguments.cores)]
-    for model in models:
-        model.warm_up(PICTURES_A_THREAD)
-    decode = frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels)
     threads = [Thread(target=work, args=(frames, decode, model, lines), daemon=True) for model in models]
     for thread in threads:
         thread.start()
@@ -82,9 +72,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=Path, required=True, help="a folder of JPEGs")
-    parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
-    parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
-    parser.add_argument("--cores", type=int, required=True)
+    add_options(parser)
     return parser
 
 
