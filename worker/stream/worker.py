@@ -245,7 +245,7 @@ class Worker:
 
     def _on_assigned(self, names: Collection[TopicPartition]) -> None:
         self.joined = True
-        self._partitions.update({name: self._make_partition(name) for name in names})
+        self._partitions.update({name: self._make_partition(name) for name in sorted(names)})
         self._telemetry.rebalanced("assigned", names, assigned=len(self._partitions))
 
     def _on_committed(self, stored: Mapping[TopicPartition, Checkpoint], error: str | None) -> None:
