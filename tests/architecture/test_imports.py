@@ -124,6 +124,11 @@ LIBRARIES: dict[str, frozenset[str]] = {
 }
 """Third-party libraries by the same rule; modules without an entry may use any."""
 
+LONG = 400
+"""Lines of a file beyond which one asks whether it answers one question."""
+LONGER: dict[str, str] = {}
+"""Modules that are longer, and why each is one file all the same."""
+
 CLOCKLESS = (
     "worker.domain",
     "worker.ports",
@@ -220,8 +225,9 @@ def test_a_worker_starts_without_the_engines_it_does_not_use() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_file_grows_beyond_one_job(module: str) -> None:
+def test_a_file_that_is_long_has_a_reason(module: str) -> None:
+    """How complex a function may be is ruff's to say, in pyproject.toml."""
     path = PACKAGE.parent.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
-    assert len(file.read_text().splitlines()) <= 400
+    assert len(file.read_text().splitlines()) <= LONG or module in LONGER
