@@ -1,7 +1,6 @@
 """What a frame's way through the worker costs in Python: counted, so that the same code always gives the same figures.
 
-Held against what it cost when the figures below were last written down. Whoever makes it dearer on purpose, or much
-cheaper, writes down the new ones; `python -m tests.benchmarks.path` shows them by function.
+Compared with the figures below. If you make it more expensive on purpose, or much cheaper, write down the new ones; `python -m tests.benchmarks.path` shows them by function.
 """
 
 import gc

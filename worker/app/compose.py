@@ -46,7 +46,7 @@ class ModelParts:
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The threads that work while the loop goes on.
+    """The threads that work next to the loop.
 
     Attributes:
         decoders: decode frames; None leaves that to the threads of the model.

@@ -31,7 +31,7 @@ class ModelIdentity(NamedTuple):
 class ScoredClass(NamedTuple):
     """One class and how likely the model holds it to be."""
 
-    index: int  # type: ignore[assignment]  # tuple.index is of no use here
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     name: str
     probability: float
 
@@ -112,7 +112,7 @@ class DeadLetter:
         stage: the hop that refused it.
         error: the exception's class name.
         text: what is wrong, for a person.
-        stack: the exception with its causes, for whoever mends the producer.
+        stack: the exception with its causes, for the people who mend the producer.
         camera: the camera as far as it could be known.
     """
 

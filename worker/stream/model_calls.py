@@ -1,6 +1,6 @@
 """Calls of the model: which samples share one, when it begins, and in which order results come back.
 
-Samples are decoded and classified by other threads while the loop goes on. A call is cut into parts, as the model likes
+Other threads decode and classify samples while the loop continues. A call is cut into parts, as the model likes
 them (`worker/stream/model_threads.py` runs them). A full call begins ahead of time, so that no thread of the model ever
 waits for the loop. A smaller call begins only when a thread is free. Until then it grows, so calls become larger, and
 cheaper a frame, exactly as far as the model does not keep up. (Triton's dynamic batcher does the same.)
@@ -179,7 +179,7 @@ class ModelCalls:
 
         Raises:
             WorkerError: whatever ended the call; among others
-            TooManyRejected: the model fails on so many frames that it must be broken.
+            TooManyRejected: the model fails on too many frames; it must be broken.
         """
         if not self._calls or (self._calls[0].unfinished and not wait):
             return None

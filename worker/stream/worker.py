@@ -89,7 +89,7 @@ class Worker:
         self._stopping = True
 
     def run(self) -> None:
-        """Work until stopped or until the source ends, then finish what is open and commit it.
+        """Work until stopped or until the source ends, then publish and commit what is in flight.
 
         Raises:
             WorkerError: something other than a frame is broken; whatever was not confirmed is uncommitted.
@@ -114,7 +114,7 @@ class Worker:
         self.subscribed_at = self._monotonic()
 
     def drain(self) -> None:
-        """Finish what is open, publish it and commit it."""
+        """Finish what is in flight, publish it, and commit it."""
         now = self._monotonic()
         self._submit([(each, batch) for each in self._assigned for batch in each.drain(now, self._limits)])
         while self._collect(wait=True):
@@ -252,7 +252,7 @@ class Worker:
         self._publisher.committed(self._partitions, stored, error)
 
     def _on_revoked(self, names: Collection[TopicPartition]) -> None:
-        """Publish and commit what is ready, then forget: what is open is read again elsewhere."""
+        """Publish and commit what is ready, then forget: the new owner reads the rest again."""
         if not self._broken:  # leaving the group revokes too
             leaving = [self._partitions[name] for name in names if name in self._partitions]
             self._publisher.hand_over(self._assigned, leaving)
