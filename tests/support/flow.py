@@ -10,13 +10,13 @@ from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Sampler
+from worker.ports import Clocks, Sampler
 from worker.sampling.every_frame import EveryFrame
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.render import OutputTopics

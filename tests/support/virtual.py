@@ -21,7 +21,7 @@ from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.domain.arrays import Arrays
 from worker.domain.batches import BatchLimits
 from worker.domain.checkpoints import Checkpoint
@@ -31,6 +31,7 @@ from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
+from worker.ports import Clocks
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 
 EPOCH = 1_700_000_000_000
