@@ -1,16 +1,18 @@
 """What the processor needs from the outside, and nothing more."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.arrays import Arrays
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
-from worker.domain.ranking import Ranked
+from worker.domain.geometry import Geometry
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity, Outcome
+from worker.domain.results import ModelIdentity, Outcome, Result, Verdict
 from worker.domain.samples import Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
@@ -18,9 +20,19 @@ from worker.domain.times import EventMillis, Monotonic
 WallClock = Callable[[], EventMillis]
 MonotonicClock = Callable[[], Monotonic]
 
-Decode = Callable[[EncodedFrame, NDArray[np.uint8]], None]
-"""Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it there: into a slot of a
-batch. May be called from several threads at once; raises FrameRejected for a picture that cannot be taken."""
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two kinds of time."""
+
+    wall: WallClock
+    monotonic: MonotonicClock
+
+
+Decode = Callable[[EncodedFrame, NDArray[np.uint8]], Geometry]
+"""Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it into a slot of a batch.
+Returns how the picture became the input. May be called from several threads at once; raises FrameRejected for a picture
+that cannot be taken."""
 
 Restore = Callable[[Collection[TopicPartition]], Iterable[Tally]]
 """Reads back what the states of the given input partitions have saved last."""
@@ -141,16 +153,46 @@ class PartitionState(Protocol):
         """Remember what `stage` returned: the brokers have confirmed it."""
 
 
+class Task(Protocol):
+    """What a model is asked: how its answer becomes a result, and how that is compared with a label."""
+
+    @property
+    def name(self) -> str:
+        """The manifest's word for it."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Class names by index."""
+
+    def check(self, outputs: Arrays, samples: int) -> Arrays:
+        """Return what an engine answered for a number of samples, in order and fit to be trusted.
+
+        Raises:
+            ModelContractBroken: the outputs do not fit the samples, the labels, or what they are said to be.
+        """
+
+    def results(self, outputs: Arrays, geometries: Sequence[Geometry]) -> Sequence[Result]:
+        """Make the result of each sample.
+
+        Args:
+            outputs: as `check` returned them, joined.
+            geometries: of each sample, how its picture became the model's input.
+        """
+
+    def judge(self, result: Result, label: str | None) -> Verdict | None:
+        """Compare a result with the label of its frame; None if there is none, or it means nothing to the model."""
+
+
 class Model(Protocol):
-    """A classifier."""
+    """A model, loaded and ready to run."""
 
     @property
     def identity(self) -> ModelIdentity:
         """Name and version."""
 
     @property
-    def labels(self) -> Sequence[str]:
-        """Class names by index."""
+    def task(self) -> Task:
+        """What it is asked."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -158,24 +200,24 @@ class Model(Protocol):
 
     @property
     def streams(self) -> int:
-        """Calls that run side by side."""
+        """Calls that run at once."""
 
-    def parts(self, frames: int) -> Sequence[slice]:
-        """Cut a batch of so many frames into what is best classified by a call each, side by side."""
+    def parts(self, samples: int) -> Sequence[slice]:
+        """Cut a batch into the parts that run best as a call each, at once."""
 
-    def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
+    def run(self, pixels: NDArray[np.uint8]) -> Arrays:
         """Run one batch, or a part of one, through the model, blocking, without holding the GIL.
 
-        Several threads may call it at once; those for whom there is no room wait.
+        Several threads may call it at once; those for which there is no room wait.
 
         Args:
-            pixels: what `Decode` wrote, (batch, height, width, 3); the batch may be empty.
+            pixels: what `Decode` wrote, (batch, height, width, 3), batch at least 1.
 
         Returns:
-            At least the five most likely classes of each picture, or all if there are fewer.
+            What its task has checked.
 
         Raises:
             ModelFailed: the model raised.
-            ModelOutOfMemory: there was no memory for so many.
+            ModelOutOfMemory: there was no memory for this batch.
             ModelContractBroken: the output does not fit the batch or the labels.
         """

@@ -19,7 +19,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.ports": ("worker.domain",),
     "worker.wire": ("worker.domain", "worker.wire"),
     "worker.settings": ("worker.domain.errors", "worker.settings"),
-    "worker.tasks": ("worker.domain", "worker.ports"),
+    "worker.tasks": ("worker.domain", "worker.ports", "worker.tasks"),
     "worker.sampling": ("worker.domain", "worker.ports"),
     "worker.state": ("worker.domain", "worker.ports"),
     "worker.media": ("worker.domain", "worker.media"),
@@ -37,8 +37,6 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
         "worker.domain",
         "worker.ports",
         "worker.wire",
-        "worker.tasks",
-        "worker.state",
         "worker.ops.telemetry",
         "worker.stream",
     ),
@@ -103,11 +101,11 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.adapters.kafka": frozenset({"confluent_kafka", "structlog"}),
     "worker.models": frozenset({"torch", "torchvision", "numpy"}),
     "worker.models.allocator": frozenset(),
-    "worker.models.classifier": frozenset({"numpy"}),
+    "worker.models.loaded": frozenset({"numpy"}),
     "worker.models.export_efficientnet": frozenset({"torch", "efficientnet_lite_pytorch"}),
     "worker.models.manifest": frozenset({"msgspec", "yaml"}),
     "worker.models.packages": frozenset(),
-    "worker.models.ready": frozenset({"yaml"}),
+    "worker.models.ready": frozenset(),
     "worker.models.store": frozenset(),
     "worker.models.engines.onnx_export": frozenset({"torch"}),
     "worker.models.engines.onnx_quantiser": frozenset({"onnx", "onnxruntime", "numpy"}),
@@ -125,6 +123,11 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.tuning.search": frozenset(),
 }
 """Third-party libraries by the same rule; modules without an entry may use any."""
+
+LONG = 400
+"""Lines of a file beyond which one asks whether it answers one question."""
+LONGER: dict[str, str] = {}
+"""Modules that are longer, and why each is one file all the same."""
 
 CLOCKLESS = (
     "worker.domain",
@@ -222,8 +225,9 @@ def test_a_worker_starts_without_the_engines_it_does_not_use() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_file_grows_beyond_one_job(module: str) -> None:
+def test_a_file_that_is_long_has_a_reason(module: str) -> None:
+    """How complex a function may be is ruff's to say, in pyproject.toml."""
     path = PACKAGE.parent.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
-    assert len(file.read_text().splitlines()) <= 400
+    assert len(file.read_text().splitlines()) <= LONG or module in LONGER

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.support.models import drawn_model, open_model
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 
 MODELS: Final = ("mobilenet_v3_small", "mobilenet_v2", "resnet50")
 ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
@@ -30,14 +30,14 @@ ROUNDS: Final = 5
 SECONDS: Final = 0.4
 
 
-def measure(model: Classifier, batch: int) -> tuple[float, float]:
+def measure(model: LoadedModel, batch: int) -> tuple[float, float]:
     """Return pictures per second and CPU milliseconds per picture."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, *model.input_shape), np.uint8)
     with ThreadPoolExecutor(model.streams) as threads:
-        model.classify_by(threads, pixels)
+        model.run_by(threads, pixels)
         count, began, used = 0, time.perf_counter(), time.process_time()
         while count == 0 or time.perf_counter() - began < SECONDS:
-            model.classify_by(threads, pixels)
+            model.run_by(threads, pixels)
             count += batch
         return count / (time.perf_counter() - began), (time.process_time() - used) / count * 1000
 

@@ -7,7 +7,7 @@ weights, as the part `agreement` does.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -15,15 +15,13 @@ from typing import Final
 import cv2
 import numpy as np
 import torch
-import yaml
 from torch import nn
 from torchvision.models import get_model, get_model_weights  # type: ignore[import-untyped]
 
 from tests.benchmarks.frames import USUAL, pictures
-from worker.domain.preprocessing import Preprocessing
 from worker.local.samples import PHOTOGRAPHS
-from worker.models.manifest import MANIFEST_FILE
-from worker.models.store import cache_folder, make_folder_once, sha256_of_file
+from worker.models.manifest import MANIFEST_FILE, write_manifest
+from worker.models.store import cache_folder, make_folder_once
 from worker.models.torchvision_weights import published_weights
 
 WEIGHTS: Final = "IMAGENET1K_V1"
@@ -88,10 +86,8 @@ def _fill_network(architecture: str, folder: Path) -> None:
     with torch.no_grad():
         network.train()(torch.stack([transform(each) for each in seen]))
     torch.save(network.state_dict(), folder / "weights.pth")
-    labels = "".join(f"{label}\n" for label in published.labels)
-    (folder / "labels.txt").write_text(labels, encoding="utf-8")
-    network_fields = {"architecture": architecture, "weights": "weights.pth"}
-    _write_manifest(folder, f"bench-{architecture}", network_fields, "labels.txt", published.preprocessing)
+    network_fields = {"name": f"bench-{architecture}", "architecture": architecture, "weights": "weights.pth"}
+    write_manifest(folder, network_fields, labels=published.labels, preprocessing=published.preprocessing)
 
 
 def _fill_null(folder: Path) -> None:
@@ -100,22 +96,8 @@ def _fill_null(folder: Path) -> None:
     torch.export.save(torch.export.export(Means().eval(), (example,), dynamic_shapes=any_batch), folder / "program.pt2")
     labels = [photograph.label for photograph in PHOTOGRAPHS]
     preprocessing = published_weights("mobilenet_v3_small", WEIGHTS).preprocessing
-    _write_manifest(folder, "bench-null", {"program": "program.pt2"}, labels, preprocessing)
-
-
-def _write_manifest(
-    folder: Path, name: str, network: dict[str, str], labels: str | list[str], preprocessing: Preprocessing
-) -> None:
-    (file,) = (folder / network[key] for key in ("weights", "program") if key in network)
-    document = {
-        "name": name,
-        **network,
-        "sha256": sha256_of_file(file),
-        "labels": labels,
-        "preprocessing": asdict(preprocessing),
-        "output": "logits",
-    }
-    (folder / MANIFEST_FILE).write_text(yaml.safe_dump(document), encoding="utf-8")
+    network_fields = {"name": "bench-null", "program": "program.pt2"}
+    write_manifest(folder, network_fields, labels=labels, preprocessing=preprocessing)
 
 
 def _decoded(jpeg: bytes) -> torch.Tensor:

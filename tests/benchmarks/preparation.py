@@ -123,7 +123,9 @@ def main() -> None:
     runs = preparations()
     for size in SIZES:
         scenes = [(each, Scene(load_photograph(each), each.seed, size, length=FRAMES)) for each in PHOTOGRAPHS]
-        frames = [(frame_of(jpeg), model.labels.index(each.label)) for each, scene in scenes for jpeg in scene.frames()]
+        frames = [
+            (frame_of(jpeg), model.task.labels.index(each.label)) for each, scene in scenes for jpeg in scene.frames()
+        ]
         labels = np.array([label for _, label in frames])
         took: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         batches = {name: np.empty((len(frames), *model.input_shape), np.uint8) for name in runs}
@@ -133,11 +135,11 @@ def main() -> None:
         table = Table(
             "preparation", "decode ms", "prepare ms", "same top 1", "largest difference", "mean", "right", "pixels off"
         )
-        expected = np.zeros((len(frames), len(model.labels)), np.float32)
+        expected = np.zeros((len(frames), len(model.task.labels)), np.float32)
         for name, batch in batches.items():
             found = np.zeros_like(expected)
-            ranked = model.classify(batch)
-            np.put_along_axis(found, ranked.indices, ranked.probabilities, axis=1)
+            ranked = model.run(batch)
+            np.put_along_axis(found, ranked["indices"], ranked["probabilities"], axis=1)
             if name == "exact":
                 expected = found
             top1, difference = found.argmax(axis=1), np.abs(found - expected).max(axis=1)

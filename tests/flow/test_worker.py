@@ -153,6 +153,16 @@ def test_linger_closes_the_window_of_a_camera_that_fell_silent() -> None:
     assert [each.window.closed_by for each in flow.predictions()] == ["linger"]
 
 
+def test_a_clock_that_runs_fast_makes_no_other_camera_late() -> None:
+    fast = coloured(1, at=50_000, camera="fast")
+    flow = Flow([coloured(0, at=0), fast, coloured(2, at=10), coloured(3, at=20, camera="fast")]).run()
+
+    late = {(each.frame.camera, each.frame.offset): each.window.late for each in flow.predictions()}
+    assert late == {("cam-1", 0): False, ("fast", 1): False, ("cam-1", 2): False, ("fast", 3): True}
+    assert flow.metric("late_frames_total", camera="fast") == 1
+    assert flow.metric("late_frames_total", camera="cam-1") is None
+
+
 def test_late_frames_are_predicted_and_counted_as_late() -> None:
     flow = Flow([coloured(0, at=5_000), coloured(1, at=100)]).run()
 

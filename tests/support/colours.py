@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.pictures import PNG
+from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
+from worker.domain.geometry import Geometry
 from worker.domain.parts import cut
-from worker.domain.ranking import Ranked
 from worker.domain.results import ModelIdentity
 from worker.media.images import decode_image
+from worker.tasks.classify import Classify
 
 COLOURS = {
     "red": (255, 0, 0),
@@ -22,10 +24,12 @@ COLOURS = {
 }
 
 
-def decode_colour(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+def decode_colour(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
     """Implements `ports.Decode` for the model below: computes the mean of a picture of at most 10,000 pixels."""
     image = decode_image(frame, max_pixels=10_000)
     out[:] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
+    width, height = image.size
+    return Geometry(width, height, scale_x=1 / width, scale_y=1 / height, left=0, top=0)
 
 
 class ColourModel:
@@ -38,10 +42,10 @@ class ColourModel:
         room: maximum number of frames that fit into memory.
         largest: frames in a part.
         streams: number of parallel parts; it does not affect how a batch is cut.
+        top_k: number of classes that a prediction names.
     """
 
     identity = ModelIdentity("colours", "c0105c010500")
-    labels = tuple(COLOURS)
     input_shape = (1, 1, 3)
 
     def __init__(
@@ -53,7 +57,9 @@ class ColourModel:
         room: int = 1_000,
         largest: int | None = None,
         streams: int = 1,
+        top_k: int = 3,
     ) -> None:
+        self.task = Classify(tuple(COLOURS), output="probabilities", top_k=top_k)
         self.streams = streams
         self.calls: list[int] = []
         self._fail_on_call = fail_on_call
@@ -65,7 +71,7 @@ class ColourModel:
     def parts(self, frames: int) -> Sequence[slice]:
         return cut(frames, threads=1, largest=self._largest)
 
-    def classify(self, pixels: NDArray[np.uint8]) -> Ranked:
+    def run(self, pixels: NDArray[np.uint8]) -> Arrays:
         number = len(self.calls)
         self.calls.append(len(pixels))
         if number == self._fail_on_call:
@@ -78,7 +84,7 @@ class ColourModel:
         weights = np.exp(-distance / 64)
         shares = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
         order = np.argsort(-shares, axis=1, kind="stable")
-        return Ranked(order, np.take_along_axis(shares, order, axis=1))
+        return {"indices": order, "probabilities": np.take_along_axis(shares, order, axis=1)}
 
 
 def picture(colour: str) -> bytes:

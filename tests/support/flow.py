@@ -10,13 +10,13 @@ from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Sampler
+from worker.ports import Clocks, Sampler
 from worker.sampling.every_frame import EveryFrame
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.render import OutputTopics
@@ -82,7 +82,7 @@ class Flow:
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
-            ModelParts(self.model, decode_colour, top_k=3),
+            ModelParts(self.model, decode_colour),
             Threads(Inline(), self.inference),
             Clocks(ticks.wall, ticks.monotonic),
             topics=TOPICS,

@@ -3,7 +3,7 @@
 from worker.domain.batches import ClosedBy
 from worker.domain.frames import EncodedFrame, Frame
 from worker.domain.records import Headers, Position, Record, TopicPartition
-from worker.domain.results import ModelIdentity, Prediction, ScoredClass, Verdict
+from worker.domain.results import Classification, ModelIdentity, Prediction, ScoredClass, Verdict
 from worker.domain.samples import Sample
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
@@ -51,7 +51,7 @@ def a_prediction(encoded: EncodedFrame, verdict: Verdict | None = None, model: M
         frame=encoded.frame,
         window=TumblingWindows(1_000).of(encoded.frame.captured_at),
         model=model,
-        classes=(ScoredClass(3, "cat", 0.75), ScoredClass(1, "dog", 0.25)),
+        result=Classification((ScoredClass(3, "cat", 0.75), ScoredClass(1, "dog", 0.25)), (3, 1)),
         verdict=verdict,
         late=False,
         closed_by=ClosedBy.WATERMARK,

@@ -17,7 +17,7 @@ from worker.domain.frames import Image
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.models.build import assemble, build_model
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
@@ -31,7 +31,7 @@ SIZES: Final = ((480, 640), (640, 480), (720, 1280), (61, 97), (224, 224), (256,
 """(height, width): landscape, portrait, large, smaller than the crop, exactly the crop, the resized size, a strip."""
 
 
-def open_model(folder: Path, *, preprocessing: Preprocessing | None = None, **settings: Any) -> Classifier:
+def open_model(folder: Path, *, preprocessing: Preprocessing | None = None, **settings: Any) -> LoadedModel:
     """Load a model from its manifest, as the worker does."""
     manifest = load_manifest(folder)
     if preprocessing is not None:
@@ -67,10 +67,11 @@ def small_model(
     classes: int = 4,
     preprocessing: Preprocessing = SMALL,
     **settings: Any,
-) -> Classifier:
+) -> LoadedModel:
     """Wrap a network of 8x8 pixels."""
     manifest = Manifest(
         name="small",
+        task="classify",
         architecture=None,
         file=Path("small.pt2"),
         sha256="0" * 64,
@@ -82,7 +83,7 @@ def small_model(
     return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
 
 
-def prepared(model: Classifier, *images: Image) -> NDArray[np.uint8]:
+def prepared(model: LoadedModel, *images: Image) -> NDArray[np.uint8]:
     """Return pictures as a batch for the model, (images, height, width, 3)."""
     pixels = np.empty((len(images), *model.input_shape), np.uint8)
     for image, out in zip(images, pixels, strict=True):
@@ -107,10 +108,10 @@ def photograph(name: str) -> Image:
     return Image(load_photograph(next(each for each in PHOTOGRAPHS if each.name == name)))
 
 
-def best_classes(model: Classifier, name: str) -> list[str]:
+def best_classes(model: LoadedModel, name: str) -> list[str]:
     """Return the classes that the model finds in a sample photograph, most likely first."""
-    (indices,) = model.classify(prepared(model, photograph(name))).indices
-    return [model.labels[index] for index in indices]
+    (indices,) = model.run(prepared(model, photograph(name)))["indices"]
+    return [model.task.labels[index] for index in indices]
 
 
 def small_manifest(**changes: Any) -> dict[str, Any]:

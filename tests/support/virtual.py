@@ -21,15 +21,17 @@ from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
+from worker.domain.arrays import Arrays
 from worker.domain.batches import BatchLimits
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
+from worker.domain.geometry import Geometry
 from worker.domain.latency import Bounds, LatencyControl
-from worker.domain.ranking import Ranked
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
+from worker.ports import Clocks
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 
 EPOCH = 1_700_000_000_000
@@ -117,16 +119,16 @@ class TimedModel(ColourModel):
     """Spends the machine's cost for each call, and twice as much from a given time on."""
 
     def __init__(self, clock: Clock, machine: Machine, chance: Random, slower_from: float) -> None:
-        super().__init__()
+        super().__init__(top_k=1)
         self._clock, self._machine, self._chance, self._slower_from = clock, machine, chance, slower_from
         self.began: list[float] = []
 
-    def classify(self, batch: NDArray[np.uint8]) -> Ranked:
+    def run(self, batch: NDArray[np.uint8]) -> Arrays:
         self.began.append(self._clock.now)
         cost = self._machine.call + self._machine.frame * len(batch)
         cost *= 2 if self._clock.now >= self._slower_from else 1
         self._clock.spend(cost * max(0.5, self._chance.gauss(1, self._machine.noise)))
-        return super().classify(batch)
+        return super().run(batch)
 
 
 class Cameras(MemorySource):
@@ -215,7 +217,7 @@ class VirtualWorker:
         self.broker = Broker(clock, self.machine, chance)
         worker = compose(
             Ports(Cameras(clock, self.taken, self.partitions), self.broker, lambda _: ()),
-            ModelParts(model, partial(self._decode, clock), top_k=1),
+            ModelParts(model, partial(self._decode, clock)),
             Threads(Ahead(clock, 2), Ahead(clock, 1, gap=self.machine.gap)),
             Clocks(clock.wall, clock.monotonic),
             topics=TOPICS,
@@ -251,9 +253,9 @@ class VirtualWorker:
         ages = [age for captured, age in self.broker.ages if begin <= captured < end]
         return float(np.percentile(ages, 99))
 
-    def _decode(self, clock: Clock, frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+    def _decode(self, clock: Clock, frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
         clock.spend(self.machine.decode)
-        decode_colour(frame, out)
+        return decode_colour(frame, out)
 
 
 def regular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[float]:

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.local.guarded import GuardedProcess
 from worker.models.ready import ready_model
@@ -149,6 +150,11 @@ class Stage:
         wanted = [Partition(self.frames, number) for number in range(self.partitions)]
         found = persistently(lambda: self._observer.committed(wanted, timeout=10))
         return {each.partition: max(0, each.offset) for each in found}
+
+    def checkpoint(self, partition: int) -> Checkpoint:
+        """Return what the group has committed of a partition, the mark included."""
+        (found,) = persistently(lambda: self._observer.committed([Partition(self.frames, partition)], timeout=10))
+        return Checkpoint.read(max(0, found.offset), found.metadata)
 
     @cached_property
     def _observer(self) -> Consumer:

@@ -24,8 +24,8 @@ LIMITS = BatchLimits(0.5, 10)
 class Batcher:
     """A batcher with limits that stay, fed with samples of one frame."""
 
-    def __init__(self, *, lateness: int = 200, limits: BatchLimits = LIMITS) -> None:
-        self.batcher = WindowBatcher(TumblingWindows(1_000), lateness=lateness)
+    def __init__(self, *, lateness: int = 200, limits: BatchLimits = LIMITS, remembered: int = 100) -> None:
+        self.batcher = WindowBatcher(TumblingWindows(1_000), lateness=lateness, remembered=remembered)
         self.limits = limits
 
     def add(self, offset: int, captured_at: int, camera: str = "cam-1", now: float = NOW) -> list[Batch]:
@@ -74,6 +74,53 @@ def test_a_late_frame_gets_a_batch_of_its_own_that_says_so() -> None:
     assert (first.late, on_time.late, late.late) == (False, False, True)
     assert late.window == FIRST
     assert offsets(late) == [2]
+
+
+def test_a_clock_that_runs_fast_makes_no_other_camera_late() -> None:
+    batcher = Batcher(lateness=0)
+    batcher.add(0, 100, "right")
+    batcher.add(1, 50_000, "fast")
+    batcher.add(2, 200, "right")
+    (closed,) = batcher.add(3, 1_000, "right")
+
+    assert (offsets(closed), closed.late) == ([0, 2], False)
+    assert not any(batch.late for batch in batcher.drain())
+
+
+def test_a_window_waits_for_every_camera_that_has_a_frame_in_it() -> None:
+    batcher = Batcher(lateness=0)
+    batcher.add(0, 100, "a")
+    batcher.add(1, 200, "b")
+    assert batcher.add(2, 1_100, "a") == []
+    batcher.add(3, 300, "b")
+    (closed,) = batcher.add(4, 1_200, "b")
+
+    assert (offsets(closed), closed.window, closed.closed_by) == ([0, 1, 3], FIRST, ClosedBy.WATERMARK)
+
+
+def test_a_late_frame_of_one_camera_is_apart_from_the_open_window_of_another() -> None:
+    batcher = Batcher(lateness=0)
+    batcher.add(0, 100, "slow")
+    batcher.add(1, 1_000, "fast")
+    batcher.add(2, 200, "fast")
+
+    assert {(tuple(offsets(batch)), batch.late) for batch in batcher.drain()} == {
+        ((0,), False),
+        ((1,), False),
+        ((2,), True),
+    }
+
+
+def test_the_camera_that_was_silent_longest_is_forgotten_first() -> None:
+    batcher = Batcher(lateness=0, remembered=2)
+    for offset, camera in enumerate("abac"):
+        batcher.add(offset, 5_000, camera)
+    batcher.drain()
+    batcher.add(4, 100, "a")
+    batcher.add(5, 100, "b")
+
+    assert {(tuple(offsets(batch)), batch.late) for batch in batcher.drain()} == {((4,), True), ((5,), False)}
+    assert len(batcher.batcher._watermarks) == 2
 
 
 def test_late_frames_share_batches() -> None:
@@ -130,20 +177,20 @@ def test_draining_says_why() -> None:
     assert batcher.drain() == []
 
 
-arrivals = st.lists(st.integers(0, 6_000), max_size=80)
+arrivals = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 6_000)), max_size=80)
 
 
 @given(arrivals, st.integers(0, 1_500), st.integers(1, 7))
 def test_every_frame_is_in_exactly_one_batch_of_its_own_window(
-    frames: list[int], lateness: int, max_frames: int
+    frames: list[tuple[str, int]], lateness: int, max_frames: int
 ) -> None:
     batcher = Batcher(lateness=lateness, limits=BatchLimits(0.5, max_frames))
     batches, late = list[Batch](), set[int]()
-    for offset, captured_at in enumerate(frames):
+    for offset, (camera, captured_at) in enumerate(frames):
         window = TumblingWindows(1_000).of(EventMillis(captured_at))
-        if offset and max(frames[:offset]) - lateness >= window.end:
+        if max((at for other, at in frames[:offset] if other == camera), default=0) - lateness >= window.end:
             late.add(offset)
-        batches += batcher.add(offset, captured_at)
+        batches += batcher.add(offset, captured_at, camera)
     batches += batcher.drain()
 
     assert Counter(offset for batch in batches for offset in offsets(batch)) == Counter(range(len(frames)))

@@ -15,11 +15,12 @@ from torch import nn
 
 from tests.support.models import SMALL, Answering, small_model
 from tests.support.pictures import scene
+from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelFailed, ModelOutOfMemory, ModelUnavailable, SettingsError
-from worker.domain.ranking import Answer, Engine
 from worker.models.build import PICTURES_A_THREAD
 from worker.models.engines.streams import Streams
 from worker.models.engines.torch_engine import find_device
+from worker.tasks.classify import OUTPUTS
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -87,11 +88,11 @@ def test_a_network_that_cannot_be_exported() -> None:
 def test_answers_do_not_depend_on_how_many_pictures_come_with_them(engine: str) -> None:
     model = small_model(NETWORK, engine=engine, threads=2, streams=2)
     pictures = np.stack([scene(8, 8) + np.uint8(number) for number in range(2 * PICTURES_A_THREAD + 1)])
-    expected = small_model(NETWORK).classify(pictures)
+    expected = small_model(NETWORK).run(pictures)
     for count in range(1, len(pictures) + 1):
-        found = model.classify(pictures[:count])
-        assert np.array_equal(found.indices, expected.indices[:count])
-        assert np.allclose(found.probabilities, expected.probabilities[:count], atol=1e-5)
+        found = model.run(pictures[:count])
+        assert np.array_equal(found["indices"], expected["indices"][:count])
+        assert np.allclose(found["probabilities"], expected["probabilities"][:count], atol=1e-5)
 
 
 # What is kept.
@@ -105,7 +106,7 @@ def test_what_is_converted_is_kept_and_nothing_else(engine: str, cache: Path) ->
     again = small_model(NETWORK, engine=engine)
     assert [file.stat().st_mtime_ns for file in cache.iterdir()] == [made]
     pictures = scene(8, 8)[None]
-    assert np.array_equal(first.classify(pictures).probabilities, again.classify(pictures).probabilities)
+    assert np.array_equal(first.run(pictures)["probabilities"], again.run(pictures)["probabilities"])
 
 
 def test_what_the_graph_depends_on_makes_another_file(cache: Path) -> None:
@@ -164,16 +165,16 @@ class Watching(nn.Module):
 )
 def test_the_network_runs_in_the_layout_that_is_set(settings: dict[str, Any], layout: torch.memory_format) -> None:
     network = Watching()
-    small_model(network, **settings).classify(np.stack([scene(8, 8)] * 2))
+    small_model(network, **settings).run(np.stack([scene(8, 8)] * 2))
     assert network.seen == {layout}
 
 
 def test_a_layout_is_compiled_and_changes_no_answer(cache: Path) -> None:
     pictures = np.stack([scene(8, 8)] * 2)
-    expected = small_model(NETWORK).classify(pictures)
-    found = small_model(NETWORK, engine="compile", memory_format="contiguous").classify(pictures)
+    expected = small_model(NETWORK).run(pictures)
+    found = small_model(NETWORK, engine="compile", memory_format="contiguous").run(pictures)
     assert len(list(cache.iterdir())) == 1
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-6)
 
 
 # Precision.
@@ -182,13 +183,13 @@ def test_a_layout_is_compiled_and_changes_no_answer(cache: Path) -> None:
 @pytest.mark.parametrize("engine", ["eager", "openvino"])
 def test_a_lower_precision_is_close(engine: str) -> None:
     pictures = np.stack([scene(8, 8), np.zeros((8, 8, 3), np.uint8)])
-    expected = small_model(NETWORK).classify(pictures)
+    expected = small_model(NETWORK).run(pictures)
     try:
-        found = small_model(NETWORK, engine=engine, precision="bf16").classify(pictures)
+        found = small_model(NETWORK, engine=engine, precision="bf16").run(pictures)
     except ModelUnavailable as error:
         pytest.skip(str(error))
-    assert not np.array_equal(found.probabilities, expected.probabilities)
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-2)
+    assert not np.array_equal(found["probabilities"], expected["probabilities"])
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-2)
 
 
 # Streams.
@@ -200,13 +201,12 @@ def test_callers_share_the_engines_and_none_is_used_twice_at_once() -> None:
     inside = list[int]()
 
     def engine(number: int) -> Engine:
-        def run(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Answer:
+        def run(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Arrays:
             assert number not in inside
             inside.append(number)
             both.wait()
             inside.remove(number)
-            row = np.ones(len(pixels), np.float32)
-            return Answer(np.full((len(pixels), 1), number), row[:, None], row, row)
+            return {"indices": np.full((len(pixels), 1), number)}
 
         return run
 
@@ -214,20 +214,20 @@ def test_callers_share_the_engines_and_none_is_used_twice_at_once() -> None:
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(streams, [np.zeros((3, 1, 1, 3), np.uint8)] * 8))
 
-    assert sorted(int(each.indices[0, 0]) for each in found) == [0] * 4 + [1] * 4
+    assert sorted(int(each["indices"][0, 0]) for each in found) == [0] * 4 + [1] * 4
 
 
 def test_an_engine_that_fails_can_be_used_again() -> None:
-    def engine(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Answer:
+    def engine(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Arrays:
         if pixels.any():
             raise MemoryError("no room")
         row = np.ones(len(pixels), np.float32)
-        return Answer(np.zeros((len(pixels), 1), np.int64), row[:, None], row, row)
+        return dict(zip(OUTPUTS, (np.zeros((len(pixels), 1), np.int64), row[:, None], row, row), strict=True))
 
     streams = Streams([engine])
     with pytest.raises(MemoryError, match="no room"):
         streams(np.full((8, 1, 1, 3), 200, np.uint8))
-    assert len(streams(np.zeros((8, 1, 1, 3), np.uint8)).indices) == 8
+    assert len(streams(np.zeros((8, 1, 1, 3), np.uint8))["indices"]) == 8
 
 
 # Memory.

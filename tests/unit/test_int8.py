@@ -15,7 +15,7 @@ from tests.support.pictures import scene
 from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.local.samples import PHOTOGRAPHS
 from worker.models.build import build_model, calibrate
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
@@ -59,7 +59,7 @@ def group(manifest: Manifest, **settings: Any) -> ModelGroup:
     return ModelGroup(path=manifest.file, **({"engine": "onnxruntime", "precision": "int8", "threads": 1} | settings))
 
 
-def opened(manifest: Manifest, **settings: Any) -> Classifier:
+def opened(manifest: Manifest, **settings: Any) -> LoadedModel:
     return build_model(manifest, group(manifest, **settings))
 
 
@@ -83,9 +83,9 @@ def probabilities(manifest: Manifest) -> Mapping[str, np.ndarray[Any, np.dtype[n
     models["fp32"] = opened(manifest, engine="eager", precision="fp32")
     found = {}
     for name, model in models.items():
-        ranked = model.classify(PICTURES)
-        found[name] = np.empty_like(ranked.probabilities)
-        np.put_along_axis(found[name], ranked.indices, ranked.probabilities, axis=1)
+        ranked = model.run(PICTURES)
+        found[name] = np.empty_like(ranked["probabilities"])
+        np.put_along_axis(found[name], ranked["indices"], ranked["probabilities"], axis=1)
     return found
 
 
@@ -100,14 +100,14 @@ def test_real_weights_still_recognise_photographs() -> None:
     manifest = load_manifest(ready_model("mobilenet_v2"))
     exact = open_model(manifest.file.parent)
     pixels = prepared(exact, *(photograph(each.name) for each in PHOTOGRAPHS))
-    expected = exact.classify(pixels)
-    sure = expected.probabilities[:, 0] > 0.5
+    expected = exact.run(pixels)
+    sure = expected["probabilities"][:, 0] > 0.5
     assert sure.sum() == 4
     calibrate(manifest, group(manifest), pixels)
 
     for engine in READERS:
-        found = opened(manifest, engine=engine).classify(pixels)
-        assert np.array_equal(found.indices[sure, 0], expected.indices[sure, 0]), engine
+        found = opened(manifest, engine=engine).run(pixels)
+        assert np.array_equal(found["indices"][sure, 0], expected["indices"][sure, 0]), engine
 
 
 def test_layers_are_in_eight_bits_and_normalisation_and_ranking_are_not(manifest: Manifest) -> None:

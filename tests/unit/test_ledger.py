@@ -19,7 +19,7 @@ def at(offset: int) -> Position:
 
 
 def done(offset: int, camera: str = "a") -> Skipped:
-    """Return an outcome; which kind is all the same to the ledger."""
+    """Return an outcome; the ledger does not care which kind."""
     return Skipped(a_frame(offset, camera=camera).frame, "test")
 
 

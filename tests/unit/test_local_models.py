@@ -42,10 +42,10 @@ def test_preprocessing_travels_with_the_weights() -> None:
     imagenet = published_weights("mobilenet_v2", "IMAGENET1K_V1").preprocessing
     assert (said.mean, said.std, said.interpolation) == ((127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
     right, wrong = open_model(folder), open_model(folder, preprocessing=imagenet)
-    espresso = right.labels.index("espresso")
+    espresso = right.task.labels.index("espresso")
     with_its_own, with_imagenets = (
-        float(ranked.probabilities[ranked.indices == espresso][0])
-        for ranked in (model.classify(prepared(model, photograph("coffee"))) for model in (right, wrong))
+        float(ranked["probabilities"][ranked["indices"] == espresso][0])
+        for ranked in (model.run(prepared(model, photograph("coffee"))) for model in (right, wrong))
     )
     assert with_its_own > 0.9
     assert with_its_own - with_imagenets > 0.1
@@ -74,7 +74,7 @@ def test_torchvisions_weights_by_name_come_from_torch_hubs_cache(packaged: Path,
     assert by_name.identity == same.identity
     pixels = prepared(same, Image(scene(640, 480)))
     assert np.array_equal(prepared(by_name, Image(scene(640, 480))), pixels)
-    assert np.array_equal(by_name.classify(pixels).probabilities, same.classify(pixels).probabilities)
+    assert np.array_equal(by_name.run(pixels)["probabilities"], same.run(pixels)["probabilities"])
 
 
 def test_a_file_in_torch_hubs_cache_is_held_against_its_name(checkpoints: Path) -> None:

@@ -1,5 +1,6 @@
 """Calls of the model, one at a time: the executors do their work when a test says so."""
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from worker import wire
 from worker.domain.batches import Batch, ClosedBy
 from worker.domain.errors import ModelContractBroken, TooManyRejected
 from worker.domain.frames import EncodedFrame
+from worker.domain.geometry import Geometry
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Prediction
 from worker.domain.samples import Sample
@@ -35,9 +37,9 @@ class Counted:
     def __init__(self) -> None:
         self.offsets: list[int] = []
 
-    def __call__(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+    def __call__(self, frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
         self.offsets.append(frame.frame.position.offset)
-        decode_colour(frame, out)
+        return decode_colour(frame, out)
 
 
 def make_calls(
@@ -49,7 +51,7 @@ def make_calls(
     decode: Decode = decode_colour,
 ) -> ModelCalls:
     return ModelCalls(
-        Pipeline(decode=decode, model=model, top_k=3),
+        Pipeline(decode=decode, model=model),
         decoders=decoders,
         inference=inference,
         max_call=max_call,
@@ -123,6 +125,17 @@ def test_a_call_comes_back_when_it_is_over() -> None:
     assert places(calls.collect()) == [(0, 0), (0, 1)]
     assert calls.collect(wait=True) is None
     assert calls.busy_since is None
+
+
+def test_a_prediction_keeps_no_picture_in_memory() -> None:
+    calls = make_calls(ColourModel(), Inline())
+    submit(calls, a_batch(0, value=picture("red")), a_batch(1, value=b"no picture"))
+    finished = calls.collect()
+
+    assert finished is not None
+    kept = {each.position.offset: pickle.dumps(each) for _, each in finished.outcomes}
+    assert picture("red") not in kept[0]
+    assert b"no picture" in kept[1], "a dead letter returns it"
 
 
 def test_batches_that_wait_for_a_thread_share_the_next_call() -> None:
@@ -353,7 +366,7 @@ def test_a_frame_is_decoded_before_its_batch_is_closed(decoders: Held | None) ->
     assert places(finished) == [(0, 0), (0, 1), (0, 2)]
     assert finished is not None
     predictions = [each for _, each in finished.outcomes if isinstance(each, Prediction)]
-    assert [each.classes[0].name for each in predictions] == ["red"] * 3
+    assert [each.result.classes[0].name for each in predictions] == ["red"] * 3
     assert decode.offsets == [0, 1, 2]
     assert model.calls == [3]
 

@@ -67,7 +67,7 @@ def test_the_network_sees_exactly_what_torchvision_would_give_it() -> None:
 
     weights = published_weights("mobilenet_v2", "IMAGENET1K_V1")
     model = small_model(Answering(answer), classes=1, preprocessing=weights.preprocessing)
-    model.classify(prepared(model, photograph("coffee"), photograph("rocket")))
+    model.run(prepared(model, photograph("coffee"), photograph("rocket")))
     transforms = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     for row, name in zip(seen[0], ("coffee", "rocket"), strict=True):
         assert torch.equal(row, transforms(torch.from_numpy(photograph(name).pixels.transpose(2, 0, 1).copy())))
@@ -89,19 +89,19 @@ def test_nearest_needs_no_antialiasing() -> None:
 def test_logits_become_probabilities_and_probabilities_stay() -> None:
     row = torch.tensor([0.1, 0.2, 0.3, 0.4])
     black = np.zeros((2, 8, 8, 3), np.uint8)
-    said = small_model(Answering(lambda x: row.expand(len(x), 4)), output="probabilities").classify(black)
-    np.testing.assert_array_equal(said.indices, [[3, 2, 1, 0]] * 2)
-    np.testing.assert_array_equal(said.probabilities, row.flip(0).expand(2, 4))
-    scored = small_model(Answering(lambda x: row.log().expand(len(x), 4)), output="logits").classify(black)
-    np.testing.assert_array_equal(scored.indices, said.indices)
-    np.testing.assert_allclose(scored.probabilities, said.probabilities, rtol=1e-6)
+    said = small_model(Answering(lambda x: row.expand(len(x), 4)), output="probabilities").run(black)
+    np.testing.assert_array_equal(said["indices"], [[3, 2, 1, 0]] * 2)
+    np.testing.assert_array_equal(said["probabilities"], row.flip(0).expand(2, 4))
+    scored = small_model(Answering(lambda x: row.log().expand(len(x), 4)), output="logits").run(black)
+    np.testing.assert_array_equal(scored["indices"], said["indices"])
+    np.testing.assert_allclose(scored["probabilities"], said["probabilities"], rtol=1e-6)
 
 
 def test_logits_of_any_size_become_probabilities() -> None:
     row = torch.tensor([-1000.0, 1000.0, 999.0, 0.0])
-    found = small_model(Answering(lambda x: row.expand(len(x), 4))).classify(np.zeros((1, 8, 8, 3), np.uint8))
-    np.testing.assert_array_equal(found.indices, [[1, 2, 0, 3]])
-    np.testing.assert_allclose(found.probabilities, torch.softmax(row[[1, 2, 0, 3]], 0)[None], rtol=1e-6)
+    found = small_model(Answering(lambda x: row.expand(len(x), 4))).run(np.zeros((1, 8, 8, 3), np.uint8))
+    np.testing.assert_array_equal(found["indices"], [[1, 2, 0, 3]])
+    np.testing.assert_allclose(found["probabilities"], torch.softmax(row[[1, 2, 0, 3]], 0)[None], rtol=1e-6)
 
 
 BROKEN: list[tuple[Callable[[torch.Tensor], object], str]] = [
@@ -137,8 +137,8 @@ def test_a_network_runs_as_for_use_not_as_for_training() -> None:
     model = small_model(network)
     model.warm_up(1)
     pictures = scene(8, 8)[None]
-    first, second = model.classify(pictures), model.classify(pictures)
-    assert np.array_equal(first.probabilities, second.probabilities)
+    first, second = model.run(pictures), model.run(pictures)
+    assert np.array_equal(first["probabilities"], second["probabilities"])
     assert not any(module.training for module in network.modules())
 
 
@@ -165,11 +165,11 @@ def test_a_gpu_says_what_the_cpu_says(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     sha256 = exported(tmp_path / "small.pt2", network, torch.zeros(2, 3, 8, 8))
     pictures = np.stack([scene(8, 8)] * 3)
-    expected = small_model(network).classify(pictures)
+    expected = small_model(network).run(pictures)
     for candidate in (network, load_network(tmp_path / "small.pt2", sha256=sha256, architecture=None, classes=4)):
         for engine in ("eager", "compile"):
-            found = small_model(candidate, device="cuda", engine=engine).classify(pictures)
-            np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-3)
+            found = small_model(candidate, device="cuda", engine=engine).run(pictures)
+            np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-3)
 
 
 # Files.
@@ -258,8 +258,8 @@ def test_a_program_is_run_in_the_layout_it_was_exported_with(tmp_path: Path, lay
     file, pictures = tmp_path / "small.pt2", np.stack([scene(8, 8)] * 3)
     sha256 = exported(file, network, torch.zeros(2, 3, 8, 8).to(memory_format=layout))
     program = small_model(load_network(file, sha256=sha256, architecture=None, classes=4))
-    found, expected = program.classify(pictures), small_model(network).classify(pictures)
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    found, expected = program.run(pictures), small_model(network).run(pictures)
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-6)
 
 
 def test_a_program_of_another_layout_than_the_one_that_is_set(tmp_path: Path) -> None:

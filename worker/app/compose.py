@@ -9,7 +9,7 @@ from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.ports import Decode, Model, MonotonicClock, Restore, Sampler, Sink, Source, WallClock
+from worker.ports import Clocks, Decode, Model, Restore, Sampler, Sink, Source
 from worker.sampling.every_frame import EveryFrame
 from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
@@ -38,20 +38,15 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """The model, and what prepares its input.
-
-    Attributes:
-        top_k: how many classes a prediction names.
-    """
+    """The model, and what prepares its input."""
 
     model: Model
     decode: Decode
-    top_k: int
 
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The threads that work while the loop goes on.
+    """The threads that work next to the loop.
 
     Attributes:
         decoders: decode frames; None leaves that to the threads of the model.
@@ -60,14 +55,6 @@ class Threads:
 
     decoders: Executor | None
     inference: Executor
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The two kinds of time."""
-
-    wall: WallClock
-    monotonic: MonotonicClock
 
 
 def compose(
@@ -99,11 +86,10 @@ def compose(
             stages=stages,
             telemetry=telemetry,
             settings=settings,
-            wall=clocks.wall,
-            monotonic=clocks.monotonic,
+            clocks=clocks,
         ),
         calls=ModelCalls(
-            Pipeline(decode=parts.decode, model=parts.model, top_k=parts.top_k),
+            Pipeline(decode=parts.decode, model=parts.model),
             decoders=threads.decoders,
             inference=threads.inference,
             max_call=settings.bounds.max_frames,
@@ -116,6 +102,5 @@ def compose(
         stages=stages,
         telemetry=telemetry,
         settings=settings,
-        wall=clocks.wall,
-        monotonic=clocks.monotonic,
+        clocks=clocks,
     )

@@ -142,7 +142,7 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         findings.faults.append(f"model: {error}")
     else:
         findings.facts.append(
-            f"model: {loaded.identity} with {len(loaded.labels)} classes runs on {model.device} by {model.engine}"
+            f"model: {loaded.identity} with {len(loaded.task.labels)} classes runs on {model.device} by {model.engine}"
         )
         findings.facts.append(f"model.profile: {found}")
 

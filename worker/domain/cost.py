@@ -8,7 +8,7 @@ MEMORY: Final = 200
 DOUBT: Final = 1.0
 """Variance of the frames, squared, below which the seconds are not split: equal batches do not tell the two apart."""
 CREDIBLE: Final = 4.0
-"""A piece that took so many times what was foretold counts as no longer than that: a stall says nothing of the next."""
+"""A piece that took longer than this many times the prediction counts as that long: a stall says little of the next."""
 
 
 class LinearCost:
@@ -44,11 +44,11 @@ class LinearCost:
         self.base = max(0.0, self._seconds - self.each * self._frames)
 
     def of(self, frames: float) -> float:
-        """Return the seconds that so many frames take."""
+        """Return the seconds that n frames take."""
         return self.base + self.each * frames
 
     def within(self, seconds: float) -> float:
-        """Return the most frames that take no longer than so many seconds; at least 1."""
+        """Return the most frames that take no longer than these seconds; at least 1."""
         left = seconds - self.base
         return math.inf if self.each == 0 and left >= 0 else max(1.0, left / self.each if self.each else 1.0)
 

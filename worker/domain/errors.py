@@ -2,19 +2,19 @@
 
 WorkerError
 ├── SettingsError            faults in the configuration, all of them at once
-├── FrameRejected            one frame is bad: it becomes a dead letter and the batch goes on
+├── FrameRejected            one frame is bad: it becomes a dead letter, the batch continues
 │   ├── EnvelopeInvalid      a header cannot be read
 │   ├── ImageUndecodable     empty, truncated, or not a picture at all
 │   ├── ImageUnsupported     a picture, but of a kind that is not taken
 │   ├── ImageTooLarge        more pixels than `limits.max_pixels`
 │   └── FrameBreaksModel     the model raises on this frame alone
 ├── DeliveryFailed           an output was not confirmed by the broker
-├── DeliveryRefused          the group has moved on; nothing was written, and after the next poll it may be tried again
+├── DeliveryRefused          the group has rebalanced; nothing was written; try again after the next poll
 ├── SourceLost               the input cannot be read any more
 ├── ModelUnavailable         the model cannot be loaded as described
 ├── ModelFailed              the model raised on a batch; alone with one frame, that frame is rejected
 │   └── ModelOutOfMemory     there was no memory for a batch of this size
-├── TooManyRejected          the model fails on so many frames that it is the model that is broken
+├── TooManyRejected          the model fails on too many frames: the model is broken, not the frames
 └── ModelContractBroken      the model returned something of the wrong shape
 
 Only FrameRejected and DeliveryRefused are survived; everything else stops the worker with its offsets uncommitted.

@@ -77,13 +77,20 @@ class Image:
 
     Attributes:
         pixels: RGB, (height, width, 3), uint8.
+        sent: (width, height) of the picture as it was sent; None if it was decoded at its full size.
     """
 
     pixels: NDArray[np.uint8]
+    sent: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
             raise ValueError(f"an image is (height, width, 3) uint8, not {self.pixels.shape} {self.pixels.dtype}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
-"""How long frames wait for company, so that results come in time and no work is wasted.
+"""How long frames wait in open batches, so that results come in time and calls of the model are worth their cost.
 
-In one line: waiting is worth something only as far as it saves work, and it may take only what the target leaves.
+A wait only pays if it saves work, and it may take only the time that the target leaves.
 
-- Work comes in calls that cost some seconds, and more for each frame (`LinearCost`): of the model, and of publishing.
-  At r frames a second, batches of n keep a worker busy for r * (base + n * each) / n of the time. The linger is what it
-  takes, at r, to gather the least n that leaves this within UTILISATION. So an idle machine hardly lingers: a
-  target is a bound, nothing to be used up. Nexus (SOSP '19) picks batches from such a profile under a bound.
+- Work comes in calls that cost some seconds, and more for each frame (`LinearCost`): calls of the model, and
+  publications. At r frames a second, batches of n keep a worker busy for r * (base + n * each) / n of the time. The
+  linger is the time in which, at r, the least n comes that keeps this within UTILISATION. So an idle machine hardly
+  lingers: the target is a limit, not a goal. Nexus (SOSP '19) chooses batches from such a profile under a limit.
 - Feed-forward: linger + call(1 + r * linger) + everything else, at a high quantile, stays below the target less a
-  margin. "Everything else" is measured from capture to the broker's word, without gathering and without the call. Where
-  the machine is full it grows all the same, and to let frames go alone would make that worse: a share of the target
+  margin. "Everything else" is measured from capture to the broker's confirmation, without gathering and without the
+  call. It also grows when the machine is full, and smaller batches would make that worse: so a share of the target
   stays for the linger where the rate needs it.
 - The linger only saves work, and no queue grows by it: once a model thread is free, all open batches are sent
   (`worker/stream/model_calls.py`), so calls grow with the queue up to the largest batch. A smaller limit would
   finish no frame sooner: the frames behind wait for the work before them, and small calls mean more work.
-- No call, target or none, takes so long that the group gives the worker up: `max.poll.interval.ms`.
+- With or without a target, no call takes so long that the group removes the worker: `max.poll.interval.ms`.
 
-Limits change once a tick at most, in bounded steps, and not for a trifle.
+Limits change at most once a tick, in bounded steps, and not for a small difference.
 """
 
 import math
@@ -33,14 +33,14 @@ TICK: Final = 0.25
 RATE_MEMORY: Final = 3.0
 """Seconds after which an arrival's weight in the rate has fallen to a third."""
 UTILISATION: Final = 0.6
-"""Share of its time that the model, and the loop in publishing, may work before frames wait for company."""
+"""Share of the time that the model, and the loop in publishing, may work before frames linger to share calls."""
 OVERHEAD: Final = 0.1
-"""Share of the work that batching may leave as overhead; below it larger batches are not worth a wait. Batches save
-others work too, librdkafka and the broker, that nothing here measures: hence no more than a tenth."""
+"""Share of the work that may be overhead; below it, larger batches are not worth a wait. Batches also save work of
+librdkafka and of the broker, which nothing here measures: hence no more than a tenth."""
 USED: Final = 0.8
-"""Share of the target that is planned with; the rest is for what no measurement foretells."""
+"""Share of the target that is planned with; the rest is for what no measurement predicts."""
 THRIFT: Final = 0.25
-"""Share of the target that frames may linger, if the rate needs that, whatever else takes its time."""
+"""Share of the target that frames may linger if the rate needs it, however long everything else takes."""
 START: Final = 0.05
 """Share of the target that frames linger before anything is known."""
 LEAST_STEP: Final = 0.002
@@ -51,12 +51,12 @@ RECENT: Final = 1000
 FEWEST: Final = 20
 """Frames before which nothing is known."""
 A_POLL: Final = 12
-"""Calls that fit between two polls; three are begun at a time, and frames of a whole poll may wait beside them."""
+"""Calls that fit between two polls: three are begun at a time, and the frames of a whole poll may wait behind them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between what the limits move.
+    """The limits move within these bounds.
 
     Attributes:
         target: seconds from capture to a confirmed result; None keeps the linger as it is.
@@ -72,7 +72,7 @@ class Bounds:
 
 
 class LatencyControl:
-    """Is told what happened, and says how to batch. It reads no clock, and decides nothing by chance.
+    """Is told what happened, and says how to batch. It reads no clock and uses no randomness.
 
     Attributes:
         model: what a call of the model costs.
@@ -100,7 +100,7 @@ class LatencyControl:
         self._arrived += frames
 
     def called(self, frames: int, seconds: float) -> None:
-        """The model took so long for a call."""
+        """A call of the model took `seconds`."""
         if frames:
             self.model.note(frames, seconds)
 
@@ -141,7 +141,7 @@ class LatencyControl:
         return max(each.sustains(self.rate, utilisation=UTILISATION, overhead=OVERHEAD) for each in costs)
 
     def _linger(self, target: float) -> float:
-        """Return the seconds in which the frames needed come, or what the target has room for."""
+        """Return the seconds in which the needed frames come, or those that the target has room for."""
         needed = self._needed()
         others = sorted(self._others)[math.ceil(HIGH * len(self._others)) - 1]
         room = (USED * target - others - self.model.of(1)) / (1 + self.rate * self.model.each)
@@ -150,7 +150,7 @@ class LatencyControl:
 
 
 def _towards(now: float, wanted: float) -> float:
-    """Return the next linger: at most half more or half less, and the same where the difference is a trifle."""
+    """Return the next linger: at most half more or half less; the same if the difference is small."""
     if abs(wanted - now) < max(LEAST_STEP, 0.2 * now):
         return now
     return min(max(wanted, min(now / 2, now - LEAST_STEP)), max(now * 1.5, now + LEAST_STEP))

@@ -31,13 +31,30 @@ class ModelIdentity(NamedTuple):
 class ScoredClass(NamedTuple):
     """One class and how likely the model holds it to be."""
 
-    index: int  # type: ignore[assignment]  # tuple.index is of no use here
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     name: str
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The result of the task `classify`.
+
+    Attributes:
+        classes: the k most likely classes, most likely first.
+        ranking: the indices of the five most likely, or of all if there are fewer, whatever k is.
+    """
+
+    classes: tuple[ScoredClass, ...]
+    ranking: tuple[int, ...]
+
+
+Result = Classification
+"""What a task makes of a model's answer; a union once there are more tasks."""
+
+
 class Verdict(NamedTuple):
-    """A prediction held against its label.
+    """A result compared with the label of its frame.
 
     Attributes:
         top1: the most likely class is the label.
@@ -53,8 +70,7 @@ class Prediction:
     """What the model says of one frame.
 
     Attributes:
-        classes: the k most likely classes, most likely first.
-        label: the ground truth as the producer wrote it, or None.
+        result: the task's.
         verdict: None where there is no label, or it names no class of the model.
         closed_by: why the frame's batch was closed.
         seconds: processing seconds spent per stage so far.
@@ -64,7 +80,7 @@ class Prediction:
     frame: Frame
     window: Window
     model: ModelIdentity
-    classes: tuple[ScoredClass, ...]
+    result: Result
     verdict: Verdict | None
     late: bool
     closed_by: str
@@ -96,7 +112,7 @@ class DeadLetter:
         stage: the hop that refused it.
         error: the exception's class name.
         text: what is wrong, for a person.
-        stack: the exception with its causes, for whoever mends the producer.
+        stack: the exception with its causes, for the people who mend the producer.
         camera: the camera as far as it could be known.
     """
 

@@ -38,7 +38,7 @@ class TumblingWindows:
 
 @dataclass(slots=True)
 class Watermark:
-    """How far event time has come: the largest capture time seen, less the allowed lateness.
+    """How far the event time of a camera has come: the largest capture time seen, less the allowed lateness.
 
     Attributes:
         lateness: milliseconds that a frame may come after a newer one without being late.

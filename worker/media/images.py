@@ -91,7 +91,7 @@ def decode_image(frame: EncodedFrame, *, max_pixels: int, shorter_side: int | No
     found = inspect_frame(frame, max_pixels=max_pixels)
     if isinstance(found, RawLayout):
         return Image(_unpack(frame.data, found))
-    return Image(_decode(frame.data, found, _scale(found, shorter_side)))
+    return Image(_decode(frame.data, found, _scale(found, shorter_side)), (found.width, found.height))
 
 
 def inspect_frame(frame: EncodedFrame, *, max_pixels: int) -> PictureHeader | RawLayout:

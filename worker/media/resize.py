@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.domain.frames import Image
+from worker.domain.geometry import resized_size
 from worker.domain.preprocessing import Interpolation, Preprocessing
 
 AVAILABLE: Final = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
@@ -60,10 +61,10 @@ def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
         numbers: the preprocessing of the model's weights, bilinear or bicubic.
     """
     pixels = image.pixels
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    down = _taps(height, int(numbers.resize * height / short), numbers.crop, numbers.interpolation)
-    across = _taps(width, int(numbers.resize * width / short), numbers.crop, numbers.interpolation)
+    width, height = image.size
+    wide, high = resized_size(image.size, numbers.resize)
+    down = _taps(height, high, numbers.crop, numbers.interpolation)
+    across = _taps(width, wide, numbers.crop, numbers.interpolation)
     # Each product is along the first of three dimensions.
     rows = pixels[down.first : down.end, across.first : across.end].astype(np.float32)
     columns = cv2.transpose(_product(down.weights, rows)).astype(np.float32, copy=False)

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
+from worker.domain.arrays import Engine
 from worker.domain.errors import ModelUnavailable, SettingsError
-from worker.domain.ranking import Engine
 from worker.models.allocator import keep_freed_memory
-from worker.models.classifier import Classifier
 from worker.models.engines.onnx_export import write_onnx
 from worker.models.engines.streams import Streams
 from worker.models.engines.torch_engine import (
@@ -26,23 +25,28 @@ from worker.models.engines.torch_engine import (
     load_compiled,
     write_compiled,
 )
-from worker.models.graph import ClassifierGraph, export_graph
+from worker.models.graph import ModelGraph, export_graph
+from worker.models.heads import HEADS
+from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.network import load_network
 from worker.models.ready import ready_model
 from worker.models.store import atomic_file, cache_folder, make_file_once, sha256_of_bytes
+from worker.ports import Task
 from worker.settings import ModelGroup
-from worker.tasks.classes import TOP5
+from worker.tasks.classify import Classify
 
 PICTURES_A_THREAD: Final = 8
 """In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache."""
+TASKS: Final[Mapping[str, Callable[..., Task]]] = {Classify.name: Classify}
+"""By the manifest's word for it; `worker.models.heads.HEADS` has the part of it that runs on the device."""
 LIBRARIES: Final = {
     "openvino": ("openvino", "onnx", "onnxscript"),
     "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
 }
 
 
-def load_model(group: ModelGroup) -> Classifier:
+def load_model(group: ModelGroup) -> LoadedModel:
     """Load the model that the settings name, without running it.
 
     Raises:
@@ -62,7 +66,7 @@ def find_manifest(group: ModelGroup) -> Manifest:
     return load_manifest(group.path or ready_model(group.name or "", group.weights))
 
 
-def build_model(manifest: Manifest, group: ModelGroup) -> Classifier:
+def build_model(manifest: Manifest, group: ModelGroup) -> LoadedModel:
     """Build the model of a manifest on the engine that the settings name.
 
     Raises:
@@ -109,7 +113,7 @@ def _load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
     )
 
 
-def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup) -> Classifier:
+def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup) -> LoadedModel:
     """Put a loaded network, its manifest and the engine together.
 
     Raises:
@@ -122,15 +126,13 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     if (threads := _threads_per_stream(group)) is not None:
         limit_torch_threads(threads)
     full_part = PICTURES_A_THREAD * (threads or cores())
-    return Classifier(
+    return LoadedModel(
         identity=manifest.identity,
-        labels=manifest.labels,
-        output=manifest.output,
+        task=_task(manifest, group),
         preprocessing=manifest.preprocessing,
         engine=Streams(_build_engines(network, manifest, group, threads, full_part)),
         streams=group.streams,
         largest=full_part if group.device == "cpu" else None,
-        top_k=_top_k(manifest, group),
     )
 
 
@@ -148,11 +150,11 @@ def _build_engines(
     device = find_device(group.device, group.precision) if by_torch else torch.device("cpu")
     graph = _graph(network, manifest, group, device)
     if group.engine == "eager":
-        return [TorchEngine(graph, device)] * group.streams
+        return [TorchEngine(graph, device, graph.head.outputs)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
         make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
-        return [load_compiled(file, device, streams=group.streams)] * group.streams
+        return [load_compiled(file, device, streams=group.streams, outputs=graph.head.outputs)] * group.streams
     if group.precision == "int8":
         file = _int8_file(graph, manifest)
         if not file.exists():
@@ -165,31 +167,38 @@ def _build_engines(
     if group.engine == "openvino":
         from worker.models.engines.openvino_engine import load_openvino  # noqa: PLC0415 - need not be installed
 
-        return load_openvino(file, streams=group.streams, threads=threads, precision=group.precision, usual=full_part)
+        return load_openvino(
+            file,
+            streams=group.streams,
+            threads=threads,
+            precision=group.precision,
+            usual=full_part,
+            outputs=graph.head.outputs,
+        )
     from worker.models.engines.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - need not be installed
 
-    return load_onnxruntime(file, device=group.device, streams=group.streams, threads=threads)
+    return load_onnxruntime(
+        file, device=group.device, streams=group.streams, threads=threads, outputs=graph.head.outputs
+    )
 
 
 def _graph(
     network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, device: torch.device
-) -> ClassifierGraph:
+) -> ModelGraph:
     # OpenVINO lowers the precision by itself, and better; 8 bits are made of float32; else it is in the graph.
     in_graph = group.engine != "openvino" and group.precision != "int8"
-    return ClassifierGraph(
+    return ModelGraph(
         network,
         manifest.preprocessing,
-        output=manifest.output,
-        classes=len(manifest.labels),
-        top_k=_top_k(manifest, group),
+        head=HEADS[manifest.task](_task(manifest, group)),
         precision=group.precision if in_graph else "fp32",
         memory_format=group.memory_format,
         device=device,
     )
 
 
-def _top_k(manifest: Manifest, group: ModelGroup) -> int:
-    return min(max(group.top_k, TOP5), len(manifest.labels))
+def _task(manifest: Manifest, group: ModelGroup) -> Task:
+    return TASKS[manifest.task](manifest.labels, output=manifest.output, top_k=group.top_k)
 
 
 def _contradictions(group: ModelGroup) -> Iterator[str]:
@@ -234,26 +243,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _onnx_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
+def _onnx_file(graph: ModelGraph, manifest: Manifest) -> Path:
     file = _cached(manifest, ".onnx", _key(graph, manifest))
     return make_file_once(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
 
 
-def _int8_file(graph: ClassifierGraph, manifest: Manifest) -> Path:
+def _int8_file(graph: ModelGraph, manifest: Manifest) -> Path:
     return _cached(manifest, ".int8.onnx", [*_key(graph, manifest), _source_of("worker.models.engines.onnx_quantiser")])
 
 
-def _key(graph: ClassifierGraph, manifest: Manifest) -> list[object]:
+def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
     """List all that a converted graph depends on. Native code belongs to a machine, an ONNX file to none."""
     return [
         manifest.sha256,
         manifest.architecture,
         manifest.preprocessing,
-        manifest.output,
-        len(manifest.labels),
-        graph.top_k,
+        graph.head,  # as text, with all that it depends on
         graph.precision,
         _source_of("worker.models.graph"),
+        _source_of("worker.models.heads"),
         torch.__version__,
     ]
 

@@ -1,4 +1,4 @@
-"""Everything that runs on pixels, as one torch module: normalise, network, most likely classes."""
+"""Everything that runs on pixels, as one torch module: normalise, network, head."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
@@ -8,28 +8,24 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
-from worker.domain.errors import ModelContractBroken, ModelUnavailable
-from worker.domain.preprocessing import MemoryFormat, Output, Precision, Preprocessing
+from worker.domain.errors import ModelUnavailable
+from worker.domain.preprocessing import MemoryFormat, Precision, Preprocessing
+from worker.models.heads import Head, Tensors
 
 _LOWERED: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _LAYOUTS: Final = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
-Scores = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""The fields of `domain.ranking.Answer`."""
 
+class ModelGraph(nn.Module):
+    """uint8 pixels in, the head's outputs out: what every engine runs, and the only definition of it.
 
-class ClassifierGraph(nn.Module):
-    """uint8 pixels in, ranked classes out: what every engine runs, and the only definition of it.
-
-    It normalises on the device, where only a quarter of the bytes arrive, and ranks there too, so that a few numbers
-    come back. Logits are ranked as they are: unlike their probabilities, they hardly ever tie.
+    It normalises on the device, where only a quarter of the bytes arrive, and reduces the scores there too, so that a
+    few numbers come back.
 
     Args:
-        network: takes normalised RGB, (batch, 3, crop, crop), float32, and returns (batch, classes).
+        network: takes normalised RGB, (batch, 3, crop, crop), float32.
         numbers: the weights were trained with.
-        output: what `network` returns.
-        classes: how many it has.
-        top_k: how many are returned.
+        head: takes what `network` returns.
         precision: of convolutions and matrix products, by torch's autocast; all else stays float32.
         memory_format: of activations and weights, unless `network` is a program: that has its own.
 
@@ -45,9 +41,7 @@ class ClassifierGraph(nn.Module):
         network: nn.Module | ExportedProgram,
         numbers: Preprocessing,
         *,
-        output: Output,
-        classes: int,
-        top_k: int,
+        head: Head,
         precision: Precision = "fp32",
         memory_format: MemoryFormat = "channels_last",
         device: torch.device,
@@ -69,33 +63,20 @@ class ClassifierGraph(nn.Module):
         self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(numbers.std, device=device).view(3, 1, 1))
         self.device = device
-        self.top_k, self.precision = top_k, precision
-        self._output, self._classes = output, classes
+        self.head, self.precision = head, precision
         self._lowered = _LOWERED.get(precision)
 
-    def forward(self, pictures: torch.Tensor) -> Scores:
+    def forward(self, pictures: torch.Tensor) -> Tensors:
         """Take uint8, (batch, crop, crop, 3).
 
         Raises:
-            ModelContractBroken: the network's output does not fit the batch or the labels.
+            ModelContractBroken: the network's output is not what the head takes.
         """
         pixels = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
         with self._autocast():
             found = self.network(pixels.div_(255).sub_(self.mean).div_(self.std))
-        expected = (pictures.shape[0], self._classes)
-        if not isinstance(found, torch.Tensor):
-            raise ModelContractBroken(f"the network returned a {type(found).__name__}, not a tensor {expected}")
-        if found.shape != expected:
-            raise ModelContractBroken(
-                f"the network returned {tuple(found.shape)}, not {expected}: do its labels belong to its weights?"
-            )
-        scores = found.float()
-        best, indices = torch.topk(scores, self.top_k, dim=1)
-        if self._output == "logits":
-            # Softmax, of the best alone.
-            highest = best[:, :1]
-            best = torch.exp(best - highest) / torch.exp(scores - highest).sum(dim=1, keepdim=True)
-        return indices, best, scores.sum(dim=1), scores.amin(dim=1)
+        outputs: Tensors = self.head(found, pictures.shape[0])
+        return outputs
 
     def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, self._lowered) if self._lowered else nullcontext()
@@ -107,7 +88,7 @@ def _input_layout(program: ExportedProgram) -> torch.memory_format:
     return torch.channels_last if example.stride(1) == 1 else torch.contiguous_format
 
 
-def export_graph(graph: ClassifierGraph, side: int) -> ExportedProgram:
+def export_graph(graph: ModelGraph, side: int) -> ExportedProgram:
     """Trace the graph for pictures of `side` pixels and any batch.
 
     Raises:

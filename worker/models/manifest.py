@@ -1,9 +1,10 @@
-"""What a model folder says of its model: the file `model.yaml`, held to `schemas/model-manifest.v1.json`."""
+"""What a model folder says of its model: the file `model.yaml`, as `schemas/model-manifest.v1.json` describes it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -12,6 +13,9 @@ from msgspec import UNSET, Meta, UnsetType
 from worker.domain.errors import SettingsError
 from worker.domain.preprocessing import Interpolation, Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.store import sha256_of_file
+
+TaskName = Literal["classify"]
 
 MANIFEST_FILE: Final = "model.yaml"
 
@@ -22,6 +26,7 @@ class Manifest:
 
     Attributes:
         name: without slash or space.
+        task: what the model is asked.
         architecture: torchvision's name of the network, or None if `file` is a whole `torch.export` program.
         file: the weights of the architecture, or the program; nobody has looked at it yet.
         sha256: of `file`, 64 hex digits.
@@ -31,6 +36,7 @@ class Manifest:
     """
 
     name: str
+    task: TaskName
     architecture: str | None
     file: Path
     sha256: str
@@ -64,6 +70,7 @@ def load_manifest(path: Path) -> Manifest:
         raise SettingsError([f"{file}: {fault}" for fault in faults])
     return Manifest(
         name=document.name,
+        task=document.task,
         architecture=document.architecture or None,
         file=(file.parent / (document.weights or document.program or "")).absolute(),
         sha256=document.sha256,
@@ -72,6 +79,29 @@ def load_manifest(path: Path) -> Manifest:
         preprocessing=Preprocessing(**msgspec.structs.asdict(document.preprocessing)),
         output=document.output,
     )
+
+
+def write_manifest(
+    folder: Path, network: Mapping[str, str], *, labels: Sequence[str], preprocessing: Preprocessing
+) -> None:
+    """Write the manifest, and the file of class names, of a model that returns logits.
+
+    Args:
+        folder: of the model; its weights or its program lie there already.
+        network: the manifest's `name`, and either `architecture` and `weights` or `program`.
+        labels: class names by index.
+        preprocessing: that the network was trained with.
+    """
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    document = {
+        **network,
+        "sha256": sha256_of_file(folder / (network.get("weights") or network["program"])),
+        "labels": "labels.txt",
+        "preprocessing": asdict(preprocessing),
+        "output": "logits",
+    }
+    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
 
 
 def manifest_schema() -> dict[str, Any]:
@@ -109,6 +139,7 @@ class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A torchvision architecture with its weights, or a whole torch.export program; and what belongs to it."""
 
     name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
+    task: Annotated[TaskName, Meta(description="classify, the only task so far")] = "classify"
     architecture: Annotated[
         _Path | UnsetType, Meta(description="a torchvision classification builder, such as mobilenet_v2")
     ] = UNSET

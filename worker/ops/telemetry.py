@@ -66,12 +66,12 @@ class Telemetry:
         self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
         self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
         self._limit = gauge("model_call_limit_frames", "Most frames in one call; less if memory is short.")
-        self._linger = gauge("batch_linger_seconds", "Longest a batch's first frame waits for company, for now.")
+        self._linger = gauge("batch_linger_seconds", "Longest time that a batch stays open, for now.")
         self._frames_limit = gauge("batch_limit_frames", "Most frames in a batch, for now.")
-        self._target = gauge("latency_target_seconds", "From capture to prediction, as set; 0 if it is not.")
-        self._rate = gauge("arrival_rate_frames", "Frames a second that come, as batches are planned with.")
-        self._call_base = gauge("model_call_base_seconds", "Estimate: what a call costs, however many frames.")
-        self._call_each = gauge("model_call_frame_seconds", "Estimate: what each frame adds to a call.")
+        self._target = gauge("latency_target_seconds", "From capture to prediction, as set; 0 if it is not set.")
+        self._rate = gauge("arrival_rate_frames", "Frames that arrive a second, as used to plan batches.")
+        self._call_base = gauge("model_call_base_seconds", "Estimate: seconds that a call costs, without its frames.")
+        self._call_each = gauge("model_call_frame_seconds", "Estimate: seconds that each frame adds to a call.")
         self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
         self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
         self._commits = counter("commits", "Offset commits.", "outcome")
@@ -106,7 +106,7 @@ class Telemetry:
         self._log.info("serving /metrics, /healthz and /readyz", url=f"http://{host}:{port}")
 
     def stages_took(self, seconds: Iterable[tuple[str, float]]) -> None:
-        """Stages ended, which took so many seconds each."""
+        """Stages ended, and took these seconds each."""
         for stage, took in seconds:
             self._stages.labels(stage).observe(took)
 
@@ -119,7 +119,7 @@ class Telemetry:
                 self._late.labels(self._camera(sample.newest.frame.camera, partition)).inc()
 
     def model_called(self, frames: Iterable[int], *, limit: int) -> None:
-        """The model answered for so many frames a call; one takes `limit` at most."""
+        """The model answered for these numbers of frames, a number for each call; `limit` is the most for one."""
         for answered in frames:
             self._calls.observe(answered)
         self._limit.set(limit)
@@ -149,7 +149,7 @@ class Telemetry:
             self._predicted(self._camera(camera, partition), predictions, published_at)
 
     def refused(self, text: str) -> None:
-        """A transaction was refused; its frames are delivered later, here or by whoever has their partitions now."""
+        """A transaction was refused; its frames are delivered later, here or by the new owner of their partitions."""
         self._refused.inc()
         self._log.warning("transaction refused, nothing was written", text=text)
 
@@ -161,7 +161,7 @@ class Telemetry:
         """A commit was answered; `error` is None if it went well."""
         self._commits.labels("succeeded" if error is None else "failed").inc()
         if error is not None:
-            self._log.warning("commit failed; the frames are safe and will be read again if need be", error=error)
+            self._log.warning("commit failed; nothing is lost, and the next commit includes it", error=error)
 
     def rebalanced(self, event: str, partitions: Collection[TopicPartition], *, assigned: int) -> None:
         """Partitions were assigned, revoked or lost; `assigned` remain."""
@@ -189,7 +189,7 @@ class Telemetry:
             seen.discard(partition)
 
     def drained(self, *, frames_left: int) -> None:
-        """The worker has finished what was open."""
+        """The worker has published what was in flight."""
         self._log.info("drained", frames_left=frames_left)
 
     def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:

@@ -18,9 +18,9 @@ class CallSize:
         self._most = most
         self._well = 0
 
-    def ran_out(self, fits: int) -> None:
-        """There was no memory for a call; `fits` frames are what was left to try."""
-        self.now = max(1, min(self.now, fits))
+    def ran_out(self, fitting: int) -> None:
+        """There was no memory for a call; `fitting` frames may fit."""
+        self.now = max(1, min(self.now, fitting))
         self._well = 0
 
     def went_well(self) -> None:

@@ -1,6 +1,6 @@
 """Which frames of a partition are in flight, which results may leave, and how far the partition may be committed.
 
-Frames finish out of order, because windows do. Results leave in the order of their camera all the same: a result is
+Frames finish out of order, because windows do. Results still leave in the order of their camera: a result is
 `ready` once every earlier frame of its camera has one too. So consumers see each camera in order, each camera's tally
 includes all its frames below one offset, and no camera waits for another.
 

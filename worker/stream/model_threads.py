@@ -7,16 +7,18 @@ cores, decoders work ahead of it.
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.frames import EncodedFrame
+from worker.domain.geometry import Geometry
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.times import Monotonic
 from worker.ports import MonotonicClock
-from worker.stream.pipeline import BatchedSample, Pipeline
+from worker.stream.pipeline import BatchedSample, Pipeline, Prepared
 
 DECODED_TOGETHER: Final = 4
 """Frames of a large part that a decoder takes at once: handing over each costs a twentieth of decoding it."""
@@ -28,13 +30,13 @@ class DecodedEarly(NamedTuple):
     """A frame that was decoded before its part began.
 
     Attributes:
-        pixels: of `Pipeline.input_shape`; to be ignored if there is a letter.
-        letter: the dead letter of a bad frame.
+        pixels: of `Pipeline.input_shape`; to be ignored if the frame is bad.
+        found: how its picture became the input, or the dead letter of a bad frame.
         took: seconds.
     """
 
     pixels: Pixels
-    letter: DeadLetter | None
+    found: Geometry | DeadLetter
     took: float
 
 
@@ -81,7 +83,7 @@ class PartResult(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    letters: Sequence[DeadLetter | None]
+    found: Sequence[Geometry | DeadLetter]
     began: Monotonic
     ended: Monotonic
 
@@ -118,21 +120,21 @@ class ModelThreads:
 
     def _decode_early(self, encoded: EncodedFrame) -> DecodedEarly:
         began, pixels = self._monotonic(), np.empty(self._pipeline.input_shape, np.uint8)
-        letter = self._pipeline.decode(encoded, pixels)
-        return DecodedEarly(pixels, letter, self._monotonic() - began)
+        found = self._pipeline.decode(encoded, pixels)
+        return DecodedEarly(pixels, found, self._monotonic() - began)
 
     def _decode(self, part: Part) -> _Decoded:
         """Decode what is not decoded; what was decoded before counts as if it were done now."""
-        began, letters = self._monotonic(), list[DeadLetter | None]()
+        began, found = self._monotonic(), list[Geometry | DeadLetter]()
         for each, early, slot in zip(part.samples, part.early, part.pixels, strict=True):
             if early is None:
-                letters.append(self._pipeline.decode(each.sample.newest, slot))
+                found.append(self._pipeline.decode(each.sample.newest, slot))
             else:
-                pixels, letter, took = early.result()
+                pixels, decoded, took = early.result()
                 slot[:] = pixels
-                letters.append(letter)
+                found.append(decoded)
                 began = Monotonic(began - took)
-        return _Decoded(letters, began, self._monotonic())
+        return _Decoded(found, began, self._monotonic())
 
     def _decode_and_classify(self, part: Part) -> PartResult:
         decoded = self._decode(part)
@@ -143,25 +145,25 @@ class ModelThreads:
         return self._classify(part, decoded, began=self._monotonic())
 
     def _classify(self, part: Part, decoded: Sequence[_Decoded], *, began: Monotonic) -> PartResult:
-        samples, pixels = part.samples, part.pixels
-        letters = [letter for each in decoded for letter in each.letters]
-        bad = [letter for letter in letters if letter is not None]
+        found = list(zip(part.samples, chain.from_iterable(each.found for each in decoded), strict=True))
+        samples = [Prepared(sample, each) for sample, each in found if isinstance(each, Geometry)]
+        bad = [each for _, each in found if isinstance(each, DeadLetter)]
+        pixels = part.pixels
         if bad:
-            good = [number for number, letter in enumerate(letters) if letter is None]
-            samples, pixels = [samples[number] for number in good], pixels[good]
+            pixels = pixels[[number for number, (_, each) in enumerate(found) if isinstance(each, Geometry)]]
         prepared = self._monotonic()
-        classified = self._pipeline.classify(samples, pixels)
+        answered = self._pipeline.classify(samples, pixels)
         ended = self._monotonic()
         seconds = {
             "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
             "classify": ended - prepared,
         }
-        predictions = self._pipeline.score(classified, seconds, gathered=part.gathered, took=ended - began)
+        predictions = self._pipeline.score(answered, seconds, gathered=part.gathered, took=ended - began)
         return PartResult(
-            outcomes=[*bad, *classified.rejected, *predictions],
-            answered=len(classified.samples),
-            failed=len(classified.rejected),
-            fitting=classified.fitting,
+            outcomes=[*bad, *answered.rejected, *predictions],
+            answered=len(answered.samples),
+            failed=len(answered.rejected),
+            fitting=answered.fitting,
             began=began,
             ended=ended,
             seconds=[*seconds.items(), ("score", self._monotonic() - ended)],

@@ -3,58 +3,62 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.arrays import Arrays, join
 from worker.domain.batches import Batch
 from worker.domain.errors import FrameBreaksModel, FrameRejected, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
-from worker.domain.ranking import Ranked, join
+from worker.domain.geometry import Geometry
 from worker.domain.results import DeadLetter, Prediction, dead_letter
 from worker.domain.samples import Sample
 from worker.domain.times import Monotonic
 from worker.ports import Decode, Model
-from worker.tasks.classes import ClassNames
+from worker.stream.partition import Partition
 
 
 @dataclass(frozen=True, slots=True)
 class BatchedSample:
-    """A sample, and the batch it came with."""
+    """A sample, the batch it came with, and its partition."""
 
-    sample: Sample
+    partition: Partition
     batch: Batch
+    sample: Sample
+
+
+class Prepared(NamedTuple):
+    """A sample whose picture is decoded, and how it became the model's input."""
+
+    batched: BatchedSample
+    geometry: Geometry
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class Answered:
     """What became of the samples that were given to the model.
 
     Attributes:
-        samples: those it answered for.
-        ranked: its answers, in their order.
+        samples: those it answered for, each with how its picture became the model's input.
+        outputs: its answers, in their order.
         rejected: the frames that break it.
         fitting: samples that may fit into a call, if there was no memory for all of them.
     """
 
-    samples: Sequence[BatchedSample]
-    ranked: Ranked
+    samples: Sequence[Prepared]
+    outputs: Arrays
     rejected: Sequence[DeadLetter]
     fitting: int | None
 
 
 class Pipeline:
-    """The way of a call, stage by stage; the caller measures and publishes.
+    """The way of a call, stage by stage; the caller measures and publishes."""
 
-    Args:
-        top_k: how many classes a prediction names.
-    """
-
-    def __init__(self, *, decode: Decode, model: Model, top_k: int) -> None:
+    def __init__(self, *, decode: Decode, model: Model) -> None:
         self._decode = decode
         self._model = model
-        self._names = ClassNames(model.labels)
-        self._top_k = top_k
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -70,7 +74,7 @@ class Pipeline:
         """Cut a call of n samples into the parts that a thread each decodes and classifies best."""
         return self._model.parts(samples)
 
-    def decode(self, encoded: EncodedFrame, out: NDArray[np.uint8]) -> DeadLetter | None:
+    def decode(self, encoded: EncodedFrame, out: NDArray[np.uint8]) -> Geometry | DeadLetter:
         """Decode and prepare one frame; may be called from several threads at once.
 
         Args:
@@ -78,15 +82,14 @@ class Pipeline:
             out: where to, RGB, `input_shape`, uint8: a slot of a batch.
 
         Returns:
-            The dead letter of a bad frame; its slot is to be ignored then.
+            How the picture became the input, or the dead letter of a bad frame; its slot is to be ignored then.
         """
         try:
-            self._decode(encoded, out)
+            return self._decode(encoded, out)
         except FrameRejected as error:
             return _rejected(encoded, "decode", error)
-        return None
 
-    def classify(self, samples: Sequence[BatchedSample], pixels: NDArray[np.uint8]) -> Classified:
+    def classify(self, samples: Sequence[Prepared], pixels: NDArray[np.uint8]) -> Answered:
         """Run the samples through the model, in one call if all goes well.
 
         A call that fails is halved until the frame that breaks the model is alone. It is given a second chance, since
@@ -102,13 +105,13 @@ class Pipeline:
             ModelContractBroken: the model's output does not fit.
         """
         fitting: int | None = None
-        answered, ranked, rejected = list[BatchedSample](), list[Ranked](), list[DeadLetter]()
+        answered, outputs, rejected = list[Prepared](), list[Arrays](), list[DeadLetter]()
         calls = deque([range(len(samples))] if samples else ())
         alone: int | None = None
         while calls:
             call = calls.popleft()
             try:
-                ranked.append(self._model.classify(pixels[call.start : call.stop]))
+                outputs.append(self._model.run(pixels[call.start : call.stop]))
                 answered += samples[call.start : call.stop]
             except ModelFailed as error:
                 if len(call) > 1:
@@ -122,37 +125,38 @@ class Pipeline:
                     alone = call.start
                     calls.appendleft(call)
                 else:
-                    rejected += _blamed(samples[alone].sample, error)
-        return Classified(answered, join(ranked), rejected, fitting)
+                    rejected += _blamed(samples[alone].batched.sample, error)
+        return Answered(answered, join(outputs), rejected, fitting)
 
     def score(
-        self, classified: Classified, seconds: Mapping[str, float], *, gathered: Monotonic, took: float
+        self, answered: Answered, seconds: Mapping[str, float], *, gathered: Monotonic, took: float
     ) -> list[Prediction]:
-        """Name the most likely classes of each frame and compare them with its label.
+        """Make the result of each frame, and compare it with the frame's label.
 
         Args:
-            classified: the samples and their classes.
+            answered: the samples and what the model answered.
             seconds: per stage, what the call that the samples shared has cost.
             gathered: processing time at which the batches left the window.
             took: seconds of the model's thread for all of them.
         """
-        ranked = classified.ranked
+        if not answered.samples:
+            return []
+        task, identity = self._model.task, self._model.identity
+        results = task.results(answered.outputs, [each.geometry for each in answered.samples])
         return [
             Prediction(
                 frame=answer.frame,
-                window=each.batch.window,
-                model=self._model.identity,
-                classes=self._names.scored(indices[: self._top_k], probabilities[: self._top_k]),
-                verdict=self._names.judge(answer.frame.label, indices),
-                late=each.batch.late,
-                closed_by=each.batch.closed_by,
+                window=each.batched.batch.window,
+                model=identity,
+                result=result,
+                verdict=task.judge(result, answer.frame.label),
+                late=each.batched.batch.late,
+                closed_by=each.batched.batch.closed_by,
                 seconds={"gather": gathered - answer.frame.arrived, **seconds},
                 took=took,
             )
-            for each, indices, probabilities in zip(
-                classified.samples, ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True
-            )
-            for answer in each.sample.answers
+            for each, result in zip(answered.samples, results, strict=True)
+            for answer in each.batched.sample.answers
         ]
 
 

@@ -12,7 +12,7 @@ from worker.domain.records import Record, TopicPartition
 from worker.domain.results import dead_letter
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import MonotonicClock, Restore, Source, WallClock
+from worker.ports import Clocks, Restore, Source
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.model_calls import ModelCalls
 from worker.stream.partition import Partition
@@ -53,8 +53,7 @@ class Worker:
         stages: Stages,
         telemetry: Telemetry,
         settings: LoopSettings,
-        wall: WallClock,
-        monotonic: MonotonicClock,
+        clocks: Clocks,
     ) -> None:
         self.control = control
         self.stages = stages
@@ -65,12 +64,11 @@ class Worker:
         self._restore = restore
         self._telemetry = telemetry
         self._settings = settings
-        self._wall = wall
-        self._monotonic = monotonic
+        self._wall, self._monotonic = clocks.wall, clocks.monotonic
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limits = BatchLimits(settings.bounds.linger, settings.bounds.max_frames)
         self._backlog = self._stopping = self._broken = False
-        self.last_step = self.last_poll = monotonic()
+        self.last_step = self.last_poll = clocks.monotonic()
         self.joined = False
         self.subscribed_at: Monotonic | None = None
 
@@ -89,7 +87,7 @@ class Worker:
         self._stopping = True
 
     def run(self) -> None:
-        """Work until stopped or until the source ends, then finish what is open and commit it.
+        """Work until stopped or until the source ends, then publish and commit what is in flight.
 
         Raises:
             WorkerError: something other than a frame is broken; whatever was not confirmed is uncommitted.
@@ -114,7 +112,7 @@ class Worker:
         self.subscribed_at = self._monotonic()
 
     def drain(self) -> None:
-        """Finish what is open, publish it and commit it."""
+        """Finish what is in flight, publish it, and commit it."""
         now = self._monotonic()
         self._submit([(each, batch) for each in self._assigned for batch in each.drain(now, self._limits)])
         while self._collect(wait=True):
@@ -245,14 +243,14 @@ class Worker:
 
     def _on_assigned(self, names: Collection[TopicPartition]) -> None:
         self.joined = True
-        self._partitions.update({name: self._make_partition(name) for name in names})
+        self._partitions.update({name: self._make_partition(name) for name in sorted(names)})
         self._telemetry.rebalanced("assigned", names, assigned=len(self._partitions))
 
     def _on_committed(self, stored: Mapping[TopicPartition, Checkpoint], error: str | None) -> None:
         self._publisher.committed(self._partitions, stored, error)
 
     def _on_revoked(self, names: Collection[TopicPartition]) -> None:
-        """Publish and commit what is ready, then forget: what is open is read again elsewhere."""
+        """Publish and commit what is ready, then forget: the new owner reads the rest again."""
         if not self._broken:  # leaving the group revokes too
             leaving = [self._partitions[name] for name in names if name in self._partitions]
             self._publisher.hand_over(self._assigned, leaving)

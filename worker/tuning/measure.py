@@ -23,7 +23,7 @@ from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.domain.times import EventMillis, Monotonic
 from worker.models.build import build_model, calibrate, settle_threads
-from worker.models.classifier import Classifier
+from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest
 from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup, Topics, WindowGroup
@@ -42,7 +42,7 @@ Pixels = NDArray[np.uint8]
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     groups: Groups
-    model: Classifier
+    model: LoadedModel
     agreement: Agreement
 
 
@@ -131,7 +131,7 @@ class Trials:
         except WorkerError as error:
             return str(error).partition("\n")[0]
 
-    def _load(self, groups: Groups) -> Classifier:
+    def _load(self, groups: Groups) -> LoadedModel:
         settle_threads(groups.model, usual=self._default_threads)
         if groups.model.precision == "int8" and not self._calibrated:
             calibrate(self._manifest, groups.model, self._calibration)
@@ -140,7 +140,7 @@ class Trials:
         model.warm_up(groups.window.max_frames)
         return model
 
-    def _answers(self, groups: Groups, model: Classifier) -> Answers:
+    def _answers(self, groups: Groups, model: LoadedModel) -> Answers:
         """Run all frames once through the whole worker."""
         found: dict[str, dict[int, float]] = {}
 
@@ -181,7 +181,7 @@ class Trials:
     def _run_worker(
         self,
         groups: Groups,
-        model: Classifier,
+        model: LoadedModel,
         script: Iterable[Event],
         write: Callable[[OutboundRecord], None],
         loop: Callable[[Worker], None],
@@ -192,7 +192,7 @@ class Trials:
             script,
             write,
             inference,
-            classifier=model,
+            loaded=model,
             model=groups.model,
             window=groups.window,
             limits=groups.limits,
@@ -201,7 +201,7 @@ class Trials:
             inference.serve(partial(loop, worker))
 
 
-def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> float:
+def model_rate(model: LoadedModel, pixels: Pixels, call: int, seconds: float) -> float:
     """Return the pictures per second of a model alone.
 
     Args:
@@ -216,14 +216,14 @@ def model_rate(model: Classifier, pixels: Pixels, call: int, seconds: float) -> 
     def measure() -> float:
         count, began = 0, time.monotonic()
         while count == 0 or time.monotonic() - began < seconds:
-            model.classify_by(threads, calls[count % len(calls)])
+            model.run_by(threads, calls[count % len(calls)])
             count += 1
         return count * call / (time.monotonic() - began)
 
     return threads.serve(measure)
 
 
-def _prepare_frames(groups: Groups, model: Classifier, frames: Sequence[CapturedFrame]) -> Pixels:
+def _prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[CapturedFrame]) -> Pixels:
     """Return the accepted frames as the model's input, (pictures, height, width, 3)."""
     decode = frame_decoder(model.preprocessing, groups.model, max_pixels=groups.limits.max_pixels)
     slots = []

@@ -120,7 +120,7 @@ class _Progress(msgspec.Struct):
 def newest_tallies(records: Iterable[Record]) -> Iterator[Tally]:
     """Read back, of each key, the tally that includes the most; of the others only how far they reach.
 
-    A tombstone begins its key anew: whoever wants to count from zero writes one.
+    A tombstone begins its key anew: write one to count from zero.
 
     Raises:
         AccuracyUnreadable: a record is not an accuracy message of a version we know.

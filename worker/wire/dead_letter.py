@@ -123,7 +123,7 @@ def render_replay(letter: Record) -> OutboundRecord:
 
 
 def render_mark(topic: str, letter: Record) -> OutboundRecord:
-    """Write down that a dead letter was replayed, for a compacted topic beside that of the dead letters.
+    """Write down that a dead letter was replayed, for the compacted topic of replayed dead letters.
 
     The key says where the dead letter lies. The value is its timestamp, so that a topic made anew, whose offsets begin
     again, is not taken for the one before.

@@ -1,9 +1,12 @@
 """Predictions out (schemas/prediction.v1.json)."""
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 import msgspec
 
 from worker.domain.records import OutboundRecord
-from worker.domain.results import Prediction
+from worker.domain.results import Classification, Prediction, Result
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE, TRACEPARENT
 
@@ -69,9 +72,19 @@ class PredictionMessage(msgspec.Struct, kw_only=True):
 
 def render_prediction(topic: str, prediction: Prediction, *, published_at: EventMillis) -> OutboundRecord:
     """Write a prediction, to the same partition number as its frame's."""
+    frame = prediction.frame
+    message = _MESSAGES[type(prediction.result)](prediction, published_at)
+    headers: list[tuple[str, bytes | None]] = [(CONTENT_TYPE, b"application/json")]
+    if frame.traceparent:
+        headers.append((TRACEPARENT, frame.traceparent.encode()))
+    number = frame.position.partition.partition
+    return OutboundRecord(topic, number, frame.camera.encode(), _JSON.encode(message), tuple(headers))
+
+
+def _classification(prediction: Prediction, published_at: EventMillis) -> PredictionMessage:
     frame, window, verdict = prediction.frame, prediction.window, prediction.verdict
     partition = frame.position.partition
-    message = PredictionMessage(
+    return PredictionMessage(
         frame=FrameField(
             camera=frame.camera,
             id=frame.frame_id,
@@ -86,15 +99,17 @@ def render_prediction(topic: str, prediction: Prediction, *, published_at: Event
             start_ms=window.start, end_ms=window.end, closed_by=prediction.closed_by, late=prediction.late
         ),
         model=ModelField(prediction.model.name, prediction.model.version),
-        classes=[ClassField(each.index, each.name, each.probability) for each in prediction.classes],
+        classes=[ClassField(each.index, each.name, each.probability) for each in prediction.result.classes],
         label=frame.label,
         correct=CorrectField(verdict.top1, verdict.top5) if verdict else None,
         seconds={stage: round(seconds, 6) for stage, seconds in prediction.seconds.items()},
     )
-    headers: list[tuple[str, bytes | None]] = [(CONTENT_TYPE, b"application/json")]
-    if frame.traceparent:
-        headers.append((TRACEPARENT, frame.traceparent.encode()))
-    return OutboundRecord(topic, partition.partition, frame.camera.encode(), _JSON.encode(message), tuple(headers))
+
+
+_MESSAGES: Final[Mapping[type[Result], Callable[[Prediction, EventMillis], msgspec.Struct]]] = {
+    Classification: _classification
+}
+"""By the type of a task's result, how its message is written."""
 
 
 def decode_prediction(value: bytes) -> PredictionMessage:

@@ -13,18 +13,15 @@ import threading
 import time
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.contestants.core_models import add_options, load_core_models
 from tests.support.pictures import frame_of
 from worker.domain.frames import EncodedFrame
-from worker.media.images import limit_opencv_threads
-from worker.models.build import PICTURES_A_THREAD, load_model
-from worker.models.classifier import Classifier
-from worker.models.preparation import frame_decoder
+from worker.models.build import PICTURES_A_THREAD
+from worker.models.loaded import LoadedModel
 from worker.ports import Decode
-from worker.settings import Limits, ModelGroup
 
 
 class Frames:
@@ -42,13 +39,13 @@ class Frames:
         return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
 
 
-def work(frames: Frames, decode: Decode, model: Classifier, lines: Lock) -> None:
+def work(frames: Frames, decode: Decode, model: LoadedModel, lines: Lock) -> None:
     """Decode and classify without end."""
     pixels = np.empty((PICTURES_A_THREAD, *model.input_shape), np.uint8)
     while True:
         for encoded, slot in zip(frames.take(len(pixels)), pixels, strict=True):
             decode(encoded, slot)
-        model.classify(pixels)
+        model.run(pixels)
         with lines:
             sys.stdout.write(json.dumps({"at": time.time(), "frames": len(pixels)}) + "\n")
             sys.stdout.flush()
@@ -63,15 +60,8 @@ def end_all(failed: threading.ExceptHookArgs) -> None:
 def main() -> None:
     arguments = _parser().parse_args()
     threading.excepthook = end_all
-    limit_opencv_threads(1)
-    engine: dict[str, Any] = json.loads(arguments.engine)
-    # One model with one stream per thread, in place of one model with several streams.
-    group = ModelGroup(path=arguments.model, **{**engine, "streams": 1, "threads": 1})
+    models, decode = load_core_models(arguments, warm=PICTURES_A_THREAD)
     frames, lines = Frames(arguments.frames), Lock()
-    models = [load_model(group) for _ in range(arguments.cores)]
-    for model in models:
-        model.warm_up(PICTURES_A_THREAD)
-    decode = frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels)
     threads = [Thread(target=work, args=(frames, decode, model, lines), daemon=True) for model in models]
     for thread in threads:
         thread.start()
@@ -82,9 +72,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=Path, required=True, help="a folder of JPEGs")
-    parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
-    parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
-    parser.add_argument("--cores", type=int, required=True)
+    add_options(parser)
     return parser
 
 

@@ -9,42 +9,34 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
+from tests.benchmarks.contestants.core_models import add_options, load_core_models
 from tests.support.pictures import frame_of
-from worker.media.images import limit_opencv_threads
-from worker.models.build import load_model
-from worker.models.classifier import Classifier
-from worker.models.preparation import frame_decoder
+from worker.models.loaded import LoadedModel
 from worker.ports import Decode
-from worker.settings import Limits, ModelGroup
 
 MESSAGES_A_CORE: Final = 32
 """Messages per poll and core. Each poll is published at once; larger polls wait for the broker less often."""
 
 
-def classify(decode: Decode, messages: Sequence[Message], model: Classifier) -> list[bytes]:
+def classify(decode: Decode, messages: Sequence[Message], model: LoadedModel) -> list[bytes]:
     """Return one answer per message."""
     pixels = np.empty((len(messages), *model.input_shape), np.uint8)
     for message, slot in zip(messages, pixels, strict=True):
         decode(frame_of(message.value()), slot)
-    ranked = model.classify(pixels)
-    rows = zip(ranked.indices.tolist(), ranked.probabilities.tolist(), strict=True)
+    ranked = model.run(pixels)
+    rows = zip(ranked["indices"].tolist(), ranked["probabilities"].tolist(), strict=True)
     return [json.dumps({"classes": list(zip(indices, likely, strict=True))}).encode() for indices, likely in rows]
 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    limit_opencv_threads(1)
-    group = ModelGroup(path=arguments.model, **{**json.loads(arguments.engine), "streams": 1, "threads": 1})
-    models = [load_model(group) for _ in range(arguments.cores)]
-    for model in models:
-        model.warm_up(MESSAGES_A_CORE)
-    answer_all = partial(classify, frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels))
+    models, decode = load_core_models(arguments, warm=MESSAGES_A_CORE)
+    answer_all = partial(classify, decode)
     consumer = Consumer(
         {
             "bootstrap.servers": arguments.servers,
@@ -72,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for name in ("servers", "frames", "results", "group"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
-    parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
-    parser.add_argument("--cores", type=int, required=True)
+    add_options(parser)
     return parser
 
 

@@ -77,7 +77,7 @@ def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> 
             else:
                 batch = torch.stack([transform(torch.from_numpy(each).permute(2, 0, 1)) for each in pictures])
             best = network(batch).softmax(1).topk(5)
-        return best.indices.tolist(), best.values.tolist()
+        return best["indices"].tolist(), best.values.tolist()
 
     return classify
 
@@ -103,8 +103,8 @@ def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
         for jpeg, slot in zip(jpegs, batch, strict=True):
             record = Record(anywhere, None, jpeg, (), at)
             decode(EncodedFrame(Frame(anywhere, "camera", "frame", at, at, Monotonic(0)), record), slot)
-        ranked = classifier.classify_by(threads, batch)
-        return ranked.indices.tolist(), ranked.probabilities.tolist()
+        ranked = classifier.run_by(threads, batch)
+        return ranked["indices"].tolist(), ranked["probabilities"].tolist()
 
     return classify
 

@@ -54,7 +54,7 @@ def _tuned(frames: list[CapturedFrame], group: ModelGroup) -> Answers:
         pixels = np.empty((len(batch), *model.input_shape), np.uint8)
         for frame, slot in zip(batch, pixels, strict=True):
             decode(frame_of(frame.data), slot)
-        ranked = model.classify(pixels)
-        for frame, indices, likely in zip(batch, ranked.indices, ranked.probabilities, strict=True):
+        ranked = model.run(pixels)
+        for frame, indices, likely in zip(batch, ranked["indices"], ranked["probabilities"], strict=True):
             found[frame.frame_id or ""] = (int(indices[0]), float(likely[0]))
     return found

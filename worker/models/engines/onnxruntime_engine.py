@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
-from worker.domain.ranking import Answer, Engine
 
 # Since 1.29 ONNX Runtime sends telemetry to Microsoft, with an id that it keeps in the user's cache, unless this
 # variable is set before the import. A worker must not report to third parties that it runs.
@@ -17,7 +17,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 
-def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | None) -> Sequence[Engine]:
+def load_onnxruntime(
+    file: Path, *, device: str, streams: int, threads: int | None, outputs: Sequence[str]
+) -> Sequence[Engine]:
     """Open sessions on an ONNX file.
 
     Args:
@@ -25,6 +27,7 @@ def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | No
         device: `cpu`, `cuda` or `cuda:N`.
         streams: number of parts that run in parallel; each has its own session with its own weights.
         threads: threads of each session; None takes ONNX Runtime's default.
+        outputs: names of the graph's outputs, in order.
 
     Returns:
         An engine for each stream.
@@ -48,7 +51,7 @@ def load_onnxruntime(file: Path, *, device: str, streams: int, threads: int | No
     used = sessions[0].get_providers()
     if used[0] != provider:  # it falls back silently if CUDA's libraries are missing
         raise ModelUnavailable(f"device {device!r}: ONNX Runtime could not start {provider}, only {', '.join(used)}")
-    return [_Stream(session) for session in sessions]
+    return [_Stream(session, outputs) for session in sessions]
 
 
 def _provider(device: str) -> tuple[str, dict[str, str]]:
@@ -63,13 +66,15 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
 
 
 class _Stream:
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, outputs: Sequence[str]) -> None:
         self._session = session
+        self._outputs = outputs
         (self._input,) = (each.name for each in session.get_inputs())
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+    def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         try:
-            return Answer(*self._session.run(None, {self._input: pixels}))
+            found = self._session.run(None, {self._input: pixels})
+            return dict(zip(self._outputs, found, strict=True))
         except Exception as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error

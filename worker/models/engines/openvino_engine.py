@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Precision
-from worker.domain.ranking import Answer, Engine
 
 # Importing OpenVINO sends telemetry to Google Analytics, with an id that it keeps in the user's home, unless the user
 # has opted out. A worker must not report to third parties that it runs: without this package, OpenVINO uses a stub that
@@ -33,7 +33,7 @@ compiled."""
 
 
 def load_openvino(
-    file: Path, *, streams: int, threads: int | None, precision: Precision, usual: int
+    file: Path, *, streams: int, threads: int | None, precision: Precision, usual: int, outputs: Sequence[str]
 ) -> Sequence[Engine]:
     """Compile an ONNX file for this CPU.
 
@@ -48,6 +48,7 @@ def load_openvino(
         threads: threads of each stream; None takes OpenVINO's default.
         precision: precision of convolutions and matrix products.
         usual: number of pictures in a full part.
+        outputs: names of the graph's outputs, in order.
 
     Returns:
         An engine for each stream; each may be called by one thread at a time.
@@ -81,7 +82,7 @@ def load_openvino(
     # deadlock: one holds the lock, the other the GIL.
     openvino.Type.u8.to_dtype()
     requests = [[each.create_infer_request() for each in of_stream] for of_stream in compiled]
-    return [_Stream(first, dict(zip(sizes, others, strict=True))) for first, *others in requests]
+    return [_Stream(first, dict(zip(sizes, others, strict=True)), outputs) for first, *others in requests]
 
 
 def _compile(
@@ -114,11 +115,14 @@ def _fold_biases(model: openvino.Model) -> None:
 
 
 class _Stream:
-    def __init__(self, any_size: openvino.InferRequest, by_size: Mapping[int, openvino.InferRequest]) -> None:
+    def __init__(
+        self, any_size: openvino.InferRequest, by_size: Mapping[int, openvino.InferRequest], outputs: Sequence[str]
+    ) -> None:
         self._any_size = any_size
         self._by_size = by_size
+        self._outputs = outputs
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+    def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         request = self._by_size.get(len(pixels), self._any_size)
         try:
             found = request.infer({0: pixels}, share_inputs=True)
@@ -126,4 +130,4 @@ class _Stream:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
             raise
-        return Answer(*(found[index] for index in range(len(Answer._fields))))
+        return {name: found[number] for number, name in enumerate(self._outputs)}

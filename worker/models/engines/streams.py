@@ -6,11 +6,11 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.ranking import Answer, Engine
+from worker.domain.arrays import Arrays, Engine
 
 
 class Streams:
-    """A pool of engines; implements `domain.ranking.Engine`.
+    """A pool of engines; implements `domain.arrays.Engine`.
 
     Args:
         engines: engines that may each be called by one thread at a time.
@@ -21,7 +21,7 @@ class Streams:
         for engine in engines:
             self._free.put(engine)
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+    def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         """Run one batch on a free engine; wait while all are in use."""
         engine = self._free.get()
         try:

@@ -1,7 +1,7 @@
 """Run the graph with torch itself, on a CPU or a GPU: uncompiled, or compiled ahead of time."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +13,9 @@ from torch._inductor.package.package import load_package
 from torch._inductor.utils import fresh_cache
 from torch.export import ExportedProgram
 
+from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Precision
-from worker.domain.ranking import Answer
 
 _CPU_SUPPORT: Final = {
     "bf16": ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"),
@@ -24,18 +24,22 @@ _CPU_SUPPORT: Final = {
 
 
 class TorchEngine:
-    """Implements `domain.ranking.Engine`.
+    """Implements `domain.arrays.Engine`.
 
     Args:
-        run: takes uint8, (batch, height, width, 3), on the device, and returns the fields of `Answer`.
+        run: takes uint8, (batch, height, width, 3), on the device, and returns tensors.
         device: the device that it runs on.
+        outputs: names of the tensors, in order.
     """
 
-    def __init__(self, run: Callable[[torch.Tensor], object], device: torch.device) -> None:
+    def __init__(
+        self, run: Callable[[torch.Tensor], Sequence[torch.Tensor]], device: torch.device, outputs: Sequence[str]
+    ) -> None:
         self._run = run
         self._device = device
+        self._outputs = outputs
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Answer:
+    def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
         """Run one batch in one call."""
         pictures = torch.from_numpy(pixels)
         try:
@@ -44,7 +48,8 @@ class TorchEngine:
                     # From pinned memory the copy can be asynchronous; torch keeps that memory until it is done.
                     pictures = pictures.pin_memory().to(self._device, non_blocking=True)
                 # Copying the result waits for the device, so errors on the device are raised here.
-                return Answer(*(each.cpu().numpy() for each in self._run(pictures)))  # type: ignore[attr-defined]
+                found = (each.cpu().numpy() for each in self._run(pictures))
+                return dict(zip(self._outputs, found, strict=True))
         except Exception as error:
             if _is_out_of_memory(error):
                 raise MemoryError(str(error)) from error
@@ -67,16 +72,17 @@ def write_compiled(program: ExportedProgram, file: Path) -> None:
         ) from error
 
 
-def load_compiled(file: Path, device: torch.device, *, streams: int) -> TorchEngine:
+def load_compiled(file: Path, device: torch.device, *, streams: int, outputs: Sequence[str]) -> TorchEngine:
     """Load a file that `write_compiled` wrote.
 
     Args:
         file: a .pt2 package, which contains native code.
         device: the device that it was compiled for.
         streams: number of calls that may run in parallel.
+        outputs: names of its outputs, in order.
     """
     index = int(str(device).partition(":")[2] or -1)  # -1 is the current device
-    return TorchEngine(load_package(str(file), num_runners=streams, device_index=index), device)
+    return TorchEngine(load_package(str(file), num_runners=streams, device_index=index), device, outputs)
 
 
 def find_device(name: str, precision: Precision) -> torch.device:

@@ -1,11 +1,9 @@
-"""A model's classes: what a label means, and whether the most likely classes are right."""
+"""A model's classes: their names, and what a label means."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
-from worker.domain.results import ScoredClass, Verdict
-
-TOP5 = 5
+from worker.domain.results import ScoredClass
 
 
 class ClassNames:
@@ -38,10 +36,3 @@ class ClassNames:
     def scored(self, indices: Sequence[int], probabilities: Sequence[float]) -> tuple[ScoredClass, ...]:
         """Name ranked classes."""
         return tuple(ScoredClass(i, self.names[i], p) for i, p in zip(indices, probabilities, strict=True))
-
-    def judge(self, label: str | None, ranking: Sequence[int]) -> Verdict | None:
-        """Hold the five highest ranked classes against a label; None if there is no label or it means no class."""
-        truth = self.indices(label) if label is not None else frozenset()
-        if not truth:
-            return None
-        return Verdict(top1=ranking[0] in truth, top5=any(index in truth for index in ranking[:TOP5]))

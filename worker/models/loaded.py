@@ -1,0 +1,85 @@
+"""A model that is loaded: an engine, together with what the manifest says of its input and its answer."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.arrays import Arrays, Engine, join
+from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
+from worker.domain.parts import cut
+from worker.domain.preprocessing import Preprocessing
+from worker.domain.results import ModelIdentity
+from worker.ports import Task
+
+
+class LoadedModel:
+    """A model together with its task and the preprocessing that belongs to its weights; implements `ports.Model`.
+
+    `run` may be called from `streams` threads at a time; others wait.
+
+    Args:
+        identity: name and version.
+        task: what it is asked.
+        preprocessing: what becomes of a picture before the model sees it.
+        engine: runs the graph whose head belongs to the task.
+        streams: calls that run at once.
+        largest: pictures in a call. CPUs are fastest with calls that fit into their caches, and an engine that prepares
+            itself for every size it has not seen then sees few; None where only the whole batch is fast.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: ModelIdentity,
+        task: Task,
+        preprocessing: Preprocessing,
+        engine: Engine,
+        streams: int,
+        largest: int | None,
+    ) -> None:
+        self.identity = identity
+        self.task = task
+        self.preprocessing = preprocessing
+        self.input_shape = (preprocessing.crop, preprocessing.crop, 3)
+        self.streams = streams
+        self._largest = largest
+        self._engine = engine
+
+    def parts(self, samples: int) -> Sequence[slice]:
+        """Cut a batch into the parts that run best as a call each, from `streams` threads."""
+        return cut(samples, threads=self.streams, largest=self._largest)
+
+    def run(self, pixels: NDArray[np.uint8]) -> Arrays:
+        """Run one batch, or a part of one, through the model in the caller's thread.
+
+        Args:
+            pixels: resized and cropped as `preprocessing` says, RGB, (batch, height, width, 3), uint8, batch at
+                least 1.
+
+        Raises:
+            ModelFailed: the network raised.
+            ModelOutOfMemory: there was no memory for this batch.
+            ModelContractBroken: the network's output does not fit the batch, the labels, or what it is said to be.
+        """
+        try:
+            return self.task.check(self._engine(pixels), len(pixels))
+        except ModelContractBroken as error:
+            raise ModelContractBroken(f"{self.identity}: {error}") from error
+        except Exception as error:
+            kind = ModelOutOfMemory if isinstance(error, MemoryError) else ModelFailed
+            raise kind(f"{self.identity} failed on a batch of {len(pixels)}: {error}") from error
+
+    def run_by(self, threads: Executor, pixels: NDArray[np.uint8]) -> Arrays:
+        """Run a batch part by part, at once as far as there are threads; as `run` otherwise."""
+        return join(list(threads.map(lambda part: self.run(pixels[part]), self.parts(len(pixels)))))
+
+    def warm_up(self, batch_size: int) -> None:
+        """Run black pictures, so that the first real ones neither wait for lazy set-up nor are the first to fail."""
+        part = self.parts(batch_size)[0]
+        full = part.stop - part.start
+        # An engine may take full parts another way than all others.
+        for count in dict.fromkeys((full, max(1, full - 1))):
+            for _ in range(self.streams):  # they take turns
+                self.run(np.zeros((count, *self.input_shape), np.uint8))
