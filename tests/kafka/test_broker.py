@@ -134,7 +134,7 @@ def test_up_status_and_down(tmp_path: Path) -> None:
         address = said.split()[said.split().index("address") + 1]
         assert AdminClient({"bootstrap.servers": address}).list_topics(timeout=10).brokers.keys() == {1}
         again, said_again = command("up")
-        assert (again, said_again.splitlines()[0]) == (0, "Kafka runs already.")
+        assert (again, said_again.splitlines()[0]) == (0, "Kafka is already running.")
         assert address in said_again
         assert address in command("status")[1]
     finally:

@@ -166,7 +166,7 @@ def test_one_dead_letter_is_shown_whole_and_its_picture_saved_once(stage: Scene,
         assert text in shown.stdout
     assert file.with_suffix(".jpg").read_bytes() == CUT
     assert refused.exit_code == 1
-    assert "is there already" in str(refused.exception)
+    assert "exists already" in str(refused.exception)
 
 
 def test_a_position_without_a_dead_letter_is_an_error(stage: Scene) -> None:
@@ -199,7 +199,7 @@ def test_a_topic_that_is_not_there_is_named(bootstrap_servers: str, sink: KafkaS
 
 
 def test_without_go_nothing_is_sent_and_nothing_made(stage: Scene) -> None:
-    assert stage.replay("--rate", "2")[-1] == "Would replay 4 dead letters, in 2 s or more; --go does it."
+    assert stage.replay("--rate", "2")[-1] == "Would replay 4 dead letters, in 2 s or more; --go replays them."
     assert stage.replayed() == []
     assert KafkaAdmin(stage.servers, {}).topics([stage.marks]) == {}
 
@@ -226,7 +226,7 @@ def test_each_is_sent_once_unless_asked_for_again(stage: Scene) -> None:
     assert stage.replay("--go", "--position", str(one["position"]))[-1] == "Replayed 1 of 1 dead letters."
     assert [each["position"] for each in stage.list() if each["replayed"]] == [one["position"]]
     assert stage.replay("--go")[-2:] == [
-        "     1  replayed already and left out; --again takes them too",
+        "     1  replayed already and skipped; --again replays them too",
         "Replayed 3 of 3 dead letters.",
     ]
     assert stage.replay("--go")[-1] == "Nothing to replay."
@@ -299,5 +299,5 @@ def test_a_source_that_is_gone_stops_before_anything_is_sent(stage: Scene, make_
     failed = stage.run("replay", "--go")
 
     assert failed.exit_code == 1
-    assert f"frames came from {smaller}[1], which is not there" in str(failed.exception)
+    assert f"frames came from {smaller}[1], which does not exist" in str(failed.exception)
     assert stage.replayed() == []

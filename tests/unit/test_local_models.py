@@ -123,7 +123,7 @@ def test_fetch_prints_the_folder(packaged: Path) -> None:
 def test_show_says_whether_the_file_is_the_manifests(packaged: Path, tmp_path: Path) -> None:
     facts = json.loads(run("show", packaged, "--json"))
     assert facts["model"] == "mobilenet_v2@b03531047ffa"
-    assert (facts["classes"], facts["crop"], facts["state"]) == (1000, 224, "whole")
+    assert (facts["classes"], facts["crop"], facts["state"]) == (1000, 224, "complete")
     for name in ("model.yaml", "labels.txt"):
         shutil.copy(packaged / name, tmp_path)
     assert "missing" in run("show", tmp_path)

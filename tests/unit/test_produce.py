@@ -111,7 +111,7 @@ def test_an_unconfirmed_frame_is_a_failure(pictures: Path) -> None:
         (["PICTURES", "--loop", "0"], "'0' is neither a number above 0 nor 'forever'"),
         (["PICTURES", "--camera", "a", "--camera", "b"], "give it once for each SOURCE"),
         (["PICTURES", "PICTURES", "--labels", "x.csv"], "it describes one folder"),
-        (["PICTURES", "--keep-times", "--loop", "2"], "a second round would go back in time"),
+        (["PICTURES", "--keep-times", "--loop", "2"], "a repetition would go back in time"),
         (["PICTURES", "-X", "acks"], "'acks' is not NAME=VALUE"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command line, one file a command. Heavy libraries load when a command needs them, so that --help is quick."""
+"""The command line, one file per command. Commands import heavy libraries only when they run, so --help is fast."""
 
 import typer
 
@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 typer calls it with the flag
+def _version(asked: bool) -> None:  # noqa: FBT001 typer passes the flag
     if asked:
         typer.echo(__version__)
         raise typer.Exit
@@ -30,7 +30,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001 typer calls it with the flag
 @app.callback()
 def main(
     version: bool = typer.Option(  # noqa: FBT001 its callback does the work
-        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     """Kafka workers that run torch vision models over camera frames."""

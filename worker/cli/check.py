@@ -1,4 +1,4 @@
-"""`vision-worker check`: all that is wrong, before anything runs."""
+"""`vision-worker check`: find all problems before the worker runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a check found.
+    """The results of a check.
 
     Attributes:
-        faults: the worker would not run, or not keep its promises; each says what to do.
-        warnings: it would run, until something unusual happens.
-        facts: what was looked at and is right.
+        faults: problems with which the worker would not run or not keep its guarantees; each says what to do.
+        warnings: problems that matter only in unusual situations.
+        facts: what was checked and is correct.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Findings:
 
 
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
-    """Validate settings, brokers, topics and model; list every fault at once with what to do, and exit 2."""
+    """Check settings, brokers, topics and model; list all problems with what to do, and exit with 2 if any."""
     groups, faults = read_groups(config)
     findings = Findings(faults=faults)
     if "kafka" in groups and "topics" in groups:
@@ -44,32 +44,32 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
 
         typer.echo(msgspec.json.encode(findings))
     else:
-        _show(findings)
+        _print(findings)
     if findings.faults:
         raise typer.Exit(2)
 
 
 def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Findings) -> None:
-    """Compare the topics that exist with what the worker needs of them."""
+    """Compare the existing topics with the worker's requirements."""
     frames = found.get(wanted.frames)
     names = wanted.model_dump()
-    there = {role: found[name] for role, name in names.items() if name in found}
+    existing = {role: found[name] for role, name in names.items() if name in found}
     for role, name in names.items():
-        if role in there:
-            findings.facts.append(f"topics.{role}: {name!r} has {there[role].partitions} partitions")
+        if role in existing:
+            findings.facts.append(f"topics.{role}: {name!r} has {existing[role].partitions} partitions")
         else:
             needs = NEEDS[role]
             size = f" with {frames.partitions} partitions" if frames and needs.direction == "output" else ""
             policy = f" and cleanup.policy={needs.cleanup_policy}" if needs.cleanup_policy else ""
             findings.faults.append(f"topics.{role}: topic {name!r} does not exist; create it{size}{policy}")
-    for role, topic in there.items():
+    for role, topic in existing.items():
         if frames and NEEDS[role].partitions_as_frames:
             findings.faults.extend(_too_few_partitions(role, topic, frames))
-    for role, topic in there.items():
+    for role, topic in existing.items():
         findings.faults.extend(_wrong_cleanup(role, topic))
-    for role, topic in there.items():
+    for role, topic in existing.items():
         if frames and NEEDS[role].room_for_frames:
-            findings.warnings.extend(_too_little_room(role, topic, frames))
+            findings.warnings.extend(_too_small_records(role, topic, frames))
 
 
 def _too_few_partitions(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
@@ -83,19 +83,19 @@ def _too_few_partitions(role: str, topic: "Topic", frames: "Topic") -> Iterator[
 
 def _wrong_cleanup(role: str, topic: "Topic") -> Iterator[str]:
     wanted, policy = NEEDS[role].cleanup_policy, topic.config.get("cleanup.policy")
-    if wanted and policy not in {wanted, None}:  # None: this user may not see the topic's settings
+    if wanted and policy not in {wanted, None}:  # None: this user may not read the topic's configuration
         yield (
             f"topics.{role}: {topic.name!r} has cleanup.policy={policy}; set it to {wanted}, or "
             f"{NEEDS[role].lost_unless_compacted} are lost when old records are deleted"
         )
 
 
-def _too_little_room(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
+def _too_small_records(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
     largest, room = (int(each.config.get("max.message.bytes", 0)) for each in (frames, topic))
     if largest and room < largest + HEADERS:
         yield (
             f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; a "
-            f"bad frame of that size would not fit and would stop the worker: set {largest + HEADERS} or more"
+            f"bad frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
         )
 
 
@@ -103,7 +103,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
     from worker.adapters.kafka import BrokerUnreachable, KafkaSink
     from worker.app.cluster import cluster_admin, group_member
 
-    # Which protocol "auto" will be is the brokers' to say; the options can be judged without them.
+    # The brokers decide which protocol "auto" selects; the options can be checked without brokers.
     protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
     try:
         group_member(kafka, topics.frames, Limits(), protocol=protocol).close()
@@ -147,7 +147,7 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         findings.facts.append(f"model.profile: {found}")
 
 
-def _show(findings: Findings) -> None:
+def _print(findings: Findings) -> None:
     console = Console(soft_wrap=True, highlight=False)
     for fact in findings.facts:
         console.print("[green]ok     [/]", end=" ")

@@ -1,4 +1,4 @@
-"""`vision-worker deadletters`: frames that could not be processed, looked at and put back."""
+"""`vision-worker deadletters`: list, show and replay frames that could not be processed."""
 
 import time
 from collections.abc import Sequence
@@ -33,23 +33,26 @@ from worker.settings.topics import replay_marks
 if TYPE_CHECKING:
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 
-app = typer.Typer(help="Frames that could not be processed: look at them, put them back.", no_args_is_help=True)
+app = typer.Typer(help="List, show and replay frames that could not be processed.", no_args_is_help=True)
 
 
-def _moment(text: str) -> EventMillis:
+def _parse_time(text: str) -> EventMillis:
     try:
         return moment(text, wall_clock())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only of this reason; several times for more.")]
-Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Only of this camera; several times for more.")]
+Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only this reason; repeat for more.")]
+Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Only this camera; repeat for more.")]
 Since = Annotated[
-    Any, typer.Option(parser=_moment, metavar="TIME", help="Refused since: ISO 8601 in UTC, or an age such as 2h.")
+    Any,
+    typer.Option(
+        parser=_parse_time, metavar="TIME", help="Refused at or after: ISO 8601 in UTC, or an age such as 2h."
+    ),
 ]
-Until = Annotated[Any, typer.Option(parser=_moment, metavar="TIME", help="Refused before: likewise.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")]
+Until = Annotated[Any, typer.Option(parser=_parse_time, metavar="TIME", help="Refused before: same formats.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.")]
 
 
 @app.command("list")
@@ -75,27 +78,28 @@ def list_letters(
             typer.echo(line)
         for count in counts(found):
             typer.echo(f"{count.letters:>6}  {count.reason:<14} {count.replayed} replayed")
-        typer.echo(f"{len(found):>6}  in all, of topic {letters.topic!r}")
+        typer.echo(f"{len(found):>6}  in total, of topic {letters.topic!r}")
 
 
 @app.command()
 def show(
-    position: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Where it lies, as `list` says.")],
+    position: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Its position, as printed by `list`.")],
     config: ConfigFile = None,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the picture here; the suffix of what it is comes behind.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the picture to this file; the suffix of its type is added."),
     ] = None,
 ) -> None:
-    """Show all of one dead letter: what was wrong, every header, the stack."""
+    """Show one dead letter: the reason, all headers, the stack."""
     with _open(config) as letters:
-        (entry,) = _find(letters, _named([position], letters.topic))
+        (entry,) = _find(letters, _by_position([position], letters.topic))
         (letter,) = letters.at([entry.position])
     picture = letter.value or b""
     facts = {
         "position": f"{place(entry.position)} of topic {letters.topic!r}",
         "source": str(entry.source),
         "camera": entry.camera,
-        "key": _shown(letter.key),
+        "key": _format(letter.key),
         "refused": f"{iso(entry.refused_at)}, {age(entry.refused_at, wall_clock())} ago, at {entry.stage}",
         "attempt": f"{entry.attempt}, {'replayed already' if entry.replayed else 'not replayed'}",
         "picture": f"{len(picture)} bytes, begins like {suffix(picture)}" if picture else "no bytes",
@@ -106,7 +110,7 @@ def show(
         typer.echo(f"{name:<9} {printable(text)}")
     typer.echo("headers")
     for header, value in letter.headers:
-        lines = [printable(line) for line in _shown(value).splitlines()] or [""]
+        lines = [printable(line) for line in _format(value).splitlines()] or [""]
         typer.echo(
             "\n    ".join([f"  {printable(header)}:", *lines] if lines[1:] else [f"  {printable(header)}: {lines[0]}"])
         )
@@ -124,37 +128,42 @@ def replay(
     until: Until = None,
     limit: Limit = None,
     position: Annotated[
-        list[str] | None, typer.Option(metavar="PARTITION:OFFSET", help="This one, instead of filters; several times.")
+        list[str] | None,
+        typer.Option(metavar="PARTITION:OFFSET", help="Only this one, instead of filters; repeat for more."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.001, help="Frames a second, at most.")] = 10.0,
-    go: Annotated[bool, typer.Option("--go", help="Really send; without it, only say what would be sent.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed already.")] = False,
+    rate: Annotated[float, typer.Option(min=0.001, help="Maximum frames per second.")] = 10.0,
+    go: Annotated[
+        bool, typer.Option("--go", help="Send the frames; without it, only print what would be sent.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Replay also those that were replayed already.")] = False,
 ) -> None:
-    """Put dead letters back to where they came from, each once; says what it would do, and does it with --go.
+    """Write dead letters back to the partitions they came from, each once. Without --go, only print what would be done.
 
-    A frame returns byte for byte, with its own headers, to its own partition, as old as it was. If it is refused again,
-    that dead letter has a higher attempt. Stopped half-way, the same command goes on with the rest.
+    Value, headers, partition and capture time of a frame stay the same. If a frame is refused again, the new dead
+    letter has a higher attempt. If a replay is stopped, the same command continues with the rest.
     """
     wanted = Selection(frozenset(reason or ()), frozenset(camera or ()), since=since, until=until, limit=limit)
     if position and wanted != Selection():
-        raise typer.BadParameter("it names them one by one: leave out the filters", param_hint="--position")
+        raise typer.BadParameter("it selects single dead letters: leave out the filters", param_hint="--position")
     with _open(config, writes=go) as letters:
-        found = _find(letters, _named(position, letters.topic) if position else wanted)
+        found = _find(letters, _by_position(position, letters.topic) if position else wanted)
         left = [entry for entry in found if again or not entry.replayed]
         _check_targets(letters, left)
         for count in counts(left):
             typer.echo(f"{count.letters:>6}  {count.reason}")
         if len(left) < len(found):
-            typer.echo(f"{len(found) - len(left):>6}  replayed already and left out; --again takes them too")
+            typer.echo(f"{len(found) - len(left):>6}  replayed already and skipped; --again replays them too")
         if not left:
             typer.echo("Nothing to replay.")
         elif go:
-            _send(letters, left, rate, onward="begins anew" if again else "goes on with the rest")
+            _send(letters, left, rate, resume="starts again" if again else "continues with the rest")
         else:
-            typer.echo(f"Would replay {len(left)} dead letters, in {len(left) / rate:.0f} s or more; --go does it.")
+            typer.echo(
+                f"Would replay {len(left)} dead letters, in {len(left) / rate:.0f} s or more; --go replays them."
+            )
 
 
-def _named(texts: Sequence[str], topic: str) -> Selection:
+def _by_position(texts: Sequence[str], topic: str) -> Selection:
     try:
         return Selection(positions=frozenset(position_of(text, topic) for text in texts))
     except ValueError as error:
@@ -162,7 +171,7 @@ def _named(texts: Sequence[str], topic: str) -> Selection:
 
 
 def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
-    """Open the dead letters that the settings name; faults in other settings do not matter here."""
+    """Open the topic of dead letters named in the settings; ignore faults in other settings."""
     from worker.adapters.kafka import Topic
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 
@@ -181,8 +190,8 @@ def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
 
 
 def _find(letters: "KafkaDeadLetters", wanted: Selection) -> list[Entry]:
-    """Find what is asked for; a position without a dead letter is an error, a record of others is only told of."""
-    marks = letters.marks()  # before any letter, as both come through one reader
+    """Return the selected dead letters; fail if a requested position has none, and report foreign records."""
+    marks = letters.marks()  # before the letters, because both use the same reader
     found = survey(letters.at(wanted.positions) if wanted.positions else letters.read(), wanted, marks)
     if missing := wanted.positions - {entry.position for entry in found.entries}:
         raise WorkerError(
@@ -191,7 +200,7 @@ def _find(letters: "KafkaDeadLetters", wanted: Selection) -> list[Entry]:
         )
     if found.strangers:
         first = found.strangers[0]
-        typer.echo(f"{len(found.strangers)} records that are no dead letters passed over, the first {first}", err=True)
+        typer.echo(f"skipped {len(found.strangers)} records that are not dead letters, the first at {first}", err=True)
     return found.entries
 
 
@@ -199,13 +208,13 @@ def _check_targets(letters: "KafkaDeadLetters", entries: Sequence[Entry]) -> Non
     missing = letters.missing({entry.source.partition for entry in entries})
     if missing:
         raise WorkerError(
-            f"frames came from {', '.join(map(str, sorted(missing)))}, which is not there: "
-            "create the topic with as many partitions, or leave these dead letters out"
+            f"frames came from {', '.join(map(str, sorted(missing)))}, which does not exist: "
+            "create the topic with enough partitions, or do not select these dead letters"
         )
 
 
-def _send(letters: "KafkaDeadLetters", entries: Sequence[Entry], rate: float, *, onward: str) -> None:
-    """Put frames back; says how many, however it ends, and what the same command would do then."""
+def _send(letters: "KafkaDeadLetters", entries: Sequence[Entry], rate: float, *, resume: str) -> None:
+    """Write frames back. At the end or on an error, print how many, and what the same command would do next."""
     console, sent, started = Console(stderr=True), 0, time.monotonic()
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -216,14 +225,14 @@ def _send(letters: "KafkaDeadLetters", entries: Sequence[Entry], rate: float, *,
                 sent += 1
                 progress.advance(task)
     finally:
-        rest = "" if sent == len(entries) else f"; the same command {onward}"
+        rest = "" if sent == len(entries) else f"; the same command {resume}"
         typer.echo(f"Replayed {sent} of {len(entries)} dead letters{rest}.")
     if sent < len(entries):
-        raise WorkerError(f"{len(entries) - sent} of them went away meanwhile: retention took them")
+        raise WorkerError(f"{len(entries) - sent} of them were deleted meanwhile by the topic's retention")
 
 
 def as_document(entry: Entry) -> dict[str, Any]:
-    """Return a dead letter for programs."""
+    """Return a dead letter as a document for programs."""
     source = entry.source.partition
     return {
         "position": place(entry.position),
@@ -240,7 +249,7 @@ def as_document(entry: Entry) -> dict[str, Any]:
 
 
 def as_table(entries: Sequence[Entry], now: EventMillis) -> list[str]:
-    """Return dead letters as lines for people, under a heading."""
+    """Return dead letters as a table with a heading, line by line."""
     rows = [("position", "camera", "reason", "stage", "age", "bytes", "attempt", "source", "replayed", "text")]
     for each in entries:
         numbers = age(each.refused_at, now), str(each.size), str(each.attempt)
@@ -263,7 +272,7 @@ def as_table(entries: Sequence[Entry], now: EventMillis) -> list[str]:
 
 
 def _save(picture: bytes, file: Path) -> Path:
-    """Write a picture to a file that is not there yet, and return the file."""
+    """Write a picture to a new file, and return the file."""
     if not picture:
         raise WorkerError("it has no bytes to save")
     end = suffix(picture)
@@ -272,11 +281,11 @@ def _save(picture: bytes, file: Path) -> Path:
         with path.open("xb") as target:
             target.write(picture)
     except FileExistsError:
-        raise WorkerError(f"{path} is there already, and is left as it is: name another file with --save") from None
+        raise WorkerError(f"{path} exists already and is not overwritten: give another file with --save") from None
     except OSError as error:
         raise WorkerError(f"{path} cannot be written: {error.strerror}") from error
     return path
 
 
-def _shown(value: bytes | None) -> str:
+def _format(value: bytes | None) -> str:
     return "none" if value is None else value.decode(errors="backslashreplace")

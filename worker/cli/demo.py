@@ -1,4 +1,4 @@
-"""`vision-worker demo`: the main job on a laptop, from cameras to accuracy, with a live table."""
+"""`vision-worker demo`: the whole system on a laptop, from cameras to accuracy, with a live table."""
 
 import os
 import tempfile
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 MODEL: Final = "mobilenet_v2"
 PARTITIONS: Final = 4
 LARGEST_FRAME: Final = 2**20
-"""Bytes; those of the demo's cameras have a tenth of it."""
+"""Bytes; the frames of the demo's cameras are ten times smaller."""
 SETTLE_WITHIN: Final = 60.0
-"""Seconds that the last frames have to come out."""
+"""Seconds within which the last frames must be processed."""
 REFRESH_EVERY: Final = 0.25
-LISTEN_FIRST: Final = 10
-"""Empty polls, a tenth of a second each, before the cameras start: by then our own consumer is connected."""
+POLLS_BEFORE_START: Final = 10
+"""Polls of a tenth of a second before the cameras start, until the demo's own consumer is connected."""
 
 
 def demo(
     *,
-    seconds: Annotated[float, typer.Option(min=1.0, help="How long the cameras send.")] = 30.0,
-    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of each photograph's camera.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds for which the cameras send.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames per second of each camera.")] = 3.0,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Afterwards, hold every prediction against replay and torchvision.")
+        bool, typer.Option("--verify", help="Compare every prediction with replay and torchvision afterwards.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stream labelled camera frames through a real Kafka and a real worker, and show what comes out.
+    """Stream labelled camera frames through a real Kafka and a real worker, and show the results.
 
-    Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS, else the one of `vision-worker kafka up`, else starts one for the time of
-    the demo. Exits with 0 only if every frame came out and was counted.
+    Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS, else that of `vision-worker kafka up`, else starts one for the duration
+    of the demo. Exits with 0 only if every frame was predicted and counted.
     """
     from worker.local.summary import Summary, summarise
     from worker.local.worker_process import WorkerProcess
@@ -67,19 +67,19 @@ def demo(
         settings = {
             "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
             "topics": topics.model_dump(),
-            # One thread for two cores: threads that wait for each other on a busy machine are slower than one.
-            # No profile: it is held against torchvision, bit for bit.
+            # One thread for two cores: on a busy machine, threads that wait for each other are slower than one.
+            # No profile, because the answers are compared with torchvision's, bit for bit.
             "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2), "profile": "off"},
         }
         worker = WorkerProcess(settings, folder)
         stack.callback(worker.kill)
-        with console.status("warming the worker up"):
+        with console.status("warming up the worker"):
             worker.wait_until_ready()
         board = _stream_and_watch(servers, topics, cameras, seconds, console, worker)
         with console.status("stopping the worker"):
             status = worker.stop()
         if status != 0:
-            raise WorkerError(f"the worker ended with {status}:\n{worker.said()}")
+            raise WorkerError(f"the worker exited with {status}:\n{worker.said()}")
         predictions = [wire.decode_prediction(r.value or b"") for r in _read_all(servers, topics.predictions)]
         last = {record.key: record for record in _read_all(servers, topics.accuracy)}
         summary: Summary = summarise(
@@ -95,13 +95,13 @@ def demo(
 
             with console.status("comparing with replay and torchvision"):
                 summary = replace(summary, agreement=compare(_frames_sent(servers, topics), predictions, model))
-    _show(console, summary, as_json=as_json)
+    _print(console, summary, as_json=as_json)
     if faults := summary.faults():
         raise WorkerError("\n".join(faults))
 
 
 def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) -> "tuple[str, Cameras, Path]":
-    """Get the broker, the cameras and the model ready side by side."""
+    """Prepare the broker, the cameras and the model in parallel."""
     from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.cameras import render_cameras
@@ -110,7 +110,7 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) ->
     servers = os.environ.get(BOOTSTRAP_VARIABLE)
     if not servers and (background := running()):
         servers = background.bootstrap_servers
-    with console.status("starting Kafka, rendering cameras, fetching the model"), ThreadPoolExecutor(2) as pool:
+    with console.status("starting Kafka, rendering cameras, downloading the model"), ThreadPoolExecutor(2) as pool:
         model = pool.submit(ready_model, MODEL)
         cameras = pool.submit(render_cameras, seconds, rate)
         if not servers:
@@ -121,7 +121,7 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) ->
 
 
 def _create_topics(servers: str) -> Topics:
-    """Make topics for this run alone, so that the demo can run beside anything else on the same broker."""
+    """Create topics for this run only, so that the demo does not interfere with other users of the broker."""
     from worker.adapters.kafka import KafkaAdmin, Topic
 
     topics = Topics.with_prefix(f"demo-{uuid.uuid4().hex[:6]}")
@@ -133,7 +133,7 @@ def _create_topics(servers: str) -> Topics:
 def _stream_and_watch(
     servers: str, topics: Topics, cameras: "Cameras", seconds: float, console: Console, worker: "WorkerProcess"
 ) -> "Scoreboard":
-    """Let the cameras send, and follow what the worker publishes until every frame has come out."""
+    """Let the cameras send, and follow the worker's outputs until every frame is processed."""
     from worker.adapters.kafka import KafkaReader
     from worker.local.cameras import CameraFeed
     from worker.local.scoreboard import Scoreboard
@@ -142,14 +142,14 @@ def _stream_and_watch(
     outputs = [p for t in (topics.predictions, topics.accuracy, topics.dead_letters) for p in _partitions(t)]
     with closing(KafkaReader(servers, {})) as reader, Live(console=console, auto_refresh=False) as live:
         records = reader.follow(outputs, from_beginning=True, timeout=0.1)
-        for _ in range(LISTEN_FIRST):
+        for _ in range(POLLS_BEFORE_START):
             next(records)
         feed.start()
-        shown, give_up = 0.0, time.monotonic() + seconds + SETTLE_WITHIN
+        shown, deadline = 0.0, time.monotonic() + seconds + SETTLE_WITHIN
         for record in records:
             now = time.monotonic()
             if record is not None:
-                _take_in(board, record, topics, now)
+                _record_result(board, record, topics, now)
             board.sent(feed.counts)
             done = not feed.is_alive() and board.settled
             if done or now - shown > REFRESH_EVERY:
@@ -158,16 +158,16 @@ def _stream_and_watch(
             if done:
                 break
             if feed.failure or not worker.alive:
-                raise WorkerError(f"the demo cannot go on: {feed.failure or worker.said()}")
-            if now > give_up:
+                raise WorkerError(f"the demo cannot continue: {feed.failure or worker.said()}")
+            if now > deadline:
                 raise WorkerError(
-                    f"{board.total('lag')} frames had not come out {SETTLE_WITHIN:.0f} s after the last was sent: "
-                    "is this machine too slow or too busy for so many? Try a lower --rate"
+                    f"{board.total('lag')} frames were not processed {SETTLE_WITHIN:.0f} s after the last was sent; "
+                    "this machine may be too slow or too busy: try a lower --rate"
                 )
     return board
 
 
-def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) -> None:
+def _record_result(board: "Scoreboard", record: Record, topics: Topics, now: float) -> None:
     match record.position.partition.topic:
         case topics.predictions:
             message = wire.decode_prediction(record.value or b"")
@@ -179,7 +179,7 @@ def _take_in(board: "Scoreboard", record: Record, topics: Topics, now: float) ->
 
 
 def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
-    table = Table(title="what the worker publishes", title_justify="left")
+    table = Table(title="the worker's results", title_justify="left")
     table.add_column("camera")
     table.add_column("label", style="dim")
     table.add_column("last prediction", min_width=18)
@@ -217,7 +217,7 @@ def _read_all(servers: str, topic: str) -> Iterator[Record]:
 
 
 def _frames_sent(servers: str, topics: Topics) -> list[CapturedFrame]:
-    """Read the frames back from Kafka, as a worker reads them."""
+    """Read the sent frames back from Kafka, as a worker reads them."""
     sent = []
     for record in _read_all(servers, topics.frames):
         encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
@@ -226,7 +226,7 @@ def _frames_sent(servers: str, topics: Topics) -> list[CapturedFrame]:
     return sent
 
 
-def _show(console: Console, summary: object, *, as_json: bool) -> None:
+def _print(console: Console, summary: object, *, as_json: bool) -> None:
     if as_json:
         console.print()
         typer.echo(msgspec.json.encode(summary))

@@ -1,4 +1,4 @@
-"""`vision-worker models`: which models there are, getting one, looking into one."""
+"""`vision-worker models`: list, download and inspect models."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +14,12 @@ from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
 from worker.models.ready import READY_MODELS, model_folder, ready_model
 from worker.models.store import sha256_of_file
 
-app = typer.Typer(help="List, fetch and inspect models.", no_args_is_help=True)
+app = typer.Typer(help="List, download and inspect models.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
-    """List the models that come through the package index; torchvision's are fetched by their own names."""
+    """List the models that are downloaded from the package index; torchvision's models are available by name."""
     rows = [
         {
             "name": model.name,
@@ -33,21 +33,21 @@ def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
     if as_json:
         typer.echo(msgspec.json.encode(rows))
         return
-    table = Table("name", "fetched", Column("weights from", overflow="fold"), "licence", box=None, pad_edge=False)
+    table = Table("name", "downloaded", Column("weights from", overflow="fold"), "licence", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row["name"], "yes" if row["folder"] else "no", row["package"], row["licence"])
     console = Console(highlight=False)
     console.print(table)
-    console.print("Any classifier of torchvision as well: models fetch resnet50 --weights DEFAULT")
+    console.print("Also any classifier of torchvision: vision-worker models fetch resnet50 --weights DEFAULT")
 
 
 @app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="A model of `models list`, or a torchvision classifier.")],
-    weights: Annotated[str | None, typer.Option(help="torchvision's weights of that name.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Name of torchvision weights.")] = None,
     as_json: AsJson = False,  # noqa: FBT002 a flag
 ) -> None:
-    """Make the model's folder, downloading what it needs, and print where it is."""
+    """Create a model's folder, download what it needs, and print its path."""
     folder = ready_model(name, weights)
     typer.echo(msgspec.json.encode({"name": name, "folder": str(folder)}) if as_json else folder)
 
@@ -57,7 +57,7 @@ def show(
     path: Annotated[Path, typer.Argument(help="A model's folder, or its manifest.")],
     as_json: AsJson = False,  # noqa: FBT002 a flag
 ) -> None:
-    """Show what a manifest says, and whether the file beside it is the one it speaks of. Nothing is loaded."""
+    """Show a manifest, and whether its weights file has the right hash. The model is not loaded."""
     facts = describe(load_manifest(path))
     if as_json:
         typer.echo(msgspec.json.encode(facts))
@@ -67,7 +67,7 @@ def show(
 
 
 def describe(manifest: Manifest) -> dict[str, Any]:
-    """Return what there is to know of a model before it runs."""
+    """Return the facts about a model that are known without running it."""
     return {
         "model": str(manifest.identity),
         "network": manifest.architecture or "torch.export program",
@@ -83,4 +83,4 @@ def describe(manifest: Manifest) -> dict[str, Any]:
 def _state(manifest: Manifest) -> str:
     if not manifest.file.exists():
         return "missing"
-    return "whole" if sha256_of_file(manifest.file) == manifest.sha256 else "another file: its sha256 differs"
+    return "complete" if sha256_of_file(manifest.file) == manifest.sha256 else "another file: its sha256 differs"

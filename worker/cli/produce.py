@@ -1,4 +1,4 @@
-"""`vision-worker produce`: pictures, videos and cameras into Kafka, as fast as they were taken."""
+"""`vision-worker produce`: send pictures, videos and cameras to Kafka at their original speed."""
 
 import time
 from collections.abc import Sequence
@@ -26,22 +26,24 @@ def produce(
     ],
     *,
     bootstrap_servers: BootstrapServers,
-    topic: Annotated[str, typer.Option(help="Where the frames go.")] = Topics().frames,
+    topic: Annotated[str, typer.Option(help="The topic to send to.")] = Topics().frames,
     camera: Annotated[
-        list[str] | None, typer.Option(help="Who took them, once a source; else by the source's name.")
+        list[str] | None, typer.Option(help="Camera id, once for each source; default: the source's name.")
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Frames a second of each source; else as they were taken, or 10 for pictures."),
+        typer.Option(
+            min=0.001, help="Frames per second of each source; default: the original speed, or 10 for pictures."
+        ),
     ] = None,
-    loop: Annotated[str, typer.Option(help="How often to show each source: a number, or 'forever'.")] = "1",
+    loop: Annotated[str, typer.Option(help="How often to send each source: a number, or 'forever'.")] = "1",
     labels: Annotated[
-        Path | None, typer.Option(help="CSV with the columns file,label for the one folder; see the README.")
+        Path | None, typer.Option(help="CSV with the columns file,label for the only folder; see the README.")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The ground truth of frames that have none of their own.")] = None,
+    label: Annotated[str | None, typer.Option(help="The label of frames that have none.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of a video's frames.")] = 90,
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Leave after so many frames.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.0, help="Leave after so many seconds.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N frames.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after N seconds.")] = None,
     keep_times: Annotated[
         bool, typer.Option("--keep-times", help="Send recorded capture times instead of the time of sending.")
     ] = False,
@@ -50,20 +52,22 @@ def produce(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send pictures and videos as camera frames, several sources side by side, each at its own pace.
+    """Send pictures and videos as camera frames, from several sources in parallel, each at its own speed.
 
-    Ctrl-C leaves. Fails if the broker did not confirm every frame.
+    Ctrl-C stops it. Fails if the broker did not confirm every frame.
     """
     from worker.adapters.kafka import KafkaSink
     from worker.wire import render_frame
 
     cameras: Sequence[str | None] = camera or [None] * len(sources)
     if len(cameras) != len(sources):
-        raise typer.BadParameter("give it once for each SOURCE, in their order, or not at all", param_hint="--camera")
+        raise typer.BadParameter(
+            "give it once for each SOURCE, in the same order, or not at all", param_hint="--camera"
+        )
     if labels is not None and sum(Path(source).is_dir() for source in sources) != 1:
-        raise typer.BadParameter("it describes one folder: give exactly one among the sources", param_hint="--labels")
+        raise typer.BadParameter("it describes one folder: exactly one source must be a folder", param_hint="--labels")
     if keep_times and loop != "1":
-        raise typer.BadParameter("a second round would go back in time: leave out --loop", param_hint="--keep-times")
+        raise typer.BadParameter("a repetition would go back in time: leave out --loop", param_hint="--keep-times")
     readers = [_reader(source, name, rate, labels, quality) for source, name in zip(sources, cameras, strict=True)]
     schedule = interleave([timeline(read, rate, rounds=_rounds(loop)) for read in readers], seconds)
     sink, sent = KafkaSink(bootstrap_servers, dict(map(_option, option or []))), Sent(topic)
@@ -79,7 +83,7 @@ def produce(
                     sent.add(frame, time.monotonic() - started)
                     progress.update(task, completed=sent.frames, description=sent.so_far)
             except KeyboardInterrupt:
-                pass  # the way to end a stream that has no end
+                pass  # the usual way to stop an endless stream
             finally:
                 sink.flush()
                 sent.confirmed = True
@@ -91,12 +95,12 @@ def produce(
 
 @dataclass(slots=True)
 class Sent:
-    """What went out so far.
+    """The frames sent so far.
 
     Attributes:
-        seconds: from the beginning to the last frame.
-        cameras: frames of each.
-        confirmed: the broker has confirmed all of it.
+        seconds: time from the start to the last frame.
+        cameras: number of frames by camera.
+        confirmed: whether the broker has confirmed all frames.
     """
 
     topic: str
@@ -107,33 +111,33 @@ class Sent:
     confirmed: bool = False
 
     def add(self, frame: CapturedFrame, seconds: float) -> None:
-        """Count one more, sent `seconds` from the beginning."""
+        """Count a frame that was sent `seconds` after the start."""
         self.frames += 1
         self.bytes += len(frame.data)
         self.cameras[frame.camera] = self.cameras.get(frame.camera, 0) + 1
         self.seconds = seconds
 
     @property
-    def frames_a_second(self) -> float | None:
-        """The pace between the first frame and the last; None while there is none."""
+    def frames_per_second(self) -> float | None:
+        """The rate between the first frame and the last; None with fewer than two frames."""
         return (self.frames - 1) / self.seconds if self.frames > 1 and self.seconds else None
 
     def as_document(self) -> dict[str, Any]:
         """Return the summary for programs."""
-        return asdict(self) | {"frames_per_second": self.frames_a_second}
+        return asdict(self) | {"frames_per_second": self.frames_per_second}
 
     @property
     def so_far(self) -> str:
-        """Frames, volume and pace, for people."""
-        pace = f"{self.frames_a_second:.1f} frames/s" if self.frames_a_second else "- frames/s"
+        """A text with frames, size and rate."""
+        pace = f"{self.frames_per_second:.1f} frames/s" if self.frames_per_second else "- frames/s"
         return f"{self.frames:,} frames, {self.bytes / 1e6:,.1f} MB, {pace}"
 
     @property
     def summary(self) -> str:
-        """One line, for people."""
+        """A one-line summary for people."""
         cameras = f"{len(self.cameras)} camera{'s' * (len(self.cameras) != 1)}"
-        fate = "all confirmed" if self.confirmed else "NOT all confirmed"
-        return f"{self.so_far} from {cameras} to topic {self.topic!r}: {fate}"
+        state = "all confirmed" if self.confirmed else "NOT all confirmed"
+        return f"{self.so_far} from {cameras} to topic {self.topic!r}: {state}"
 
 
 def _reader(source: str, camera: str | None, rate: float | None, labels: Path | None, quality: int) -> Reader:
@@ -168,7 +172,7 @@ def _option(text: str) -> tuple[str, str]:
 
 
 def _progress() -> Progress:
-    """Return a bar on standard error, which leaves standard output to the summary; none where nobody watches."""
+    """Return a progress bar on standard error, disabled without a terminal; standard output is for the summary."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""`vision-worker replay`: the same pipeline over files, without Kafka."""
+"""`vision-worker replay`: run the same pipeline on files, without Kafka."""
 
 import sys
 from collections.abc import Iterator
@@ -23,24 +23,22 @@ def replay(
     source: Annotated[Path, typer.Argument(exists=True, help="A folder of pictures, or a video file.")],
     config: ConfigFile = None,
     model: Annotated[
-        Path | None, typer.Option(help="Model manifest; wins over the settings', without a profile.")
+        Path | None, typer.Option(help="Model manifest; replaces the settings' model, and uses no profile.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of labels and recorded headers.")] = None,
-    camera: Annotated[str | None, typer.Option(help="Camera id; else what the files say.")] = None,
-    rate: Annotated[
-        float, typer.Option(min=0.001, help="Pictures a second, where no capture time is recorded.")
-    ] = 25.0,
+    camera: Annotated[str | None, typer.Option(help="Camera id; default: from the files.")] = None,
+    rate: Annotated[float, typer.Option(min=0.001, help="Pictures per second if no capture time is recorded.")] = 25.0,
 ) -> None:
     """Print, as JSON lines, the predictions, dead letters and final accuracy that a worker would publish.
 
     Only the settings of model, window and limits are used; no broker is needed.
     """
     groups, faults = read_groups(config)
-    # Named here, a model runs as it comes, the same on every machine: this is what others are held against.
+    # With --model, a model runs with default settings, equally on every machine: this is the reference for comparisons.
     group = ModelGroup(path=model, profile="off") if model else groups.get("model")
     faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
     if group is None or faults:
-        raise SettingsError(faults or ["name a model with --model or in --config"])
+        raise SettingsError(faults or ["give a model with --model or in --config"])
 
     from worker.app.main_thread import MainThread
     from worker.app.workers import memory_worker
@@ -89,7 +87,7 @@ def _frames(source: Path, *, labels: Path | None, camera: str | None, rate: floa
 
 
 def _records(frames: Iterator[CapturedFrame]) -> Iterator[Record]:
-    """Give frames the envelope they would have had in Kafka."""
+    """Yield frames as the records that they would be in Kafka."""
     for offset, frame in enumerate(frames):
         sent = wire.render_frame(SOURCE.topic, frame)
         yield Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, frame.captured_at)

@@ -1,4 +1,4 @@
-"""`vision-worker run`: the worker."""
+"""`vision-worker run`: run the worker."""
 
 import signal
 import sys
@@ -19,10 +19,10 @@ _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 def run(config: ConfigFile = None) -> None:
     """Read frames from Kafka, run the model, publish predictions and running accuracy.
 
-    SIGTERM and SIGINT finish what is open, publish it, commit it, leave the group, and exit with 0.
+    On SIGTERM and SIGINT, the worker finishes, publishes and commits open frames, leaves the group, and exits with 0.
     """
     for signum in _STOP:
-        signal.signal(signum, lambda *_: sys.exit(0))  # nothing is open before the worker runs
+        signal.signal(signum, lambda *_: sys.exit(0))  # there are no open frames before the worker runs
     settings = load_settings(config)
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
@@ -47,6 +47,6 @@ def run(config: ConfigFile = None) -> None:
             inference.serve(worker.run)
     except WorkerError as error:
         if settings.ops.log_format != "json":
-            raise  # the command line tells it to people
+            raise  # the command line prints it for people
         structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error

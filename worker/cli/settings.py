@@ -1,4 +1,4 @@
-"""`vision-worker settings`: every setting, as the table that stands in the README."""
+"""`vision-worker settings`: all settings, as the table in the README."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`vision-worker tail`: what comes out, as it comes."""
+"""`vision-worker tail`: print results as they are published."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from worker.domain.records import Record, TopicPartition
 
 
 class Kind(StrEnum):
-    """The topics worth watching."""
+    """The topics of results."""
 
     PREDICTIONS = "predictions"
     ACCURACY = "accuracy"
@@ -22,20 +22,20 @@ class Kind(StrEnum):
 
 
 def tail(
-    kind: Annotated[Kind, typer.Argument(help="Which results.")],
+    kind: Annotated[Kind, typer.Argument(help="The kind of results.")],
     bootstrap_servers: BootstrapServers,
-    topic: Annotated[str | None, typer.Option(help="The topic, if it is not called like its kind.")] = None,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Start with the oldest.")] = False,  # noqa: FBT002
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Leave after so many.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The topic, if its name differs from the kind.")] = None,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Start with the oldest record.")] = False,  # noqa: FBT002
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N records.")] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Print predictions, running accuracy or dead letters as they are published. Ctrl-C leaves."""
+    """Print predictions, running accuracy or dead letters as they are published. Ctrl-C stops it."""
     from worker.adapters.kafka import KafkaAdmin, KafkaReader
 
     name = topic or kind.value
     found = KafkaAdmin(bootstrap_servers, {}).topics([name])
     if name not in found:
-        raise WorkerError(f"topic {name!r} does not exist at {bootstrap_servers}; name another with --topic")
+        raise WorkerError(f"topic {name!r} does not exist at {bootstrap_servers}; give another one with --topic")
     partitions = [TopicPartition(name, number) for number in range(found[name].partitions)]
     reader, console, shown = KafkaReader(bootstrap_servers, {}), Console(soft_wrap=True, highlight=False), 0
     try:
@@ -56,7 +56,7 @@ def tail(
 
 
 def as_document(kind: Kind, record: Record) -> Any:
-    """Return one message for programs: predictions and accuracy as written, a dead letter by its report."""
+    """Return one message for programs: predictions and accuracy unchanged, a dead letter as its report."""
     if kind is not Kind.DEAD_LETTERS:
         return msgspec.Raw(record.value or b"null")
     return {

@@ -1,4 +1,4 @@
-"""`vision-worker tune`: which settings are the fastest here that still answer as they should."""
+"""`vision-worker tune`: find the fastest settings on this machine whose answers agree with the reference."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -30,25 +30,27 @@ def tune(
     config: ConfigFile = None,
     frames: Annotated[
         Path | None,
-        typer.Option(exists=True, help="A folder of pictures, or a video file; else moving photographs of 640x480."),
+        typer.Option(
+            exists=True, help="A folder of pictures, or a video file; default: moving photographs of 640x480."
+        ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=8, help="Frames to try it on.")] = 200,
-    seconds: Annotated[float, typer.Option(min=0.01, help="For which each candidate is measured.")] = 3.0,
+    count: Annotated[int, typer.Option("--count", "-n", min=8, help="Number of frames to measure with.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds for which each candidate is measured.")] = 3.0,
     max_difference: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Allowed between two probabilities of a frame.")
+        float, typer.Option(min=0.0, max=1.0, help="Largest allowed difference of two probabilities of a frame.")
     ] = _BOUNDS.difference,
     min_agreement: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the frames whose most likely class must stay the same.")
     ] = _BOUNDS.share,
     as_json: AsJson = False,  # noqa: FBT002 a flag
 ) -> None:
-    """Measure engines, precision, preparation, threads and batches here, and keep the fastest that agrees.
+    """Measure engines, precision, preparation, threads and batches on this machine, and save the fastest that agrees.
 
-    What is found is held against torch as it is, in fp32 with exact preparation, on real frames. `run` takes it from
-    then on, for this model on this machine; what you set yourself stays as it is, and is not tried otherwise. Takes a
-    few minutes, on a machine with nothing else to do. No broker is needed.
+    Each candidate is compared with uncompiled torch, in fp32 with exact preparation, on real frames. `run` then uses
+    the result for this model on this machine. Your own settings stay unchanged, and no other values are tried for them.
+    It takes a few minutes; the machine should be idle. No broker is needed.
     """
-    groups = _tunable(config)
+    groups = _read_groups(config)
 
     from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
@@ -66,26 +68,26 @@ def tune(
         source = read_frames(frames) if frames else _moving_photographs(wanted)
         judged, calibration = set_apart(sample_frames(source, wanted))
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
-    shown = f"{trials.answered} frames of {frames.absolute() if frames else 'moving photographs, 640x480'}"
+    description = f"{trials.answered} frames of {frames.absolute() if frames else 'moving photographs, 640x480'}"
     console.print(
-        f"{manifest.identity} on {key.processor}, {key.cores} cores; {shown}.\n"
-        f"It agrees if the most likely class is the reference's on at least {min_agreement:.2%} of the frames, and no "
-        f"probability differs by more than {max_difference:g}. The reference: eager, fp32, exact preparation.",
+        f"{manifest.identity} on {key.processor}, {key.cores} cores; {description}.\n"
+        f"A candidate agrees if its most likely class is the reference's on at least {min_agreement:.2%} of the "
+        f"frames and no probability differs by more than {max_difference:g}. The reference is eager, fp32, exact.",
         markup=False,
     )
 
     def race(stage: "Stage", choices: "Sequence[Choice]") -> "Sequence[Tried]":
         with console.status(f"{stage.name}: measuring {len(choices)} candidates"):
-            ended = trials.race(stage, choices)
-        for table in _tables(stage.name, ended):
+            results = trials.race(stage, choices)
+        for table in _tables(stage.name, results):
             console.print(table, "")
-        return ended
+        return results
 
     found = search(Room.of(groups, cores=key.cores), race)
     profile = Profile(
         key=key,
         tuned_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        frames=shown,
+        frames=description,
         min_agreement=min_agreement,
         max_difference=max_difference,
         settings=dict(found.settings),
@@ -99,11 +101,11 @@ def tune(
     else:
         console.print(_conclusion(profile, file), markup=False, soft_wrap=True)
         if groups.model.profile == "off":
-            console.print("model.profile is off now: without it, the worker takes the profile", soft_wrap=True)
+            console.print("model.profile is off now: remove that setting to use the profile", soft_wrap=True)
 
 
-def _tunable(config: Path | None) -> "Groups":
-    """Read the settings that have to do with speed; no broker is needed.
+def _read_groups(config: Path | None) -> "Groups":
+    """Read the settings that affect speed; no broker is needed.
 
     Raises:
         SettingsError: they have faults, or name no model.
@@ -123,39 +125,41 @@ def _moving_photographs(count: int) -> Iterator[CapturedFrame]:
     try:
         return moving_photographs(count)
     except FetchFailed as error:
-        raise WorkerError(f"there are no sample frames: name a folder or a video with --frames ({error})") from error
+        raise WorkerError(f"there are no sample frames: give a folder or a video with --frames ({error})") from error
 
 
-def _tables(title: str, ended: "Sequence[Tried]") -> Iterator[Table]:
-    """Show what a stage has found, by those settings in which its candidates differ, and what could not run here."""
-    names = dict.fromkeys(name for each in ended for name in each.settings)
-    differ = [name for name in names if len({str(each.settings.get(name)) for each in ended}) > 1]
-    versus_untuned = any(not each.settings for each in ended)  # in everything, and all is said below
+def _tables(title: str, results: "Sequence[Tried]") -> Iterator[Table]:
+    """Yield tables of a stage's results: candidates with the settings that differ, and those that cannot run here."""
+    names = dict.fromkeys(name for each in results for name in each.settings)
+    differ = [name for name in names if len({str(each.settings.get(name)) for each in results}) > 1]
+    versus_untuned = any(
+        not each.settings for each in results
+    )  # they differ in all settings, which are printed at the end
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ["model.settings"] if versus_untuned else differ:
         table.add_column(name.partition(".")[2].replace("_", " "))
-    for heading in ("frames/s", "same class", "apart"):
+    for heading in ("frames/s", "same class", "difference"):
         table.add_column(heading, justify="right")
     table.add_column("why not", overflow="fold")
     refused = defaultdict[str, list[str]](list)
-    for each in ended:
-        cells = [_shown(each.settings.get(name)) for name in differ]
+    for each in results:
+        cells = [_format(each.settings.get(name)) for name in differ]
         if versus_untuned:
             cells = ["best" if each.settings else "without a profile"]
         if each.frames_per_second is None or each.agreement is None:
             refused[each.why_not or ""].append(" ".join(cells))
             continue
-        same, apart = f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"
-        table.add_row(*cells, f"{each.frames_per_second:.1f}", same, apart, escape(each.why_not or ""))
+        same, difference = f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"
+        table.add_row(*cells, f"{each.frames_per_second:.1f}", same, difference, escape(each.why_not or ""))
     yield table
     if refused:
-        reasons = Table("not here", Column("because", overflow="fold"), box=None, pad_edge=False)
+        reasons = Table("cannot run here", Column("reason", overflow="fold"), box=None, pad_edge=False)
         for reason, which in refused.items():
             reasons.add_row("\n".join(which), escape(reason))
         yield reasons
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return "unset" if value is None else str(value)
 
 
@@ -164,11 +168,11 @@ def _conclusion(profile: "Profile", file: Path) -> str:
         gain = ""
     else:
         gain = f", {profile.frames_per_second / profile.untuned_frames_per_second:.2f} times as many as without"
-    settings = ", ".join(f"{name}: {_shown(value)}" for name, value in profile.settings.items())
+    settings = ", ".join(f"{name}: {_format(value)}" for name, value in profile.settings.items())
     return (
         f"{profile.frames_per_second:.1f} frames/s{gain} (the whole worker, without Kafka)\n"
-        f"{settings or 'nothing is faster than what the worker does by itself'}\n"
-        f"Kept in {file}\n"
-        "vision-worker run takes it from now on; what you set yourself wins. To undo it, delete the file, or set "
+        f"{settings or 'no settings are faster than the current ones'}\n"
+        f"Saved in {file}\n"
+        "vision-worker run uses it from now on; your own settings take precedence. To undo it, delete the file, or set "
         "model.profile: off"
     )
