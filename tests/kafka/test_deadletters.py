@@ -284,7 +284,7 @@ def test_of_two_replays_at_once_the_first_ends(stage: Scene) -> None:
         first.put_back(letters[0])
         with stage.open() as second:
             assert len(second.marks()) == 1
-            with pytest.raises(DeliveryFailed, match="another one of this name has begun since"):
+            with pytest.raises(DeliveryFailed, match="another producer with this name has taken over"):
                 first.put_back(letters[1])
             second.put_back(letters[1])
 

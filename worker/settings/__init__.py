@@ -1,4 +1,4 @@
-"""The worker's settings: what can be set, a file a group, put together in `groups`; and how it is read (`load`)."""
+"""The worker's settings: one file per group, combined in `groups`, and read in `load`."""
 
 from worker.settings.delivery import Delivery
 from worker.settings.groups import ENV_PREFIX, Settings

@@ -1,4 +1,4 @@
-"""What a group of settings is."""
+"""The base class of all groups of settings."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,4 +1,4 @@
-"""When progress is written down."""
+"""Settings of the delivery guarantee and of commits."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from worker.settings.base import Group
 
 
 class Delivery(Group):
-    """When progress is written down."""
+    """The delivery guarantee and commits."""
 
     guarantee: Literal["at_least_once", "exactly_once"] = Field(
         "at_least_once",
-        description="exactly_once puts outputs and offsets into one transaction",
+        description="exactly_once writes outputs and offsets in one transaction",
     )
     commit_interval_ms: int = Field(
         100,

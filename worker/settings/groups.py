@@ -1,4 +1,4 @@
-"""Everything that can be set: the groups, each in a file of its own."""
+"""All settings: the groups, each defined in its own file."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ ENV_PREFIX: Final = "VISION_WORKER_"
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, in its groups."""
+    """All settings, by group."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 

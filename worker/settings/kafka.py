@@ -1,4 +1,4 @@
-"""The cluster and how to talk to it."""
+"""Settings of the Kafka cluster and its clients."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
@@ -10,7 +10,7 @@ from worker.settings.base import Group
 BOOTSTRAP_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 LIBRDKAFKAS_MAX_POLL_INTERVAL: Final = 300_000
 
-_DELIVERY = "the worker commits an offset itself, once every output of its frame is confirmed"
+_DELIVERY = "the worker commits an offset itself, after every output of its frame is confirmed"
 _OWN_SETTING = "it is a setting of the worker"
 REFUSED: Final[Mapping[str, str]] = {
     "enable.auto.commit": _DELIVERY,
@@ -25,7 +25,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "group.protocol": f"{_OWN_SETTING}: kafka.group_protocol",
     "queued.max.messages.kbytes": f"it is derived from {_OWN_SETTING}: limits.memory",
 }
-"""librdkafka options that would break delivery, or that have a setting of their own, and why."""
+"""librdkafka options that would break delivery or that are settings of the worker, with the reason."""
 
 
 def _as_options(value: object) -> object:
@@ -40,16 +40,14 @@ Options = Annotated[dict[str, bool | int | float | str], BeforeValidator(_as_opt
 
 
 class Kafka(Group):
-    """The cluster and how to talk to it."""
+    """The Kafka cluster and its clients."""
 
     bootstrap_servers: str = Field(min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}")
-    group_id: str = Field(
-        "vision-worker", min_length=1, description="consumer group; workers of a group share the frames"
-    )
+    group_id: str = Field("vision-worker", min_length=1, description="consumer group; its workers share the frames")
     group_protocol: Literal["auto", "classic", "consumer"] = Field(
-        "auto", description="auto takes consumer (KIP-848) where the brokers have it"
+        "auto", description="auto selects consumer (KIP-848) if the brokers support it"
     )
-    options: Options = Field({}, description="librdkafka options of every client, such as security.protocol")
+    options: Options = Field({}, description="librdkafka options of all clients, such as security.protocol")
     consumer: Options = Field({}, description="librdkafka options of the consumer")
     producer: Options = Field({}, description="librdkafka options of the producer")
 
@@ -60,5 +58,5 @@ class Kafka(Group):
 
     @property
     def hand_over_within(self) -> float:
-        """Seconds for handing a partition over: somebody waits for it, though the group would wait longer."""
+        """Seconds for handing over a partition: its new owner waits, so this is shorter than the group's limit."""
         return self.max_poll_interval / 10

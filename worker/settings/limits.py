@@ -1,4 +1,4 @@
-"""What the worker refuses to exceed."""
+"""Settings of the worker's limits."""
 
 from pydantic import ByteSize, Field
 
@@ -6,21 +6,26 @@ from worker.settings.base import Group
 
 
 class Limits(Group):
-    """What the worker refuses to exceed."""
+    """Limits that the worker does not exceed."""
 
     memory: ByteSize = Field(
         ByteSize(256 * 2**20),
         ge=2**20,
-        description="encoded frames held at once: half prefetched, a quarter in one poll, a quarter in open windows",
+        description="for encoded frames: half for prefetching, a quarter for one poll, a quarter for open windows",
     )
-    max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture, read from its header before decoding")
+    max_pixels: int = Field(
+        50_000_000, ge=1, description="largest accepted picture in pixels, checked in its header before decoding"
+    )
     decode_threads: int | None = Field(
         None,
         ge=1,
-        description="threads that only decode; unset: none if each core has a stream of the model, else one a core",
+        description="threads that only decode; unset: none if each core has a model stream, else one per core",
     )
-    max_poll_records: int = Field(64, ge=1, description="frames taken in one poll")
+    max_poll_records: int = Field(64, ge=1, description="maximum frames in one poll")
     max_failed_share: float = Field(
-        0.5, ge=0, le=1, description="share of the last 100 frames the model may fail on before the worker stops"
+        0.5,
+        ge=0,
+        le=1,
+        description="the worker stops if the model fails on more than this share of the last 100 frames",
     )
-    max_cameras: int = Field(200, ge=1, description='cameras with metrics of their own; the rest count as "other"')
+    max_cameras: int = Field(200, ge=1, description='cameras with their own metrics; all others are counted as "other"')

@@ -1,4 +1,4 @@
-"""A file and the environment to settings; every fault is reported, all of them together."""
+"""Read settings from a file and the environment, and report all faults together."""
 
 import os
 import re
@@ -29,10 +29,10 @@ _GROUPS: Final[Mapping[str, type[Group]]] = {
 
 
 def load_settings(file: Path | None) -> Settings:
-    """Read the settings from a YAML file, if any, and from the environment, which wins.
+    """Read the settings from a YAML file, if any, and from the environment, which takes precedence.
 
     Raises:
-        SettingsError: lists every fault with the setting's name and its environment variable.
+        SettingsError: lists every fault with the name of the setting.
     """
     groups, faults = read_groups(file)
     if faults:
@@ -41,10 +41,10 @@ def load_settings(file: Path | None) -> Settings:
 
 
 def read_groups(file: Path | None) -> tuple[dict[str, Any], list[str]]:
-    """Read each group of settings on its own, so that a fault in one does not hide those of another.
+    """Read each group of settings separately, so that a fault in one group does not hide those in another.
 
     Returns:
-        The groups that are right, by name, and the faults of all others.
+        The valid groups by name, and the faults of all others.
     """
     faults = [f"environment variable {name}: there is no such setting" for name in _unknown_variables()]
     try:
@@ -62,7 +62,7 @@ def read_groups(file: Path | None) -> tuple[dict[str, Any], list[str]]:
 
 
 def effective(settings: Settings) -> dict[str, Any]:
-    """Return every setting as it is in force, with secrets masked."""
+    """Return all settings in force, with secrets masked."""
     return {group: _masked(values) for group, values in settings.model_dump(mode="json").items()}
 
 
@@ -70,18 +70,18 @@ def describe() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, environment variable, default and meaning of every setting, in order."""
     for group_name, group in _GROUPS.items():
         for name, field in group.model_fields.items():
-            default = "required" if field.is_required() else _shown(field.default)
+            default = "required" if field.is_required() else _format(field.default)
             yield f"{group_name}.{name}", _variable(group_name, name), default, field.description or ""
 
 
-def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return `below` with what `above` says, group by group."""
-    both = {
-        name: _overlay(below[name], above[name])
-        for name in below.keys() & above.keys()
-        if isinstance(below[name], dict) and isinstance(above[name], dict)
+def _overlay(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Return `lower` overridden by `upper`, group by group."""
+    merged = {
+        name: _overlay(lower[name], upper[name])
+        for name in lower.keys() & upper.keys()
+        if isinstance(lower[name], dict) and isinstance(upper[name], dict)
     }
-    return below | above | both
+    return lower | upper | merged
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise SettingsError([f"--config {file}: not YAML: {error}"]) from error
     if not isinstance(content, dict):
-        raise SettingsError([f"--config {file}: it must hold groups of settings, such as 'kafka:' and 'model:'"])
+        raise SettingsError([f"--config {file}: it must contain groups of settings, such as 'kafka:' and 'model:'"])
     return content
 
 
@@ -109,9 +109,9 @@ def _from_environment() -> dict[str, Any]:
 
 def _unknown_variables() -> list[str]:
     groups = tuple(f"{ENV_PREFIX}{name}__".upper() for name in Settings.model_fields)
-    whole = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
-    ours = (name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name not in NOT_SETTINGS)
-    return [name for name in ours if not name.upper().startswith(groups) and name.upper() not in whole]
+    complete = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
+    names = (name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name not in NOT_SETTINGS)
+    return [name for name in names if not name.upper().startswith(groups) and name.upper() not in complete]
 
 
 def _fault(location: tuple[int | str, ...], error: ErrorDetails) -> str:
@@ -137,7 +137,7 @@ def _mask(name: str, value: Any) -> Any:
     return MASK if _SECRET.search(name) and value else _masked(value)
 
 
-def _shown(default: object) -> str:
+def _format(default: object) -> str:
     if isinstance(default, ByteSize):
         return default.human_readable()
     return "unset" if default is None else str(default)

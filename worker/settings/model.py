@@ -1,4 +1,4 @@
-"""Which model answers, and where it runs."""
+"""Settings of the model and of how it runs."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,39 +9,44 @@ from worker.settings.base import Group
 
 
 class ModelGroup(Group):
-    """Which model answers, and where it runs."""
+    """The model and how it runs."""
 
-    path: Path | None = Field(None, description="folder or file of a model manifest")
-    name: str | None = Field(None, description="ready or torchvision classification model, instead of path")
-    weights: str | None = Field(None, description="torchvision weights for name, such as IMAGENET1K_V1")
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N; never chosen for you")
+    path: Path | None = Field(None, description="folder of a model, or its manifest file")
+    name: str | None = Field(
+        None,
+        description="a model of `vision-worker models list`, or a torchvision classification model; instead of path",
+    )
+    weights: str | None = Field(None, description="torchvision weights of the model `name`, such as IMAGENET1K_V1")
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N; never chosen automatically"
+    )
     engine: Literal["eager", "compile", "openvino", "onnxruntime"] = Field(
-        "eager", description="what runs it: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime"
+        "eager", description="runs the model: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime"
     )
     precision: Literal["fp32", "bf16", "fp16", "int8"] = Field(
         "fp32",
-        description="bf16 can be several times faster on hardware that has it; refused on a CPU without. "
+        description="bf16 can be several times faster on hardware that supports it; refused on a CPU that does not. "
         "int8 is for openvino and onnxruntime on a CPU, changes answers, and needs a calibration",
     )
     memory_format: Literal["channels_last", "contiguous"] = Field(
         "channels_last",
-        description="how eager and compile lay out activations; an exported program keeps the one it was exported in",
+        description="memory layout of activations for eager and compile; an exported program keeps its own layout",
     )
     preparation: Literal["exact", "reduced", "nvjpeg"] = Field(
         "exact",
-        description="how a picture becomes the input: as torchvision does it, from a JPEG decoded at a fraction of its "
-        "size, or all on a GPU",
+        description="how a picture becomes the model's input: exactly as torchvision does it, from a JPEG decoded at a "
+        "fraction of its size, or completely on a GPU",
     )
     threads: int | None = Field(
-        None, ge=1, description="for the model, of all streams; unset takes the engine's default"
+        None, ge=1, description="threads of the model, all streams together; unset takes the engine's default"
     )
     streams: int = Field(
-        1, ge=1, le=64, description="parts of a batch that run side by side on a CPU; one a core is best"
+        1, ge=1, le=64, description="parts of a batch that run in parallel on a CPU; one per core is best"
     )
     profile: Literal["auto", "off"] = Field(
-        "auto", description="auto takes what `vision-worker tune` found for this machine and model, if it has run"
+        "auto", description="auto uses the profile of `vision-worker tune` for this machine and model, if there is one"
     )
-    top_k: int = Field(5, ge=1, le=1000, description="classes that a prediction names")
+    top_k: int = Field(5, ge=1, le=1000, description="number of classes in a prediction")
 
     @model_validator(mode="after")
     def _one_model(self) -> "ModelGroup":

@@ -1,4 +1,4 @@
-"""The topics, and what each must be: nothing else in this project says so a second time."""
+"""The only list of topics, and of the configuration that each needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What the worker needs of a topic.
+    """The worker's requirements for a topic.
 
     Attributes:
-        direction: of the records, as the worker sees them.
-        content: what a record is; None where the name says it.
+        direction: whether the worker reads or writes the topic.
+        content: the content of a record; None if the topic's name says it.
         lost_unless_compacted: what is lost if old records are deleted; None if the topic need not be compacted.
-        partitions_as_frames: at least as many as the topic of frames, since a result goes to the partition number of
-            its frame.
-        room_for_frames: a record may be as large as the largest frame with `HEADERS`.
+        partitions_as_frames: whether it needs at least as many partitions as the topic of frames, because a result goes
+            to the partition number of its frame.
+        room_for_frames: whether a record may be as large as the largest frame plus `HEADERS`.
     """
 
     direction: Literal["input", "output"]
@@ -43,7 +43,7 @@ class Needs:
 
     @property
     def cleanup_policy(self) -> str | None:
-        """What `cleanup.policy` must be; None leaves it open."""
+        """The required `cleanup.policy`; None means that any is accepted."""
         return "compact" if self.lost_unless_compacted else None
 
 
@@ -53,14 +53,14 @@ NEEDS: Final[Mapping[str, Needs]] = {
     "accuracy": Needs(direction="output", lost_unless_compacted="counts", partitions_as_frames=True),
     "dead_letters": Needs(direction="output", content="frames that could not be processed", room_for_frames=True),
 }
-"""By the name of the setting, which is a field of `Topics`."""
+"""The requirements by name of the setting, which is a field of `Topics`."""
 
 
 class TopicSpec(NamedTuple):
-    """A topic to be created.
+    """A topic to create.
 
     Attributes:
-        config: the topic's settings under Kafka's own names; what is not named is left to the broker.
+        config: the topic's configuration under Kafka's own names; the broker's defaults apply to the rest.
     """
 
     name: str
@@ -69,7 +69,7 @@ class TopicSpec(NamedTuple):
 
 
 class Topics(Group):
-    """Where frames come from and results go."""
+    """The input topic and the output topics."""
 
     frames: TopicName = Field("frames", description=str(NEEDS["frames"]))
     predictions: TopicName = Field("predictions", description=str(NEEDS["predictions"]))
@@ -78,15 +78,15 @@ class Topics(Group):
 
     @classmethod
     def with_prefix(cls, prefix: str) -> Self:
-        """Return topics that have their usual names behind a prefix: PREFIX-frames and so on."""
+        """Return topics with their default names after a prefix: PREFIX-frames and so on."""
         return cls.model_validate({role: f"{prefix}-{name}" for role, name in cls().model_dump().items()})
 
     def specs(self, *, partitions: int, largest_frame: int | None = None) -> list[TopicSpec]:
-        """Return the topics as the worker needs them.
+        """Return the topics with the configuration that the worker needs.
 
         Args:
-            partitions: of each.
-            largest_frame: bytes of the largest frame that is taken; None leaves all sizes to the broker.
+            partitions: number of partitions of each topic.
+            largest_frame: bytes of the largest accepted frame; None leaves all sizes to the broker.
         """
         return [TopicSpec(name, partitions, _config(role, largest_frame)) for role, name in self.model_dump().items()]
 
@@ -103,5 +103,5 @@ def _config(role: str, largest_frame: int | None) -> dict[str, str]:
 
 
 def replay_marks(dead_letters: str) -> TopicSpec:
-    """Return the topic of a replay's marks, which say what it has put back; the first replay creates it."""
+    """Return the topic of marks, which record the replayed dead letters; the first replay creates it."""
     return TopicSpec(f"{dead_letters}-replayed", 1, {"cleanup.policy": "compact"})

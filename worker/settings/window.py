@@ -1,4 +1,4 @@
-"""How frames are gathered."""
+"""Settings of windows and batches."""
 
 from pydantic import Field
 
@@ -6,14 +6,14 @@ from worker.settings.base import Group
 
 
 class WindowGroup(Group):
-    """How frames are gathered."""
+    """Windows and batches."""
 
-    size_ms: int = Field(1000, ge=1, description="length of a tumbling window of capture time")
-    lateness_ms: int = Field(200, ge=0, description="how long a window stays open for frames that come late")
-    linger_ms: int = Field(100, ge=0, description="longest a frame waits for company, in processing time")
+    size_ms: int = Field(1000, ge=1, description="size of a tumbling window of capture time")
+    lateness_ms: int = Field(200, ge=0, description="how long a window stays open for late frames")
+    linger_ms: int = Field(100, ge=0, description="longest time that a batch waits for more frames, in processing time")
     latency_target_ms: int | None = Field(
         None,
         ge=10,
-        description="for 99 % of frames, from capture to prediction; batches follow it, in place of linger_ms",
+        description="target for 99 % of frames, from capture to prediction; replaces linger_ms, and sets batch sizes",
     )
-    max_frames: int = Field(32, ge=1, le=4096, description="frames in a batch, and in one call of the model")
+    max_frames: int = Field(32, ge=1, le=4096, description="maximum frames in a batch, and in one call of the model")

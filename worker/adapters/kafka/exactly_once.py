@@ -1,4 +1,4 @@
-"""Results and offsets to Kafka in one transaction: a frame's outputs and its offset exist together or not at all."""
+"""Write results and offsets to Kafka in one transaction: a frame's outputs and offset are stored together or not."""
 
 import socket
 import time
@@ -24,8 +24,8 @@ from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
 
 TRANSACTION_DEFAULTS: Final[Options] = {
-    # A transaction is open for milliseconds. One that a dead worker left open keeps its partitions' readers and its
-    # successor waiting for as long as this.
+    # A transaction is usually open for milliseconds. If a killed worker leaves one open, readers of its partitions and
+    # the worker's successor wait for this time.
     "transaction.timeout.ms": 10_000,
     "delivery.timeout.ms": 10_000,
 }
@@ -33,7 +33,7 @@ _LONGEST_STEP: Final = 30.0
 _SHORTEST_STEP: Final = 1.0
 _PAUSE: Final = 0.5
 
-_MOVED_ON: Final = frozenset(
+_ASSIGNMENT_CHANGED: Final = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -43,19 +43,19 @@ _MOVED_ON: Final = frozenset(
         KafkaError.STALE_MEMBER_EPOCH,
     }
 )
-"""The group's answers to a member that is no longer what it was: a poll tells it what it is now."""
+"""The group's errors for a member whose assignment has changed: a poll will tell it the new assignment."""
 
 
-_FOR_GOOD: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED})
-"""What the broker may have against a record, and no second attempt helps."""
+_FINAL: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED})
+"""Errors of a record for which a retry does not help."""
 _NO_TOPIC: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError._DESTROY}
 )
 _PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 _TRANSACTION, _RECORD_FAILED, _TOPIC_UNKNOWN, _RECORD_REFUSED = range(1, 5)
-"""What a failure was blamed on, what tells the least first: a record may fail only because of its neighbours."""
-_PATIENCE: Final = {_RECORD_REFUSED: 0.0, _TOPIC_UNKNOWN: 5.0}
-"""Seconds of new attempts: a refusal stays one, and news of a topic travel slowly while brokers come and go."""
+"""Possible causes of a failure, the least specific first: a record may fail only because of other records."""
+_RETRY_SECONDS: Final = {_RECORD_REFUSED: 0.0, _TOPIC_UNKNOWN: 5.0}
+"""Seconds of retries by cause: a refusal is final, but brokers that restart may not know a topic for a while."""
 
 
 class _Reason(NamedTuple):
@@ -66,12 +66,12 @@ class _Reason(NamedTuple):
 class ExactlyOnceSink:
     """A transactional producer that commits the consumer's offsets with the outputs (KIP-447).
 
-    Fenced by the group's generation: `group` is asked anew for every transaction, and the broker refuses offsets of
-    partitions that have gone to another member. The transactional id is new in every process, so it fences nobody.
+    It is fenced by the group's generation: every transaction uses the current group metadata, and the broker refuses
+    offsets of partitions that belong to another member. Every process has a new transactional id, which fences nothing.
 
     Args:
         options: librdkafka options under their own names.
-        group: returns the consumer's group metadata as it is now.
+        group: returns the consumer's current group metadata.
 
     Raises:
         DeliveryFailed: no transaction coordinator answered.
@@ -87,8 +87,8 @@ class ExactlyOnceSink:
             defaults=TRANSACTION_DEFAULTS,
             required={"transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"},
         )
-        self._refused = _Reason(0, "")
-        self._stuck = False
+        self._record_failure = _Reason(0, "")
+        self._hangs = False
         try:
             self._producer.init_transactions(_LONGEST_STEP)
         except KafkaException as error:
@@ -104,47 +104,49 @@ class ExactlyOnceSink:
         *,
         within: float = GIVE_UP_AFTER,
     ) -> None:
-        """Write the records and the checkpoints in one transaction; begin it anew if the broker aborts it."""
-        self._refused = _Reason(0, "")
+        """Write the records and the checkpoints in one transaction; retry it if it fails and can be aborted."""
+        self._record_failure = _Reason(0, "")
         began, reason = time.monotonic(), _Reason(0, "")
         while True:
             try:
                 self._attempt(records, checkpoints, began + within)
             except KafkaException as error:
                 cause: KafkaError = error.args[0]
-                aborted = self._aborted(cause, began + within)
-                if cause.code() in _MOVED_ON and aborted:
-                    raise DeliveryRefused(f"the group has moved on: {cause.str()} ({cause.name()})") from error
+                aborted = self._abort(cause, began + within)
+                if cause.code() in _ASSIGNMENT_CHANGED and aborted:
+                    raise DeliveryRefused(
+                        f"the group's assignment has changed: {cause.str()} ({cause.name()})"
+                    ) from error
                 reason = max(reason, self._explain(cause, records))
-                if not aborted or time.monotonic() > began + min(within, _PATIENCE.get(reason.weight, within)):
+                if not aborted or time.monotonic() > began + min(within, _RETRY_SECONDS.get(reason.weight, within)):
                     raise DeliveryFailed(f"a transaction failed: {reason.text}; nothing of it was written") from error
-                log.warning("a transaction failed, beginning it anew", error=reason.text)
+                log.warning("a transaction failed, retrying it", error=reason.text)
                 time.sleep(_PAUSE)
             else:
                 return
 
     def close(self) -> None:
-        """Drop what is not committed; the broker aborts it."""
-        if not self._stuck:
+        """Drop all uncommitted records; the broker aborts their transaction."""
+        if not self._hangs:
             drop_unsent(self._producer)
 
     def _attempt(
-        self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], give_up: float
+        self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], deadline: float
     ) -> None:
         self._producer.begin_transaction()
         for record in records:
             self._send(record)
         offsets = to_commit(checkpoints)
         group = self._group()
-        self._take(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), give_up)
-        self._take(self._producer.commit_transaction, give_up)
+        self._run_step(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), deadline)
+        self._run_step(self._producer.commit_transaction, deadline)
 
     def _explain(self, cause: KafkaError, records: Sequence[OutboundRecord]) -> _Reason:
-        """Say what is wrong with a topic or a record, as far as the broker tells, else with the transaction."""
-        return max(self._refused, self._missing_topic(records), _Reason(_TRANSACTION, _describe(cause, records)))
+        """Return the most specific reason: a refused record, a missing topic, or else the transaction's error."""
+        return max(self._record_failure, self._missing_topic(records), _Reason(_TRANSACTION, _describe(cause, records)))
 
     def _missing_topic(self, records: Sequence[OutboundRecord]) -> _Reason:
-        """Ask, since of a topic that is gone librdkafka may only say that the records of its neighbours timed out."""
+        """Look for a missing topic: librdkafka may report only that records of other topics timed out."""
         with suppress(KafkaException):
             for topic in dict.fromkeys(record.topic for record in records):
                 error = self._producer.list_topics(topic, timeout=_SHORTEST_STEP).topics[topic].error
@@ -156,38 +158,38 @@ class ExactlyOnceSink:
         try:
             produce(self._producer, record, self._delivered)
         except KafkaException as error:
-            self._refused = _Reason(_RECORD_REFUSED, undelivered(record.topic, record.partition, error.args[0]))
+            self._record_failure = _Reason(_RECORD_REFUSED, undelivered(record.topic, record.partition, error.args[0]))
             raise
 
-    def _aborted(self, cause: KafkaError, give_up: float) -> bool:
-        """Abort the open transaction; tell whether the producer can begin another one."""
+    def _abort(self, cause: KafkaError, deadline: float) -> bool:
+        """Abort the open transaction; return whether the producer can begin another one."""
         if cause.fatal():
             return False
         try:
-            self._take(self._producer.abort_transaction, give_up)
+            self._run_step(self._producer.abort_transaction, deadline)
         except KafkaException as error:
             log.error("a transaction could not be aborted", error=error.args[0].str())
             return False
         return True
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Remember why a record was refused; most fail only because of the transaction they belong to."""
+        """Store why a record was refused; most records fail only because their transaction fails."""
         if error is not None and error.code() not in _PURGED:
-            weight = _RECORD_REFUSED if error.code() in _FOR_GOOD else _RECORD_FAILED
+            weight = _RECORD_REFUSED if error.code() in _FINAL else _RECORD_FAILED
             weight = _TOPIC_UNKNOWN if error.code() in _NO_TOPIC else weight
             reason = _Reason(weight, undelivered(message.topic(), message.partition(), error))
-            self._refused = max(self._refused, reason)
+            self._record_failure = max(self._record_failure, reason)
 
-    def _take(self, step: Callable[[float], None], give_up: float) -> None:
-        """Take a step of a transaction, again while librdkafka says that the same call may be made again."""
+    def _run_step(self, step: Callable[[float], None], deadline: float) -> None:
+        """Run one step of a transaction; repeat it while librdkafka says that it is retriable."""
         while True:
             try:
-                call_within(max(_SHORTEST_STEP, min(_LONGEST_STEP, give_up - time.monotonic())), step)
+                call_within(max(_SHORTEST_STEP, min(_LONGEST_STEP, deadline - time.monotonic())), step)
             except TimeoutError as error:
-                self._stuck = True
+                self._hangs = True
                 raise DeliveryFailed(f"a transaction hangs: {error}; nothing of it is committed") from error
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > give_up:
+                if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
             else:
                 return

@@ -1,4 +1,4 @@
-"""What every producer here shares: its options, how a record is given to it, what to do about an error, its end."""
+"""Shared by all producers: options, producing a record, advice about errors, closing."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,37 +10,39 @@ from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make
 from worker.domain.records import OutboundRecord
 
 GIVE_UP_AFTER: Final = 120.0
-"""Seconds without a confirmation."""
+"""Seconds without a confirmation after which a delivery fails."""
 PRODUCER_DEFAULTS: Final[Options] = {
-    # Below the consumer's max.poll.interval.ms, so that an outage fails the delivery before it costs the assignment.
+    # Below the consumer's max.poll.interval.ms, so that in an outage the delivery fails before the partitions are lost.
     "delivery.timeout.ms": int(GIVE_UP_AFTER * 1000),
-    # One publication becomes one request a partition; `flush` and the end of a transaction wait for no linger.
+    # One publication becomes one request per partition; `flush` and the end of a transaction do not wait for the
+    # linger.
     "linger.ms": 5,
     "socket.nagle.disable": True,
     "reconnect.backoff.max.ms": 2_000,
-    # How long a topic may be unknown: it was there at the start, so it need not be waited for as if it were new.
+    # How long a topic may be unknown: it existed at the start, so there is no need to wait as long as for a new topic.
     "topic.metadata.propagation.max.ms": 5_000,
-    # A dead letter is a frame plus headers, so the client must not be what refuses it: the topic decides.
+    # A dead letter is a frame plus headers. The topic decides whether it is too large, so the client must not refuse
+    # it.
     "message.max.bytes": 100_000_000,
-    # Java's partitioner, so that a camera lies in the same partition whichever client wrote it.
+    # Java's partitioner, so that a camera's frames are in the same partition, whichever client writes them.
     "partitioner": "murmur2_random",
 }
-ARE_BROKERS_UP: Final = "is every broker up, and are as many replicas in sync as min.insync.replicas asks for?"
+ARE_BROKERS_UP: Final = "is every broker up, and are as many replicas in sync as min.insync.replicas requires?"
 
 
 def make_producer(
     bootstrap_servers: str, options: Options, *, defaults: Options | None = None, required: Options | None = None
 ) -> Producer:
-    """Construct an idempotent producer, which has a record confirmed by all in-sync replicas.
+    """Construct an idempotent producer; all in-sync replicas must confirm each record.
 
     Args:
-        bootstrap_servers: brokers.
-        options: librdkafka options under their own names, as the user sets them.
-        defaults: what `options` override; they override `PRODUCER_DEFAULTS`.
-        required: what `options` cannot override. With a `transactional.id`, the producer is a transactional one.
+        bootstrap_servers: addresses of the brokers.
+        options: the user's librdkafka options, under their own names.
+        defaults: options that override `PRODUCER_DEFAULTS`, and that `options` override.
+        required: options that `options` cannot override. With a `transactional.id`, the producer is transactional.
 
     Raises:
-        SettingsError: librdkafka refuses an option, or does not know it.
+        SettingsError: librdkafka does not know an option, or refuses its value.
     """
     return make_client(
         Producer,
@@ -63,10 +65,10 @@ def produce(
     record: OutboundRecord,
     on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
 ) -> None:
-    """Give a record to a producer; waits only while its queue is full.
+    """Pass a record to a producer; wait only while the producer's queue is full.
 
     Raises:
-        KafkaException: the producer refuses it.
+        KafkaException: the producer refuses the record.
     """
     options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
     while True:
@@ -86,28 +88,28 @@ def produce(
 
 
 def drop_unsent(producer: Producer) -> None:
-    """Drop what is not sent yet; waits a second at most for what is on its way."""
+    """Drop all records that are not sent yet; wait at most one second for those in flight."""
     producer.purge()
-    with suppress(KafkaException):  # a fatal error, which was said already
+    with suppress(KafkaException):  # a fatal error, which was reported already
         producer.flush(1.0)
 
 
 def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
-    """Say which record was not delivered, why, and what to do."""
+    """Return a text with the topic and partition, the error, and what to do."""
     where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
     return f"{where}: {error.str()} ({error.name()}); {advice(error)}"
 
 
 def advice(error: KafkaError) -> str:
-    """Say what to do about an error of the broker or the client."""
+    """Return a text that says what to do about an error of the broker or the client."""
     return {
         KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
-        # A deleted topic, too, is one without partitions.
+        # librdkafka reports this for a deleted topic too.
         KafkaError._UNKNOWN_PARTITION: "create the topic, or give it as many partitions as the frames' topic",
         KafkaError._UNKNOWN_TOPIC: "create the topic",
-        # Of a record that is on its way while its topic, or its broker, leaves the cluster.
-        KafkaError._DESTROY: "create the topic if it is gone, else start the worker again",
+        # The topic or the broker was removed from the cluster while the record was in flight.
+        KafkaError._DESTROY: "create the topic if it is gone; otherwise start the worker again",
         KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, with as many partitions as the frames' topic",
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this worker's user write to it",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this worker's user to write to it",
         KafkaError._MSG_TIMED_OUT: f"the broker did not answer within delivery.timeout.ms; {ARE_BROKERS_UP}",
     }.get(error.code(), "vision-worker check tells more")

@@ -1,4 +1,4 @@
-"""Results to Kafka: an idempotent producer."""
+"""Write results to Kafka with an idempotent producer."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
 
-TELL_AFTER: Final = 5.0
-"""Seconds after which it is said what is waited for."""
+LOG_AFTER: Final = 5.0
+"""Seconds after which a log line says what the sink waits for."""
 
 
 class KafkaSink:
-    """An idempotent producer that waits for every record to be confirmed by all in-sync replicas.
+    """An idempotent producer that waits until all in-sync replicas have confirmed every record.
 
     Args:
         options: librdkafka options under their own names; they override `PRODUCER_DEFAULTS`.
@@ -44,13 +44,13 @@ class KafkaSink:
         *,
         within: float = GIVE_UP_AFTER,
     ) -> None:
-        """Send the records and wait until the broker has confirmed every one."""
+        """Send the records, and wait until the broker has confirmed all of them."""
         for record in records:
             self.send(record)
         self.flush(within)
 
     def send(self, record: OutboundRecord) -> None:
-        """Hand a record over without waiting for its confirmation; waits only while the local queue is full.
+        """Send a record without waiting for its confirmation; wait only while the local queue is full.
 
         Raises:
             DeliveryFailed: this record, or one sent earlier, failed.
@@ -64,25 +64,26 @@ class KafkaSink:
             raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
 
     def flush(self, within: float = GIVE_UP_AFTER) -> None:
-        """Wait until everything sent is confirmed; once it takes long, say what is waited for.
+        """Wait until all sent records are confirmed; if it takes long, log what is missing.
 
         Raises:
-            DeliveryFailed: a record failed, which names topic, partition and cause; or it took longer.
+            DeliveryFailed: a record failed (the text names topic, partition and cause), or it took longer than
+                `within`.
         """
         try:
-            unconfirmed = self._producer.flush(min(within, TELL_AFTER))
-            if unconfirmed and within > TELL_AFTER:
-                what = self._by_topic()
-                log.warning("waiting for brokers to confirm outputs", records=what, for_at_most_s=round(within))
-                unconfirmed = self._producer.flush(within - TELL_AFTER)
-        except KafkaException as error:  # a fatal one comes out of whatever call serves the client's events
+            unconfirmed = self._producer.flush(min(within, LOG_AFTER))
+            if unconfirmed and within > LOG_AFTER:
+                missing = self._by_topic()
+                log.warning("waiting for brokers to confirm outputs", records=missing, for_at_most_s=round(within))
+                unconfirmed = self._producer.flush(within - LOG_AFTER)
+        except KafkaException as error:  # any call that serves the client's events may raise a fatal error
             raise DeliveryFailed(f"the producer has ended: {error.args[0].str()}; start the worker again") from error
         if unconfirmed and self._failure is None:
             self._failure = f"no confirmation within {within:.0f} s of {self._by_topic()}; {ARE_BROKERS_UP}"
         self._raise_failure()
 
     def close(self) -> None:
-        """Drop what is not sent yet; the broker knows nothing of it."""
+        """Drop all records that are not sent yet."""
         drop_unsent(self._producer)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Records to Kafka, several at once or none of them: a transactional producer."""
+"""Write records to Kafka with a transactional producer: all records of a transaction or none."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,16 +11,16 @@ from worker.adapters.kafka.producer import advice, drop_unsent, make_producer, p
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord
 
-PATIENCE: Final = 15.0
-"""Seconds a transaction may take. As long, and until the broker next looks, one that was left open by a SIGKILL keeps
-consumers from what lies behind it in its partitions."""
+TIMEOUT: Final = 15.0
+"""Seconds that a transaction may take. If a SIGKILL leaves one open, consumers cannot read past it for this time, plus
+the interval at which the broker looks for expired transactions."""
 
 
 class KafkaTransactions:
-    """A producer whose records are seen together or not at all, by consumers that read what is committed.
+    """A producer whose records become visible together or not at all to consumers that read committed records.
 
-    One of a name is at work at a time: a new one takes over, which ends the transaction that the one before it left
-    open and stops it from writing. So whoever reads after taking over knows what was written.
+    Only one producer with a name can write. A new one takes over: this aborts a transaction that the previous one left
+    open, and fences it. So after taking over, a reader sees everything that was written.
 
     Args:
         options: librdkafka options under their own names.
@@ -31,7 +31,7 @@ class KafkaTransactions:
     """
 
     def __init__(self, bootstrap_servers: str, options: Options, *, name: str) -> None:
-        milliseconds = int(PATIENCE * 1000)
+        milliseconds = int(TIMEOUT * 1000)
         self._name = name
         self._producer = make_producer(
             bootstrap_servers,
@@ -43,7 +43,7 @@ class KafkaTransactions:
             },
         )
         try:
-            self._producer.init_transactions(PATIENCE)
+            self._producer.init_transactions(TIMEOUT)
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
 
@@ -51,29 +51,30 @@ class KafkaTransactions:
         """Write the records in one transaction, and wait until it is committed.
 
         Raises:
-            DeliveryFailed: it is not, or not known to be; or another of this name has taken over.
+            DeliveryFailed: it was not committed, the outcome is unknown, or another producer with this name has taken
+                over.
         """
         try:
             self._producer.begin_transaction()
             for record in records:
                 produce(self._producer, record)
-            self._producer.commit_transaction(PATIENCE)
+            self._producer.commit_transaction(TIMEOUT)
         except BaseException as error:
-            with suppress(KafkaException):  # it is over already, or the broker will end it
-                self._producer.abort_transaction(PATIENCE)
+            with suppress(KafkaException):  # it has ended already, or the broker will end it
+                self._producer.abort_transaction(TIMEOUT)
             if isinstance(error, KafkaException):
                 raise self._failure(error.args[0]) from error
             raise
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         drop_unsent(self._producer)
 
     def _failure(self, error: KafkaError) -> DeliveryFailed:
         hint = {
-            KafkaError._FENCED: "another one of this name has begun since, and this one ends",
-            KafkaError._TIMED_OUT: f"the broker did not answer within {PATIENCE:.0f} s",
-            KafkaError.TOPIC_AUTHORIZATION_FAILED: "let this user write to the topic",
-            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "let this user write and describe this transactional id",
+            KafkaError._FENCED: "another producer with this name has taken over, so this one ends",
+            KafkaError._TIMED_OUT: f"the broker did not answer within {TIMEOUT:.0f} s",
+            KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user to write and describe this id",
         }.get(error.code(), advice(error))
         return DeliveryFailed(f"transaction {self._name!r}: {error.str()} ({error.name()}); {hint}")
