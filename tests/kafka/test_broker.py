@@ -1,11 +1,10 @@
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -146,49 +145,6 @@ def test_up_status_and_down(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
 
 
-# ----- three nodes; the last tests here, for three idle Kafkas slow the others down
-
-
-@pytest.fixture(scope="module")
-def fresh_cluster() -> Iterator[LocalKafka]:
-    with LocalKafka(nodes=3) as kafka:
-        yield kafka
-
-
-def test_internal_topics_are_there_before_anyone_needs_them(fresh_cluster: LocalKafka) -> None:
-    topics = AdminClient({"bootstrap.servers": fresh_cluster.bootstrap_servers}).list_topics(timeout=10).topics
-
-    assert {"__consumer_offsets", "__transaction_state"} <= topics.keys()
-
-
-def test_transactions_work_at_the_first_try(fresh_cluster: LocalKafka, caplog: pytest.LogCaptureFixture) -> None:
-    logger = logging.getLogger("librdkafka")
-    for number in range(5):
-        settings = {"bootstrap.servers": fresh_cluster.bootstrap_servers, "transactional.id": f"test-{number}"}
-        producer = Producer(settings, logger=logger)
-        producer.init_transactions(10)
-        producer.begin_transaction()
-        producer.commit_transaction(10)
-        producer.poll(0)  # hands over what the library logged
-
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-def test_one_node_of_three_may_stop_and_come_back(fresh_cluster: LocalKafka) -> None:
-    servers = fresh_cluster.bootstrap_servers
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    admin.create_topics([NewTopic("kept", 1)])["kept"].result(30)
-    _wait_until(lambda: len(_in_sync(admin, "kept")) == 3)
-
-    fresh_cluster.stop_node(1)
-    _produce(servers, "kept", [b"written while one is away"])
-    assert _in_sync(admin, "kept") == {2, 3}
-
-    fresh_cluster.start_node(1)
-    _wait_until(lambda: _in_sync(admin, "kept") == {1, 2, 3})
-    assert _consume(servers, "kept", 1) == [b"written while one is away"]
-
-
 def _produce(servers: str, topic: str, values: list[bytes]) -> None:
     producer = Producer({"bootstrap.servers": servers, "acks": "all", "log_level": 0})
     for value in values:
@@ -211,11 +167,6 @@ def _value(message: Message) -> bytes:
     value = message.value()
     assert isinstance(value, bytes)
     return value
-
-
-def _in_sync(admin: AdminClient, topic: str) -> set[int]:
-    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
-    return set(partitions[0].isrs) if partitions else set()
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
 from tests.kafka.conftest import MakeTopic
 from tests.support.workers import stage
+from worker.cli import app
 
 NOBODY = "127.0.0.1:1"
 SECRET = "geheim"  # noqa: S105 that it is hidden is what is tested
@@ -40,13 +43,25 @@ class Answer:
         return [line.removeprefix("warning ") for line in self.out.splitlines() if line.startswith("warning ")]
 
 
-def check(settings: Mapping[str, Any], folder: Path, *words: str, **variables: str) -> Answer:
+def check(settings: Mapping[str, Any], folder: Path, *words: str) -> Answer:
+    """Run the command as a program of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
+    command = [sys.executable, "-m", "worker", "check", "--config", str(_written(settings, folder)), *words]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+def check_here(settings: Mapping[str, Any], folder: Path, **variables: str) -> Answer:
+    """Run the command in this process, which has the large libraries loaded already."""
+    environment: dict[str, str | None] = {"KAFKA_BOOTSTRAP_SERVERS": None, **variables}
+    ran = CliRunner().invoke(app, ["check", "--config", str(_written(settings, folder))], env=environment)
+    return Answer(ran.exit_code, ran.stdout, ran.stderr)
+
+
+def _written(settings: Mapping[str, Any], folder: Path) -> Path:
     config = folder / "settings.yaml"
     config.write_text(yaml.safe_dump(dict(settings)))
-    environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
-    command = [sys.executable, "-m", "worker", "check", "--config", str(config), *words]
-    ran = subprocess.run(command, env=environment | variables, capture_output=True, text=True, timeout=120, check=False)
-    return Answer(ran.returncode, ran.stdout, ran.stderr)
+    return config
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,7 +104,7 @@ def test_all_that_is_wrong_is_said_at_once_with_what_to_do(
         "model": {"path": str(tmp_path / "no-such-model")},
         "nonsense": {},
     }
-    answer = check(settings, tmp_path, VISION_WORKER_THREADS="1")
+    answer = check_here(settings, tmp_path, VISION_WORKER_THREADS="1")
 
     wanted = [
         "environment variable VISION_WORKER_THREADS: there is no such setting",

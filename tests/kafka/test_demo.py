@@ -12,8 +12,9 @@ import pytest
 @pytest.fixture(scope="module")
 def summary(bootstrap_servers: str) -> dict[str, Any]:
     """Run the demo on the tests' own broker, with every prediction held against replay and torchvision."""
-    command = [sys.executable, "-m", "worker", "demo", "--seconds", "10", "--json", "--verify"]
-    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers}
+    command = [sys.executable, "-m", "worker", "demo", "--seconds", "5", "--json", "--verify"]
+    # One thread: on busy cores, the threads of one operation mostly wait for each other.
+    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stderr
     content: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
@@ -21,7 +22,7 @@ def summary(bootstrap_servers: str) -> dict[str, Any]:
 
 
 def test_every_frame_comes_out_and_is_counted(summary: dict[str, Any]) -> None:
-    assert summary["frames_sent"] > 100
+    assert summary["frames_sent"] > 80
     assert summary["predictions"] == summary["seen"] == summary["frames_sent"]
     assert summary["dead_letters"] == 0
     assert summary["frames_per_second"] > 0

@@ -48,16 +48,42 @@ def drawn_model(folder: Path, architecture: str) -> Path:
     """
     torch.manual_seed(3)
     network = torchvision.models.get_model(architecture)
+    _draw_weights(network)
+    file = folder / f"{architecture}.pth"
+    torch.save(network.state_dict(), file)
+    return write_manifest(folder, _drawn_manifest(architecture, file, architecture=architecture, weights=file.name))
+
+
+def drawn_beginning(folder: Path, architecture: str, *, blocks: int) -> Path:
+    """Write a model folder for the first blocks of a network with as many channels, and return it.
+
+    They are a program, with weights drawn as in `drawn_model`. All kinds of layers are there, and few of each, so that
+    every engine converts them in seconds.
+    """
+    torch.manual_seed(3)
+    first = torchvision.models.get_model(architecture).features[:blocks]
+    channels = first(torch.zeros(2, 3, 224, 224)).shape[1]
+    network = nn.Sequential(*first, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000)).eval()
+    _draw_weights(network)
+    file = folder / f"{architecture}.pt2"
+    any_batch = ({0: torch.export.Dim("batch", min=1)},)
+    program = torch.export.export(network, (torch.zeros(2, 3, 224, 224),), dynamic_shapes=any_batch)
+    torch.export.save(program, file)
+    return write_manifest(folder, _drawn_manifest(f"{architecture}-{blocks}", file, program=file.name))
+
+
+def _draw_weights(network: nn.Module) -> None:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight)
     layers[-1].weight.data *= 60
-    file = folder / f"{architecture}.pth"
-    torch.save(network.state_dict(), file)
+
+
+def _drawn_manifest(name: str, file: Path, **kind: str) -> dict[str, Any]:
     document = yaml.safe_load((ready_model("mobilenet_v2") / "model.yaml").read_text())
-    document |= {"name": architecture, "architecture": architecture, "weights": file.name}
-    document |= {"sha256": sha256_of_file(file), "labels": [str(number) for number in range(1000)]}
-    return write_manifest(folder, document)
+    del document["architecture"], document["weights"]
+    labels = [str(number) for number in range(1000)]
+    return {**document, "name": name, "sha256": sha256_of_file(file), "labels": labels, **kind}
 
 
 def small_model(

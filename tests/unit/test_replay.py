@@ -1,6 +1,7 @@
 """`vision-worker replay` as a program of its own, over real photographs and a real video, with real weights."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,11 @@ from worker.models.ready import ready_model
 
 
 def replay(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Replay with one thread: on busy cores, the threads of one operation mostly wait for each other."""
     command = [sys.executable, "-m", "worker", "replay", *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
 
 
 def lines_of(ran: "subprocess.CompletedProcess[str]") -> dict[str, list[dict[str, Any]]]:

@@ -129,7 +129,7 @@ class Publisher:
             due = {
                 partition.name: checkpoint
                 for partition in partitions
-                if (checkpoint := partition.ledger.checkpoint) is not None and checkpoint != partition.committed
+                if (checkpoint := partition.checkpoint()) is not None and checkpoint != partition.committed
             }
             if due:
                 self._source.commit(due, wait=wait)
