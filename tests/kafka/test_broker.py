@@ -73,7 +73,7 @@ def test_a_start_that_fails_shows_the_log(tmp_path: Path) -> None:
 def test_a_folder_keeps_its_number_of_nodes(tmp_path: Path) -> None:
     (tmp_path / "cluster.json").write_text('{"identity": "x", "nodes": 1}')
 
-    with pytest.raises(KafkaFailed, match="holds a Kafka of 1 nodes, not 3"):
+    with pytest.raises(KafkaFailed, match="has the data of 1 nodes, not 3"):
         LocalKafka(nodes=3, folder=tmp_path).start()
 
 

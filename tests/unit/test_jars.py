@@ -84,7 +84,7 @@ def test_another_content_than_the_locked_one_is_refused(
     (tmp_path / "download").write_bytes(b"something else")
     monkeypatch.setattr(jars, "_maven", lambda _: Downloads(tmp_path / "download"))
 
-    with pytest.raises(FetchFailed, match=r"org\.example:thing:1\.0 is not the file that was locked"):
+    with pytest.raises(FetchFailed, match=r"org\.example:thing:1\.0 is not the locked file"):
         fetch_jars()
 
     assert not one_jar.exists()

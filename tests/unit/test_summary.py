@@ -51,8 +51,8 @@ AGREED = Agreement(4, 4, 0.0, 2, 4, 0.0)
 @pytest.mark.parametrize(
     ("summary", "text"),
     [
-        (replace(a_summary(), frames_sent=5), "5 frames went in; 4 predictions and 0 dead letters came out"),
-        (replace(a_summary(), predictions=0, frames_sent=0), "0 frames went in"),
+        (replace(a_summary(), frames_sent=5), "5 frames were sent, but there are 4 predictions and 0 dead letters"),
+        (replace(a_summary(), predictions=0, frames_sent=0), "0 frames were sent"),
         (replace(a_summary(), seen=3), "accuracy counts 3 of 4 predictions"),
         (replace(a_summary(), labelled=0), "0 labelled"),
         (replace(a_summary(), agreement=replace(AGREED, replay_same=3)), "predictions differ"),
@@ -82,6 +82,6 @@ def test_the_scoreboard_knows_when_every_frame_has_come_out() -> None:
     assert board.settled
     row = board.row("cam-1")
     assert (row.correct, row.labelled, row.latency(50)) == (1, 2, 600.0)
-    assert row.frames_a_second(11.0) == 2 / 5
-    assert row.frames_a_second(15.5) == 1 / 5
+    assert row.frames_per_second(11.0) == 2 / 5
+    assert row.frames_per_second(15.5) == 1 / 5
     assert board.row("cam-2").latency(50) is None

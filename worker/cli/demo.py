@@ -197,7 +197,7 @@ def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
             f"{best.probability:.0%}" if best else "",
             f"{row.correct / row.labelled:.1%}" if row.labelled else "n/a",
             f"{row.correct} / {row.labelled}",
-            f"{row.frames_a_second(now):.1f}",
+            f"{row.frames_per_second(now):.1f}",
             str(row.lag),
             f"{p50:.0f}" if p50 is not None else "",
             f"{p99:.0f}" if p99 is not None else "",

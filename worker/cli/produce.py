@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson, BootstrapServers
 from worker.domain.frames import CapturedFrame
-from worker.local.pacing import PICTURES_A_SECOND, Reader, interleave, timeline
+from worker.local.pacing import PICTURES_PER_SECOND, Reader, interleave, timeline
 from worker.settings import Topics
 
 
@@ -146,7 +146,7 @@ def _reader(source: str, camera: str | None, rate: float | None, labels: Path | 
 
     path = Path(source)
     if path.is_dir():
-        pictures = partial(read_folder, path, rate=rate or PICTURES_A_SECOND, labels=labels, camera=camera)
+        pictures = partial(read_folder, path, rate=rate or PICTURES_PER_SECOND, labels=labels, camera=camera)
         return lambda: pictures(start=wall_clock())
     if path.is_file():
         return lambda: read_video(path, camera=camera or path.stem, start=wall_clock(), rate=rate, quality=quality)

@@ -1,1 +1,1 @@
-"""Everything for a laptop: a local Kafka, sample models and pictures, simulated cameras, the demo."""
+"""Everything for running on a laptop: a local Kafka, sample models and pictures, simulated cameras, the demo."""

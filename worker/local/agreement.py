@@ -1,4 +1,4 @@
-"""Does the worker on Kafka say what the offline replay and a plain torchvision loop say of the same frames?"""
+"""Compare a worker's predictions with the offline replay and a plain torchvision loop on the same frames."""
 
 import subprocess
 import sys
@@ -19,15 +19,15 @@ from worker.models.manifest import load_manifest
 from worker.wire import AccuracyMessage, PredictionMessage
 
 Answers = Mapping[str, tuple[int, float]]
-"""By frame id, the index and the probability of the most likely class."""
+"""Index and probability of the most likely class, by frame id."""
 
 
 def compare(frames: Sequence[CapturedFrame], predictions: Iterable[PredictionMessage], model: Path) -> Agreement:
-    """Put the frames through replay and through torchvision, and hold both against the worker's predictions.
+    """Run the frames through replay and through torchvision, and compare both with the worker's predictions.
 
     Args:
-        frames: as they lay in Kafka, each with its frame id.
-        predictions: the worker's, of the same frames.
+        frames: the frames as they were in Kafka, each with its frame id.
+        predictions: the worker's predictions of the same frames.
         model: folder of a MobileNetV2 with torchvision's ImageNet weights.
     """
     ours = answers(predictions)
@@ -35,8 +35,8 @@ def compare(frames: Sequence[CapturedFrame], predictions: Iterable[PredictionMes
         recording = write_recording(Path(scratch, "recording"), frames)
         replayed, correct = _replay(recording, model)
     plain = torchvision_loop(frames, load_manifest(model).file)
-    replay_same, replay_difference = _held_against(ours, replayed)
-    plain_same, plain_difference = _held_against(ours, plain)
+    replay_same, replay_difference = _compare(ours, replayed)
+    plain_same, plain_difference = _compare(ours, plain)
     return Agreement(len(frames), replay_same, replay_difference, correct, plain_same, plain_difference)
 
 
@@ -58,7 +58,7 @@ def _replay(recording: Path, model: Path) -> tuple[Answers, int]:
 
 
 def torchvision_loop(frames: Iterable[CapturedFrame], weights: Path) -> Answers:
-    """What anyone would write: torchvision decodes, transforms and classifies one picture after the other."""
+    """Decode, transform and classify one picture after the other with torchvision: the simplest possible code."""
     transform = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     network = mobilenet_v2()
     network.load_state_dict(torch.load(weights, weights_only=True))
@@ -73,6 +73,6 @@ def torchvision_loop(frames: Iterable[CapturedFrame], weights: Path) -> Answers:
     return found
 
 
-def _held_against(ours: Answers, theirs: Answers) -> tuple[int, float]:
+def _compare(ours: Answers, theirs: Answers) -> tuple[int, float]:
     same = [frame for frame in ours if frame in theirs and ours[frame][0] == theirs[frame][0]]
     return len(same), max((abs(ours[frame][1] - theirs[frame][1]) for frame in same), default=0.0)

@@ -1,8 +1,8 @@
-"""The Kafka that outlives the command that started it: at most one a user, and no doubt whether it runs.
+"""A Kafka that outlives the command that started it: at most one per user, and it is always certain whether it runs.
 
-Its keeper (`worker.local.keeper`) writes the state file and holds a lock on it for as long as it lives. The kernel lets
-go of the lock when the keeper ends, however it ends: a locked file is true, any other is stale, and no process id is
-trusted that another process may have been given since.
+Its keeper (`worker.local.keeper`) writes the state file and holds a lock on it while it lives. The kernel releases the
+lock when the keeper ends for any reason. So a locked file is valid, and an unlocked one is stale. A process id alone
+would not be reliable, because another process may have got it since.
 """
 
 import fcntl
@@ -20,12 +20,12 @@ from pathlib import Path
 from worker.domain.errors import WorkerError
 from worker.models.store import atomic_file, cache_folder
 
-_LOOK_EVERY = 0.05  # seconds
+_CHECK_EVERY = 0.05  # seconds
 _STOPPED_WITHIN = 60.0  # seconds; a node is killed after 15
 
 
 class BackgroundFailed(WorkerError):
-    """The Kafka in the background did not start, or does not end."""
+    """The Kafka in the background did not start, or does not stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Running:
     """The Kafka that runs in the background.
 
     Attributes:
-        pid: of its keeper.
-        folder: where its data stays; None when the data goes with it.
-        logs: the folder with one log file a node.
+        pid: process id of its keeper.
+        folder: folder of its data; None if the data is deleted when it stops.
+        logs: the folder with one log file per node.
     """
 
     pid: int
@@ -46,7 +46,7 @@ class Running:
 
 
 def running() -> Running | None:
-    """Return what runs, None if nothing does."""
+    """Return the running Kafka, None if there is none."""
     try:
         with _state_file().open() as state:
             try:
@@ -59,7 +59,7 @@ def running() -> Running | None:
 
 
 def start(nodes: int, folder: Path | None) -> Running:
-    """Start Kafka in the background and return when it is ready, or return the one that runs already.
+    """Start Kafka in the background and return when it is ready; if one is running already, return that.
 
     Raises:
         BackgroundFailed: it did not start; the message says why.
@@ -80,21 +80,21 @@ def start(nodes: int, folder: Path | None) -> Running:
         try:
             while keeper.poll() is None:
                 if found := running():
-                    keeper.returncode = 0  # it is meant to outlive us: no warning that it does
+                    keeper.returncode = 0  # it shall outlive this process: suppresses Python's warning
                     return found
-                time.sleep(_LOOK_EVERY)
+                time.sleep(_CHECK_EVERY)
         except BaseException:
             keeper.terminate()
             keeper.wait()
             raise
-        raise BackgroundFailed(log.read_text().strip() or f"the keeper of Kafka ended with status {keeper.returncode}")
+        raise BackgroundFailed(log.read_text().strip() or f"the keeper of Kafka exited with status {keeper.returncode}")
 
 
 def stop() -> Running | None:
-    """End the Kafka in the background and wait until it is gone; return what ran.
+    """Stop the Kafka in the background, wait until it has ended, and return it.
 
     Raises:
-        BackgroundFailed: it does not end.
+        BackgroundFailed: it does not stop.
     """
     found = running()
     if found is None:
@@ -104,22 +104,22 @@ def stop() -> Running | None:
     while running() == found:
         if time.monotonic() > deadline:
             raise BackgroundFailed(
-                f"Kafka does not end; its keeper is process {found.pid}, its logs are in {found.logs}"
+                f"Kafka does not stop; its keeper is process {found.pid}, its logs are in {found.logs}"
             )
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_CHECK_EVERY)
     return found
 
 
 @contextmanager
 def announced(state: Running) -> Iterator[None]:
-    """Let others find what runs, until the block ends."""
+    """Publish the state file of a running Kafka until the block ends."""
     file = _state_file()
     with ExitStack() as stack:
         with atomic_file(file) as unfinished:
-            held = stack.enter_context(unfinished.open("w"))
-            fcntl.flock(held, fcntl.LOCK_EX)  # before it has its name: nobody sees it without the lock
-            json.dump(asdict(state), held)
-            held.flush()
+            locked = stack.enter_context(unfinished.open("w"))
+            fcntl.flock(locked, fcntl.LOCK_EX)  # before the rename: so the file is never visible without the lock
+            json.dump(asdict(state), locked)
+            locked.flush()
         try:
             yield
         finally:

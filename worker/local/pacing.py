@@ -1,4 +1,4 @@
-"""When each frame of each source is due: no clock is read here."""
+"""Compute when each frame of each source is due; no clock is read here."""
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
@@ -7,28 +7,28 @@ from typing import Final, NamedTuple
 
 from worker.domain.frames import CapturedFrame
 
-PICTURES_A_SECOND: Final = 10.0
-"""The rate of pictures that have no capture times, where none is given."""
+PICTURES_PER_SECOND: Final = 10.0
+"""The default rate of pictures without capture times."""
 
 Reader = Callable[[], Iterable[CapturedFrame]]
-"""Gives a source's frames from the beginning, each time it is called."""
+"""Returns a source's frames from the beginning at every call."""
 
 
 class Due(NamedTuple):
-    """A frame and when it is to be sent, in seconds from the beginning."""
+    """A frame, and when to send it, in seconds from the start."""
 
     seconds: float
     frame: CapturedFrame
 
 
 def timeline(read: Reader, rate: float | None = None, *, rounds: int | None = 1) -> Iterator[Due]:
-    """Lay one source's frames out in time, round after round.
+    """Yield one source's frames with their due times, round after round.
 
     Args:
-        read: gives the frames in the order to send them; called once a round.
-        rate: frames a second; None for the distances at which they were captured, where one that was captured before
-            its predecessor is due with it. Then a round follows the one before it at their mean distance.
-        rounds: how often to show them; None for ever.
+        read: returns the frames in sending order; called once per round.
+        rate: frames per second; None keeps the intervals between the capture times. A frame that was captured before
+            its predecessor is then due together with it, and a round follows the previous one after the mean interval.
+        rounds: number of rounds; None means endless.
     """
     begin = 0.0
     for _ in repeat(None) if rounds is None else repeat(None, rounds):
@@ -39,14 +39,14 @@ def timeline(read: Reader, rate: float | None = None, *, rounds: int | None = 1)
             end = max(end, due)
             yield Due(due, frame)
         mean = (end - begin) / (number - 1) if number > 1 else 0.0
-        begin = end + (mean or 1 / (rate or PICTURES_A_SECOND))
+        begin = end + (mean or 1 / (rate or PICTURES_PER_SECOND))
 
 
 def interleave(timelines: Iterable[Iterator[Due]], seconds: float | None = None) -> Iterator[Due]:
-    """Merge several sources by when their frames are due, up to `seconds` from the beginning.
+    """Merge several sources by due time, up to `seconds` from the start.
 
-    Each source is asked for its next frame as soon as its last one is taken, so a device that waits for its sensor
-    holds the others back for as long.
+    The next frame of a source is read when its previous one is taken, so a device that waits for its sensor delays the
+    other sources.
     """
     merged = merge(*timelines, key=lambda due: due.seconds)
     return merged if seconds is None else takewhile(lambda due: due.seconds < seconds, merged)

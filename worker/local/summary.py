@@ -1,4 +1,4 @@
-"""What a demo came to, counted from the topics themselves."""
+"""Summarise a demo from the contents of its topics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ import numpy as np
 from worker.wire import AccuracyMessage, PredictionMessage
 
 TORCHVISION_SAME: Final = 0.99
-"""Share of the frames: one pixel value in some 50,000 is another, which may decide between two equals."""
+"""Share of the frames: about one pixel value in 50,000 differs, which may decide between two equal classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many of the frames got the same most likely class, and the largest difference of its probability.
+    """The numbers of frames with the same most likely class, and the largest differences of its probability.
 
     Attributes:
-        replay_correct: right answers by the accuracy that the replay counted, to be held against the topic's.
+        replay_correct: right answers counted by the replay, for comparison with the accuracy topic.
     """
 
     frames: int
@@ -29,7 +29,7 @@ class Agreement:
 
     @property
     def complete(self) -> bool:
-        """Whether all three agree: replay on every frame, torchvision on all that are not as good as undecided."""
+        """Whether all agree: replay on every frame, torchvision on all but a few nearly undecided frames."""
         return self.frames == self.replay_same and self.torchvision_same >= TORCHVISION_SAME * self.frames
 
 
@@ -38,11 +38,11 @@ class Summary:
     """The figures of one run.
 
     Attributes:
-        seen: predictions that the accuracy topic counts.
-        accuracy: correct over labelled, None while nothing is labelled.
-        frames_per_second: predictions, from the first capture to the last publication.
+        seen: number of predictions that the accuracy topic counts.
+        accuracy: correct divided by labelled; None if no frame is labelled.
+        frames_per_second: rate of predictions, from the first capture to the last publication.
         latency_ms: percentiles of the time from capture to the prediction's arrival at a consumer.
-        agreement: with replay and torchvision, if it was asked for.
+        agreement: agreement with replay and torchvision, if requested.
     """
 
     frames_sent: int
@@ -59,12 +59,12 @@ class Summary:
     agreement: Agreement | None = None
 
     def faults(self) -> list[str]:
-        """Say what is wrong with the run: nothing, if every frame came out and was counted."""
+        """Return a text for each fault of the run; none if every frame was processed and counted."""
         faults = []
         if not self.predictions or self.predictions + self.dead_letters != self.frames_sent:
             faults.append(
-                f"{self.frames_sent} frames went in; {self.predictions} predictions and {self.dead_letters} dead "
-                "letters came out"
+                f"{self.frames_sent} frames were sent, but there are {self.predictions} predictions and "
+                f"{self.dead_letters} dead letters"
             )
         if self.seen != self.predictions or not self.labelled:
             faults.append(f"accuracy counts {self.seen} of {self.predictions} predictions, {self.labelled} labelled")
@@ -86,15 +86,15 @@ def summarise(
     latencies: Sequence[int],
     broker: str,
 ) -> Summary:
-    """Put the figures together.
+    """Compute the summary.
 
     Args:
-        frames_sent: by the cameras' own count.
-        predictions: every message of the predictions topic.
+        frames_sent: number of frames, counted by the cameras.
+        predictions: all messages of the predictions topic.
         tallies: the last message of each key of the accuracy topic.
-        dead_letters: messages of their topic.
-        latencies: milliseconds from capture to arrival, one a prediction.
-        broker: where it ran.
+        dead_letters: number of messages of the dead-letters topic.
+        latencies: milliseconds from capture to arrival, one per prediction.
+        broker: address of the broker.
     """
     labelled, correct = sum(t.labelled for t in tallies), sum(t.correct.top1 for t in tallies)
     span = max((p.published_at_ms for p in predictions), default=0) - min(

@@ -1,17 +1,18 @@
-"""Runs commands that must not outlive the program that asked for them, however that program ends.
+"""Runs commands that must end when the program that requested them ends for any reason.
 
-Run by its path, alone, so that it is up in milliseconds and imports nothing of ours:
+It is run by its path, so that it starts in milliseconds and imports nothing else of this project:
 
     python -I -S supervisor.py PARENT SCRATCH '[["first", "command"], ["second", "command"]]'
 
-The commands run one after the other while each succeeds. Standard input says when to end early:
+The commands run one after the other while each succeeds. Standard input can end them early:
 
-    s           stop: SIGTERM, and SIGKILL if that does not help in time
+    s           stop: SIGTERM, and SIGKILL if the command does not end in time
     k           kill: SIGKILL
-    end of file the parent (process id PARENT) is gone: SIGKILL, and its folder SCRATCH is removed ("" for none)
+    end of file the parent (process id PARENT) has ended: SIGKILL, and its folder SCRATCH is deleted ("" for none)
 
-Three things can go wrong, and each has its answer. The parent is killed: its end of the pipe closes. A process that the
-parent forked holds that end open: we ask who our parent is. We are killed ourselves: the kernel kills the command.
+Three failures are handled. If the parent is killed, its end of the pipe closes. If a process that the parent forked
+keeps that end open, this process notices that its own parent has changed. If this process is killed, the kernel kills
+the command.
 """
 
 import ctypes
@@ -27,8 +28,8 @@ from functools import partial
 STOP, KILL = b"s", b"k"
 
 _PR_SET_PDEATHSIG = 1
-_LOOK_EVERY = 0.1  # seconds
-_GRACE = 15.0  # seconds a command has between SIGTERM and SIGKILL
+_CHECK_EVERY = 0.1  # seconds
+_GRACE = 15.0  # seconds between SIGTERM and SIGKILL
 
 
 def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
@@ -44,10 +45,10 @@ def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
 
 
 def _run(command: list[str], parent: int) -> tuple[int, bytes | None]:
-    """Run one command to its end; return its status and what ended it early, None if nothing did."""
-    # The hook is safe: this process has one thread.
-    die_with_us = partial(_die_with, os.getpid())
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_us)  # noqa: PLW1509
+    """Run one command until it ends; return its status and the word that ended it early, or None."""
+    # This hook is safe, because this process has only one thread.
+    die_with_supervisor = partial(_die_with, os.getpid())
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_supervisor)  # noqa: PLW1509
     word = None
     while child.poll() is None and word is None:
         word = _listen(parent)
@@ -63,17 +64,17 @@ def _run(command: list[str], parent: int) -> tuple[int, bytes | None]:
 
 
 def _listen(parent: int) -> bytes | None:
-    """Wait a moment for a word of the parent; an empty one says that it is gone."""
-    readable, _, _ = select.select([sys.stdin], [], [], _LOOK_EVERY)
+    """Wait briefly for a word from the parent; an empty word means that the parent has ended."""
+    readable, _, _ = select.select([sys.stdin], [], [], _CHECK_EVERY)
     if readable:
         return os.read(sys.stdin.fileno(), 1)
     return b"" if os.getppid() != parent else None
 
 
 def _die_with(supervisor: int) -> None:
-    """Ask the kernel, between fork and exec, to kill this process when the supervisor ends."""
+    """Let the kernel kill this process when the supervisor ends; called between fork and exec."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # it ended before we could ask
+    if os.getppid() != supervisor:  # it ended before the call above
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""A real worker as a process of its own, for as long as this program lives."""
+"""A real worker in its own process, while this program lives."""
 
 import socket
 import sys
@@ -15,8 +15,8 @@ from worker.domain.errors import WorkerError
 from worker.local.guarded import GuardedProcess
 
 READY_WITHIN: Final = 120.0
-"""Seconds a worker has to load its model and join its group."""
-_LOOK_EVERY: Final = 0.1
+"""Seconds within which a worker must load its model and join its group."""
+_CHECK_EVERY: Final = 0.1
 _SHOWN_LINES: Final = 25
 
 
@@ -24,8 +24,8 @@ class WorkerProcess:
     """`vision-worker run` with the given settings, on a free port.
 
     Args:
-        settings: groups of settings; the port of its pages is chosen here.
-        folder: where its settings and its log are written.
+        settings: groups of settings; the port of the pages is added.
+        folder: folder of its settings file and its log.
     """
 
     def __init__(self, settings: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
@@ -33,7 +33,7 @@ class WorkerProcess:
         self.log = folder / "worker.log"
         config = folder / "worker.yaml"
         config.write_text(yaml.safe_dump({**settings, "ops": {**settings.get("ops", {}), "port": self.port}}))
-        # The file says which brokers; a variable meant for this program would win over it.
+        # The file names the brokers; a variable that is set for this program would override it.
         bootstrap = {"KAFKA_BOOTSTRAP_SERVERS": settings["kafka"]["bootstrap_servers"]}
         command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
         self._process = GuardedProcess([command], log=self.log, environment=bootstrap)
@@ -45,7 +45,7 @@ class WorkerProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether it says so itself."""
+        """Whether /readyz answers 200."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1.0):
                 return True
@@ -53,16 +53,16 @@ class WorkerProcess:
             return False
 
     def wait_until_ready(self) -> None:
-        """Return once it takes frames.
+        """Wait until it is ready for frames.
 
         Raises:
-            WorkerError: it ended, or took too long; with the end of its log.
+            WorkerError: it ended or took too long; the text has the end of its log.
         """
         deadline = time.monotonic() + READY_WITHIN
         while not self.ready:
             if not self.alive or time.monotonic() > deadline:
-                raise WorkerError(f"the worker did not get ready:\n{self.said()}")
-            time.sleep(_LOOK_EVERY)
+                raise WorkerError(f"the worker did not become ready:\n{self.said()}")
+            time.sleep(_CHECK_EVERY)
 
     def said(self) -> str:
         """Return the end of its log."""
@@ -70,11 +70,11 @@ class WorkerProcess:
         return "\n".join(lines[-_SHOWN_LINES:])
 
     def stop(self) -> int:
-        """Let it drain, commit and leave; return its exit status."""
+        """Let it drain, commit and leave the group; return its exit status."""
         return self._process.stop()
 
     def kill(self) -> int:
-        """End it as a power cut would; return its exit status."""
+        """Kill it, like a power cut; return its exit status."""
         return self._process.kill()
 
 
