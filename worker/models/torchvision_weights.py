@@ -1,4 +1,4 @@
-"""What torchvision publishes: weights by name, with the preprocessing and the class names that belong to them."""
+"""Weights that torchvision publishes: look them up by name, with their preprocessing and class names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing
 from worker.models.store import sha256_of_file
 
-# The published weights of these two are meant for pixels normalised to mean and std 0.5, which the networks do
-# themselves behind a switch (`transform_input`). Said as preprocessing it travels with the weights.
+# The published weights of these two networks need pixels normalised with mean and std 0.5. The networks can do this
+# themselves (`transform_input`). Here it is part of the preprocessing, so that it travels with the weights.
 _HALF: Final = (0.5, 0.5, 0.5)
 _INPUT_TRANSFORMED: Final = frozenset({"googlenet", "inception_v3"})
 
@@ -24,8 +24,8 @@ class PublishedWeights:
 
     Attributes:
         architecture: the builder's name.
-        member: the member's own name, such as `IMAGENET1K_V1`, also where `DEFAULT` was asked for.
-        url: the file's name in it ends in the first hex digits of the file's sha256.
+        member: the member's own name, such as `IMAGENET1K_V1`, even if `DEFAULT` was requested.
+        url: download address; the file name in it ends with the first hex digits of the file's sha256.
         labels: class names by index.
     """
 
@@ -39,14 +39,14 @@ class PublishedWeights:
 def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWeights:
     """Look up weights by name; nothing is downloaded.
 
-    torchvision's own weights are BSD-3-Clause; those called SWAG are CC-BY-NC-4.0, not for commercial use.
+    torchvision's own weights are BSD-3-Clause. Weights named SWAG are CC-BY-NC-4.0, not for commercial use.
 
     Args:
         architecture: a classification builder, such as `resnet50`.
-        member: of the builder's weights enum.
+        member: name of a member of the builder's weights enum.
 
     Raises:
-        ModelUnavailable: torchvision has no such classifier, or no such weights for it; says which it has.
+        ModelUnavailable: torchvision has no such classifier or weights; the text lists those that it has.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if architecture not in known:
@@ -56,9 +56,9 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
         raise ModelUnavailable(f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}")
     weights = enum[member]
     labels = weights.meta["categories"]
-    if not labels:  # VGG16 has such
+    if not labels:  # such as for VGG16
         raise ModelUnavailable(
-            f"{architecture} {member} are features without classes; it has {', '.join(enum.__members__)}"
+            f"{architecture} {member} are feature weights without classes; it has {', '.join(enum.__members__)}"
         )
     numbers = weights.transforms()
     half = architecture in _INPUT_TRANSFORMED
@@ -79,10 +79,10 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
 
 
 def download_weights(weights: PublishedWeights) -> Path:
-    """Return the weights' file in torch.hub's cache, downloading it on first use.
+    """Return the weights' file in torch.hub's cache; download it on first use.
 
     Raises:
-        ModelUnavailable: it cannot be downloaded, or its hash does not begin as its name says.
+        ModelUnavailable: it cannot be downloaded, or its hash does not match its name.
     """
     file = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(weights.url).path).name)
     hash_prefix = file.stem.rpartition("-")[2]
@@ -92,10 +92,12 @@ def download_weights(weights: PublishedWeights) -> Path:
             torch.hub.download_url_to_file(weights.url, str(file), hash_prefix, progress=False)
         except (OSError, RuntimeError) as error:
             raise ModelUnavailable(
-                f"{weights.url} could not be downloaded ({error}): put that file at {file} yourself, or take a model "
-                "that comes through the package index (vision-worker models list)"
+                f"{weights.url} could not be downloaded ({error}): put that file at {file} yourself, or use a model "
+                "from the package index (vision-worker models list)"
             ) from error
     found = sha256_of_file(file)
     if not found.startswith(hash_prefix):
-        raise ModelUnavailable(f"{file} has sha256 {found}, not {hash_prefix}...: delete it, and it is fetched again")
+        raise ModelUnavailable(
+            f"{file} has sha256 {found}, not {hash_prefix}...: delete it, and it is downloaded again"
+        )
     return file
