@@ -1,5 +1,5 @@
-# Every target sets up what it needs by itself and can be run again cheaply.
-# ARGS goes to the command: make demo ARGS="--seconds 20 --json", make test ARGS='-m "not kafka"'.
+# Every target sets up what it needs, and repeating it costs little.
+# ARGS is passed to the command: make demo ARGS="--seconds 20 --json", make test ARGS='-m "not kafka"'.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 .PHONY: help setup demo test chaos bench compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
-help: ## what there is
+help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-setup: $(READY) ## the virtual environment, from the lock file
+setup: $(READY) ## create the virtual environment from the lock file
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
@@ -21,36 +21,36 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## cameras through a real Kafka and a real worker, with a live table
+demo: $(READY) ## run cameras, a real Kafka and a real worker, with a live table
 	@$(BIN)/vision-worker demo $(ARGS)
 
-test: $(READY) ## all tests, those against a real Kafka included
+test: $(READY) ## run all tests, including those on a real Kafka
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
-chaos: $(READY) ## kill, pause, scale and cut off real workers under load; ARGS="--quick" for a short run
+chaos: $(READY) ## kill, pause, scale and disconnect real workers under load; ARGS="--quick" for a short run
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(READY) ## how fast it is beside what else one might use; ARGS="--quick" for some minutes instead of an hour
+bench: $(READY) ## compare its speed with alternatives; ARGS="--quick" takes minutes instead of an hour
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-compare: $(READY) ## whether a refactoring changed anything; ARGS="BEFORE AFTER", two commits
+compare: $(READY) ## check that a refactoring changed nothing; ARGS="BEFORE AFTER", two commits
 	$(BIN)/python -m tests.compare $(ARGS)
 
-lint: $(READY) ## style, types, formatting
+lint: $(READY) ## check style, types and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY) ## put the code into shape
+format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(READY) ## write the tables of the README anew
+readme: $(READY) ## generate the tables in the README
 	$(BIN)/python -m tests.support.readme
 
-lock: $(READY) ## resolve the dependencies anew
+lock: $(READY) ## resolve the dependencies again
 	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
 		--no-strip-extras --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock pyproject.toml
 
-clean: ## remove what the other targets made
+clean: ## remove all that the other targets created
 	rm -rf $(VENV) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Guards that hold for every test: nothing leaks from one into the next."""
+"""Guards for every test: nothing leaks from one test into the next."""
 
 import os
 import threading
@@ -10,20 +10,20 @@ import structlog
 from hypothesis import settings
 
 
-def _keep_quiet(*_: object) -> NoReturn:
-    """What a worker logs is no news here; a test that wants to know captures it."""
+def _drop_line(*_: object) -> NoReturn:
+    """Drop all log lines; a test that checks them captures them."""
     raise structlog.DropEvent
 
 
-structlog.configure(processors=[_keep_quiet])
+structlog.configure(processors=[_drop_line])
 
-# As its adapter sets it on first use, which may be in the middle of a test.
+# The adapter sets it on first use, which may be in the middle of a test.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# What was tuned on this machine is no business of a test.
+# A profile that was tuned on this machine must not affect tests.
 os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
 
-# The same examples on every run: a test that fails in CI fails on the desk too.
+# The same examples on every run: a test that fails in CI also fails locally.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("steady")
 

@@ -1,6 +1,7 @@
 """What the processor needs from the outside, and nothing more."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,15 @@ from worker.domain.times import EventMillis, Monotonic
 
 WallClock = Callable[[], EventMillis]
 MonotonicClock = Callable[[], Monotonic]
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two kinds of time."""
+
+    wall: WallClock
+    monotonic: MonotonicClock
+
 
 Decode = Callable[[EncodedFrame, NDArray[np.uint8]], Geometry]
 """Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it into a slot of a batch.

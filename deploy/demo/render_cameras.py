@@ -1,8 +1,8 @@
-"""Render the simulated cameras of the sample photographs into a folder each: what `vision-worker produce` reads.
+"""Render the simulated cameras of the sample photographs, one folder per camera, as input for `vision-worker produce`.
 
-The pictures of a camera lie in a sub-folder that is named like what they show, which makes it their label.
+The pictures of a camera are in a sub-folder named after what they show; this name is their label.
 """
-# ruff: noqa: INP001 - a script of its own, in no package
+# ruff: noqa: INP001 - a script, not part of a package
 
 import sys
 import tempfile
@@ -13,7 +13,7 @@ from worker.local.scenes import Scene
 
 
 def render(photograph: Photograph, folder: Path) -> None:
-    """Fill the folder, unless it is there already; it appears whole or not at all."""
+    """Fill the folder, unless it exists; it appears complete or not at all."""
     if folder.exists():
         return
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:

@@ -1,7 +1,7 @@
-"""How fast the worker is beside what else one might use, on a real Kafka: `python -m tests.benchmarks [--quick]`.
+"""Compare the worker's speed with alternatives on a real Kafka: `python -m tests.benchmarks [--quick]`.
 
-All contestants get the same frames and the same model, and take turns, since no machine is the same twice. Rates are
-told as they come; the report is build/bench.md with its charts in build/bench, and the ratios are build/bench.json.
+All contestants get the same frames and the same model, and take turns, because a machine's speed varies. Rates are
+printed during the run; the report is build/bench.md with charts in build/bench, and the ratios are in build/bench.json.
 """
 
 import argparse
@@ -41,30 +41,32 @@ NOT_QUICK: Final = frozenset({"sizes", "heavy"})
 
 
 def main(arguments: Sequence[str]) -> int:
-    wanted = _parser().parse_args(arguments)
-    configure_logs(level="critical", json=False)  # contestants end in the middle of their work, and our clients say so
-    names = wanted.only or [name for name in PARTS if not (wanted.quick and name in NOT_QUICK)]
+    options = _parser().parse_args(arguments)
+    configure_logs(
+        level="critical", json=False
+    )  # contestants are stopped while they work, which this process's clients would log
+    names = options.only or [name for name in PARTS if not (options.quick and name in NOT_QUICK)]
     folder = BUILD / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     outcomes: list[Outcome] = []
     with LocalKafka() as kafka:
-        bench = Bench(kafka.bootstrap_servers, folder, quick=wanted.quick)
+        bench = Bench(kafka.bootstrap_servers, folder, quick=options.quick)
         for name in names:
             found = PARTS[name](bench)
             new = [found] if isinstance(found, Outcome) else found
             outcomes += new
             for outcome in new:
                 bench.tell("\n".join(["", outcome.title, *map(render, outcome.tables), ""]))
-            write(outcomes, BUILD, quick=wanted.quick)
-    sys.stdout.write(as_markdown(outcomes, quick=wanted.quick, charts=folder.name))
+            write(outcomes, BUILD, quick=options.quick)
+    sys.stdout.write(as_markdown(outcomes, quick=options.quick, charts=folder.name))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tests.benchmarks", description=(__doc__ or "").partition("\n\n")[2])
-    parser.add_argument("--quick", action="store_true", help="a few minutes: light model and 640x480, fewer rounds")
-    parser.add_argument("--only", action="append", choices=PARTS, help="a part; again for another one")
+    parser.add_argument("--quick", action="store_true", help="light model and 640x480, fewer rounds, in a few minutes")
+    parser.add_argument("--only", action="append", choices=PARTS, help="run one part; repeat for more parts")
     return parser
 
 

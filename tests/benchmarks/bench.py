@@ -1,4 +1,4 @@
-"""The place where everything is timed: one Kafka, topics filled once, and outputs that each run has to itself."""
+"""The environment of all measurements: one Kafka, input topics that are filled once, and new output topics per run."""
 
 import json
 import os
@@ -26,24 +26,25 @@ from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.settings import Topics
 
-LOOK_EVERY: Final = 0.25
+CHECK_EVERY: Final = 0.25
 """Seconds."""
 STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
-"""Results carry the broker's own time: the same clock for all contestants, and none of theirs."""
+"""Results get the broker's timestamp: the same clock for all contestants, and not their own."""
 
 During = Callable[[Sequence[Contestant]], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much of everything.
+    """The extent of the measurements.
 
     Attributes:
-        rounds: of the contest that matters most.
-        few: rounds of all others.
-        seconds: that a run is measured for, at least.
-        results: that come meanwhile, at least: of several batches, since what lies between two of them is not seen.
-        warm: seconds that it runs before.
+        rounds: rounds of the most important contest.
+        few: rounds of all other contests.
+        seconds: minimum measured time of a run.
+        results: minimum number of results in this time: several batches, because the time between two batches cannot be
+            observed.
+        warm: seconds of warm-up before.
     """
 
     rounds: int
@@ -58,12 +59,12 @@ WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=128, warm=2)
 
 
 class Bench:
-    """What a part is played with.
+    """The environment of a part of the benchmark.
 
     Args:
-        servers: of the Kafka; nobody else is on it.
-        folder: for logs, settings and pictures.
-        quick: whether the light model and usual frames will do.
+        servers: bootstrap servers of a Kafka that nothing else uses.
+        folder: folder for logs, settings and pictures.
+        quick: whether the light model and frames of the usual size are enough.
     """
 
     def __init__(self, servers: str, folder: Path, *, quick: bool) -> None:
@@ -75,24 +76,24 @@ class Bench:
         self._filled_for = set[tuple[str, Size]]()
 
     def tell(self, text: str) -> None:
-        """Print a line at once."""
+        """Print a line immediately."""
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     @cached_property
     def profile(self) -> Settings:
-        """The settings of a tuned worker: for the light model and usual frames on all cores, measured on first use."""
+        """The settings of a worker tuned for the light model and usual frames on all cores; tuned on first use."""
         return tuned(light(), write_pictures(USUAL, self.folder / "pictures"), quick=self.quick)
 
     @cached_property
     def capacity(self) -> float:
-        """Frames a second of the tuned worker with the light model, as measured on first use or set by a part."""
+        """Frames per second of the tuned worker with the light model; measured on first use or set by a part."""
         found = self.measure(light(), USUAL, worker(self.profile))
         self.tell(f"capacity: {found:.1f} frames/s")
         return found
 
-    def again(self, servers: str, size: Size) -> "Bench":
-        """Return a bench on another Kafka, with the same profile and as many frames of a size."""
+    def on_another_kafka(self, servers: str, size: Size) -> "Bench":
+        """Return a bench on another Kafka, with the same profile and the same number of frames of a size."""
         bench = Bench(servers, self.folder, quick=self.quick)
         bench.profile = self.profile
         bench.fill(size, self._filled[size])
@@ -104,11 +105,11 @@ class Bench:
         return self.profile.get("model", {})
 
     def loop(self, size: Size, *, cores: int) -> StartBare:
-        """Return what starts a bare loop on so many cores."""
+        """Return a function that starts a bare loop on this number of cores."""
         return bare(write_pictures(size, self.folder / "pictures"), self.engine, cores=cores)
 
     def fill_for(self, model: TimedModel, size: Size) -> None:
-        """See that as many frames lie in their topic as a contestant can want."""
+        """Fill the topic with as many frames as the fastest contestant can process."""
         if (model.name, size) not in self._filled_for:
             found = self.measure_bare(model, self.loop(size, cores=self.cores))
             self.tell(f"{model.name} {name_of(size)}, the limit: {found:.1f} frames/s")
@@ -117,7 +118,7 @@ class Bench:
             self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
 
     def measure_bare(self, model: TimedModel, start: StartBare) -> float:
-        """Return the frames a second of a loop that writes its progress into its log."""
+        """Return the frames per second of a loop that writes its progress to its log."""
         contestant = start(self.folder, model)
         try:
             wait_until(lambda: _running(contestant) and contestant.log.stat().st_size > 0, "the bare loop runs")
@@ -126,8 +127,8 @@ class Bench:
             time.sleep(self.effort.seconds)
             wait_until(
                 lambda: _running(contestant) and len(_times(contestant)) > enough,
-                "the bare loop gets on",
-                every=LOOK_EVERY,
+                "the bare loop makes progress",
+                every=CHECK_EVERY,
             )
             end = time.time()
         finally:
@@ -135,13 +136,13 @@ class Bench:
         return rate(_times(contestant), begin, end)
 
     def measure(self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext) -> float:
-        """Return the frames a second of contestants that share a backlog.
+        """Return the frames per second of contestants that process a backlog together.
 
         Args:
-            model: for all of them.
-            size: of the frames.
-            starts: of each contestant; more than one share one group.
-            during: what to do around the time that is measured.
+            model: the model of all contestants.
+            size: size of the frames.
+            starts: functions that start the contestants; several contestants are in one group.
+            during: context manager that is active during the measured time.
         """
         effort = self.effort
         self.fill(size, self._filled.get(size, 0) or 3000)
@@ -159,11 +160,11 @@ class Bench:
             begin = time.time()
             enough = self.count(place.results) + effort.results
             with during(contestants):
-                time.sleep(effort.seconds)  # without a look: each takes a few milliseconds of what is measured
+                time.sleep(effort.seconds)  # without counting: each count takes a few milliseconds of CPU time
                 wait_until(
                     lambda: (count := self.count(place.results)) >= ends or count > enough,
                     f"enough results ({contestants[0].log})",
-                    every=LOOK_EVERY,
+                    every=CHECK_EVERY,
                 )
             end = time.time()
             for contestant in contestants:
@@ -173,20 +174,20 @@ class Bench:
         return rate(times, begin, end)
 
     def fill(self, size: Size, count: int) -> None:
-        """See that so many frames of a size lie in their topic."""
-        topic, there = _frames(size), self._filled.get(size, 0)
-        if not there:
+        """Fill the topic of a size up to this number of frames."""
+        topic, present = _frames(size), self._filled.get(size, 0)
+        if not present:
             self.create(topic)
-        if count > there:
-            self.send(islice(backlog(topic, size, count), there, None))
+        if count > present:
+            self.send(islice(backlog(topic, size, count), present, None))
             self._filled[size] = count
 
     @contextmanager
     def place(self, frames: str | None = None) -> Iterator[Place]:
-        """Make topics and a group for one run; the topics go at the end.
+        """Create topics and a group for one run; the topics are deleted at the end.
 
         Args:
-            frames: the topic to read; None makes one too.
+            frames: the topic to read; None creates one.
         """
         name = f"run-{uuid.uuid4().hex[:12]}"
         topics = Topics.with_prefix(name)
@@ -207,16 +208,16 @@ class Bench:
         KafkaAdmin(self.servers, {}).create([Topic(topic, PARTITIONS, config or {})])
 
     def send(self, records: Iterator[OutboundRecord]) -> None:
-        """Write records, and return once they are confirmed."""
+        """Write records, and return when they are confirmed."""
         sink = KafkaSink(self.servers, {"linger.ms": 20})
         try:
-            while chunk := list(islice(records, 1000)):  # not all of them at once in memory
+            while chunk := list(islice(records, 1000)):  # not all records in memory at the same time
                 sink.publish(chunk, {})
         finally:
             sink.close()
 
     def read(self, topic: str) -> list[Record]:
-        """Return all that lies in a topic."""
+        """Return all records of a topic."""
         reader = KafkaReader(self.servers, {})
         try:
             return list(reader.read_to_end([TopicPartition(topic, number) for number in range(PARTITIONS)]))
@@ -224,7 +225,7 @@ class Bench:
             reader.close()
 
     def count(self, topic: str) -> int:
-        """Return how many records lie in a topic; one just created may have no leaders yet, and is asked again."""
+        """Return the number of records in a topic; retried, because a new topic may have no leaders yet."""
         return persistently(lambda: self._count(topic))
 
     def _count(self, topic: str) -> int:
@@ -239,11 +240,11 @@ def _frames(size: Size) -> str:
 
 
 def _times(contestant: Contestant) -> list[float]:
-    """Return when each frame of a bare loop was done."""
+    """Return the time at which each frame of a bare loop was finished."""
     lines = [json.loads(line) for line in contestant.log.read_text().splitlines() if line.endswith("}")]
     return [line["at"] for line in lines if "at" in line for _ in range(line["frames"])]
 
 
 def _running(contestant: Contestant) -> bool:
-    assert contestant.alive, f"a contestant ended by itself:\n{contestant.log.read_text()[-3000:]}"
+    assert contestant.alive, f"a contestant has ended:\n{contestant.log.read_text()[-3000:]}"
     return True

@@ -1,4 +1,4 @@
-"""Whose the time of the cores is, as Linux counts it by thread (proc_pid_stat(5), proc_stat(5))."""
+"""CPU time by user, from Linux' counters for each thread (proc_pid_stat(5), proc_stat(5))."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,16 +12,16 @@ MODEL: Final = "worker: decoding and model"
 LOOP: Final = "worker: loop"
 CLIENT: Final = "worker: librdkafka"
 BROKER: Final = "broker"
-OTHERS: Final = "all others, and the kernel"
-IDLE: Final = "nobody"
+OTHERS: Final = "other processes and the kernel"
+IDLE: Final = "idle"
 
 _PROC: Final = Path("/proc")
 _TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
-_LOOK_EVERY: Final = 0.25
+_READ_EVERY: Final = 0.25
 
 
-def spent() -> Mapping[str, float]:
-    """Return the seconds that workers, brokers and all others have had of all cores since the machine started."""
+def cpu_seconds() -> Mapping[str, float]:
+    """Return the CPU seconds of workers, brokers and all others on all cores since the machine started."""
     found = dict.fromkeys((MODEL, LOOP, CLIENT, BROKER), 0.0)
     for process in _PROC.glob("[0-9]*"):
         try:
@@ -32,7 +32,7 @@ def spent() -> Mapping[str, float]:
                 for thread, name, seconds in _threads(process):
                     user = LOOP if thread == process.name else CLIENT if name.startswith("rdk:") else MODEL
                     found[user] += seconds
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended meanwhile
             continue
     cores = _cores()
     others = cores.all - cores.idle - sum(found.values())
@@ -40,11 +40,11 @@ def spent() -> Mapping[str, float]:
 
 
 class Cores(NamedTuple):
-    """Seconds of all cores since the machine started.
+    """CPU seconds of all cores since the machine started.
 
     Attributes:
-        idle: nobody's.
-        stolen: what the machine below gave to others ("steal").
+        idle: idle time.
+        stolen: time that the hypervisor gave to other machines ("steal").
     """
 
     all: float
@@ -53,7 +53,7 @@ class Cores(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """The same as shares of a time, and of that of its moments in which most was stolen."""
+    """Shares of a period that were idle and stolen, and the largest stolen share of one interval in it."""
 
     idle: float
     stolen: float
@@ -61,7 +61,7 @@ class Shares(NamedTuple):
 
 
 def shares(moments: Sequence[Cores]) -> Shares:
-    """Tell of the first moment to the last, at least two."""
+    """Return the shares from the first moment to the last; at least two moments are needed."""
     first, last = moments[0], moments[-1]
     passed = last.all - first.all
     at_worst = max((b.stolen - a.stolen) / (b.all - a.all) for a, b in pairwise(moments) if b.all > a.all)
@@ -70,20 +70,20 @@ def shares(moments: Sequence[Cores]) -> Shares:
 
 @contextmanager
 def watched() -> Iterator[list[Cores]]:
-    """Look at the cores until the block is over, four times a second."""
+    """Read the counters four times per second until the block ends."""
     moments, over = [_cores()], Event()
 
-    def look() -> None:
-        while not over.wait(_LOOK_EVERY):
+    def read() -> None:
+        while not over.wait(_READ_EVERY):
             moments.append(_cores())
 
-    looks = Thread(target=look)
-    looks.start()
+    reader = Thread(target=read)
+    reader.start()
     try:
         yield moments
     finally:
         over.set()
-        looks.join()
+        reader.join()
 
 
 def _cores() -> Cores:
@@ -92,7 +92,7 @@ def _cores() -> Cores:
 
 
 def _threads(process: Path) -> Iterator[tuple[str, str, float]]:
-    """Yield id, name and seconds of each."""
+    """Yield id, name and CPU seconds of each thread."""
     for thread in (process / "task").iterdir():
         before, _, after = (thread / "stat").read_text().rpartition(")")
         fields = after.split()

@@ -1,7 +1,7 @@
-"""How many pictures a second each engine classifies here: `python -m tests.benchmarks.engines [MODEL ...]`.
+"""Measure each engine's pictures per second on this machine: `python -m tests.benchmarks.engines [MODEL ...]`.
 
-Rounds alternate between all that is compared, so that whatever else the machine does falls on each of them alike. The
-time on the processor is less disturbed than the time on the clock.
+Rounds alternate between all candidates, so that other load on the machine affects all of them alike. CPU time varies
+less than wall-clock time.
 """
 
 import statistics
@@ -24,14 +24,14 @@ from worker.models.loaded import LoadedModel
 MODELS: Final = ("mobilenet_v3_small", "mobilenet_v2", "resnet50")
 ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
 SHARES: Final = ((1, 1), (2, 1), (2, 2))
-"""Threads in all, and streams."""
+"""Total number of threads, and number of streams."""
 BATCHES: Final = (1, 8, 32)
 ROUNDS: Final = 5
 SECONDS: Final = 0.4
 
 
 def measure(model: LoadedModel, batch: int) -> tuple[float, float]:
-    """Return pictures a second and processor milliseconds a picture."""
+    """Return pictures per second and CPU milliseconds per picture."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, *model.input_shape), np.uint8)
     with ThreadPoolExecutor(model.streams) as threads:
         model.run_by(threads, pixels)
@@ -43,7 +43,7 @@ def measure(model: LoadedModel, batch: int) -> tuple[float, float]:
 
 
 def compare(architecture: str, console: Console) -> None:
-    """Measure every engine on one architecture, whose weights are drawn: speed does not depend on them."""
+    """Measure every engine on one architecture with random weights: speed does not depend on them."""
     with tempfile.TemporaryDirectory() as folder:
         written = drawn_model(Path(folder), architecture)
         began = time.perf_counter()
@@ -56,7 +56,9 @@ def compare(architecture: str, console: Console) -> None:
     found: defaultdict[tuple[str, int, int, int], list[tuple[float, float]]] = defaultdict(list)
     for _ in range(ROUNDS):
         for (engine, threads, streams), model in models.items():
-            torch.set_num_threads(threads // streams)  # is the whole process's, and the last model's
+            torch.set_num_threads(
+                threads // streams
+            )  # this setting is global, and the last loaded model has changed it
             for batch in BATCHES:
                 found[engine, threads, streams, batch].append(measure(model, batch))
     table = Table("engine", "threads", "streams", *(f"batch {batch}: /s (ms CPU)" for batch in BATCHES))
@@ -70,7 +72,7 @@ def compare(architecture: str, console: Console) -> None:
 
 
 def main() -> None:
-    """Compare what the command line names, else all."""
+    """Measure the models on the command line, or all."""
     console = Console(width=120)
     for architecture in sys.argv[1:] or MODELS:
         compare(architecture, console)

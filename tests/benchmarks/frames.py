@@ -1,4 +1,4 @@
-"""What is sent: real photographs in motion, as cameras take them, with labels and capture times."""
+"""The frames to send: real photographs in motion, as a camera takes them, with labels and capture times."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,25 +23,25 @@ TINY: Final[Size] = (224, 168)
 CAMERAS: Final = 8
 PARTITIONS: Final = 4
 CAMERA_RATE: Final = 10.0
-"""Frames a second of each camera, by their capture times: what fills the windows of a backlog."""
+"""Frames per second of each camera, by capture time; this determines how a backlog fills its windows."""
 
-_QUALITY: Final = (85.0, 90.0)  # of the JPEGs; cameras leave their works with something like it
-_ROUND: Final = 30  # frames until a camera shows the same again
+_QUALITY: Final = (85.0, 90.0)  # range of JPEG qualities, similar to cameras' defaults
+_ROUND: Final = 30  # number of frames after which a camera repeats
 
 
 def name_of(size: Size) -> str:
-    """Return a size as people write it."""
+    """Format a size, such as 640x480."""
     return f"{size[0]}x{size[1]}"
 
 
 @cache
 def pictures(size: Size) -> Sequence[Sequence[bytes]]:
-    """Render what each camera sees: JPEGs, by camera."""
+    """Render each camera's pictures: JPEGs, by camera."""
     return [list(_scene(camera, size).frames()) for camera in range(CAMERAS)]
 
 
 def write_pictures(size: Size, folder: Path) -> Path:
-    """Write the pictures as files, in the order in which they are sent; return their folder."""
+    """Write the pictures as files, in sending order; return their folder."""
     target = folder / name_of(size)
     target.mkdir(parents=True, exist_ok=True)
     for number in range(CAMERAS * _ROUND):
@@ -50,12 +50,12 @@ def write_pictures(size: Size, folder: Path) -> Path:
 
 
 def record(topic: str, number: int, size: Size, captured_at: float) -> OutboundRecord:
-    """Make the frame of a number: cameras take turns, each stays in one partition, and all partitions get as many.
+    """Return the n-th frame. Cameras take turns, each uses one partition, and all partitions get the same number.
 
     Args:
-        topic: to be sent to.
-        number: from 0.
-        size: of the picture.
+        topic: the topic to send to.
+        number: number of the frame, from 0.
+        size: size of the picture.
         captured_at: seconds since the epoch.
     """
     camera = number % CAMERAS
@@ -71,7 +71,7 @@ def record(topic: str, number: int, size: Size, captured_at: float) -> OutboundR
 
 
 def backlog(topic: str, size: Size, count: int) -> Iterator[OutboundRecord]:
-    """Yield frames as they lie when a worker has been away: taken at the cameras' rate, the last of them now."""
+    """Yield a backlog of frames: captured at the cameras' rate, the last one now."""
     began = time.time() - count / (CAMERAS * CAMERA_RATE)
     return (record(topic, number, size, began + number / (CAMERAS * CAMERA_RATE)) for number in range(count))
 

@@ -1,4 +1,4 @@
-"""Times to rates, rates to medians and ratios: values in, values out."""
+"""Compute rates from times, and medians and ratios from rates. Pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of several rounds, and the least and the greatest of them."""
+    """The median, minimum and maximum of several rounds."""
 
     median: float
     low: float
@@ -17,28 +17,28 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Sum up one value a round."""
+        """Summarise one value per round."""
         return cls(median(values), min(values), max(values))
 
     def cells(self, digits: int = 1) -> list[str]:
-        """Write it for two columns of a table."""
+        """Format it for two columns of a table."""
         return [f"{self.median:.{digits}f}", f"{self.low:.{digits}f} to {self.high:.{digits}f}"]
 
 
 def rate(times: Sequence[float], begin: float, end: float) -> float:
-    """Return how many results a second came between two times.
+    """Return the number of results per second between two times.
 
-    Results come in batches, and a batch in parts, a partition some milliseconds after the other. So no batch in which
-    counting could begin or end is sure to be whole; the rate is the slope of the line that fits all counts best, by
-    least squares, which hardly depends on the first batch and the last.
+    Results arrive in batches, and a batch arrives in parts, its partitions some milliseconds apart. So the first and
+    the last batch of an interval may be incomplete. The rate is the slope of the least-squares line through all counts,
+    which hardly depends on these two batches.
 
     Args:
-        times: when each result came, in seconds, in any order.
-        begin: of the time that counts.
-        end: of it.
+        times: arrival time of each result, in seconds, in any order.
+        begin: start of the interval.
+        end: end of the interval.
 
     Raises:
-        ValueError: fewer than two batches came.
+        ValueError: fewer than two batches arrived.
     """
     within = sorted(time for time in times if begin <= time <= end)
     if not within or within[0] == within[-1]:
@@ -49,34 +49,34 @@ def rate(times: Sequence[float], begin: float, end: float) -> float:
 def alternate(
     contestants: Mapping[str, Callable[[], float]], rounds: int, tell: Callable[[int, str, float], None]
 ) -> dict[str, list[float]]:
-    """Let each contestant run once a round, forwards and backwards in turn: what drifts on the machine meets all.
+    """Run each contestant once per round, alternately forwards and backwards: so drift of the machine affects all.
 
     Args:
-        contestants: what runs each of them, and returns what it reached.
-        rounds: how many.
-        tell: is told the round, from 1, the contestant and what it reached.
+        contestants: functions that run a contestant and return its rate.
+        rounds: number of rounds.
+        tell: is called with the round (from 1), the contestant and its rate.
 
     Returns:
-        What each contestant reached, round by round.
+        The rates of each contestant, round by round.
     """
-    reached: dict[str, list[float]] = {name: [] for name in contestants}
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(1, rounds + 1):
         for name in list(contestants)[:: 1 if number % 2 else -1]:
-            reached[name].append(contestants[name]())
-            tell(number, name, reached[name][-1])
-    return reached
+            rates[name].append(contestants[name]())
+            tell(number, name, rates[name][-1])
+    return rates
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> Spread:
-    """Divide round by round: two runs of one round have met the same machine."""
-    return Spread.of([over / under for over, under in zip(above, below, strict=True)])
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Spread:
+    """Return the ratios of each round: two runs of one round had similar conditions."""
+    return Spread.of([numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True)])
 
 
 def best_of(contestants: Mapping[str, Sequence[float]]) -> str:
-    """Return the name of the one whose median is the greatest."""
+    """Return the name of the contestant with the greatest median."""
     return max(contestants, key=lambda name: median(contestants[name]))
 
 
 def percentiles(values: Sequence[float], of: Sequence[float] = (50, 95, 99)) -> list[float]:
-    """Return percentiles of values, in the order asked for."""
+    """Return percentiles of values, in the requested order."""
     return [float(each) for each in np.percentile(values, of)]

@@ -1,9 +1,9 @@
-"""The models that are timed: torchvision's networks with weights made here on purpose, and one that does little.
+"""The models of the benchmark: torchvision's networks with generated weights, and a model that does almost nothing.
 
-A network is as fast with one set of numbers as with another, as long as none of them are denormal. So the weights are
-the seeded ones that torchvision begins a training with, and batch normalisation has seen real frames, which keeps every
-activation in a usual range. What such a model answers is worth nothing; who wants to see that two engines agree takes
-real weights, as the part `agreement` does.
+A network's speed does not depend on its weights, unless they are denormal numbers. So the weights are torchvision's
+initial weights for training, with a fixed seed, and batch normalisation has seen real frames, which keeps all
+activations in a usual range. The answers of such a model mean nothing. To compare the answers of two engines, use real
+weights, as the part `agreement` does.
 """
 
 from collections.abc import Callable
@@ -25,17 +25,17 @@ from worker.models.store import cache_folder, make_folder_once
 from worker.models.torchvision_weights import published_weights
 
 WEIGHTS: Final = "IMAGENET1K_V1"
-"""Of torchvision's published weights, those whose preprocessing and class names are taken over."""
+"""The published weights of torchvision whose preprocessing and class names are used."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedModel:
-    """A model of the bench.
+    """A model of the benchmark.
 
     Attributes:
-        name: what its role is called.
+        name: the name of its role.
         architecture: torchvision's name, None for a program.
-        file: its weights or program, beside its manifest.
+        file: its weights or program, in the folder of its manifest.
     """
 
     name: str
@@ -50,21 +50,21 @@ def light() -> TimedModel:
 
 
 def heavy() -> TimedModel:
-    """Return ResNet-50, beside which all else is small."""
+    """Return ResNet-50, which costs much more than all other work."""
     return _network("heavy", "resnet50")
 
 
 def null() -> TimedModel:
-    """Return a program that takes means over the pixels: what is left is everything but the model."""
+    """Return a program that computes means of the pixels: what remains is the cost of everything but the model."""
     folder = _make_once("null", _fill_null)
     return TimedModel("null", None, folder, folder / "program.pt2")
 
 
 class Means(nn.Module):
-    """Five classes out of three means."""
+    """Five classes from three means."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Take normalised RGB, (batch, 3, height, width), and return (batch, 5)."""
+        """Return (batch, 5), given normalised RGB (batch, 3, height, width)."""
         means = pixels.mean((2, 3))
         return torch.cat([means, means[:, :2]], 1)
 
@@ -80,7 +80,7 @@ def _fill_network(architecture: str, folder: Path) -> None:
     network = get_model(architecture)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # the statistics of all it sees, not a moving share of them
+            module.momentum = None  # statistics of all frames, not a moving average
     transform = get_model_weights(architecture)[WEIGHTS].transforms()
     seen = [_decoded(camera[0]) for camera in pictures(USUAL)]
     with torch.no_grad():
@@ -106,6 +106,6 @@ def _decoded(jpeg: bytes) -> torch.Tensor:
 
 
 def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
-    """Fill the folder on first use; kept in the cache, so that what engines make of it is kept too."""
+    """Create the folder on first use; it stays in the cache, so that converted models are kept too."""
     folder = cache_folder() / "bench" / f"torch-{version('torch')}" / name
     return make_folder_once(folder, fill, holds=MANIFEST_FILE)

@@ -1,4 +1,4 @@
-"""What a part of the bench comes to: tables, ratios and charts, without a word of how they are written."""
+"""The results of a part of the benchmark: tables, ratios and charts, independent of their output format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One bar a name.
+    """A chart with one bar per name.
 
     Attributes:
-        name: of the chart's file.
+        name: name of the chart's file.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """One line a name, through the same places of x."""
+    """A chart with one line per name; all lines have the same x values."""
 
     name: str
     title: str
@@ -42,11 +42,11 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one part.
+    """The results of one part.
 
     Attributes:
-        text: what was measured, in a sentence or two.
-        ratios: those that bench.json names.
+        text: describes the measurement in one or two sentences.
+        ratios: the ratios written to bench.json.
     """
 
     title: str

@@ -1,9 +1,9 @@
-"""What the way of a frame costs in Python, counted and not timed: `python -m tests.benchmarks.path`.
+"""Count the Python instructions that a frame costs, instead of timing them: `python -m tests.benchmarks.path`.
 
-A whole worker without threads, on the memory driver, with a model that does next to nothing: cameras send labelled
-JPEGs, a window gives one batch that is full and one that is not. Instructions of Python's bytecode are the same on
-every run and on every machine, as long as Python is the same; they say where the loop's time goes, as far as it is
-spent in Python and not within OpenCV, numpy or msgspec. What runs once and not once a frame cancels out.
+A whole worker runs without threads on the in-memory adapters, with a model that does almost nothing. Cameras send
+labelled JPEGs, and each window gives one full batch and one that is not full. The number of bytecode instructions is
+the same on every run and on every machine with the same Python. It shows where the loop spends time in Python, but not
+inside OpenCV, numpy or msgspec. Work that is done once, and not once per frame, cancels out.
 """
 
 import gc
@@ -33,17 +33,17 @@ from worker.domain.times import EventMillis
 PARTITIONS: Final = 2
 CAMERAS: Final = 8
 INTERVAL: Final = 100
-"""Milliseconds between two frames of a camera: a window of a second holds 40 frames of a partition, or 5/4 batches."""
+"""Milliseconds between two frames of a camera: a window of one second has 40 frames per partition, or 5/4 batches."""
 BATCH: Final = 32
 """Frames in a poll and in a full batch."""
 FRAMES: Final = 320
-"""Whole windows and whole polls, both of them, so that twice as many frames are twice the work."""
+"""A whole number of windows and of polls, so that twice the frames are twice the work."""
 START: Final = 1_700_000_000_000
 PICTURE: Final = JPEG(np.full((48, 64, 3), COLOURS["red"], np.uint8))
 
 
 class Function(NamedTuple):
-    """A function of the worker's."""
+    """A function of the worker."""
 
     module: str
     name: str
@@ -51,12 +51,12 @@ class Function(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a frame costs.
+    """The cost of a frame.
 
     Attributes:
-        calls: of functions of the worker's; a generator is called whenever it goes on.
+        calls: calls of the worker's functions; each resumption of a generator counts.
         own: instructions in these functions.
-        libraries: instructions in Python code of libraries, called from there.
+        libraries: instructions in libraries' Python code that these functions call.
     """
 
     calls: float
@@ -65,24 +65,24 @@ class Cost:
 
 
 def cost_by_function() -> Mapping[Function, Cost]:
-    """Return what a frame costs in each function, the most instructions first."""
-    _flow(FRAMES).run()  # whatever is imported, compiled or remembered on first use
+    """Return the cost of a frame in each function, the most expensive first."""
+    _flow(FRAMES).run()  # so that imports, compilation and caches are done
     once, twice = _count(FRAMES), _count(2 * FRAMES)
     costs = {
-        function: Cost(*((more - less) / FRAMES for more, less in zip(counted, once[function], strict=True)))
+        function: Cost(*((after - before) / FRAMES for after, before in zip(counted, once[function], strict=True)))
         for function, counted in twice.items()
     }
     return dict(sorted(costs.items(), key=lambda each: each[1].own + each[1].libraries, reverse=True))
 
 
 def total(costs: Mapping[Function, Cost]) -> Cost:
-    """Add up."""
+    """Return the sum of all costs."""
     return Cost(*(sum(getattr(cost, name) for cost in costs.values()) for name in Cost.__slots__))
 
 
 def as_table(costs: Mapping[Function, Cost], *, rows: int) -> Table:
-    """Show the dearest functions, and all of them together."""
-    table = Table("module", "function", *(f"{name} a frame" for name in Cost.__slots__))
+    """Return a table of the most expensive functions and the total."""
+    table = Table("module", "function", *(f"{name} per frame" for name in Cost.__slots__))
     for column in table.columns[2:]:
         column.justify = "right"
     shown = dict(list(costs.items())[:rows])
@@ -97,7 +97,7 @@ def as_table(costs: Mapping[Function, Cost], *, rows: int) -> Table:
 
 
 def _records(frames: int) -> Iterator[Record]:
-    """Let the cameras take turns; each belongs to one partition."""
+    """Yield the records of cameras that take turns; each camera has one partition."""
     for number in range(frames):
         camera, at = number % CAMERAS, EventMillis(START + number // CAMERAS * INTERVAL)
         captured = CapturedFrame(f"camera-{camera}", PICTURE, at, "image/jpeg", f"{camera}-{number}", "red")
@@ -119,17 +119,17 @@ def _flow(frames: int) -> Flow:
 
 
 def _count(frames: int) -> Mapping[Function, tuple[int, int, int]]:
-    """Count calls, own instructions and those of libraries."""
+    """Return calls, own instructions and instructions of libraries."""
     flow = _flow(frames)
     with _Counting().on() as counting:
         flow.run()
     if len(flow.sink.published) - len(flow.tallies()) != frames:
-        raise ValueError("a frame got lost")
+        raise ValueError("a frame was lost")
     return counting.found()
 
 
 class _Counting:
-    """Python's own tracing, instruction by instruction."""
+    """Counts instructions with Python's own tracing."""
 
     def __init__(self) -> None:
         self._names: dict[CodeType, Function] = {}
@@ -139,9 +139,9 @@ class _Counting:
 
     @contextmanager
     def on(self) -> Iterator["_Counting"]:
-        """Count while the body runs, instead of whatever else traces, such as coverage."""
+        """Count while the block runs; this replaces other tracing, such as coverage."""
         before = sys.gettrace()
-        # What the collector calls is called at any time, or not.
+        # The garbage collector runs at unpredictable times, and calls functions.
         collecting = gc.isenabled()
         gc.disable()
         sys.settrace(self._enter)
@@ -160,7 +160,7 @@ class _Counting:
         return counts
 
     def _enter(self, frame: FrameType, event: str, arg: object) -> "_Tracer | None":  # noqa: ARG002 Python's signature
-        caller = _ours(frame)
+        caller = _worker_frame(frame)
         if caller is None:
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
@@ -174,7 +174,7 @@ class _Counting:
 
 
 class _Tracer:
-    """Counts the instructions of the frames it is given to."""
+    """Counts the instructions of the frames that it traces."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -184,8 +184,8 @@ class _Tracer:
         return self
 
 
-def _ours(frame: FrameType | None) -> FrameType | None:
-    """Find the worker's function that a frame works for; None if it works for the test."""
+def _worker_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost calling function of the worker; None if the test calls first."""
     while frame is not None:
         package = frame.f_globals.get("__name__", "").partition(".")[0]
         if package == "worker":
@@ -198,13 +198,13 @@ def _ours(frame: FrameType | None) -> FrameType | None:
 
 def _name(frame: FrameType) -> str:
     code = frame.f_code
-    if code.co_filename == "<string>":  # generated, by dataclasses
+    if code.co_filename == "<string>":  # generated by dataclasses
         return f"{type(frame.f_locals[code.co_varnames[0]]).__qualname__}.{code.co_name}"
     return code.co_qualname
 
 
 def main() -> None:
-    """Show where the instructions go."""
+    """Print the most expensive functions."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     Console(width=120).print(as_table(cost_by_function(), rows=25))
 

@@ -1,8 +1,9 @@
-"""What each way of `model.preparation` costs, and changes: `python -m tests.benchmarks.preparation`.
+"""Measure the cost and the effect of each `model.preparation`: `python -m tests.benchmarks.preparation`.
 
-Moving cameras over real photographs, MobileNetV2 with its real weights; each way is held against `exact`, and so
-are torchvision's two resizes and OpenCV's, which the worker does not offer. Times are of one thread's processor,
-medians of rounds that alternate; what a GPU does is timed by the clock and not told apart into decoding and preparing.
+Cameras move over real photographs, and the model is MobileNetV2 with its real weights. Each preparation is compared
+with `exact`, and so are torchvision's two resizes and OpenCV's, which the worker does not offer. Times are CPU times of
+one thread, as medians of alternating rounds. On a GPU, wall-clock time is measured, for decoding and preparing
+together.
 """
 
 import statistics
@@ -39,17 +40,17 @@ from worker.settings import Limits, ModelGroup
 Pixels = NDArray[np.uint8]
 Prepare = Callable[[Image, Pixels, Preprocessing], None]
 Run = Callable[[EncodedFrame, Pixels], tuple[float, float]]
-"""Prepares one frame and returns the seconds of decoding and of preparing."""
+"""Prepares one frame, and returns the seconds for decoding and for preparing."""
 
 SIZES: Final = ((640, 480), (1280, 960), (1920, 1080))
 FRAMES: Final = 20
-"""Of each camera."""
+"""Frames per camera."""
 LIMIT: Final = Limits().max_pixels
 NUMBERS: Final[Preprocessing] = load_manifest(ready_model("mobilenet_v2")).preprocessing
 
 
 def on_cpu(prepare: Prepare, shorter_side: int | None = None) -> Run:
-    """Time both steps, of which the worker's ways on a CPU are made."""
+    """Return a function that times both steps of a preparation on the CPU."""
 
     def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
         began = time.thread_time()
@@ -62,7 +63,7 @@ def on_cpu(prepare: Prepare, shorter_side: int | None = None) -> Run:
 
 
 def on_gpu() -> Run:
-    """Time the way that is one step."""
+    """Return a function that times the preparation on the GPU, which is one step."""
     group = ModelGroup(name="mobilenet_v2", device="cuda", preparation="nvjpeg")
     decode = frame_decoder(NUMBERS, group, max_pixels=LIMIT)
 
@@ -75,7 +76,7 @@ def on_gpu() -> Run:
 
 
 def torchvision(api: ModuleType) -> Prepare:
-    """Resize as one of torchvision's two APIs does."""
+    """Return a resize with one of torchvision's two APIs."""
 
     def prepare(image: Image, out: Pixels, numbers: Preprocessing) -> None:
         pixels = torch.from_numpy(image.pixels).permute(2, 0, 1)
@@ -86,7 +87,7 @@ def torchvision(api: ModuleType) -> Prepare:
 
 
 def opencv(interpolation: int) -> Prepare:
-    """Resize as OpenCV does."""
+    """Return a resize with OpenCV."""
 
     def prepare(image: Image, out: Pixels, numbers: Preprocessing) -> None:
         height, width = image.pixels.shape[:2]
@@ -99,8 +100,8 @@ def opencv(interpolation: int) -> Prepare:
     return prepare
 
 
-def ways() -> dict[str, Run]:
-    """Return all that this machine can do, the exact one first."""
+def preparations() -> dict[str, Run]:
+    """Return all preparations that this machine supports, `exact` first."""
     found = {
         "exact": on_cpu(resize_middle),
         "reduced": on_cpu(resize_middle, NUMBERS.resize),
@@ -113,13 +114,13 @@ def ways() -> dict[str, Run]:
 
 
 def main() -> None:
-    """Compare all ways at all sizes."""
+    """Compare all preparations at all sizes."""
     warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
     limit_opencv_threads(1)
     console = Console(width=140)
     model = open_model(ready_model("mobilenet_v2"), engine="openvino", top_k=1000)
     torch.set_num_threads(1)
-    runs = ways()
+    runs = preparations()
     for size in SIZES:
         scenes = [(each, Scene(load_photograph(each), each.seed, size, length=FRAMES)) for each in PHOTOGRAPHS]
         frames = [
@@ -132,7 +133,7 @@ def main() -> None:
             for name, run in runs.items():
                 took[name].append(run(frame, batches[name][number]))
         table = Table(
-            "way", "decode ms", "prepare ms", "same top 1", "largest difference", "mean", "right", "pixels off"
+            "preparation", "decode ms", "prepare ms", "same top 1", "largest difference", "mean", "right", "pixels off"
         )
         expected = np.zeros((len(frames), len(model.task.labels)), np.float32)
         for name, batch in batches.items():

@@ -1,4 +1,4 @@
-"""What runs beside the bench: contestants as scripts, and real workers; all end with it."""
+"""The processes of the benchmark: contestant scripts and real workers; all end with it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SCRIPTS: Final = Path(__file__).parent / "contestants"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one run reads and writes, and keeps its logs."""
+    """The servers, the topics, the group and the log folder of one run."""
 
     servers: str
     topics: Topics
@@ -40,18 +40,18 @@ class Place:
         return self.topics.predictions
 
     def settings(self, model: TimedModel, profile: Settings) -> dict[str, dict[str, Any]]:
-        """Return a worker's settings; those of the profile go over them, group by group."""
+        """Return a worker's settings; the profile's groups override them."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
             "topics": self.topics.model_dump(),
-            "model": {"path": str(model.folder), "profile": "off"},  # what is tuned is handed over by name
+            "model": {"path": str(model.folder), "profile": "off"},  # tuned settings are passed explicitly
             "ops": {"port": 0, "log_format": "json"},
         }
         return settings | {name: settings.get(name, {}) | dict(group) for name, group in profile.items()}
 
 
 class Contestant(Protocol):
-    """Something that runs."""
+    """A running process."""
 
     log: Path
 
@@ -61,19 +61,19 @@ class Contestant(Protocol):
 
     @property
     def working(self) -> bool:
-        """Whether it has its share of the frames, as far as can be asked."""
+        """Whether it reads frames, if this can be determined."""
 
     def stop(self) -> int:
-        """End it, in order if it knows how to."""
+        """Stop it, cleanly if it supports that."""
 
 
 Start = Callable[[Place, TimedModel], Contestant]
 StartBare = Callable[[Path, TimedModel], Contestant]
-"""Starts what needs no Kafka, with its log in a folder."""
+"""Starts a process without Kafka, with its log in a folder."""
 
 
 class Script:
-    """A command of its own."""
+    """A process with its own command."""
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         self.log = folder / f"{uuid.uuid4().hex[:8]}.log"
@@ -86,7 +86,7 @@ class Script:
         return self._process.alive
 
     def stop(self) -> int:
-        """Send SIGTERM, and wait for its end."""
+        """Send SIGTERM, and wait until it ends."""
         return self._process.stop()
 
 
@@ -95,12 +95,12 @@ class Worker(WorkerProcess):
 
     @property
     def working(self) -> bool:
-        """Whether it has read from a partition that it still holds."""
+        """Whether it has read from a partition that it still owns."""
         return self._find_url() is not None and bool(self.partitions())
 
     @property
     def resident(self) -> float:
-        """Bytes of memory that it holds."""
+        """Its resident memory in bytes."""
         return self.metrics("process_resident_memory_bytes")[()]
 
     @property
@@ -109,22 +109,22 @@ class Worker(WorkerProcess):
         return self.metrics("process_cpu_seconds_total")[()]
 
     def stage_seconds(self) -> Mapping[str, tuple[float, float]]:
-        """Return what each hop has cost so far, by its name: seconds, and how often they were measured."""
+        """Return the total seconds and the number of measurements of each hop so far, by name."""
         sums, counts = self.metrics("stage_seconds_sum"), self.metrics("stage_seconds_count")
         return {stage: (seconds, counts[(stage,)]) for (stage,), seconds in sums.items()}
 
     def frames(self) -> float:
-        """Return how many frames are published so far."""
+        """Return the number of frames published so far."""
         return sum(self.metrics("frames_total").values())
 
 
 def worker(profile: Settings, environment: Mapping[str, str] | None = None) -> Callable[[Place, TimedModel], Worker]:
-    """Return what starts a worker with these settings, and with these variables on top of our own."""
+    """Return a function that starts a worker with these settings and additional environment variables."""
     return lambda place, model: Worker(place.settings(model, profile), place.folder, environment)
 
 
 def script(name: str, *options: str, python: str = sys.executable) -> Start:
-    """Return what starts one of the scripts in `contestants` that take an architecture with its weights."""
+    """Return a function that starts one of the scripts in `contestants` that take an architecture and its weights."""
 
     def start(place: Place, model: TimedModel) -> Script:
         network = {"architecture": model.architecture or "", "weights": str(model.file)}
@@ -135,12 +135,12 @@ def script(name: str, *options: str, python: str = sys.executable) -> Start:
 
 
 def quix_streams() -> Start:
-    """Return what starts the application of Quix Streams."""
+    """Return a function that starts the Quix Streams application."""
     return script("quix_streams", python=str(quix_python()))
 
 
 def bare(pictures: Path, engine: Mapping[str, Any], *, cores: int) -> StartBare:
-    """Return what starts the loop without Kafka."""
+    """Return a function that starts the loop without Kafka."""
 
     def start(folder: Path, model: TimedModel) -> Script:
         options = {"frames": str(pictures), "model": str(model.folder), **_bare_options(engine, cores)}
@@ -150,7 +150,7 @@ def bare(pictures: Path, engine: Mapping[str, Any], *, cores: int) -> StartBare:
 
 
 def bare_kafka(engine: Mapping[str, Any], *, cores: int) -> Start:
-    """Return what starts the loop with nothing but Kafka."""
+    """Return a function that starts the minimal loop with Kafka."""
 
     def start(place: Place, model: TimedModel) -> Script:
         options = {"model": str(model.folder), **_bare_options(engine, cores)}
@@ -162,7 +162,7 @@ def bare_kafka(engine: Mapping[str, Any], *, cores: int) -> Start:
 
 @contextmanager
 def pinned_to(core: int) -> Iterator[None]:
-    """Let what this thread starts within the block run on one core alone."""
+    """Pin all processes that this thread starts within the block to one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:

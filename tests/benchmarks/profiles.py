@@ -1,4 +1,4 @@
-"""How the worker is set when it is tuned: as `vision-worker tune` finds it; everything else stays at its default."""
+"""The settings of a tuned worker: those that `vision-worker tune` finds, and defaults for the rest."""
 
 import os
 import subprocess
@@ -15,16 +15,16 @@ from worker.tuning.profile import key_of, read_profile
 Settings = Mapping[str, Mapping[str, Any]]
 
 UNTUNED: Settings = {}
-"""What one gets who sets nothing but brokers, topics and model."""
+"""The settings of a user who sets only brokers, topics and model."""
 
 
 def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
     """Return the settings of a worker tuned for a model on the cores that this process may use, group by group.
 
     Args:
-        model: to tune for.
+        model: the model to tune for.
         frames: a folder of pictures.
-        quick: take what an earlier run has found here, if there is one, and measure for less long.
+        quick: use the profile of an earlier run if there is one, and measure for a shorter time.
     """
     key = key_of(load_manifest(model.folder), "cpu")
     profile = read_profile(key) if quick else None
@@ -34,7 +34,7 @@ def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
         environment = os.environ | {"VISION_WORKER_MODEL__PATH": str(model.folder)}
         subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=environment)
         profile = read_profile(key)
-    assert profile is not None, "tuning has left no profile"
+    assert profile is not None, "tuning has written no profile"
     found = defaultdict[str, dict[str, Any]](dict)
     for name, value in profile.settings.items():
         group, _, setting = name.partition(".")
@@ -43,5 +43,5 @@ def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
 
 
 def on_one_core(profile: Settings) -> Settings:
-    """Return what a profile comes to where there is one core: the same with one stream of one thread."""
+    """Return a profile for one core: the same, with one stream of one thread."""
     return {**profile, "model": {**profile.get("model", {}), "streams": 1, "threads": 1}}

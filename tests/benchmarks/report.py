@@ -1,4 +1,4 @@
-"""Outcomes to files: Markdown for people, SVG for their eyes, JSON for programs."""
+"""Write outcomes to files: Markdown and SVG for people, JSON for programs."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from tests.benchmarks.svg import draw
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a ratio should come to, and what it says."""
+    """The limits of a ratio, and its meaning."""
 
     meaning: str
     least: float | None = None
     most: float | None = None
 
     def met(self, value: float) -> bool:
-        """Whether a value is good enough."""
+        """Tell whether a value is within the limits."""
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     def __str__(self) -> str:
@@ -37,23 +37,25 @@ TARGETS: Final[Mapping[str, Target]] = {
     "of_limit_light": Target("tuned worker over the bare loop without Kafka, light model", least=0.95),
     "of_limit_heavy": Target("the same, heavy model", least=0.98),
     "of_bare_null": Target("tuned worker over a bare loop on Kafka, null model", least=0.85),
-    "over_per_message": Target("tuned worker over a loop of one message at a time", least=7),
-    "limit_over_per_message": Target("the bare loop over a loop of one message at a time: what the machine gives"),
+    "over_per_message": Target("tuned worker over a loop with one message at a time", least=7),
+    "limit_over_per_message": Target(
+        "the bare loop over a loop with one message at a time: the most this machine allows"
+    ),
     "over_best_peer": Target("tuned worker over the better of Quix Streams and the batching script", least=3.2),
-    "limit_over_best_peer": Target("the bare loop over the better of the two: what the machine gives"),
+    "limit_over_best_peer": Target("the bare loop over the better of the two: the most that this machine allows"),
     "over_script_same_engine": Target("tuned worker over the batching script on the same engine", least=1.3),
     "p99_over_bound_50": Target("p99 at 50 % load over linger + two calls of the model + 15 ms", most=1),
     "p99_over_target_100": Target("p99 over window.latency_target_ms=100, at the worst load", most=1),
-    "p99_over_target_200": Target("the same, of 200 ms", most=1),
-    "p99_over_target_500": Target("the same, of 500 ms", most=1),
-    "exactly_once_over_at_least_once": Target("throughput exactly once over at least once", least=0.9),
-    "two_workers_over_one": Target("two workers on a core each over one on one core, light model", least=1.9),
-    "two_loops_over_one": Target("the same of bare loops: what the machine gives"),
-    "two_workers_over_one_heavy": Target("two workers on a core each over one on one core, heavy model"),
-    "two_loops_over_one_heavy": Target("the same of bare loops: what the machine gives"),
-    "over_untuned": Target("tuned worker over one without a profile"),
+    "p99_over_target_200": Target("the same, with 200 ms", most=1),
+    "p99_over_target_500": Target("the same, with 500 ms", most=1),
+    "exactly_once_over_at_least_once": Target("throughput with exactly once over at least once", least=0.9),
+    "two_workers_over_one": Target("two workers on one core each over one worker on one core, light model", least=1.9),
+    "two_loops_over_one": Target("the same for bare loops: the most that this machine allows"),
+    "two_workers_over_one_heavy": Target("two workers on one core each over one worker on one core, heavy model"),
+    "two_loops_over_one_heavy": Target("the same for bare loops: the most that this machine allows"),
+    "over_untuned": Target("tuned worker over a worker without a profile"),
 }
-"""The ratios that matter; those without a limit stand beside one that has it."""
+"""The important ratios; those without a limit put another one into perspective."""
 
 _PACKAGES: Final = ("torch", "torchvision", "openvino", "onnxruntime", "opencv-python-headless", "confluent-kafka")
 
@@ -71,9 +73,9 @@ def as_markdown(outcomes: Sequence[Outcome], *, quick: bool, charts: str) -> str
     """Return the whole report.
 
     Args:
-        outcomes: of the parts, in their order.
-        quick: whether it was a short run.
-        charts: the folder of the charts, as seen from the report.
+        outcomes: outcomes of the parts, in order.
+        quick: whether it was a quick run.
+        charts: the folder of the charts, relative to the report.
     """
     ratios = {name: spread for outcome in outcomes for name, spread in outcome.ratios.items()}
     parts = ["# How fast the worker is", "\n".join(f"- {line}" for line in _circumstances(quick=quick))]
@@ -92,7 +94,7 @@ def render(table: Table) -> str:
 
 
 def write(outcomes: Sequence[Outcome], folder: Path, *, quick: bool) -> None:
-    """Write bench.md, bench.json, and a chart each into the folder `bench`."""
+    """Write bench.md and bench.json, and the charts to the folder `bench`."""
     charts = folder / "bench"
     charts.mkdir(parents=True, exist_ok=True)
     for outcome in outcomes:
@@ -109,20 +111,20 @@ def _ratio_table(ratios: Mapping[str, Spread]) -> Table:
         verdict = ("yes" if target.met(spread.median) else "NO") if str(target) else ""
         figures = spread.cells(2)
         rows.append([f"`{name}`", *figures, str(target), verdict, target.meaning])
-    return Table(("ratio", "median", "rounds", "target", "met", "what over what"), rows)
+    return Table(("ratio", "median", "rounds", "target", "met", "meaning"), rows)
 
 
 def _circumstances(*, quick: bool) -> Iterable[str]:
-    yield f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {'a quick' if quick else 'a whole'} run"
+    yield f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {'a quick' if quick else 'a full'} run"
     yield f"{_processor()}; worker, cameras and broker share {len(os.sched_getaffinity(0))} cores"
     yield f"Python {platform.python_version()}, {', '.join(_versions())}"
     yield (
-        "each rate is the median of rounds in which all contestants took turns, and each ratio that of the rounds' own "
-        "ratios; the least and the greatest stand beside it"
+        "each rate is the median of rounds in which all contestants took turns, and each ratio is the median of the "
+        "rounds' ratios; the lowest and the highest are next to it"
     )
     yield (
-        "the weights of light and heavy model are seeded numbers made here: speed does not depend on them, and their "
-        "answers mean nothing"
+        "the weights of the light and the heavy model are random numbers from a fixed seed: speed does not depend on "
+        "them, and the answers mean nothing"
     )
 
 

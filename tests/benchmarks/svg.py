@@ -1,4 +1,4 @@
-"""Charts as SVG, written by hand: bars and lines, no more."""
+"""Draw bar and line charts as SVG."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -27,7 +27,7 @@ def _bars(chart: Bars) -> str:
         parts += [
             _text(left - 8, y + 15, name, anchor="end"),
             f'<rect x="{left}" y="{y + 2}" width="{width:.1f}" height="{row - 8}" fill="{_COLOURS[0]}"/>',
-            _text(left + width + 6, y + 15, _shown(value)),
+            _text(left + width + 6, y + 15, _format(value)),
         ]
     return _document(chart.title, chart.unit, parts, _HEAD + len(chart.values) * row + _MARGIN)
 
@@ -45,9 +45,9 @@ def _lines(chart: Lines) -> str:
         _, y = place(low, most * share)
         parts += [
             f'<line x1="{left}" y1="{y:.1f}" x2="{left + room}" y2="{y:.1f}" stroke="#ddd"/>',
-            _text(left - 8, y + 4, _shown(most * share), anchor="end"),
+            _text(left - 8, y + 4, _format(most * share), anchor="end"),
         ]
-    parts += [_text(place(x, 0)[0], top + height + 20, _shown(x), anchor="middle") for x in chart.x]
+    parts += [_text(place(x, 0)[0], top + height + 20, _format(x), anchor="middle") for x in chart.x]
     parts.append(_text(left + room / 2, top + height + 40, chart.x_unit, anchor="middle"))
     for colour, (name, values) in zip(_COLOURS, chart.values.items(), strict=False):
         points = [place(x, y) for x, y in zip(chart.x, values, strict=True)]
@@ -76,5 +76,5 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", colour: str =
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
 
 
-def _shown(value: float) -> str:
+def _format(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,7 +1,8 @@
-"""Real workers on real brokers through what they may meet in production: `python -m tests.chaos [--quick]`.
+"""Run real workers on real brokers through production faults: `python -m tests.chaos [--quick]`.
 
-Each scenario is played at least once and exactly once. Afterwards all topics are read whole and held against what was
-promised; a table says what came out, here, in build/chaos.md and in build/chaos.json. Exits with 1 if anything failed.
+Each scenario runs in both modes, at least once and exactly once. Afterwards all topics are read completely and compared
+with the worker's guarantees. A table of the results is printed, and written to build/chaos.md and build/chaos.json. The
+exit status is 1 if anything failed.
 """
 
 import argparse
@@ -33,8 +34,8 @@ class Result:
     """One row of the table.
 
     Attributes:
-        figures: what the scenario counted and measured on top.
-        faults: what was promised and did not hold.
+        figures: additional counts and measurements of the scenario.
+        faults: violated guarantees and expectations.
     """
 
     scenario: str
@@ -49,48 +50,50 @@ class Result:
 
 
 def main(arguments: Sequence[str]) -> int:
-    wanted = _parser().parse_args(arguments)
-    configure_logs(level="critical", json=False)  # brokers will be missed, and our own clients say so
+    options = _parser().parse_args(arguments)
+    configure_logs(level="critical", json=False)  # this process's clients would log every broker outage
     shutil.rmtree(BUILD / "chaos", ignore_errors=True)
-    scenarios = [each for each in SCENARIOS if wanted.only in (None, each.name)]
-    modes = [mode for mode in MODES if wanted.mode in (None, mode)]
+    scenarios = [each for each in SCENARIOS if options.only in (None, each.name)]
+    modes = [mode for mode in MODES if options.mode in (None, mode)]
     results: list[Result] = []
-    for result in _play_all(scenarios, modes, quick=wanted.quick, seed=wanted.seed):
+    for result in _run_all(scenarios, modes, quick=options.quick, seed=options.seed):
         results.append(result)
-        _say("; ".join(result.faults) or "passed")
-        (BUILD / "chaos.md").write_text(_report(results, wanted.seed))
+        _print("; ".join(result.faults) or "passed")
+        (BUILD / "chaos.md").write_text(_report(results, options.seed))
         (BUILD / "chaos.json").write_text(json.dumps([each.as_json() for each in results], indent=1) + "\n")
-    _say(f"\n{_report(results, wanted.seed)}", end="")
+    _print(f"\n{_report(results, options.seed)}", end="")
     return int(any(each.faults for each in results))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tests.chaos", description=(__doc__ or "").partition("\n\n")[2])
-    parser.add_argument("--quick", action="store_true", help="a few minutes: less of each scenario")
-    parser.add_argument("--only", choices=[each.name for each in SCENARIOS], help="one scenario")
-    parser.add_argument("--mode", choices=MODES, help="one guarantee of delivery")
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6, help="repeats what chance has chosen")
+    parser.add_argument("--quick", action="store_true", help="shorter scenarios, in a few minutes")
+    parser.add_argument("--only", choices=[each.name for each in SCENARIOS], help="run one scenario")
+    parser.add_argument("--mode", choices=MODES, help="use one delivery guarantee")
+    parser.add_argument(
+        "--seed", type=int, default=time.time_ns() % 10**6, help="seed that repeats a run's random choices"
+    )
     return parser
 
 
-def _play_all(scenarios: Sequence[Scenario], modes: Sequence[str], *, quick: bool, seed: int) -> Iterator[Result]:
-    for nodes, same in groupby(scenarios, key=lambda each: each.nodes):
+def _run_all(scenarios: Sequence[Scenario], modes: Sequence[str], *, quick: bool, seed: int) -> Iterator[Result]:
+    for nodes, of_nodes in groupby(scenarios, key=lambda each: each.nodes):
         with LocalKafka(nodes) as kafka:
-            for scenario in same:
+            for scenario in of_nodes:
                 for mode in modes:
-                    _say(f"{scenario.name}, {mode}, seed {seed}:", end=" ")
+                    _print(f"{scenario.name}, {mode}, seed {seed}:", end=" ")
                     folder = BUILD / "chaos" / f"{scenario.name}-{mode}"
                     folder.mkdir(parents=True)
-                    yield _play(scenario, Run(kafka, nodes, mode, quick=quick, seed=seed, folder=folder))
+                    yield _run_scenario(scenario, Run(kafka, nodes, mode, quick=quick, seed=seed, folder=folder))
 
 
-def _play(scenario: Scenario, run: Run) -> Result:
+def _run_scenario(scenario: Scenario, run: Run) -> Result:
     began, faults = time.monotonic(), list[str]()
     try:
         scenario.play(run)
         run.finish()
     except (AssertionError, WorkerError, KafkaException, OSError) as error:
-        # A worker's whole log may be in it: what was expected stands first, and the cause last.
+        # The text may contain a worker's whole log: the first line says what was expected, the last one the cause.
         lines = str(error).splitlines()
         faults.append(f"{type(error).__name__}: {' ... '.join(dict.fromkeys([*lines[:1], *lines[-1:]]))[:800]}")
     finally:
@@ -122,15 +125,15 @@ def _table(results: Sequence[Result]) -> str:
     for result in results:
         content = result.as_json()
         figures = ", ".join(f"{name} {value:g}" for name, value in result.figures.items())
-        lines.append([*(_shown(content[name]) for name in columns), figures])
+        lines.append([*(_format(content[name]) for name in columns), figures])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return {True: "yes", False: "NO"}[value] if isinstance(value, bool) else str(value)
 
 
-def _say(text: str, end: str = "\n") -> None:
+def _print(text: str, end: str = "\n") -> None:
     sys.stdout.write(text + end)
     sys.stdout.flush()
 

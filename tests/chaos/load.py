@@ -1,4 +1,4 @@
-"""Frames at a steady rate, whatever happens to brokers and workers meanwhile."""
+"""Send frames at a constant rate, independently of what happens to brokers and workers."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,49 +10,49 @@ from tests.support.workers import Stage
 from worker.adapters.kafka import KafkaSink
 
 FRAMES_A_SECOND: Final = 10.0
-"""Of all cameras together: two cores follow it, with a broker, while another worker starts."""
+"""Of all cameras together: a worker and a broker on two cores keep up with it while another worker starts."""
 
 
 class Load:
-    """Sends from a thread of its own, from the beginning until `stop` or `close`.
+    """Sends frames from its own thread until `stop` or `close`.
 
     Args:
-        rate: frames a second.
+        rate: frames per second.
     """
 
     def __init__(self, on: Stage, rate: float = FRAMES_A_SECOND) -> None:
         self._cameras = Cameras(on)
         self._interval = 1 / rate
         self._sink = KafkaSink(on.servers, {})
-        self._enough = Event()
+        self._stopped = Event()
         self._pool = ThreadPoolExecutor(1)
         self._sending = self._pool.submit(self._send)
 
     def stop(self) -> int:
-        """Return how many frames were sent, once all of them are confirmed.
+        """Stop sending, and return the number of frames when all are confirmed.
 
         Raises:
-            DeliveryFailed: a frame was not written, so nothing can be said of it.
+            DeliveryFailed: a frame was not written, so the run cannot be judged.
         """
-        self._enough.set()
+        self._stopped.set()
         sent = self._sending.result()
         self._sink.flush()
         return sent
 
     def check(self) -> None:
-        """Raise what has ended the load, if anything has."""
+        """Raise the error that has ended the load, if there is one."""
         if self._sending.done():
             self._sending.result()
 
     def close(self) -> None:
-        """Let go of it, whatever is not confirmed yet."""
-        self._enough.set()
+        """Stop sending, without waiting for confirmations."""
+        self._stopped.set()
         self._pool.shutdown()
         self._sink.close()
 
     def _send(self) -> int:
         sent, began = 0, time.monotonic()
-        while not self._enough.wait(max(0.0, began + sent * self._interval - time.monotonic())):
+        while not self._stopped.wait(max(0.0, began + sent * self._interval - time.monotonic())):
             self._sink.send(self._cameras._next())
             sent += 1
         return sent

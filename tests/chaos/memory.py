@@ -1,8 +1,8 @@
-"""How a process's memory grows: all the time, as a leak does, or in steps.
+"""Measure how a process's memory grows: steadily, as with a leak, or in steps.
 
-Steps come of layers that find no room between what is kept: within ten minutes a worker with MobileNetV2, in calls of
-1 to 8 frames, had become larger by 4.6 to 66 MiB while its model and its loop shared a heap. A leak goes on in every
-quarter.
+Steps occur when a layer's memory does not fit between objects that are kept: a worker with MobileNetV2, in calls of 1
+to 8 frames, grew by 4.6 to 66 MiB within ten minutes while its model and its loop shared a heap. A leak grows in every
+quarter of the time.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ _PARTS: Final = 4
 
 
 class Growth(NamedTuple):
-    """How a process's memory has grown.
+    """The growth of a process's memory.
 
     Attributes:
-        slope: MiB a second, steps included: of the line with the least squares.
-        whole: MiB from the first moment to the last, steps included.
-        steady: MiB by which it would have grown as a whole if each quarter had been the one with the least growth.
+        slope: MiB per second, steps included: the slope of the least-squares line.
+        whole: MiB from the first measurement to the last, steps included.
+        steady: MiB of growth in total if every quarter had grown as little as the one with the least growth.
     """
 
     slope: float
@@ -28,7 +28,7 @@ class Growth(NamedTuple):
 
 
 def growth(seconds: Sequence[float], mebibytes: Sequence[float]) -> Growth:
-    """Tell from memory at moments as far from each other, at least five."""
+    """Return the growth, given memory at regular intervals, at least five values."""
     last = len(mebibytes) - 1
     ends = [mebibytes[last * quarter // _PARTS] for quarter in range(_PARTS + 1)]
     return Growth(

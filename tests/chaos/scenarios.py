@@ -1,4 +1,4 @@
-"""What can happen to workers and brokers under load, each as a function of a run."""
+"""Faults of workers and brokers under load; each scenario is a function of a run."""
 
 import os
 import signal
@@ -14,16 +14,16 @@ from tests.chaos.run import PARTITIONS, Run
 from tests.support.workers import WorkerProcess, persistently, wait_until
 
 LOAD: Final = 0.8
-"""Share of a worker's capacity that it is soaked at."""
+"""Load of the soak test, as a share of a worker's capacity."""
 WARM: Final = 15.0
-"""Seconds in which caches and buffers fill; only after them does its memory count."""
+"""Seconds in which caches and buffers fill; memory is measured after them."""
 MAX_GROWTH: Final = 10.0
-"""MiB by which its memory may grow meanwhile."""
+"""MiB by which memory may grow during the soak test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A name for what is played, and how many Kafka nodes it needs."""
+    """A scenario's name, its number of Kafka nodes, and its function."""
 
     name: str
     nodes: int
@@ -31,7 +31,7 @@ class Scenario:
 
 
 def kill_loop(run: Run) -> None:
-    """Of three workers a random one is killed at a random moment and replaced, again and again."""
+    """Kill a random one of three workers at a random time and replace it, repeatedly."""
     run.begin(workers=3)
     run.figures["kills"] = 2 if run.quick else 20
     for _ in range(int(run.figures["kills"])):
@@ -40,13 +40,13 @@ def kill_loop(run: Run) -> None:
 
 
 def zombie(run: Run) -> None:
-    """A worker is stopped until another one has done its work, and then goes on as if nothing had happened."""
+    """Pause a worker until another one has done its work, then resume it."""
     run.begin(workers=2)
     run.figures["sleeps"] = 1 if run.quick else 5
     for _ in range(int(run.figures["sleeps"])):
         run.wait_until_shared()
         time.sleep(run.random.uniform(0.2, 2.0))
-        _oversleep(run)
+        _pause_beyond_session(run)
         run.wait_until_shared()
     run.steady()
     refused = [sum(worker.metrics("refused_transactions_total").values()) for worker in run.workers]
@@ -54,75 +54,75 @@ def zombie(run: Run) -> None:
 
 
 def scale(run: Run) -> None:
-    """One worker becomes four, and four become two."""
-    most, least = (2, 1) if run.quick else (4, 2)
+    """Scale from one worker to four, then to two."""
+    upper, lower = (2, 1) if run.quick else (4, 2)
     run.begin(workers=1)
     run.steady()
-    run.start(most - 1)
+    run.start(upper - 1)
     run.wait_until_shared()
     run.steady()
-    for worker in run.workers[: most - least]:
+    for worker in run.workers[: upper - lower]:
         run.stop(worker)
     run.wait_until_shared()
     run.steady()
 
 
 def outage(run: Run) -> None:
-    """The only broker is killed, and comes back."""
+    """Kill the only broker, and start it again."""
     run.begin(workers=1)
     run.may_end = True
     run.figures["outage_s"] = 10 if run.quick else 60
     run.wait_until_shared()
-    with run.disturbance(), _away(run, 1, run.kafka.kill_node):
+    with run.disturbance(), _broker_down(run, 1, run.kafka.kill_node):
         time.sleep(run.figures["outage_s"])
     run.wait_until_caught_up()
     run.steady()
 
 
 def brokers(run: Run) -> None:
-    """Each of three brokers stops and comes back, one after the other."""
+    """Stop and start each of three brokers, one after the other."""
     run.begin(workers=2)
     run.wait_until_shared()
     numbers = [run.random.randint(1, 3)] if run.quick else [1, 2, 3]
     run.figures["stopped_brokers"] = len(numbers)
     for number in numbers:
-        _bounce(run, number)
+        _restart_broker(run, number)
 
 
 def mixed(run: Run) -> None:
-    """With the same workers, first a long sleep, then a broker's leave: what `tests/kafka` plays nowhere else."""
+    """Pause a worker, then restart a broker: the faults that `tests/kafka` has in no other test."""
     run.begin(workers=2)
     run.wait_until_shared()
-    _oversleep(run)
+    _pause_beyond_session(run)
     run.wait_until_shared()
-    _bounce(run, run.random.randint(1, 3))
+    _restart_broker(run, run.random.randint(1, 3))
 
 
 def soak(run: Run) -> None:
-    """One worker at 80 % of what it can do; its memory must not grow."""
+    """Run one worker at 80 % of its capacity; its memory must not grow."""
     (worker,) = run.start()
     capacity = _capacity(run)
     run.load(LOAD * capacity)
     seconds, memory = list[float](), list[float]()
-    began, soaking = time.monotonic(), 30 if run.quick else 600
-    while time.monotonic() < began + soaking:
+    began, duration = time.monotonic(), 30 if run.quick else 600
+    while time.monotonic() < began + duration:
         time.sleep(1)
-        if time.monotonic() > began + max(WARM, soaking / 5):
+        if time.monotonic() > began + max(WARM, duration / 5):
             seconds.append(time.monotonic() - began)
             memory.append(worker.metrics("process_resident_memory_bytes")[()] / 2**20)
-    found = growth(seconds, memory)
+    memory_growth = growth(seconds, memory)
     run.figures |= {
-        "soak_s": soaking,
+        "soak_s": duration,
         "capacity_fps": round(capacity, 1),
         "load_fps": round(LOAD * capacity, 1),
         "behind_frames": sum(worker.metrics("lag_records").values()),
         "rss_mib": round(memory[-1]),
-        "rss_slope_mib_per_minute": round(found.slope * 60, 2),
-        "rss_grown_mib": round(found.whole, 1),
-        "rss_steadily_mib": round(found.steady, 1),
+        "rss_slope_mib_per_minute": round(memory_growth.slope * 60, 2),
+        "rss_grown_mib": round(memory_growth.whole, 1),
+        "rss_steadily_mib": round(memory_growth.steady, 1),
     }
-    grown = max(found.whole, found.slope * (seconds[-1] - seconds[0]))
-    text = f"memory grew by {grown:.1f} MiB, more than {MAX_GROWTH:.0f}; steadily by {found.steady:.1f}"
+    grown = max(memory_growth.whole, memory_growth.slope * (seconds[-1] - seconds[0]))
+    text = f"memory grew by {grown:.1f} MiB, more than {MAX_GROWTH:.0f}; steadily by {memory_growth.steady:.1f}"
     run.expect(grown <= MAX_GROWTH, text)
 
 
@@ -137,7 +137,7 @@ SCENARIOS: Final = (
 
 
 def _capacity(run: Run) -> float:
-    """Return the frames a second at which a worker catches up."""
+    """Return the frames per second at which a worker processes a backlog."""
     backlog = 300 if run.quick else 1500
     run.send(PARTITIONS + 1)
     run.wait_until_caught_up()  # it has its partitions
@@ -155,24 +155,27 @@ def _kill_and_replace(run: Run) -> None:
     run.start()
 
 
-def _oversleep(run: Run) -> None:
-    """Return when one of two has done the other's work, and the sleeper, awake, knows that its part is lost."""
-    run.may_end = True  # with an open transaction, which the broker has ended meanwhile
-    sleeper, other = run.random.sample(run.workers, 2)
-    before = _times_lost(sleeper)
-    wait_until(lambda: sleeper.metrics("in_flight_bytes")[()] > 0, "the sleeper has frames in hand")
-    with run.disturbance():  # awake, it reads on, and not only what it had seen, until the group tells it
-        with _asleep(sleeper):
+def _pause_beyond_session(run: Run) -> None:
+    """Pause one of two workers until the other has done its work, and wait until it learns of its lost partitions."""
+    run.may_end = True  # because the broker has aborted its open transaction meanwhile
+    paused, other = run.random.sample(run.workers, 2)
+    before = _times_lost(paused)
+    wait_until(lambda: paused.metrics("in_flight_bytes")[()] > 0, "the worker to be paused has frames in flight")
+    with run.disturbance():  # after it resumes, it reads more frames until the group tells it
+        with _suspended(paused):
             run.wait_until_shared(other)
             run.wait_until_caught_up()
-        wait_until(lambda: not sleeper.alive or _times_lost(sleeper) > before, "the sleeper learns what it has missed")
+        wait_until(
+            lambda: not paused.alive or _times_lost(paused) > before,
+            "the resumed worker learns that it has lost its partitions",
+        )
     run.replace_ended()
 
 
-def _bounce(run: Run, number: int) -> None:
-    """Stop a broker, and return when it is back and all that came meanwhile is predicted."""
+def _restart_broker(run: Run, number: int) -> None:
+    """Stop and start a broker; return when all frames sent meanwhile are predicted."""
     with run.disturbance():
-        with _away(run, number, run.kafka.stop_node):
+        with _broker_down(run, number, run.kafka.stop_node):
             run.steady()
             run.wait_until_caught_up()
         _wait_until_in_sync(run)
@@ -182,12 +185,12 @@ def _bounce(run: Run, number: int) -> None:
 def _times_lost(worker: WorkerProcess) -> float:
     try:
         return worker.metrics("rebalances_total")["lost",]
-    except OSError:  # it is ending right now
+    except OSError:  # it is ending
         return 0
 
 
 @contextmanager
-def _asleep(worker: WorkerProcess) -> Iterator[None]:
+def _suspended(worker: WorkerProcess) -> Iterator[None]:
     supervisor = worker._process.pid
     (pid,) = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
     os.kill(pid, signal.SIGSTOP)
@@ -198,7 +201,7 @@ def _asleep(worker: WorkerProcess) -> Iterator[None]:
 
 
 @contextmanager
-def _away(run: Run, number: int, end: Callable[[int], None]) -> Iterator[None]:
+def _broker_down(run: Run, number: int, end: Callable[[int], None]) -> Iterator[None]:
     end(number)
     try:
         yield
@@ -207,8 +210,8 @@ def _away(run: Run, number: int, end: Callable[[int], None]) -> Iterator[None]:
 
 
 def _wait_until_in_sync(run: Run) -> None:
-    """Return when no partition would miss another broker's leave: those behind groups and transactions count too."""
-    admin = run.asking_anew().admin
+    """Wait until all partitions are in sync, including Kafka's internal ones, so that another broker may stop."""
+    admin = run.with_new_client().admin
 
     def in_sync() -> bool:
         topics = admin.list_topics(timeout=10).topics.values()

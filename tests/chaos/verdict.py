@@ -1,4 +1,4 @@
-"""What a run came to, counted from the topics themselves."""
+"""Judge a run by the contents of its topics."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +12,11 @@ from worker import wire
 
 
 class Excuse(NamedTuple):
-    """The frames that a disturbance found uncommitted: at least once, each may be predicted once more for it.
+    """The frames that were uncommitted at a disturbance: with at least once, each may be predicted once more.
 
     Attributes:
-        committed: the group's next offset of each partition when it began.
-        ends: where each partition ended when it was over.
+        committed: the group's next offset of each partition at the start of the disturbance.
+        ends: the end offset of each partition after the disturbance.
     """
 
     committed: Mapping[int, int]
@@ -28,14 +28,14 @@ class Excuse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What lies in the topics after a run, as readers of committed records see it.
+    """The contents of the topics after a run, as seen by readers of committed records.
 
     Attributes:
-        predicted: different frames that have a prediction.
-        duplicated: predictions beyond the first of their frame.
-        unexcused: those of them that no disturbance accounts for.
-        accuracy_equal: whether the accuracy topic says what a count by hand over frames and predictions says.
-        longest_pause: seconds between two predictions of the same camera.
+        predicted: number of frames that have a prediction.
+        duplicated: number of predictions beyond the first of their frame.
+        unexcused: number of duplicates that no disturbance explains.
+        accuracy_equal: whether the accuracy topic agrees with an independent count of frames and predictions.
+        longest_pause: longest time in seconds between two predictions of the same camera.
     """
 
     produced: int
@@ -47,32 +47,32 @@ class Verdict:
     longest_pause: float
 
     def faults(self, mode: str, sent: int | None) -> list[str]:
-        """Say what was promised and did not hold."""
+        """Return a text for each violated guarantee."""
         forbidden = self.duplicated if mode == "exactly_once" else self.unexcused
         wrong = {
-            f"{sent} frames were sent, and {self.produced} lie in the topic": sent not in (None, self.produced),
+            f"{sent} frames were sent, but {self.produced} are in the topic": sent not in (None, self.produced),
             "no frame was sent": self.produced == 0,
             f"{self.lost} frames have no prediction": self.lost != 0,
-            f"{forbidden} predictions are one too many": forbidden != 0,
-            "accuracy is not that of the predictions": not self.accuracy_equal,
+            f"there are {forbidden} forbidden duplicates of predictions": forbidden != 0,
+            "accuracy does not agree with the predictions": not self.accuracy_equal,
         }
         return [fault for fault, holds in wrong.items() if holds]
 
 
 def judge(on: Stage, excuses: Sequence[Excuse]) -> Verdict:
-    """Read all topics whole, and count."""
+    """Read all topics completely, and count."""
     frames, predictions = on.read(on.frames), on.read_predictions()
     times = times_predicted(predictions)
     answered = [frame for frame in frames if places([frame]) <= times.keys()]
     published = published_counts(last_tallies(on.read(on.accuracy)).values())
-    again = {place: count - 1 for place, count in times.items()}
-    excused = {place: sum(excuse.covers(*place) for excuse in excuses) for place in again}
+    duplicates = {place: count - 1 for place, count in times.items()}
+    excused = {place: sum(excuse.covers(*place) for excuse in excuses) for place in duplicates}
     return Verdict(
         produced=len(frames),
         predicted=len(times),
         lost=len(frames) - len(answered),
-        duplicated=sum(again.values()),
-        unexcused=sum(max(0, count - excused[place]) for place, count in again.items()),
+        duplicated=sum(duplicates.values()),
+        unexcused=sum(max(0, count - excused[place]) for place, count in duplicates.items()),
         accuracy_equal=published == expected_counts(answered, predictions),
         longest_pause=_longest_pause(predictions),
     )

@@ -1,4 +1,4 @@
-"""docker-compose.yml, held against the Compose specification, the settings, the command line and real programs."""
+"""Check docker-compose.yml against the Compose specification, the settings, the command line and real programs."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ OURS = {name: service for name, service in services().items() if "build" in serv
 
 
 def probes() -> list[list[str]]:
-    """Return every program that asks a worker how it is: the one of docker-compose.yml and the image's own."""
+    """Return all health checks of a worker: that of docker-compose.yml and that of the image."""
     (options,) = (arguments for name, arguments in dockerfile() if name == "HEALTHCHECK")
     return [services()["worker"]["healthcheck"]["test"][1:], json.loads(options.partition("CMD ")[2])]
 
@@ -41,14 +41,14 @@ def test_the_files_follow_the_compose_specification() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_every_variable_has_a_default_and_is_no_setting(file: Path) -> None:
+def test_every_variable_has_a_default_and_is_not_a_setting(file: Path) -> None:
     for found in VARIABLE.finditer(file.read_text()):
         assert found[2], f"{found[1]} has no default"
-        # Exported in somebody's shell, it would be an unknown setting to a worker that is started there.
+        # If a user exported it in a shell, a worker started there would refuse it as an unknown setting.
         assert not found[1].startswith(ENV_PREFIX)
 
 
-def test_nothing_listens_beyond_this_machine() -> None:
+def test_ports_are_only_on_this_machine() -> None:
     ports = [port for service in services().values() for port in service.get("ports", ())]
     assert ports
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
@@ -68,14 +68,14 @@ def test_every_service_is_bounded_and_starts_again() -> None:
         assert {"mem_limit", "restart", "logging"} <= service.keys(), name
 
 
-def test_who_waits_for_health_waits_for_a_service_that_tells_it() -> None:
+def test_services_wait_for_health_only_of_services_with_a_health_check() -> None:
     for service in services().values():
         for awaited, how in service.get("depends_on", {}).items():
             checked = "test" in services()[awaited].get("healthcheck", {})
             assert checked == (how["condition"] == "service_healthy")
 
 
-def test_every_variable_of_ours_is_a_setting() -> None:
+def test_every_worker_variable_is_a_setting() -> None:
     environments = [service.get("environment", {}) for service in services().values()]
     environments += [service["environment"] for service in read_yaml(FILES[1])["services"].values()]
     ours = {name for environment in environments for name in environment if name.startswith(ENV_PREFIX)}
@@ -91,10 +91,10 @@ def test_the_workers_settings_are_valid(device: str) -> None:
     settings = settings_of(environment)
     assert settings.model.device == device
     assert settings.model.name == "mobilenet_v2"
-    assert settings.ops.host == "0.0.0.0"  # noqa: S104 inside the container: Prometheus is another one
+    assert settings.ops.host == "0.0.0.0"  # noqa: S104 inside a container, because Prometheus is another one
 
 
-def test_broker_and_workers_speak_of_the_same_address() -> None:
+def test_clients_use_the_address_that_the_broker_advertises() -> None:
     advertised = services()["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
     inside = {listener.partition("://")[2] for listener in advertised if listener.startswith("INSIDE")}
     asked = {
@@ -106,11 +106,11 @@ def test_broker_and_workers_speak_of_the_same_address() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, service in OURS.items() if "command" in service])
-def test_every_command_line_is_one_of_ours(name: str) -> None:
+def test_every_command_line_is_valid(name: str) -> None:
     understood(OURS[name]["command"], OURS[name]["environment"])
 
 
-def test_the_producer_shows_every_camera_that_is_rendered() -> None:
+def test_the_producer_sends_every_rendered_camera() -> None:
     folder = OURS["cameras"]["entrypoint"][-1]
     options = understood(OURS["producer"]["command"], OURS["producer"]["environment"])
     assert options["sources"] == [f"{folder}/{photograph.name}" for photograph in PHOTOGRAPHS]
@@ -128,10 +128,10 @@ def ops_server(fault: str | None) -> OpsServer:
 
 
 @pytest.mark.parametrize("probe", probes(), ids=["compose", "image"])
-def test_a_health_check_tells_well_from_ill(probe: list[str]) -> None:
+def test_a_health_check_succeeds_only_if_the_worker_is_healthy(probe: list[str]) -> None:
     assert probe[0] == "python"
     port = settings_of(services()["worker"]["environment"]).ops.port
-    for fault, healthy in ((None, True), ("the loop stands still", False)):
+    for fault, healthy in ((None, True), ("the loop has stalled", False)):
         with ops_server(fault) as ops:
             asked = [part.replace(f":{port}/", f":{ops.port}/") for part in probe[1:]]
             assert asked != probe[1:]

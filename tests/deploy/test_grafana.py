@@ -1,4 +1,4 @@
-"""The dashboard and its provisioning, held against the telemetry and against Prometheus' configuration."""
+"""Check the dashboard and its provisioning against the telemetry and Prometheus' configuration."""
 
 import json
 import re
@@ -17,7 +17,7 @@ PROVISIONING = DEPLOY / "grafana" / "provisioning"
 
 
 @pytest.mark.parametrize(("title", "query", "legend"), list(panel_queries()))
-def test_panels_ask_for_series_that_exist(title: str, query: str, legend: str) -> None:
+def test_panels_query_existing_series(title: str, query: str, legend: str) -> None:
     assert title
     asked = parse_query(query)
     check_series(asked)
@@ -33,7 +33,7 @@ def test_the_variable_lists_the_cameras() -> None:
     check_labels(asked, {found[2]})
 
 
-def test_everything_asks_the_datasource_that_is_provisioned() -> None:
+def test_all_queries_use_the_provisioned_datasource() -> None:
     asked = [each["datasource"] for each in find_all(json.loads(DASHBOARD.read_text()), "datasource")]
     assert len(asked) > len(panels()) / 2
     assert {each["uid"] for each in asked} == {DATASOURCE["uid"]}
@@ -56,7 +56,7 @@ def test_files_are_where_grafana_looks_for_them() -> None:
     assert DEPLOY.parent / folders[str(home.parent)] / home.name == DASHBOARD
 
 
-def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
+def test_panels_have_unique_ids_and_do_not_overlap() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
     for one, other in combinations((panel["gridPos"] for panel in panels()), 2):
         apart = (

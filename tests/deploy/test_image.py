@@ -1,4 +1,4 @@
-"""The image's recipe, held against the project; building it takes Docker and 6 GB."""
+"""Check the Dockerfile against the project; building the image would need Docker and 6 GB."""
 
 import fnmatch
 import json
@@ -15,7 +15,7 @@ def one(name: str) -> str:
 
 
 def ignored(path: str) -> bool:
-    """Tell what .dockerignore says: the last line that matches decides."""
+    """Tell whether .dockerignore excludes a path: the last matching line decides."""
     answer = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!")
@@ -24,7 +24,7 @@ def ignored(path: str) -> bool:
     return answer
 
 
-def test_what_is_copied_exists_and_travels() -> None:
+def test_copied_files_exist_and_are_not_ignored() -> None:
     copied = [
         source.removeprefix("./")
         for stage in stages()
@@ -45,14 +45,14 @@ def test_base_images_are_pinned_to_the_python_of_the_project() -> None:
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", base)
 
 
-def test_everything_installed_is_held_against_its_hash() -> None:
+def test_the_hash_of_every_installed_file_is_checked() -> None:
     steps = [arguments for stage in stages() for name, arguments in stage if name == "RUN" and "pip " in arguments]
     assert len(steps) == 4
     for step in steps:
         assert ("--require-hashes" in step) or ("--no-index" in step), step
 
 
-def test_it_has_an_engine_for_tuning_to_choose() -> None:
+def test_it_has_a_second_engine_for_tuning() -> None:
     (extras,) = (arguments for stage in stages() for name, arguments in stage if name == "ARG")
     name, _, chosen = extras.partition("=")
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -62,7 +62,7 @@ def test_it_has_an_engine_for_tuning_to_choose() -> None:
     assert '".[${EXTRAS}]"' in built
 
 
-def test_it_runs_as_nobody_in_particular() -> None:
+def test_it_runs_as_an_unprivileged_user() -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", one("USER"))
 
 

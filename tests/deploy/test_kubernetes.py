@@ -1,4 +1,4 @@
-"""The Kubernetes manifests, held against the settings, the command line, the pages and each other."""
+"""Check the Kubernetes manifests against the settings, the command line, the pages and each other."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def settings(tmp_path: Path) -> Settings:
     return settings_of({}, file)
 
 
-def test_every_manifest_is_read_here() -> None:
+def test_every_manifest_is_tested() -> None:
     read = [CONFIG, DEPLOYMENT, BUDGET, SERVICE]
     assert len(list(FOLDER.iterdir())) == len(read)
     kinds = {(each["apiVersion"], each["kind"]) for each in read}
@@ -55,14 +55,14 @@ def test_the_settings_are_valid_and_reach_the_worker(settings: Settings) -> None
     assert config.name in CONFIG["data"]
 
 
-def test_everybody_means_the_same_port(settings: Settings) -> None:
+def test_all_ports_agree(settings: Settings) -> None:
     (service,) = SERVICE["spec"]["ports"]
     annotated = POD["metadata"]["annotations"]["prometheus.io/port"]
     assert {settings.ops.port, PORT["containerPort"], service["port"], int(annotated)} == {settings.ops.port}
     assert service["targetPort"] == PORT["name"]
 
 
-def test_one_name_answers_with_every_pod() -> None:
+def test_one_name_resolves_to_every_pod() -> None:
     assert SERVICE["spec"]["clusterIP"] == "None"
     prometheus = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
     assert f"{SERVICE['metadata']['name']}.<namespace>.svc" in prometheus
@@ -71,15 +71,15 @@ def test_one_name_answers_with_every_pod() -> None:
 @pytest.mark.parametrize(
     ("probe", "path"), [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]
 )
-def test_probes_ask_the_pages(probe: str, path: str) -> None:
+def test_probes_use_the_pages(probe: str, path: str) -> None:
     assert CONTAINER[probe]["httpGet"] == {"path": path, "port": PORT["name"]}
 
 
-def test_no_service_can_look_like_a_setting() -> None:
+def test_no_service_variable_can_look_like_a_setting() -> None:
     assert POD["spec"]["enableServiceLinks"] is False
 
 
-def test_it_is_the_image_of_the_dockerfile() -> None:
+def test_it_matches_the_image_of_the_dockerfile() -> None:
     said = dict(dockerfile())
     context: dict[str, Any] = POD["spec"]["securityContext"]
     assert said["USER"] == f"{context['runAsUser']}:{context['runAsGroup']}"
@@ -87,5 +87,5 @@ def test_it_is_the_image_of_the_dockerfile() -> None:
     assert CONTAINER["image"] == f"vision-worker:{__version__}"
 
 
-def test_draining_takes_as_long_everywhere() -> None:
+def test_the_grace_period_is_the_same_everywhere() -> None:
     assert services()["worker"]["stop_grace_period"] == f"{POD['spec']['terminationGracePeriodSeconds']}s"

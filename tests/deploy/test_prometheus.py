@@ -1,4 +1,4 @@
-"""The rules and the scrape configuration, held against the real telemetry and the real Prometheus."""
+"""Check the rules and the scrape configuration against the real telemetry and the real Prometheus."""
 
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,13 @@ def samples() -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "arguments", [("check", "config", str(CONFIG)), ("check", "rules", str(RULES)), ("test", "rules", str(CASES))]
 )
-def test_promtool_finds_nothing_wrong(arguments: tuple[str, ...]) -> None:
+def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
     ran = promtool(*arguments)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("name", [rule["alert"] for rule in ALERTS])
-def test_every_alert_is_seen_firing(name: str) -> None:
+def test_every_alert_fires_in_a_test(name: str) -> None:
     fired = [found["labels"] for each in samples() for found in each["exp_samples"]]
     assert any(f'alertname="{name}", alertstate="firing"' in labels for labels in fired)
 
@@ -43,13 +43,13 @@ def test_every_recorded_series_has_an_expected_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_every_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_every_alert_has_a_severity_and_a_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook"}
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
-def test_rules_ask_for_series_that_exist(rule: dict[str, Any]) -> None:
+def test_rules_query_existing_series(rule: dict[str, Any]) -> None:
     query = parse_query(rule["expr"])
     check_series(query)
     check_labels(query, query.labels)
@@ -71,8 +71,8 @@ def test_its_files_are_where_compose_says() -> None:
     assert DEPLOY.parent / folders[str(file.parent)] / file.name == CONFIG
 
 
-def test_a_real_prometheus_scrapes_a_worker_and_every_query_has_an_answer(tmp_path: Path) -> None:
-    """From our configuration, with another address and more haste."""
+def test_a_real_prometheus_scrapes_a_worker_and_every_query_returns_series(tmp_path: Path) -> None:
+    """Uses our configuration with another address and shorter intervals."""
     registry = CollectorRegistry()
     telemetry = Telemetry(registry, max_cameras=10)
     tell_everything(telemetry)

@@ -1,4 +1,4 @@
-"""The topics that deploy/kafka/create-topics.sh makes, compared with the list of the settings and in a real Kafka."""
+"""Compare the topics of deploy/kafka/create-topics.sh with the settings' list, and create them in a real Kafka."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from worker.settings import Topics
 from worker.settings.topics import NEEDS, TopicSpec
 
 KAFKA_TOPICS = f"""#!{sys.executable}
-'''What Kafka's own kafka-topics.sh does with these options: its jar is not among those that a broker needs.'''
+'''Replaces Kafka's kafka-topics.sh, whose jar is not among those that a broker needs.'''
 import argparse
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -91,11 +91,11 @@ def test_all_who_are_deployed_use_the_topics_of_the_script(tmp_path: Path) -> No
 
 
 @pytest.mark.kafka
-def test_the_topics_are_what_the_worker_asks_for(tmp_path: Path) -> None:
+def test_the_topics_meet_the_workers_requirements(tmp_path: Path) -> None:
     tool = tmp_path / "kafka-topics.sh"
     tool.write_text(KAFKA_TOPICS)
     with LocalKafka() as kafka:
-        for _ in range(2):  # the second time there is nothing left to do
+        for _ in range(2):  # the second run finds nothing to do
             run_script(tool, kafka.bootstrap_servers)
         found = KafkaAdmin(kafka.bootstrap_servers, {}).topics(Topics().model_dump().values())
     findings = Findings()

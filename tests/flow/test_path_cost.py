@@ -1,6 +1,7 @@
 """What a frame's way through the worker costs in Python: counted, so that the same code always gives the same figures.
 
-Compared with the figures below. If you make it more expensive on purpose, or much cheaper, write down the new ones; `python -m tests.benchmarks.path` shows them by function.
+Compared with the figures below. If you make it more expensive on purpose, or much cheaper, write down the new ones;
+`python -m tests.benchmarks.path` shows them by function.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Cameras that send real pictures, and what must come out for what they sent, counted by hand."""
+"""Cameras that send real pictures, and the expected results, counted independently of the worker."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,21 +16,21 @@ from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
 
 SMALL: Final = (224, 168)
-"""(width, height) of the frames: real pictures, quickly decoded."""
+"""(width, height) of the frames: real pictures that decode quickly."""
 
 
 @cache
 def pictures(camera: int) -> Sequence[bytes]:
-    """Render what a camera sees: small JPEGs of a real photograph in motion."""
+    """Render a camera's pictures: small JPEGs of a real photograph in motion."""
     photograph = PHOTOGRAPHS[camera % len(PHOTOGRAPHS)]
     scene = Scene(load_photograph(photograph), photograph.seed, SMALL, length=30)
     return list(scene.frames())
 
 
 class Cameras:
-    """Five cameras that take turns, each in a partition of its own choice; every tenth frame is not labelled.
+    """Five cameras that take turns, each in one partition; every tenth frame has no label.
 
-    Now and then a label is an index instead of a name, or names no class at all: all that a producer may send.
+    Some labels are an index instead of a name, and some name no class: a producer may send all of these.
     """
 
     def __init__(self, on: Stage) -> None:
@@ -39,7 +39,7 @@ class Cameras:
         self._shots = [cycle(pictures(camera)) for camera in range(len(PHOTOGRAPHS))]
 
     def send(self, frames: int) -> None:
-        """Send the next frames, and return once they are confirmed."""
+        """Send the next frames, and return when they are confirmed."""
         self._stage.send(self._next() for _ in range(frames))
 
     def _next(self) -> OutboundRecord:
@@ -54,7 +54,7 @@ class Cameras:
 
 
 def last_tallies(records: Iterable[Record]) -> dict[TallyKey, Tally]:
-    """Return what compaction would leave: the last record of each key in each partition, as a tally."""
+    """Return what compaction keeps: the last record of each key in each partition, as a tally."""
     kept = {(record.position.partition, record.key): record for record in records}
     tallies = (wire.parse_accuracy(record) for record in kept.values())
     return {tally.key: tally for tally in tallies if tally is not None}
@@ -63,7 +63,7 @@ def last_tallies(records: Iterable[Record]) -> dict[TallyKey, Tally]:
 def expected_counts(
     frames: Iterable[Record], predictions: Iterable[wire.PredictionMessage]
 ) -> Counter[tuple[str, str]]:
-    """Count by hand, from what was sent and what was predicted first of each frame: (camera, what) to frames."""
+    """Count from the frames sent and each frame's first prediction: number of frames by (camera, what is counted)."""
     names = (model_folder() / "labels.txt").read_text().splitlines()
     first: dict[tuple[int, int], wire.PredictionMessage] = {}
     for prediction in predictions:
@@ -82,7 +82,7 @@ def expected_counts(
 
 
 def published_counts(tallies: Iterable[Tally]) -> Counter[tuple[str, str]]:
-    """Sum running accuracy over partitions: (camera, what) to frames."""
+    """Sum running accuracy over partitions: number of frames by (camera, what is counted)."""
     counts = Counter[tuple[str, str]]()
     for tally in tallies:
         counts[tally.key.camera, "seen"] += tally.seen
@@ -98,5 +98,5 @@ def times_predicted(predictions: Iterable[wire.PredictionMessage]) -> Counter[tu
 
 
 def places(records: Iterable[Record]) -> set[tuple[int, int]]:
-    """Return partition and offset of each record."""
+    """Return the partition and offset of each record."""
     return {(record.position.partition.partition, record.position.offset) for record in records}

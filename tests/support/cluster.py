@@ -1,4 +1,4 @@
-"""A cluster in memory: what survives every worker, what it should come to, and a worker to be driven step by step."""
+"""A cluster in memory: the state that survives its workers, the expected results, and a worker driven step by step."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -20,26 +20,26 @@ from worker.domain.tallies import Tally, TallyKey
 
 PARTITIONS: Final = (TopicPartition("frames", 0), TopicPartition("frames", 1))
 POISON: Final = "black"
-"""The colour that a model may break on; `shots` has none of it, so that the models that do break on it go on."""
+"""The colour that a model may break on. `shots` does not produce it, so models that break on it still work."""
 
 FAULTS: Final = ("publication", "transaction", "commit", "call", "answer")
-"""What can be told to fail once."""
+"""Operations that can be made to fail once."""
 EVERY: Final = range(5_000)
-"""More publications, and more commits, than any worker here makes."""
+"""Numbers of all publications and commits; no worker here makes more."""
 
 _PICTURES: dict[str | None, bytes] = {None: b"damaged", **{colour: picture(colour) for colour in COLOURS}}
 
 MakeFlow = Callable[..., Flow]
 Count = tuple[int, int, int]
-"""Frames predicted, labelled, right."""
+"""Numbers of frames predicted, labelled, right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A frame to be sent; without a colour its picture is damaged.
+    """A frame to send; without a colour, its picture is damaged.
 
     Attributes:
-        gap: offsets left out before it, as a producer's transactions leave them out.
+        gap: number of offsets skipped before it, as by a producer's transactions.
     """
 
     partition: int
@@ -52,7 +52,7 @@ class Shot:
 
     @property
     def predicted(self) -> bool:
-        """Whether a prediction becomes of it; else it is a dead letter."""
+        """Whether it becomes a prediction; otherwise it becomes a dead letter."""
         return self.colour not in {None, POISON} and not self.bad_header
 
     def at_offset(self, offset: int) -> Record:
@@ -96,7 +96,7 @@ class Cluster:
     committed: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
 
     def copy(self) -> "Cluster":
-        """Return another one of the same frames, which goes on by itself."""
+        """Return an independent copy with the same frames."""
         return replace(self, published=list(self.published), committed=dict(self.committed))
 
     def send(self, sent: Iterable[Shot]) -> None:
@@ -123,12 +123,12 @@ class Cluster:
         return max(self.log[partition], default=-1) + 1
 
     def unread(self, partition: TopicPartition, since: int | None = None) -> list[Record]:
-        """Return the frames from an offset on; without one, from what is committed."""
+        """Return the frames from an offset on; by default, from the committed offset."""
         start = self.next_offset(partition) if since is None else since
         return [shot.at_offset(offset) for offset, shot in self.log[partition].items() if offset >= start]
 
     def outcomes(self) -> Counter[Position]:
-        """Count, for each frame, how often an outcome of it was published."""
+        """Count the published outcomes of each frame."""
         return Counter(position for record in self.published if (position := position_of(record)))
 
     def positions(self) -> set[Position]:
@@ -151,14 +151,14 @@ class Cluster:
         return self.positions() - self.outcomes().keys()
 
     def finished(self) -> dict[TopicPartition, int]:
-        """Return, per partition, the offset below which every frame has an outcome."""
+        """Return, for each partition, the offset below which every frame has an outcome."""
         left = self.unfinished()
         return {
             p: next((offset for offset in self.log[p] if Position(p, offset) in left), self.end(p)) for p in PARTITIONS
         }
 
     def tallies(self) -> list[Tally]:
-        """Return every tally published, oldest first."""
+        """Return every published tally, oldest first."""
         read = (wire.parse_accuracy(as_read(r)) for r in self.published if r.topic == TOPICS.accuracy)
         return [tally for tally in read if tally]
 
@@ -167,11 +167,11 @@ class Cluster:
         return {tally.key: tally for tally in self.tallies()}
 
     def newest(self) -> list[Tally]:
-        """Return the tallies that a worker restores."""
+        """Return the tallies that a worker would restore."""
         return list(wire.newest_tallies(as_read(r) for r in self.published if r.topic == TOPICS.accuracy))
 
     def predicted(self) -> dict[tuple[TopicPartition, str], Count]:
-        """Count the predictions published, per partition and camera."""
+        """Count the published predictions, by partition and camera."""
         found: dict[tuple[TopicPartition, str], Count] = {}
         for record in self.published:
             if record.topic == TOPICS.predictions:
@@ -183,21 +183,21 @@ class Cluster:
         return found
 
     def by_hand(self, partition: TopicPartition, camera: str, below: int) -> Count:
-        """Count what accuracy should say of the frames below an offset."""
-        lane = self.log[partition].items()
-        mine = [shot for offset, shot in lane if offset < below and shot.camera == camera and shot.predicted]
+        """Return the expected counts of the frames below an offset."""
+        frames = self.log[partition].items()
+        mine = [shot for offset, shot in frames if offset < below and shot.camera == camera and shot.predicted]
         due = [shot for shot in mine if not self._skips(shot)]
         return len(due), sum(s.label in COLOURS for s in due), sum(s.label == s.colour for s in due)
 
     def all_by_hand(self) -> dict[tuple[TopicPartition, str], Count]:
-        """Count what accuracy should say in the end, per partition and camera that has any predictions."""
+        """Return the expected counts of all frames, by partition and camera with any predictions."""
         shots_of = {p: [shot for shot in self.log[p].values() if not self._skips(shot)] for p in PARTITIONS}
         keys = {(p, shot.camera) for p in PARTITIONS for shot in shots_of[p] if shot.predicted}
         return {(p, camera): self.by_hand(p, camera, self.end(p)) for p, camera in keys}
 
 
 def position_of(record: OutboundRecord) -> Position | None:
-    """Tell of which frame a published record is the outcome; None for accuracy."""
+    """Return the position of the frame whose outcome a record is; None for accuracy."""
     if record.topic == TOPICS.predictions:
         frame = wire.decode_prediction(record.value or b"").frame
         return Position(TopicPartition(frame.topic, frame.partition), frame.offset)
@@ -208,17 +208,17 @@ def position_of(record: OutboundRecord) -> Position | None:
 
 
 def counts(tallies: Iterable[Tally]) -> dict[tuple[TopicPartition, str], Count]:
-    """Return what tallies say, per partition and camera."""
+    """Return the counts of tallies, by partition and camera."""
     return {(t.key.partition, t.key.camera): (t.seen, t.labelled, t.correct_top1) for t in tallies}
 
 
 class Member:
-    """A worker that is fed one poll at a time.
+    """A worker that gets one poll at a time.
 
     Attributes:
-        positions: the next offset to read, of each partition that it believes to be its own.
-        inference: what runs its model.
-        expired: the group has given its partitions away, and it has not heard of it: a zombie.
+        positions: the next offset to read of each partition that it believes it owns.
+        inference: the executor of its model.
+        expired: the group has reassigned its partitions, but the worker does not know yet: a zombie.
     """
 
     def __init__(self, cluster: Cluster, make_flow: MakeFlow) -> None:
@@ -229,11 +229,11 @@ class Member:
         self._published = set[Position]()
         self._trails: dict[Position, tuple[int, ...]] = {}
         self._event: Event = Pause()
-        self._failing_commits, self._refusals, self._hiccups = set[int](), set[int](), set[int]()
+        self._failing_commits, self._refusals, self._failing_calls = set[int](), set[int](), set[int]()
         self._sink = MemorySink(
             self._write, refusals=self._refusals, commit=cluster.committed.update if cluster.exactly_once else None
         )
-        self._model = ColourModel(breaks_on=POISON, hiccups=self._hiccups)
+        self._model = ColourModel(breaks_on=POISON, hiccups=self._failing_calls)
         flow = make_flow(
             self._events(),
             sink=self._sink,
@@ -263,7 +263,7 @@ class Member:
         assert self._worker.step()
 
     def drain(self) -> None:
-        """End in order: everything read is published, unless that is refused."""
+        """End the worker cleanly; check that everything read is published, unless a publication is refused."""
         commits = self._source._commits
         self._worker.drain()
         read = {each for each in self._cluster.positions() if each.offset < self.positions.get(each.partition, 0)}
@@ -278,24 +278,24 @@ class Member:
         self._check_committed([partition], since=commits)
 
     def expire(self) -> None:
-        """From here on the group refuses its commits and its transactions; plain records nobody refuses."""
+        """Let the group refuse its commits and transactions from now on; plain records are not refused."""
         self.expired = True
         self._failing_commits.update(EVERY)
         if self._sink.exactly_once:
             self._refusals.update(EVERY)
 
     def lose(self) -> None:
-        """Hear that they are gone; there is nothing left to be published or committed."""
+        """Tell the worker that its partitions are lost; check that it publishes and commits nothing."""
         lost, before = list(self.positions), self._cluster.copy()
         self.positions.clear()
         self.step(Lose(lost))
-        assert self._cluster == before, "it went on with what it has lost"
+        assert self._cluster == before, "it continued with partitions that it has lost"
         self.expired = False
         self._failing_commits.clear()
         self._refusals.clear()
 
     def fail_next(self, what: str, through: int) -> None:
-        """Let one thing fail once; of a publication at least once, `through` records get through all the same."""
+        """Let one operation fail once; with at least once, a failed publication still writes `through` records."""
         match what:
             case "publication":
                 self._sink._failures = {self._sink._count: through}
@@ -304,12 +304,12 @@ class Member:
             case "commit":
                 self._failing_commits.add(self._source._commits)
             case "call":
-                self._hiccups.add(len(self._model.calls))
+                self._failing_calls.add(len(self._model.calls))
             case "answer":
                 self._model._fail_on_call = len(self._model.calls)
 
     def _check_committed(self, partitions: Collection[TopicPartition], *, since: int) -> None:
-        """What is published is committed when partitions are handed over, unless just then that has failed."""
+        """Check that all published frames are committed at the hand-over, unless a commit was made to fail."""
         if self._failing_commits.isdisjoint(range(since, self._source._commits)):
             left = {each for each in self._published if not self._cluster.is_committed(each)}
             assert not {each for each in left if each.partition in partitions}
@@ -324,12 +324,13 @@ class Member:
             yield self._event
 
     def _write(self, record: OutboundRecord) -> None:
-        """Publish; as long as it holds a partition, it publishes each frame once, and each camera in order."""
+        """Publish a record; check that the owner publishes each frame once, and each camera's frames in order."""
         if position := position_of(record):
             assert not self._has_published(position), f"{position} once more"
-            lane = self._cluster.log[position.partition]
+            frames = self._cluster.log[position.partition]
+            camera = frames[position.offset].camera
             for each in self._cluster.positions():
-                if each.partition == position.partition and lane[each.offset].camera == lane[position.offset].camera:
+                if each.partition == position.partition and frames[each.offset].camera == camera:
                     assert each.offset >= position.offset or self._has_published(each), f"{position} before {each}"
             if self._cluster.trail and record.topic == TOPICS.predictions:
                 assert self._trails[position] == self._cluster.context(position)

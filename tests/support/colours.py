@@ -1,4 +1,4 @@
-"""A classifier small enough to check by hand: which of five colours a picture mostly is."""
+"""A classifier that is easy to verify: it names the closest of five colours."""
 
 from collections.abc import Collection, Sequence
 
@@ -25,7 +25,7 @@ COLOURS = {
 
 
 def decode_colour(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
-    """Implements `ports.Decode` for the model below: a picture's mean, if it has at most 10,000 pixels."""
+    """Implements `ports.Decode` for the model below: computes the mean of a picture of at most 10,000 pixels."""
     image = decode_image(frame, max_pixels=10_000)
     out[:] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
     width, height = image.size
@@ -33,16 +33,16 @@ def decode_colour(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
 
 
 class ColourModel:
-    """Implements `ports.Model`; the probability of a colour falls with its distance from the picture's mean.
+    """Implements `ports.Model`. The probability of a colour decreases with its distance from the picture's mean.
 
     Args:
-        fail_on_call: the call, counted from 0, whose answer makes no sense.
-        breaks_on: the colour of a picture on which it raises, whatever else is in the batch.
-        hiccups: the calls, counted from 0, on which it raises for no reason of the frames.
-        room: frames for which there is memory.
+        fail_on_call: number of the call, from 0, whose answer is invalid.
+        breaks_on: it raises if a picture of this colour is in the batch.
+        hiccups: numbers of the calls, from 0, on which it raises independently of the frames.
+        room: maximum number of frames that fit into memory.
         largest: frames in a part.
-        streams: parts side by side; how they are cut does not depend on it.
-        top_k: classes that a prediction names.
+        streams: number of parallel parts; it does not affect how a batch is cut.
+        top_k: number of classes that a prediction names.
     """
 
     identity = ModelIdentity("colours", "c0105c010500")

@@ -1,4 +1,4 @@
-"""Programs that Debian packages, for tests that need the real thing."""
+"""Programs from Debian packages, for tests that need the real program."""
 
 import fcntl
 import os
@@ -11,16 +11,16 @@ from worker.models.store import cache_folder, make_folder_once
 
 
 class ProgramMissing(AssertionError):
-    """A program cannot be had: the test fails, for one that is skipped proves nothing."""
+    """A program is not available. The test fails, because a skipped test proves nothing."""
 
 
 def debian_program(name: str, package: str) -> Path:
-    """Return the program: the one on the PATH, else Debian's, downloaded into the user's cache on first use.
+    """Return the program from the PATH, or else from Debian's package, downloaded to the user's cache on first use.
 
-    The package is unpacked and not installed: the machine stays as it is, and no service of it is started.
+    The package is unpacked but not installed: the machine does not change, and no service is started.
 
     Raises:
-        ProgramMissing: Debian's package cannot be had here; the text says what to install.
+        ProgramMissing: Debian's package is not available here; the text says what to install.
     """
     if found := shutil.which(name):
         return Path(found)
@@ -28,7 +28,7 @@ def debian_program(name: str, package: str) -> Path:
     program = folder / "usr" / "bin" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # apt works for one at a time, and tests may run in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)  # apt does not run concurrently, but tests may run in several processes
         if program.exists():
             return program
         shutil.rmtree(folder, ignore_errors=True)  # without the program, it is not what the package holds
@@ -38,7 +38,7 @@ def debian_program(name: str, package: str) -> Path:
             said = getattr(error, "stderr", None) or error
             raise ProgramMissing(
                 f"{name!r} is needed on the PATH and Debian's package {package!r} could not be downloaded; "
-                f"install it, with `apt-get install {package}` where there is apt: {said}"
+                f"install it, with `apt-get install {package}` if there is apt: {said}"
             ) from error
     return program
 

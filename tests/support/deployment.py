@@ -1,4 +1,4 @@
-"""The files under deploy/ and docker-compose.yml, read as those who use them would."""
+"""Read the files under deploy/ and docker-compose.yml as their users do."""
 
 import json
 import os
@@ -21,11 +21,11 @@ DASHBOARD: Final = DEPLOY / "grafana" / "dashboards" / "vision-worker.json"
 RULES: Final = DEPLOY / "prometheus" / "rules.yml"
 
 VARIABLE: Final = re.compile(r"\$\{([A-Z_]+)(?::-([^}]*))?\}")
-"""A variable of docker-compose.yml, and the default beside it."""
+"""A variable of docker-compose.yml, and its default."""
 
 
 def read_yaml(file: Path) -> Any:
-    """Return a file's one document."""
+    """Return the only document of a file."""
     return yaml.safe_load(file.read_text())
 
 
@@ -73,7 +73,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def panel_queries() -> Iterator[tuple[str, str, str]]:
-    """Yield title, query and legend of every panel's queries, with Grafana's variables filled in."""
+    """Yield title, query and legend of every panel's queries, with Grafana's variables replaced."""
     for panel in panels():
         for target in panel.get("targets", ()):
             query = target["expr"].replace("$__rate_interval", "1m").replace("$camera", ".*")
@@ -81,25 +81,25 @@ def panel_queries() -> Iterator[tuple[str, str, str]]:
 
 
 def settings_of(environment: Mapping[str, object], file: Path | None = None) -> Settings:
-    """Return what a worker would make of this environment alone, and of a file."""
+    """Return the settings of a worker with only this environment, and a settings file."""
     with pytest.MonkeyPatch.context() as patch:
-        _enter(patch, environment)
+        _set_environment(patch, environment)
         return load_settings(file)
 
 
 def understood(arguments: Sequence[str], environment: Mapping[str, object]) -> dict[str, Any]:
-    """Return the options of a `vision-worker` command line as the command itself would get them."""
+    """Return the parsed options of a `vision-worker` command line."""
     command: Any = typer.main.get_command(app)
     rest, context = list(arguments), None
     with pytest.MonkeyPatch.context() as patch:
-        _enter(patch, environment)
+        _set_environment(patch, environment)
         while hasattr(command, "resolve_command"):
             context = command.make_context(command.name, list(rest), parent=context)
             _, command, rest = command.resolve_command(context, rest)
         return dict(command.make_context(command.name, rest, parent=context).params)
 
 
-def _enter(patch: pytest.MonkeyPatch, environment: Mapping[str, object]) -> None:
+def _set_environment(patch: pytest.MonkeyPatch, environment: Mapping[str, object]) -> None:
     for name in [name for name in os.environ if name.startswith((ENV_PREFIX, "KAFKA_"))]:
         patch.delenv(name)
     for name, value in environment.items():

@@ -1,4 +1,4 @@
-"""Executors for tests that say themselves when something happens."""
+"""Executors that let a test decide when work is done."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from typing import Any
 
 
 class Inline(Executor):
-    """Does at once, in the caller's thread, what it is given."""
+    """Runs each call at once in the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future = Future[Any]()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 whoever asks for the result gets it
+        except Exception as error:  # noqa: BLE001 it is raised where the result is read
             future.set_exception(error)
         return future
 
 
 class Held(Executor):
-    """Does what it is given when it is told to or when somebody waits for it, first in, first out."""
+    """Runs calls when told to, or when a result is waited for: first in, first out."""
 
     def __init__(self) -> None:
         self._held: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
@@ -31,12 +31,12 @@ class Held(Executor):
         return future
 
     def do(self, count: int = 1) -> None:
-        """Do the next of what is held."""
+        """Run the next queued calls."""
         for _ in range(min(count, len(self._held))):
             future, work = self._held.popleft()
             try:
                 future.set_result(work())
-            except Exception as error:  # noqa: BLE001 whoever asks for the result gets it
+            except Exception as error:  # noqa: BLE001 it is raised where the result is read
                 future.set_exception(error)
 
     def __len__(self) -> int:

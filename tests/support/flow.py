@@ -1,4 +1,4 @@
-"""A whole worker on the memory driver, with clocks that tick by themselves."""
+"""A whole worker on the in-memory adapters, with clocks that advance at each reading."""
 
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor
@@ -10,13 +10,13 @@ from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Sampler
+from worker.ports import Clocks, Sampler
 from worker.sampling.every_frame import EveryFrame
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.render import OutputTopics
@@ -27,7 +27,7 @@ TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
 
 @dataclass(slots=True)
 class Ticks:
-    """A clock that moves a little whenever it is read."""
+    """A clock that advances by a small step at each reading."""
 
     step: float = 0.001
     now: float = 0.0
@@ -45,13 +45,13 @@ class Flow:
     """One worker from its start to its end.
 
     Attributes:
-        published_before: the tallies that lie in the accuracy topic when a partition is assigned.
+        published_before: returns the tallies in the accuracy topic when a partition is assigned.
         commit_interval: seconds.
-        make_executor: makes what runs the model: at once, or when told to.
-        make_sampler: makes the sampler of each partition.
+        make_executor: returns the executor of the model: it runs calls at once, or when told to.
+        make_sampler: returns the sampler of a partition.
         window: milliseconds.
         linger: seconds.
-        target: seconds from capture to prediction, in place of the linger.
+        target: seconds from capture to prediction; replaces the linger.
         max_poll_interval: seconds.
     """
 
@@ -131,6 +131,6 @@ class Flow:
 
 
 def as_read(sent: OutboundRecord) -> Record:
-    """Return a published record as a consumer reads it."""
+    """Return a published record as a consumer would read it."""
     position = Position(TopicPartition(sent.topic, sent.partition or 0), 0)
     return Record(position, sent.key, sent.value, sent.headers, EventMillis(0))

@@ -1,4 +1,4 @@
-"""Records, frames and predictions, with only what a test cares about spelled out."""
+"""Build records, frames and predictions; a test gives only the values that it needs."""
 
 from worker.domain.batches import ClosedBy
 from worker.domain.frames import EncodedFrame, Frame

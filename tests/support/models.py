@@ -1,4 +1,4 @@
-"""Models for tests: real ones by manifest, and tiny networks that misbehave on purpose."""
+"""Models for tests: real models with a manifest, and tiny networks that fail on purpose."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,19 +32,19 @@ SIZES: Final = ((480, 640), (640, 480), (720, 1280), (61, 97), (224, 224), (256,
 
 
 def open_model(folder: Path, *, preprocessing: Preprocessing | None = None, **settings: Any) -> LoadedModel:
-    """Load a model by its manifest alone, as the worker does."""
+    """Load a model from its manifest, as the worker does."""
     manifest = load_manifest(folder)
     if preprocessing is not None:
         manifest = replace(manifest, preprocessing=preprocessing)
-    # On shared cores, threads that wait for each other take ten times as long.
+    # On shared cores, threads that wait for each other are ten times slower.
     return build_model(manifest, ModelGroup(path=folder, **{"threads": settings.get("streams", 1)} | settings))
 
 
 def drawn_model(folder: Path, architecture: str) -> Path:
     """Write a model folder for one of torchvision's architectures, and return it.
 
-    Its weights are drawn, the same on every machine, so that pictures still tell apart at the end: drawn as torchvision
-    does for training, they would give every picture the same scores.
+    Its weights are random with a fixed seed, and chosen such that different pictures get different scores: with
+    torchvision's initial weights for training, every picture would get the same scores.
     """
     torch.manual_seed(3)
     network = torchvision.models.get_model(architecture)
@@ -118,14 +118,14 @@ def prepared(model: LoadedModel, *images: Image) -> NDArray[np.uint8]:
 
 
 class Answering(nn.Module):
-    """A network that answers whatever a function makes of its normalised input."""
+    """A network that returns the result of a function of its normalised input."""
 
     def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
         super().__init__()
         self.answer = answer
 
     def forward(self, pixels: torch.Tensor) -> object:
-        """Answer."""
+        """Return the function's result."""
         return self.answer(pixels)
 
 
@@ -135,13 +135,13 @@ def photograph(name: str) -> Image:
 
 
 def best_classes(model: LoadedModel, name: str) -> list[str]:
-    """Return what the model sees in a sample photograph, most likely first."""
+    """Return the classes that the model finds in a sample photograph, most likely first."""
     (indices,) = model.run(prepared(model, photograph(name)))["indices"]
     return [model.task.labels[index] for index in indices]
 
 
 def small_manifest(**changes: Any) -> dict[str, Any]:
-    """Return a valid manifest as a document; a change to None takes the field away, `preprocessing` is merged."""
+    """Return a valid manifest as a document; None removes a field, and `preprocessing` is merged."""
     numbers = {"resize": 12, "crop": 8, "interpolation": "bilinear", "antialias": True}
     numbers |= {"mean": [0.5, 0.4, 0.3], "std": [0.3, 0.4, 0.5]} | changes.pop("preprocessing", {})
     document = {
@@ -156,6 +156,6 @@ def small_manifest(**changes: Any) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, document: object) -> Path:
-    """Write a manifest into a folder, and return the folder."""
+    """Write a manifest to a folder, and return the folder."""
     (folder / "model.yaml").write_text(yaml.safe_dump(document))
     return folder

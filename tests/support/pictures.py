@@ -1,4 +1,4 @@
-"""Pictures for tests: good ones of every kind that is taken, and bad ones of every way to be bad."""
+"""Pictures for tests: valid ones of every accepted kind, and invalid ones of every sort."""
 
 import struct
 import zlib
@@ -18,7 +18,7 @@ Encode = Callable[[Pixels], bytes]
 
 
 def frame_of(value: bytes | None, *, content_type: str | None = None, raw: RawLayout | None = None) -> EncodedFrame:
-    """Wrap a picture in an envelope of no interest."""
+    """Wrap a picture in an arbitrary envelope."""
     at = EventMillis(0)
     record = Record(Position(TopicPartition("frames", 0), 0), b"camera", value, (), at)
     frame = Frame(record.position, "camera", "frame", at, at, Monotonic(0.0))
@@ -26,7 +26,7 @@ def frame_of(value: bytes | None, *, content_type: str | None = None, raw: RawLa
 
 
 def scene(width: int, height: int) -> Pixels:
-    """Paint a smooth RGB picture without symmetry, so that a turn, a flip or swapped channels show."""
+    """Paint a smooth RGB picture without symmetry, so that a rotation, a flip or swapped channels change it."""
     across, down = np.linspace(0, 1, width), np.linspace(0, 1, height)[:, None]
     red, green, blue = 255 * across + 0 * down, 255 * down + 0 * across, 127 * np.sin(9 * across * down) + 127
     return np.stack([red, green, blue], axis=2).astype(np.uint8)
@@ -43,7 +43,7 @@ def _grey(extension: str) -> Encode:
     return lambda pixels: cv2.imencode(extension, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[1].tobytes()
 
 
-def _see_through(extension: str, *options: int) -> Encode:
+def _transparent(extension: str, *options: int) -> Encode:
     def encode(pixels: Pixels) -> bytes:
         bgra = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA)
         bgra[:, : (1 + bgra.shape[1]) // 2, 3] = 60
@@ -58,7 +58,7 @@ def _deep_png(pixels: Pixels) -> bytes:
 
 
 def jpeg_with_exif(pixels: Pixels) -> bytes:
-    """Encode a JPEG whose EXIF turns it by a quarter and holds a thumbnail: a whole JPEG within its header."""
+    """Encode a JPEG whose EXIF has a rotation by 90 degrees and a thumbnail, which is a complete JPEG in the header."""
     orientation = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
     tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + orientation + struct.pack(">I", 0)
     body = b"Exif\0\0" + tiff + JPEG(pixels[::8, ::8])
@@ -86,12 +86,12 @@ ENCODERS: Final[Mapping[str, Encode]] = {
     "jpeg filling": jpeg_with_filling,
     "png": PNG,
     "png grey": _grey(".png"),
-    "png alpha": _see_through(".png"),
+    "png alpha": _transparent(".png"),
     "webp lossy": _opencv(".webp", cv2.IMWRITE_WEBP_QUALITY, 80),
     "webp lossless": _opencv(".webp"),
-    "webp alpha": _see_through(".webp", cv2.IMWRITE_WEBP_QUALITY, 80),  # VP8X, the container's third form
+    "webp alpha": _transparent(".webp", cv2.IMWRITE_WEBP_QUALITY, 80),  # VP8X, the container's third form
 }
-"""Every form of picture that is taken and that torchvision reads to 8 bits as well."""
+"""Every accepted form of picture that torchvision also reads to 8 bits."""
 
 ALL_ENCODERS: Final[Mapping[str, Encode]] = {**ENCODERS, "png 16 bit": _deep_png}
 
@@ -102,7 +102,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png_bomb(width: int, height: int) -> bytes:
-    """Build a valid black PNG of one bit a pixel; decoded to RGB it is some 20 thousand times as large."""
+    """Build a valid black PNG of one bit per pixel; decoded to RGB it is about 20,000 times as large."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     rows = zlib.compress(bytes(height * (1 + (width + 7) // 8)), 9)
     return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
@@ -120,7 +120,7 @@ def webp(first: bytes, body: bytes) -> bytes:
 def jpeg_header(
     *, process: int = 0, bits: int = 8, width: int = 8, height: int = 8, components: int = 3, scan: bytes = b"\1\0\0"
 ) -> bytes:
-    """Build a JPEG that is nothing but header, an empty scan and an end."""
+    """Build a JPEG that has only a header, an empty scan and an end marker."""
     frame = struct.pack(">BHHB", bits, height, width, components) + bytes(3 * components)
     return (
         b"\xff\xd8"

@@ -1,4 +1,4 @@
-"""Telemetry that has seen everything once, and the real Prometheus to scrape it."""
+"""Record every fact in telemetry once, and run the real Prometheus to scrape it."""
 
 import json
 import socket
@@ -25,11 +25,11 @@ from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import STAGES, Telemetry
 
 _WITHIN: Final = 25.0
-_LOOK_EVERY: Final = 0.25
+_CHECK_EVERY: Final = 0.25
 
 
 def tell_everything(telemetry: Telemetry) -> None:
-    """Tell every fact there is, so that every series of every metric exists; again, and each counter goes on."""
+    """Record every kind of fact, so that every series of every metric exists; each call increases every counter."""
     telemetry.batch_limits(BatchLimits(0.02, 12), LatencyControl(Bounds(0.2, 0.1, 32, 300.0)))
     telemetry.model_ready(MODEL, "cpu", "eager", warm_up_seconds=0.1)
     for stage in STAGES:
@@ -56,14 +56,14 @@ def tell_everything(telemetry: Telemetry) -> None:
 
 
 class Prometheus:
-    """A running Prometheus, asked through its HTTP API."""
+    """A running Prometheus, queried through its HTTP API."""
 
     def __init__(self, address: str, process: "subprocess.Popen[str]") -> None:
         self._address = address
         self._process = process
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Return an instant query's series."""
+        """Return the series of an instant query."""
         found = self._ask("query", query=expression)["result"]
         assert isinstance(found, list)
         return found
@@ -73,28 +73,28 @@ class Prometheus:
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
     def targets(self) -> list[dict[str, Any]]:
-        """Return what is scraped."""
+        """Return the scraped targets."""
         found = self._ask("targets")["activeTargets"]
         assert isinstance(found, list)
         return found
 
     def wait(self, until: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
-        """Do something again and again until a condition holds; fail if it does not in time."""
+        """Repeat an action until a condition holds; fail if it does not hold in time."""
         deadline = time.monotonic() + _WITHIN
         while not self._holds(until):
-            assert self._process.poll() is None, "Prometheus ended by itself"
+            assert self._process.poll() is None, "Prometheus has ended"
             assert time.monotonic() < deadline, f"not within {_WITHIN:.0f} s: {self._state()}"
             meanwhile()
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_CHECK_EVERY)
 
     def _holds(self, until: Callable[[], bool]) -> bool:
         try:
             return until()
         except urllib.error.HTTPError as error:
-            if error.code != 503:  # it says so while it starts
+            if error.code != 503:  # its answer while it starts
                 raise
         except urllib.error.URLError:
-            pass  # it does not listen yet
+            pass  # it is not listening yet
         return False
 
     def _state(self) -> str:
@@ -102,13 +102,13 @@ class Prometheus:
 
     def _ask(self, what: str, **parameters: str) -> Any:
         address = f"{self._address}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 our own http address
+        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 a fixed http address
             return json.load(answer)["data"]
 
 
 @contextmanager
 def prometheus_server(config: dict[str, Any], folder: Path) -> Iterator[Prometheus]:
-    """Run the real Prometheus with this configuration; its files lie in the folder."""
+    """Run the real Prometheus with this configuration; its files are written to the folder."""
     file, port = folder / "prometheus.yml", _free_port()
     file.write_text(yaml.safe_dump(config))
     with (folder / "prometheus.log").open("w") as log:

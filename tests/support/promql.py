@@ -1,4 +1,4 @@
-"""What a PromQL query asks for, as far as a test wants to know: Prometheus itself judges the rest."""
+"""Extract the selectors and labels of a PromQL query; Prometheus itself checks the rest."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ class Matcher:
     value: str
 
     def accepts(self, labels: Mapping[str, str]) -> bool:
-        """Hold it against a series."""
+        """Tell whether a series with these labels matches."""
         found = labels.get(self.label, "")
         same = bool(re.fullmatch(self.value, found)) if "~" in self.operator else found == self.value
         return same is not self.operator.startswith("!")
@@ -27,7 +27,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A metric, and which of its series."""
+    """A metric, and the conditions on its series."""
 
     metric: str
     matchers: tuple[Matcher, ...]
@@ -42,7 +42,7 @@ class Query:
 
 
 def parse_query(text: str) -> Query:
-    """Take a query apart; any name that is neither function, aggregation, operator nor label is a metric."""
+    """Parse a query; any name that is not a function, aggregation, operator or label is a metric."""
     tokens = [*_TOKEN.findall(text), ""]
     selectors, labels, at = list[Selector](), set[str](), 0
     while at < len(tokens) - 1:

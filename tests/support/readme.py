@@ -1,4 +1,4 @@
-"""The parts of the README that are generated from the code: `python -m tests.support.readme` writes them."""
+"""Generate parts of the README from the code: `python -m tests.support.readme` writes them."""
 
 import re
 from pathlib import Path
@@ -48,12 +48,12 @@ def topics_table() -> str:
 
 
 def sections() -> dict[str, str]:
-    """Return the generated parts by the name of their markers."""
+    """Return the generated parts, by the name of their markers."""
     return {"topics": topics_table(), "settings": settings_table(), "metrics": metrics_table()}
 
 
 def main() -> None:
-    """Put the generated parts between their markers."""
+    """Write the generated parts between their markers."""
     text = README.read_text()
     for name, content in sections().items():
         between = re.compile(rf"(<!-- {name}[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)

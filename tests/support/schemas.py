@@ -1,4 +1,4 @@
-"""The contract in schemas/, as validators."""
+"""Validators for the message contract in schemas/."""
 
 import json
 from functools import cache
@@ -30,14 +30,14 @@ def sample(kind: str) -> dict[str, Any]:
 
 
 def check_json(kind: str, value: bytes | None) -> dict[str, Any]:
-    """Hold a message's value against its schema and return it."""
+    """Validate a message's value against its schema, and return it."""
     document: dict[str, Any] = json.loads(value or b"null")
     validator(kind).validate(document)
     return document
 
 
 def check_headers(kind: str, headers: Headers) -> dict[str, str]:
-    """Hold a message's headers against their schema and return them as text."""
+    """Validate a message's headers against their schema, and return them as text."""
     document = {name: (value or b"").decode() for name, value in headers}
     validator(kind).validate(document)
     return document

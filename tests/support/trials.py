@@ -1,4 +1,4 @@
-"""A guarantee of delivery on trial: topics of its own, frames that flow, a worker that is replaced when it stops."""
+"""Test a delivery guarantee: with its own topics, a flow of frames, and a worker that is replaced when it stops."""
 
 import json
 import uuid
@@ -21,27 +21,27 @@ from worker.domain.records import OutboundRecord
 PARTITIONS: Final = 2
 FRAMES_A_SECOND: Final = 5.0
 BROKER, ABSENT_BROKER = 1, 2
-"""Node ids: of the only broker, and of one that is known to Kafka and not there, so that its replicas lag behind."""
+"""Node ids of the only broker, and of a broker that is registered but absent, so that its replicas are out of sync."""
 DAMAGED: Final = b"no picture" * 150_000
-"""Larger than a topic takes unless it is told to."""
+"""A value that is larger than a topic accepts by default."""
 ROOM, NO_ROOM = "4000000", "100"
-"""For a topic's max.message.bytes."""
+"""Values of a topic's max.message.bytes: large enough, and too small."""
 
 KAFKA: Final[dict[str, dict[str, dict[str, int]]]] = {
-    # Ten seconds for a publication and three for a record: what takes minutes otherwise is there to be seen in seconds.
+    # Ten seconds for a publication and three for a record: so a test takes seconds instead of minutes.
     "exactly_once": {"consumer": {"max.poll.interval.ms": 20_000}, "producer": {"delivery.timeout.ms": 3_000}},
     "at_least_once": {},
 }
-"""The guarantees of delivery, each with the worker's settings that go with it."""
+"""The delivery guarantees, each with the Kafka settings of its worker."""
 
 
 class Trial:
-    """One guarantee of delivery, on topics of its own.
+    """One delivery guarantee, on its own topics.
 
     Attributes:
-        stage: its topics; those of predictions have two replicas, of which one is in sync.
-        gone: predictions that went with their topic.
-        doubtful: frames that a fault found uncommitted: at least once, they may have more than one outcome.
+        stage: its topics; the predictions topic has two replicas, one of them in sync.
+        gone: predictions that were deleted with their topic.
+        doubtful: frames that were uncommitted at a fault: with at least once, they may have more than one outcome.
     """
 
     def __init__(self, guarantee: str, servers: str, folder: Path, undo: ExitStack) -> None:
@@ -62,20 +62,20 @@ class Trial:
         kafka = self.stage.settings()["kafka"] | KAFKA[self.guarantee]
         settings = self.stage.settings(kafka=kafka, delivery={"guarantee": self.guarantee})
         self.worker = self._undo.enter_context(WorkerProcess(settings, self._folder))
-        self._heard = 0
+        self._lines_read = 0
 
     def last_words(self) -> tuple[int, dict[str, Any]]:
-        """Wait for the worker to stop by itself; return its exit status and the last line of its log."""
+        """Wait until the worker stops; return its exit status and the last line of its log."""
         wait_until(lambda: not self.worker.alive, f"{self.guarantee}: the worker stops")
         log = self.worker.log.read_text()
         assert "Traceback" not in log
         return self.worker.stop(), json.loads(log.splitlines()[-1])
 
     def settle(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return when all there is has an outcome; replace a worker that has stopped, as a supervisor would.
+        """Wait until every frame has an outcome; replace a worker that has stopped, as a supervisor would.
 
         Returns:
-            Exit status and last words of each worker that had to be replaced.
+            Exit status and last log line of each worker that was replaced.
         """
         ends, ended = persistently(self.stage.ends), list[tuple[int, dict[str, Any]]]()
 
@@ -89,19 +89,19 @@ class Trial:
         return ended
 
     def listen(self) -> None:
-        """Count what the worker has said so far as heard."""
-        self._heard = len(self.worker.said())
+        """Mark all log lines so far as read."""
+        self._lines_read = len(self.worker.said())
 
     def wait_until_warned(self, about: str) -> None:
-        """Wait for a line that has this in it, of those that people should see and have not heard."""
+        """Wait for an unread warning or error that contains this text."""
 
         def warned() -> bool:
-            lines = self.worker.said()[self._heard :]
+            lines = self.worker.said()[self._lines_read :]
             return any(line["level"] in {"warning", "error"} and about in str(line) for line in lines)
 
         wait_until(warned, f"{self.guarantee}: the worker says something of {about}")
 
-    # ----- what is done to its topics
+    # ----- changes to its topics
 
     def create_predictions(self) -> None:
         replicas = [[BROKER, ABSENT_BROKER]] * PARTITIONS
@@ -120,16 +120,16 @@ class Trial:
     def send_damaged(self) -> None:
         self.stage.send([OutboundRecord(self.stage.frames, 0, b"chelsea", DAMAGED)])
 
-    # ----- what came of it
+    # ----- checks of the results
 
     def check_offsets(self) -> None:
-        """No offset is committed past a frame without an outcome."""
+        """Check that no offset is committed past a frame without an outcome."""
         committed, outcomes = self.stage.committed(), self._outcomes(self._predictions())
         passed = {(p, offset) for p, next_offset in committed.items() for offset in range(next_offset)}
         assert passed <= outcomes.keys(), self.guarantee
 
     def check(self) -> None:
-        """Every frame has an outcome, at least one or exactly one, and accuracy counts each of them once."""
+        """Check that every frame has at least one or exactly one outcome, and that accuracy counts each frame once."""
         frames, predictions = self.stage.read(self.stage.frames), self._predictions()
         outcomes = self._outcomes(predictions)
         assert outcomes.keys() == places(frames), self.guarantee
@@ -151,7 +151,7 @@ class Trial:
 
 @contextmanager
 def flow(trials: Sequence[Trial]) -> Iterator[None]:
-    """Let frames come all the while; those uncommitted before and those that come are in doubt afterwards."""
+    """Send frames continuously; frames uncommitted before and frames sent meanwhile are doubtful afterwards."""
     committed = [trial.stage.committed() for trial in trials]
     for trial in trials:
         trial.listen()
@@ -164,12 +164,12 @@ def flow(trials: Sequence[Trial]) -> Iterator[None]:
         for load in loads:
             load.close()
         for trial, before in zip(trials, committed, strict=True):
-            # One that has seen an outage may never answer again.
+            # A client that was connected during an outage may never answer again.
             trial.stage = replace(trial.stage, admin=admin_client(trial.stage.servers))
             ends = persistently(trial.stage.ends)
             trial.doubtful |= {(p, offset) for p, end in ends.items() for offset in range(before[p], end)}
 
 
 def admin_client(servers: str) -> AdminClient:
-    """Return a client that keeps to itself that brokers are away."""
+    """Return a client that does not log unreachable brokers."""
     return AdminClient({"bootstrap.servers": servers, "log_level": 0})

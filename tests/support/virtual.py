@@ -1,7 +1,7 @@
-"""A whole worker in time that only its own work moves: a minute passes in seconds, and every run is the same.
+"""A whole worker in simulated time: a minute passes in seconds, and every run is the same.
 
-Executors run what they are given at once, at the time at which they would have come to it, and show its result when
-that time has come.
+Only the worker's own work advances the time. Executors run each call at once, at the simulated time at which a thread
+would have run it, and provide its result when that time has come.
 """
 
 import math
@@ -21,7 +21,7 @@ from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.domain.arrays import Arrays
 from worker.domain.batches import BatchLimits
 from worker.domain.checkpoints import Checkpoint
@@ -31,6 +31,7 @@ from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
+from worker.ports import Clocks
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 
 EPOCH = 1_700_000_000_000
@@ -41,7 +42,7 @@ UPSTREAM = 0.004
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds that pass only when somebody spends them."""
+    """A clock that advances only when work spends time."""
 
     now: float = 0.0
 
@@ -56,10 +57,10 @@ class Clock:
 
 
 class Ahead(Executor):
-    """So many threads of their own.
+    """A simulated pool of threads.
 
     Args:
-        gap: seconds that each takes after what it was given, and that nobody measures.
+        gap: seconds that a thread needs after each call, which no measurement includes.
     """
 
     def __init__(self, clock: Clock, threads: int, *, gap: float = 0.0) -> None:
@@ -67,10 +68,10 @@ class Ahead(Executor):
         self._free = [0.0] * threads
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        here, thread = self._clock.now, self._free.index(min(self._free))
-        self._clock.now = max(here, self._free[thread])
+        submitted, thread = self._clock.now, self._free.index(min(self._free))
+        self._clock.now = max(submitted, self._free[thread])
         result = fn(*args, **kwargs)
-        ended, self._clock.now = self._clock.now, here
+        ended, self._clock.now = self._clock.now, submitted
         self._free[thread] = ended + self._gap
         return _Later(self._clock, ended, result)
 
@@ -91,11 +92,11 @@ class _Later(Future[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What work costs, in seconds.
+    """The cost of work, in seconds.
 
     Attributes:
-        gap: what passes between two calls unseen.
-        noise: share by which it varies, as a standard deviation.
+        gap: time between two calls that no measurement includes.
+        noise: relative standard deviation of the cost of a call.
         hiccups: share of publications that take `hiccup` seconds more.
     """
 
@@ -110,12 +111,12 @@ class Machine:
     hiccup: float = 0.015
 
     def capacity(self, frames: int) -> float:
-        """Return frames a second in batches of so many."""
+        """Return the frames per second with batches of this size."""
         return frames / max(self.call + self.frame * frames + self.gap, self.publish + self.result * frames)
 
 
 class TimedModel(ColourModel):
-    """Spends what the machine says, and twice as much from some time on."""
+    """Spends the machine's cost for each call, and twice as much from a given time on."""
 
     def __init__(self, clock: Clock, machine: Machine, chance: Random, slower_from: float) -> None:
         super().__init__(top_k=1)
@@ -131,10 +132,10 @@ class TimedModel(ColourModel):
 
 
 class Cameras(MemorySource):
-    """Hands out frames once they have been taken.
+    """Returns frames after they were captured.
 
     Args:
-        taken: when each was captured, in seconds, in order.
+        taken: capture time of each frame, in seconds, in order.
     """
 
     def __init__(self, clock: Clock, taken: Sequence[float], partitions: int) -> None:
@@ -146,8 +147,8 @@ class Cameras(MemorySource):
     def poll(self, timeout: float) -> Sequence[Record] | None:
         if self._next >= len(self._taken):
             return None
-        comes = self._taken[self._next] + UPSTREAM
-        self._clock.now = max(self._clock.now, min(comes, self._clock.now + timeout))
+        available = self._taken[self._next] + UPSTREAM
+        self._clock.now = max(self._clock.now, min(available, self._clock.now + timeout))
         first = self._next
         while self._next < min(len(self._taken), first + MAX_POLL) and self._ready(self._next):
             self._next += 1
@@ -163,7 +164,7 @@ class Cameras(MemorySource):
 
 
 class Broker(MemorySink):
-    """Takes its time, and remembers when it was asked to publish and when each prediction was confirmed."""
+    """Spends time on each publication, and records its time and the age of each confirmed prediction."""
 
     def __init__(self, clock: Clock, machine: Machine, chance: Random) -> None:
         super().__init__()
@@ -190,11 +191,11 @@ class VirtualWorker:
     """A worker, its cameras and its machine.
 
     Attributes:
-        taken: when each frame was captured, in seconds, in order.
+        taken: capture time of each frame, in seconds, in order.
         target: seconds.
         slower_from: time from which on the model takes twice as long.
-        limits: those that were in force, with the time from which on.
-        calls: of the model: when each began, and its frames.
+        limits: the batch limits that were in force, each with its start time.
+        calls: start time and number of frames of each model call.
     """
 
     taken: Sequence[float]
@@ -210,7 +211,7 @@ class VirtualWorker:
     control: LatencyControl = field(init=False)
 
     def run(self) -> "VirtualWorker":
-        """Play all of it."""
+        """Run until the last frame is processed."""
         clock, chance = Clock(), _chance(self.seed)
         model = TimedModel(clock, self.machine, chance, self.slower_from)
         self.broker = Broker(clock, self.machine, chance)
@@ -244,11 +245,11 @@ class VirtualWorker:
         return self
 
     def frames_a_call(self, begin: float) -> float:
-        """Return how many the model was given at a time, on average, from some time on."""
+        """Return the mean number of frames per model call from a given time on."""
         return float(np.mean([frames for began, frames in self.calls if began >= begin]))
 
     def p99(self, begin: float, end: float = math.inf) -> float:
-        """Return the seconds within which 99 % of what was captured in this time had its prediction."""
+        """Return the seconds within which 99 % of the frames captured in this interval had their prediction."""
         ages = [age for captured, age in self.broker.ages if begin <= captured < end]
         return float(np.percentile(ages, 99))
 
@@ -258,7 +259,7 @@ class VirtualWorker:
 
 
 def regular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[float]:
-    """Return times at this rate as 16 cameras give them: each evenly but for a little, with a start of its own."""
+    """Return capture times of 16 cameras with this total rate: each has its own start and nearly regular intervals."""
     chance, period, taken = _chance(seed), 16 / rate, list[float]()
     for _ in range(16):
         first = begin + chance.random() * period
@@ -268,7 +269,7 @@ def regular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[flo
 
 
 def irregular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[float]:
-    """Return times at this rate on average, as if no frame knew of another: a Poisson process."""
+    """Return independent capture times with this mean rate: a Poisson process."""
     chance, now, taken = _chance(seed), begin, list[float]()
     while (now := now + chance.expovariate(rate)) < end:
         taken.append(now)
@@ -276,4 +277,4 @@ def irregular(rate: float, begin: float, end: float, *, seed: int = 1) -> list[f
 
 
 def _chance(seed: int) -> Random:
-    return Random(seed)  # noqa: S311 nothing here is a secret
+    return Random(seed)  # noqa: S311 not used for security

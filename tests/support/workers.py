@@ -1,4 +1,4 @@
-"""Real workers in processes of their own on a real Kafka: what goes in, what comes out, and how to wait for it."""
+"""Real workers in their own processes on a real Kafka: send frames, read results, and wait for conditions."""
 
 import json
 import sys
@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.local.guarded import GuardedProcess
 from worker.models.ready import ready_model
@@ -30,14 +31,19 @@ from worker.settings import Topics
 T = TypeVar("T")
 
 PATIENCE: Final = 120.0
-"""Seconds after which a condition that was waited for counts as never coming; nothing is measured by it."""
+"""Seconds after which waiting for a condition fails; nothing is measured by it."""
 
 
 def wait_until(holds: Callable[[], bool], what: str, *, every: float = 0.02) -> None:
-    """Look again and again, every so many seconds, until something holds.
+    """Check a condition repeatedly until it holds.
+
+    Args:
+        holds: the condition.
+        what: describes the condition in the error.
+        every: seconds between two checks.
 
     Raises:
-        AssertionError: it never did.
+        AssertionError: it did not hold in time.
     """
     deadline = time.monotonic() + PATIENCE
     while not holds():
@@ -51,7 +57,7 @@ def model_folder() -> Path:
 
 
 def persistently(ask: Callable[[], T]) -> T:
-    """Ask until the brokers answer: one of them may be away."""
+    """Repeat a request until the brokers answer: one of them may be down."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -64,10 +70,10 @@ def persistently(ask: Callable[[], T]) -> T:
 
 @dataclass(frozen=True)
 class Stage:
-    """One set of topics and one consumer group, which no other test knows.
+    """One set of topics and one consumer group, which no other test uses.
 
     Attributes:
-        partitions: of the frames, and so of predictions and accuracy.
+        partitions: number of partitions of frames, predictions and accuracy.
     """
 
     servers: str
@@ -100,11 +106,11 @@ class Stage:
         return f"{self.name}-workers"
 
     def settings(self, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the settings of one worker; what is given goes over them, group by group."""
+        """Return the settings of one worker; the given groups override them."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
             "topics": self.topics.model_dump(),
-            # Eight frames a call: the first one, before anything is ready, is as large.
+            # Eight frames per call: the warm-up call has the same size.
             "window": {"max_frames": 8},
             "model": {"path": str(model_folder()), "threads": 1, "profile": "off"},
             "ops": {"port": 0, "log_format": "json"},
@@ -112,7 +118,7 @@ class Stage:
         return settings | {name: settings.get(name, {}) | dict(group) for name, group in groups.items()}
 
     def send(self, records: Iterable[OutboundRecord]) -> None:
-        """Write records, and return once they are confirmed."""
+        """Write records, and return when they are confirmed."""
         sink = KafkaSink(self.servers, {})
         try:
             sink.publish(list(records), {})
@@ -120,7 +126,7 @@ class Stage:
             sink.close()
 
     def read(self, topic: str) -> list[Record]:
-        """Return all that lies in a topic, in offset order within each partition."""
+        """Return all records of a topic, in offset order within each partition."""
         found = KafkaAdmin(self.servers, {}).topics([topic])[topic]
         reader = KafkaReader(self.servers, {"fetch.wait.max.ms": 10})
         try:
@@ -129,41 +135,46 @@ class Stage:
             reader.close()
 
     def read_predictions(self) -> list[wire.PredictionMessage]:
-        """Return all predictions, in the order in which each partition has them."""
+        """Return all predictions, in offset order within each partition."""
         return [wire.decode_prediction(record.value or b"") for record in self.read(self.predictions)]
 
     def ends(self) -> dict[int, int]:
-        """Return where each partition of the frames ends."""
+        """Return the end offset of each partition of the frames."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = [Partition(self.frames, number) for number in range(self.partitions)]
         found = self.admin.list_offsets(dict.fromkeys(wanted, latest))
         return {each.partition: future.result().offset for each, future in found.items()}
 
     def committed(self) -> dict[int, int]:
-        """Return the group's next offset of each partition; 0 where it has committed nothing."""
+        """Return the group's next offset of each partition; 0 if it has committed nothing."""
         wanted = [Partition(self.frames, number) for number in range(self.partitions)]
-        found = persistently(lambda: self._onlooker.committed(wanted, timeout=10))
+        found = persistently(lambda: self._observer.committed(wanted, timeout=10))
         return {each.partition: max(0, each.offset) for each in found}
 
-    @cached_property
-    def _onlooker(self) -> Consumer:
-        """Knows the group and never joins it.
+    def checkpoint(self, partition: int) -> Checkpoint:
+        """Return what the group has committed of a partition, the mark included."""
+        (found,) = persistently(lambda: self._observer.committed([Partition(self.frames, partition)], timeout=10))
+        return Checkpoint.read(max(0, found.offset), found.metadata)
 
-        An admin client that asks for a group's offsets crashes librdkafka 2.16 when the coordinator answers that it is
-        not, or not yet, the group's.
+    @cached_property
+    def _observer(self) -> Consumer:
+        """A consumer that reads the group's offsets and never joins the group.
+
+        An admin client that requests a group's offsets crashes librdkafka 2.16 when the broker answers that it is not,
+        or not yet, the group's coordinator.
         """
         options = {"socket.timeout.ms": 10_000, "log_level": 0, "enable.auto.commit": False}
         return Consumer({"bootstrap.servers": self.servers, "group.id": self.group, **options})
 
     def wait_until_done(self) -> None:
-        """Wait until the group has committed all there is: each frame is predicted, or a dead letter."""
+        """Wait until the group has committed all frames: each is predicted or a dead letter."""
         ends = self.ends()
         wait_until(lambda: self.committed() == ends, f"the group commits {ends}")
 
 
 @contextmanager
 def stage(servers: str, *, partitions: int) -> Iterator[Stage]:
-    """Create the topics of a worker as its README says; they go at the end."""
+    """Create a worker's topics as its README says; delete them at the end."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin)
     specs = made.topics.specs(partitions=partitions)
@@ -174,12 +185,12 @@ def stage(servers: str, *, partitions: int) -> Iterator[Stage]:
 
 
 class WorkerProcess:
-    """A `vision-worker run` of its own; leaving the `with` kills it if it still runs.
+    """A `vision-worker run` process; leaving the `with` block kills it if it still runs.
 
     Args:
-        settings: become its settings file.
-        folder: where settings and log lie, each under a name of its own.
-        environment: variables on top of our own.
+        settings: content of its settings file.
+        folder: folder of its settings file and its log, each with a unique name.
+        environment: additional environment variables.
     """
 
     def __init__(self, settings: Mapping[str, Any], folder: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -205,24 +216,24 @@ class WorkerProcess:
         return self._process.alive
 
     def stop(self) -> int:
-        """Send SIGTERM, wait for its end, and return its exit status."""
+        """Send SIGTERM, wait until it ends, and return its exit status."""
         return self._process.stop()
 
     def kill(self) -> None:
-        """Send SIGKILL, and wait for its end."""
+        """Send SIGKILL, and wait until it ends."""
         self._process.kill()
 
     def said(self) -> list[dict[str, Any]]:
-        """Return its log so far, line by line; a line that it has not finished is left out."""
+        """Return its log lines so far, without an unfinished last line."""
         lines = self.log.read_text().split("\n")[:-1]
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def wait_until_ready(self) -> None:
-        """Wait until /readyz says yes."""
+        """Wait until /readyz answers 200."""
         wait_until(self._is_ready, f"the worker is ready ({self.log.name})")
 
     def metrics(self, name: str) -> dict[tuple[str, ...], float]:
-        """Return the samples of a metric by the values of their labels, in the order of the labels' names."""
+        """Return a metric's samples by their label values, which are sorted by label name."""
         families = text_string_to_metric_families(self._get("/metrics")[1])
         samples = (sample for family in families for sample in family.samples)
         return {
@@ -232,7 +243,7 @@ class WorkerProcess:
         }
 
     def partitions(self) -> set[int]:
-        """Return the partitions it has read from and still holds."""
+        """Return the partitions that it has read from and still owns."""
         return {int(partition) for partition, _ in self.metrics("lag_records")}
 
     def _is_ready(self) -> bool:
@@ -246,7 +257,7 @@ class WorkerProcess:
 
     def _get(self, path: str) -> tuple[int, str]:
         try:
-            with urlopen(f"{self._find_url()}{path}", timeout=30) as answer:  # noqa: S310 http, to our own process
+            with urlopen(f"{self._find_url()}{path}", timeout=30) as answer:  # noqa: S310 http, to the test's own process
                 return answer.status, answer.read().decode()
         except HTTPError as refused:
             with refused:

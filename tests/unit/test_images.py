@@ -183,7 +183,7 @@ def test_a_raw_picture_is_exactly_as_long_as_its_layout_says(pixel_format: str, 
     whole = raw_frame(pixel_format, scene(8, 6))
     refused = rejection(frame_of((whole.data + b"\0")[: len(whole.data) + change], raw=whole.raw))
     assert refused.reason is reason
-    assert f"is {len(whole.data)} bytes, {len(whole.data) + change} came" in str(refused)
+    assert f"is {len(whole.data)} bytes, but the record has {len(whole.data) + change}" in str(refused)
 
 
 @pytest.mark.parametrize("pixel_format", ["nv12", "i420"])

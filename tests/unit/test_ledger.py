@@ -64,10 +64,10 @@ def test_no_camera_waits_for_another_and_the_mark_says_what_is_published() -> No
     assert offsets(ledger) == [11, 13]
 
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(10, frozenset({11, 13}))
+    assert ledger.checkpoint(None) == Checkpoint(10, frozenset({11, 13}))
     ledger.finish(done(10, "a"))
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(14)
+    assert ledger.checkpoint(None) == Checkpoint(14)
 
 
 def test_results_of_several_cameras_leave_in_the_order_of_offsets() -> None:
@@ -85,7 +85,7 @@ def test_ready_outcomes_stay_until_they_are_settled() -> None:
     assert offsets(ledger) == offsets(ledger) == [10]
     publish(ledger)
     assert offsets(ledger) == []
-    assert ledger.checkpoint == Checkpoint(11)
+    assert ledger.checkpoint(None) == Checkpoint(11)
 
 
 def test_staging_remembers_nothing() -> None:
@@ -93,7 +93,7 @@ def test_staging_remembers_nothing() -> None:
     ledger.finish(done(10))
 
     assert ledger.stage(ledger.ready(), None) == ledger.stage(ledger.ready(), None) == Checkpoint(11)
-    assert ledger.checkpoint is None
+    assert ledger.checkpoint(None) is None
     assert len(ledger) == 2
 
 
@@ -103,7 +103,7 @@ def test_offsets_may_have_gaps_as_in_compacted_topics() -> None:
         ledger.finish(done(offset))
     publish(ledger)
 
-    assert ledger.checkpoint == Checkpoint(71)
+    assert ledger.checkpoint(None) == Checkpoint(71)
     assert len(ledger) == 1
 
 
@@ -135,7 +135,7 @@ def test_a_frame_that_was_published_before_is_context_and_nothing_becomes_of_it(
     assert ledger.expect(a_clip(11, answers=11)) is None
     ledger.finish(done(12, "a"))
     publish(ledger)
-    assert ledger.checkpoint is None
+    assert ledger.checkpoint(None) == Checkpoint(10, frozenset({11}))
 
 
 def test_the_mark_is_handed_on_as_long_as_the_offset_stays() -> None:
@@ -143,20 +143,30 @@ def test_the_mark_is_handed_on_as_long_as_the_offset_stays() -> None:
     ledger.finish(done(12, "b"))
     publish(ledger)
 
-    assert ledger.checkpoint == Checkpoint(10, frozenset({11, 12}))
+    assert ledger.checkpoint(None) == Checkpoint(10, frozenset({11, 12}))
+
+
+def test_frames_that_are_only_read_again_move_the_checkpoint_too() -> None:
+    ledger = a_ledger(published=[10, 11])
+    assert ledger.checkpoint(None) is None
+    for offset in (10, 11):
+        ledger.begin(at(offset), "a", size=10)
+
+    assert ledger.checkpoint(None) == Checkpoint(12)
+    assert not ledger.has_ready()
 
 
 def test_the_mark_of_frames_that_are_not_read_again_yet_is_handed_on_too() -> None:
     ledger = a_ledger(10, published=[12, 13])
     ledger.finish(done(10))
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(11, frozenset({12, 13}))
+    assert ledger.checkpoint(None) == Checkpoint(11, frozenset({12, 13}))
 
     for offset in (11, 12):
         ledger.begin(at(offset), "a", size=10)
     ledger.finish(done(11))
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(13, frozenset({13}))
+    assert ledger.checkpoint(None) == Checkpoint(13, frozenset({13}))
 
 
 def test_the_offset_stays_behind_what_an_unpublished_sample_needs() -> None:
@@ -165,11 +175,11 @@ def test_the_offset_stays_behind_what_an_unpublished_sample_needs() -> None:
         ledger.finish(done(offset))
     assert ledger.expect(a_clip(11, 12, answers=12)) == a_clip(11, 12, answers=12)
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(11, frozenset({11}))
+    assert ledger.checkpoint(None) == Checkpoint(11, frozenset({11}))
 
     ledger.finish(done(12))
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(13)
+    assert ledger.checkpoint(None) == Checkpoint(13)
 
 
 def test_the_offset_stays_behind_what_later_samples_need() -> None:
@@ -178,7 +188,8 @@ def test_the_offset_stays_behind_what_later_samples_need() -> None:
         ledger.finish(done(offset))
     publish(ledger, needed=11)
 
-    assert ledger.checkpoint == Checkpoint(11, frozenset({11, 12}))
+    assert ledger.checkpoint(11) == Checkpoint(11, frozenset({11, 12}))
+    assert ledger.checkpoint(12) == Checkpoint(12, frozenset({12}))
 
 
 def test_answers_that_are_published_are_left_out_of_a_sample() -> None:
@@ -237,7 +248,7 @@ def test_against_a_brute_force_one(frames: list[tuple[int, str]], order: random.
             publish(ledger)
             published |= free
             oldest = min(set(cameras) - published, default=end)
-            assert ledger.checkpoint == Checkpoint(oldest, frozenset(each for each in published if each > oldest))
+            assert ledger.checkpoint(None) == Checkpoint(oldest, frozenset(each for each in published if each > oldest))
 
     publish(ledger)
-    assert ledger.checkpoint == Checkpoint(end)
+    assert ledger.checkpoint(None) == Checkpoint(end)

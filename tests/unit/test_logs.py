@@ -3,7 +3,7 @@ import logging
 import subprocess
 import sys
 
-from worker.ops.logs import Sparing
+from worker.ops.logs import RateLimit
 
 
 def said(text: str, at: float) -> logging.LogRecord:
@@ -13,7 +13,7 @@ def said(text: str, at: float) -> logging.LogRecord:
 
 
 def test_lines_that_differ_in_their_numbers_only_come_once_in_a_while() -> None:
-    sparing = Sparing(period=30.0)
+    limit = RateLimit(period=30.0)
     lines = [
         said("FAIL producer-3: refused after 0 ms", 100.0),
         said("FAIL producer-4: refused after 12 ms", 101.0),
@@ -22,15 +22,15 @@ def test_lines_that_differ_in_their_numbers_only_come_once_in_a_while() -> None:
         said("FAIL producer-3: refused after 0 ms", 130.0),
     ]
 
-    assert [sparing.filter(line) for line in lines] == [True, False, True, False, True]
+    assert [limit.filter(line) for line in lines] == [True, False, True, False, True]
 
 
 def test_it_forgets_rather_than_grow() -> None:
-    sparing = Sparing()
+    limit = RateLimit()
     kinds = [said(f"kind {'x' * number}", 0.0) for number in range(1_500)]
 
-    assert all(sparing.filter(line) for line in kinds)
-    assert len(sparing._last) <= 1_000
+    assert all(limit.filter(line) for line in kinds)
+    assert len(limit._last) <= 1_000
 
 
 def test_our_lines_and_those_of_libraries_go_to_standard_error_in_one_shape() -> None:

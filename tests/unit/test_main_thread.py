@@ -15,9 +15,9 @@ def test_what_a_loop_submits_runs_in_the_thread_that_serves_it() -> None:
     def loop() -> tuple[threading.Thread, threading.Thread]:
         return current_thread(), inference.submit(current_thread).result(60)
 
-    beside, serving = inference.serve(loop)
+    loop_thread, serving = inference.serve(loop)
     assert serving is current_thread()
-    assert beside is not serving
+    assert loop_thread is not serving
 
 
 def test_calls_run_in_order() -> None:

@@ -1,5 +1,6 @@
 """Calls of the model, one at a time: the executors do their work when a test says so."""
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -124,6 +125,17 @@ def test_a_call_comes_back_when_it_is_over() -> None:
     assert places(calls.collect()) == [(0, 0), (0, 1)]
     assert calls.collect(wait=True) is None
     assert calls.busy_since is None
+
+
+def test_a_prediction_keeps_no_picture_in_memory() -> None:
+    calls = make_calls(ColourModel(), Inline())
+    submit(calls, a_batch(0, value=picture("red")), a_batch(1, value=b"no picture"))
+    finished = calls.collect()
+
+    assert finished is not None
+    kept = {each.position.offset: pickle.dumps(each) for _, each in finished.outcomes}
+    assert picture("red") not in kept[0]
+    assert b"no picture" in kept[1], "a dead letter returns it"
 
 
 def test_batches_that_wait_for_a_thread_share_the_next_call() -> None:

@@ -151,7 +151,7 @@ def test_what_the_user_has_set_wins_and_is_told(model: Path) -> None:
     assert found.taken == {"window.max_frames": 16}
     assert (found.groups.model.engine, found.groups.model.streams) == ("eager", 1)
     assert str(found).endswith(
-        "sets window.max_frames=16; not taken, since you set it otherwise: model.engine=onnxruntime, model.streams=2, "
+        "sets window.max_frames=16; not used, because of your own settings: model.engine=onnxruntime, model.streams=2, "
         "model.threads=2"
     )
 
@@ -219,4 +219,4 @@ def test_frames_that_nobody_can_decode(model: Path, tmp_path: Path, monkeypatch:
         (tmp_path / "frames" / f"{name}.jpg").write_bytes(b"\xff\xd8 cut short")
     ran = CliRunner().invoke(app, ["tune", "--frames", str(tmp_path / "frames")])
 
-    assert "none of the 2 frames can be decoded: name others with --frames" in str(ran.exception)
+    assert "none of the 2 frames can be decoded: give other frames with --frames" in str(ran.exception)

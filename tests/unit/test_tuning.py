@@ -9,8 +9,8 @@ import pytest
 from worker.domain.errors import SettingsError
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.tuning.agreement import Agreement
-from worker.tuning.candidates import Room, by_others, by_torch, decoders, every, shares
-from worker.tuning.groups import Choice, Groups, not_set
+from worker.tuning.candidates import Room, decoder_counts, other_engines, thread_splits, torch_candidates, values_of
+from worker.tuning.groups import Choice, Groups, not_overridden
 from worker.tuning.search import MARGIN, Race, Stage, Tried, fastest, search
 
 
@@ -32,7 +32,7 @@ def room(cores: int = 2, model: Mapping[str, Any] | None = None, **others: Mappi
 
 def test_every_engine_is_tried_in_every_precision() -> None:
     everything = room()
-    tried = [*by_torch(everything, everything.beginning()), *by_others(everything, everything.beginning())]
+    tried = [*torch_candidates(everything, everything.initial()), *other_engines(everything, everything.initial())]
 
     pairs = {(each["model.engine"], each["model.precision"]) for each in tried}
     precisions = everything.values["model.precision"]
@@ -43,25 +43,25 @@ def test_every_engine_is_tried_in_every_precision() -> None:
 
 
 def test_compiling_is_tried_once_as_was_best_for_torch() -> None:
-    best = {**room().beginning(), "model.precision": "bf16", "model.memory_format": "contiguous"}
-    (compiled,) = (each for each in by_others(room(), best) if each["model.engine"] == "compile")
+    best = {**room().initial(), "model.precision": "bf16", "model.memory_format": "contiguous"}
+    (compiled,) = (each for each in other_engines(room(), best) if each["model.engine"] == "compile")
 
     assert compiled == {**best, "model.engine": "compile"}
 
 
 def test_only_torch_is_given_a_memory_format() -> None:
-    best = {**room().beginning(), "model.memory_format": "contiguous"}
+    best = {**room().initial(), "model.memory_format": "contiguous"}
 
-    formats = {(each["model.engine"], each["model.memory_format"]) for each in by_others(room(), best)}
+    formats = {(each["model.engine"], each["model.memory_format"]) for each in other_engines(room(), best)}
     assert formats == {("compile", "contiguous"), ("openvino", "channels_last"), ("onnxruntime", "channels_last")}
 
 
 def test_it_begins_with_the_defaults_and_a_stream_a_core() -> None:
-    beginning = room(4).beginning()
+    initial = room(4).initial()
 
-    assert beginning["model.engine"] == "eager"
-    assert (beginning["model.streams"], beginning["model.threads"]) == (4, 4)
-    assert (beginning["window.max_frames"], beginning["limits.decode_threads"]) == (32, None)
+    assert initial["model.engine"] == "eager"
+    assert (initial["model.streams"], initial["model.threads"]) == (4, 4)
+    assert (initial["window.max_frames"], initial["limits.decode_threads"]) == (32, None)
 
 
 @pytest.mark.parametrize(
@@ -74,32 +74,32 @@ def test_it_begins_with_the_defaults_and_a_stream_a_core() -> None:
 )
 def test_streams_and_threads_come_out_even(cores: int, pairs: Sequence[tuple[int, int]]) -> None:
     there = room(cores)
-    found = [(each["model.streams"], each["model.threads"]) for each in shares(there, there.beginning())]
+    found = [(each["model.streams"], each["model.threads"]) for each in thread_splits(there, there.initial())]
 
     assert found == pairs
 
 
 def test_compiled_code_is_not_compiled_again_for_another_number_of_threads() -> None:
-    compiled = {**room(4).beginning(), "model.engine": "compile"}
+    compiled = {**room(4).initial(), "model.engine": "compile"}
 
-    found = [(each["model.streams"], each["model.threads"]) for each in shares(room(4), compiled)]
+    found = [(each["model.streams"], each["model.threads"]) for each in thread_splits(room(4), compiled)]
     assert found == [(4, 4), (3, 3)]
 
 
 def test_a_gpu_takes_larger_batches_and_no_streams() -> None:
     gpu = room(8, {"device": "cuda"})
 
-    assert [(each["model.streams"], each["model.threads"]) for each in shares(gpu, gpu.beginning())] == [(1, None)]
-    sizes = [each["window.max_frames"] for each in every("window.max_frames")(gpu, gpu.beginning())]
+    assert [(each["model.streams"], each["model.threads"]) for each in thread_splits(gpu, gpu.initial())] == [(1, None)]
+    sizes = [each["window.max_frames"] for each in values_of("window.max_frames")(gpu, gpu.initial())]
     assert sizes == [32, 64, 128, 256]
 
 
 def test_what_the_user_has_set_is_not_tried_otherwise() -> None:
     fixed = {"engine": "onnxruntime", "precision": "fp32", "streams": 1}
     narrow = room(4, fixed, window={"max_frames": 5}, limits={"decode_threads": 7})
-    beginning = narrow.beginning()
-    stages = (by_torch, by_others, shares, every("window.max_frames"), decoders)
-    tried = [each for candidates in stages for each in candidates(narrow, beginning)]
+    initial = narrow.initial()
+    stages = (torch_candidates, other_engines, thread_splits, values_of("window.max_frames"), decoder_counts)
+    tried = [each for candidates in stages for each in candidates(narrow, initial)]
 
     names = ("model.engine", "model.precision", "model.streams", "window.max_frames", "limits.decode_threads")
     assert {tuple(each[name] for name in names) for each in tried} == {("onnxruntime", "fp32", 1, 5, 7)}
@@ -107,13 +107,13 @@ def test_what_the_user_has_set_is_not_tried_otherwise() -> None:
 
 def test_decoders_are_tried_where_the_model_leaves_a_core_to_them() -> None:
     cpu = room(4)
-    counts = [each["limits.decode_threads"] for each in decoders(cpu, {"model.streams": 2})]
+    counts = [each["limits.decode_threads"] for each in decoder_counts(cpu, {"model.streams": 2})]
     assert counts == [None, 3, 5, 8]
-    assert list(decoders(cpu, {"model.streams": 4})) == []
+    assert list(decoder_counts(cpu, {"model.streams": 4})) == []
 
 
 def test_more_streams_than_cores_are_the_users_own() -> None:
-    assert list(shares(room(2, {"streams": 8}), {"model.engine": "eager"})) == []
+    assert list(thread_splits(room(2, {"streams": 8}), {"model.engine": "eager"})) == []
 
 
 # What is chosen.
@@ -198,7 +198,7 @@ def test_when_nothing_agrees_it_says_what_was_in_the_way() -> None:
     with pytest.raises(SettingsError) as caught:
         search(room(), measured(by_engine, lambda _: "differs by 0.3"))
 
-    assert "nothing that was tried agrees with the reference" in caught.value.faults[0]
+    assert "no candidate agrees with the reference" in caught.value.faults[0]
     assert "torch: differs by 0.3" in caught.value.faults
 
 
@@ -243,36 +243,38 @@ PROFILE = {
 
 
 def test_a_profile_wins_over_the_defaults() -> None:
-    assert not_set(groups(), PROFILE) == PROFILE
+    assert not_overridden(groups(), PROFILE) == PROFILE
 
 
 def test_what_the_user_has_set_wins_over_a_profile() -> None:
     ours = groups({"device": "cpu"}, window={"max_frames": 64}, limits={"memory": 2**30})
 
-    assert not_set(ours, PROFILE) == {name: value for name, value in PROFILE.items() if name != "window.max_frames"}
+    assert not_overridden(ours, PROFILE) == {
+        name: value for name, value in PROFILE.items() if name != "window.max_frames"
+    }
 
 
 def test_an_engine_set_otherwise_takes_nothing_that_was_measured_with_another() -> None:
-    taken = not_set(groups({"engine": "eager"}), PROFILE)
+    taken = not_overridden(groups({"engine": "eager"}), PROFILE)
 
     assert taken == {"window.max_frames": 16, "limits.decode_threads": 3}
 
 
 def test_what_the_user_has_set_to_the_same_contradicts_nothing() -> None:
-    taken = not_set(groups({"engine": "openvino"}), PROFILE)
+    taken = not_overridden(groups({"engine": "openvino"}), PROFILE)
 
     assert taken == {name: value for name, value in PROFILE.items() if name != "model.engine"}
 
 
 def test_settings_are_checked_as_if_the_user_had_set_them() -> None:
     with pytest.raises(ValueError, match="max_frames"):
-        groups().having({"window.max_frames": 0})
+        groups().updated_by({"window.max_frames": 0})
     with pytest.raises(ValueError, match="no_such"):
-        groups().having({"model.no_such": 1})
+        groups().updated_by({"model.no_such": 1})
 
 
 def test_settings_go_over_those_that_are_there() -> None:
-    set_over = groups({"top_k": 3}, limits={"memory": 2**30}).having(PROFILE)
+    set_over = groups({"top_k": 3}, limits={"memory": 2**30}).updated_by(PROFILE)
 
     assert (set_over.model.top_k, set_over.model.engine, set_over.limits.memory) == (3, "openvino", 2**30)
     assert (set_over.window.max_frames, set_over.limits.decode_threads) == (16, 3)

@@ -1,1 +1,1 @@
-"""One third-party library each, behind plain keyword arguments."""
+"""Adapters: each wraps one third-party library behind plain keyword arguments."""

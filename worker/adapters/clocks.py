@@ -1,4 +1,4 @@
-"""The clocks of this machine."""
+"""This machine's clocks."""
 
 import time
 
@@ -11,5 +11,5 @@ def wall_clock() -> EventMillis:
 
 
 def monotonic_clock() -> Monotonic:
-    """Read the clock that only moves forward, in seconds."""
+    """Read the monotonic clock, which never goes back, in seconds."""
     return Monotonic(time.monotonic())

@@ -1,4 +1,4 @@
-"""What people and Prometheus ask a running worker: /metrics, /healthz, /readyz."""
+"""Serve a running worker's pages: /metrics, /healthz, /readyz."""
 
 import threading
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 Fault = Callable[[], str | None]
-"""Returns None while all is well, else what is wrong."""
+"""Returns None if all is well, else a description of the fault."""
 
 
 class OpsServer:
-    """Serves the three pages from a thread of its own, between `__enter__` and `__exit__`.
+    """Serves the three pages from its own thread, between `__enter__` and `__exit__`.
 
     Args:
-        port: 0 takes a free one; `port` tells which.
-        unhealthy: what /healthz answers 503 with.
-        unready: what /readyz answers 503 with.
+        port: port to listen on; 0 takes a free one, which the property `port` returns.
+        unhealthy: returns the text with which /healthz answers 503; None means 200.
+        unready: returns the text with which /readyz answers 503; None means 200.
 
     Raises:
         OSError: the port is taken.
@@ -51,15 +51,15 @@ class OpsServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class named it
-                """Say nothing: a scrape every few seconds is no news."""
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
+                """Log nothing: Prometheus scrapes every few seconds."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="ops")
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port that it listens on."""
         return self._server.server_port
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A source and a sink without Kafka: for replaying files, and for tests that script what a broker does."""
+"""A source and a sink without Kafka: for replaying files, and for tests that script a broker's behaviour."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,38 +10,38 @@ from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Rec
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Partitions come."""
+    """Partitions are assigned."""
 
     partitions: Collection[TopicPartition]
 
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Partitions go, and can still be committed."""
+    """Partitions are revoked; their offsets can still be committed."""
 
     partitions: Collection[TopicPartition]
 
 
 @dataclass(frozen=True, slots=True)
 class Lose:
-    """Partitions are gone already."""
+    """Partitions are lost; nothing can be committed."""
 
     partitions: Collection[TopicPartition]
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing comes in this poll."""
+    """This poll returns no records."""
 
 
 Event = Record | Sequence[Record] | Assign | Revoke | Lose | Pause
 
 
 class MemorySource:
-    """Plays a script, one event a poll; a record of a partition not assigned yet assigns it first.
+    """Plays a script, one event per poll; a record of an unassigned partition first assigns the partition.
 
     Args:
-        failing_commits: which commits fail, counted from 0.
+        failing_commits: numbers of the commits that fail, from 0.
 
     Attributes:
         committed: the checkpoints committed so far.
@@ -62,7 +62,7 @@ class MemorySource:
         on_lost: OnPartitions,
         on_committed: OnCommitted,
     ) -> None:
-        """Remember whom to tell."""
+        """Store the callbacks."""
         self._on_assigned, self._on_revoked, self._on_lost = on_assigned, on_revoked, on_lost
         self._on_committed = on_committed
 
@@ -90,11 +90,11 @@ class MemorySource:
         return []
 
     def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
-        """Return what was committed of these partitions."""
+        """Return the committed checkpoints of these partitions."""
         return {each: self.committed[each] for each in partitions if each in self.committed}
 
     def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:  # noqa: ARG002 instant
-        """Remember the checkpoints, unless this commit is to fail."""
+        """Store the checkpoints, unless this commit shall fail."""
         fails = self._commits in self._failing_commits
         self._commits += 1
         if not fails:
@@ -102,11 +102,11 @@ class MemorySource:
         self._on_committed({} if fails else checkpoints, "told to fail" if fails else None)
 
     def lag(self) -> Mapping[TopicPartition, int]:
-        """Nothing is known to lie ahead."""
+        """Return nothing: the length of a script is unknown."""
         return {}
 
     def close(self) -> None:
-        """Nothing to leave."""
+        """Do nothing: there is no group to leave."""
 
     def _hand_out(self, records: Sequence[Record]) -> Sequence[Record]:
         new = {record.position.partition for record in records} - self._assigned
@@ -117,13 +117,13 @@ class MemorySource:
 
 
 class MemorySink:
-    """Keeps what is published, or hands it to a writer.
+    """Stores published records, or passes them to a writer.
 
     Args:
-        write: takes each confirmed record; None keeps them in `published`.
-        failures: which publications fail, counted from 0, and how many of their records get through all the same.
-        refusals: which publications are refused, counted from 0, as if the group had moved on.
-        commit: stores checkpoints in one step with the records: exactly once. None leaves that to the source.
+        write: is called with each confirmed record; None stores them in `published`.
+        failures: numbers of the publications that fail, from 0, and how many of their records are written anyway.
+        refusals: numbers of the publications that are refused, from 0, as after a rebalance.
+        commit: stores checkpoints in one step with the records (exactly once); None leaves that to the source.
     """
 
     def __init__(
@@ -149,18 +149,18 @@ class MemorySink:
         *,
         within: float,  # noqa: ARG002 it is instant
     ) -> None:
-        """Take the records, unless this publication is to fail."""
+        """Write the records, unless this publication shall fail."""
         number, self._count = self._count, self._count + 1
         if number in self._refusals:
             raise DeliveryRefused(f"publication {number} was told to be refused")
-        through = self._failures.get(number)
-        if through is None or self._commit is None:  # a transaction that fails lets nothing through
-            for record in records[:through]:
+        written = self._failures.get(number)
+        if written is None or self._commit is None:  # a failed transaction writes nothing
+            for record in records[:written]:
                 self._write(record)
-        if through is not None:
-            raise DeliveryFailed(f"publication {number} was told to fail after {through} records")
+        if written is not None:
+            raise DeliveryFailed(f"publication {number} was told to fail after {written} records")
         if self._commit is not None:
             self._commit(checkpoints)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no connection."""

@@ -1,1 +1,1 @@
-"""The application: the one place where all parts are put together."""
+"""The application: the only place where all parts are assembled."""

@@ -1,4 +1,4 @@
-"""Which clients talk to the cluster, and how: settings in, Kafka clients out."""
+"""Build Kafka clients from settings."""
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
@@ -14,17 +14,17 @@ from worker.settings import Delivery, Kafka, Limits
 CLASSIC_OPTIONS = frozenset(
     {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 )
-"""librdkafka options that only the classic group protocol has; with the newer one the broker decides them."""
-MOST_FETCH_WAIT_MS = 20
-"""By then half a dozen frames are there at rates at which it matters."""
-TELL_EVERY = 100_000
-"""Accuracy records between two lines of progress."""
+"""librdkafka options that only the classic group protocol supports; with the newer one the broker decides them."""
+MAX_FETCH_WAIT_MS = 20
+"""Milliseconds. At the rates where batching fetches matters, about six frames arrive in this time."""
+PROGRESS_EVERY = 100_000
+"""Accuracy records between two progress lines in the log."""
 
 
 def group_member(
     kafka: Kafka, topic: str, limits: Limits, *, protocol: str, latency_target_ms: int | None = None
 ) -> KafkaSource:
-    """Build the consumer, which joins the group once it subscribes.
+    """Build the consumer; it joins the group when it subscribes.
 
     Raises:
         SettingsError: librdkafka refuses one of its options.
@@ -40,29 +40,29 @@ def group_member(
 
 
 def member_options(kafka: Kafka, limits: Limits, latency_target_ms: int | None) -> Options:
-    """Return librdkafka's options as far as they follow from the settings; the consumer's own go over them.
+    """Return the librdkafka options that follow from the settings; `kafka.consumer` overrides them.
 
-    The client prefetches into memory of its own, in KiB; by default that would be 64 MiB for every partition, and one
-    answer of a broker, which may come on top, 50 MiB. Together they are half of the limit.
+    The client prefetches into its own memory, limited in KiB: by default 64 MiB per partition. A broker's response, by
+    default up to 50 MiB, may come on top. Here both together are limited to half of `limits.memory`.
 
-    Under a latency target a broker answers once some frames are there: frame by frame, its answers and the polls of
-    them took a tenth of two cores that the model needed.
+    With a latency target, a broker responds when several frames are available: with one response per frame, responses
+    and their polls took a tenth of two cores, which the model needed.
     """
-    together: Options = {}
+    batched_fetches: Options = {}
     if latency_target_ms is not None:
-        wait = max(1, min(MOST_FETCH_WAIT_MS, latency_target_ms // 10))
-        together = {"fetch.min.bytes": 2**19, "fetch.wait.max.ms": wait}
+        wait = max(1, min(MAX_FETCH_WAIT_MS, latency_target_ms // 10))
+        batched_fetches = {"fetch.min.bytes": 2**19, "fetch.wait.max.ms": wait}
     return {
-        "socket.timeout.ms": int(max(2, kafka.hand_over_within) * 1000),  # nothing else bounds a commit
-        **together,
+        "socket.timeout.ms": int(max(2, kafka.hand_over_within) * 1000),  # nothing else limits a commit's time
+        **batched_fetches,
         **kafka.options,
         "queued.max.messages.kbytes": max(1, limits.memory * 3 // 8 // 1024),
-        "fetch.max.bytes": max(2**20, limits.memory // 8),  # less is refused: a record must fit
+        "fetch.max.bytes": max(2**20, limits.memory // 8),  # librdkafka refuses less: a record must fit
     }
 
 
 def results_sink(kafka: Kafka, delivery: Delivery, source: KafkaSource) -> KafkaSink | ExactlyOnceSink:
-    """Build the producer of predictions, accuracy and dead letters; exactly once, it commits the source's offsets."""
+    """Build the producer of the results; in exactly-once mode it also commits the source's offsets."""
     options = kafka.options | kafka.producer
     if delivery.guarantee == "at_least_once":
         return KafkaSink(kafka.bootstrap_servers, options)
@@ -70,7 +70,7 @@ def results_sink(kafka: Kafka, delivery: Delivery, source: KafkaSource) -> Kafka
 
 
 def group_protocol(kafka: Kafka) -> str:
-    """Choose the newer protocol (KIP-848) where every broker has it and no option of the older one is set."""
+    """Choose the newer protocol (KIP-848) if every broker supports it and no option of the classic one is set."""
     if kafka.group_protocol != "auto":
         return kafka.group_protocol
     if CLASSIC_OPTIONS & (kafka.consumer.keys() | kafka.options.keys()):
@@ -79,29 +79,29 @@ def group_protocol(kafka: Kafka) -> str:
 
 
 def cluster_admin(kafka: Kafka) -> KafkaAdmin:
-    """Return what asks the cluster about its topics."""
+    """Return a client that queries the cluster's topics."""
     return KafkaAdmin(kafka.bootstrap_servers, kafka.options)
 
 
 def cluster_reader(kafka: Kafka) -> KafkaReader:
-    """Return what reads whole partitions outside any group."""
+    """Return a client that reads whole partitions without a consumer group."""
     return KafkaReader(kafka.bootstrap_servers, kafka.options)
 
 
 def published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
-    """Read back the accuracy of input partitions: it lies in the partitions of the same numbers, and only those."""
+    """Read back the accuracy of input partitions, from the accuracy topic's partitions of the same numbers."""
     with closing(cluster_reader(kafka)) as reader:
         outputs = [TopicPartition(topic, each.partition) for each in partitions]
         records = reader.read_to_end(outputs, wait_for_open=True)
-        for tally in wire.newest_tallies(_telling(records)):
+        for tally in wire.newest_tallies(_with_progress(records)):
             if tally.key.partition in partitions:
                 yield tally
 
 
-def _telling(records: Iterable[Record]) -> Iterator[Record]:
-    """Pass records on, and say now and then how many there were."""
+def _with_progress(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records, and log their number from time to time."""
     log = structlog.get_logger("worker")
     for count, record in enumerate(records, start=1):
-        if count % TELL_EVERY == 0:
+        if count % PROGRESS_EVERY == 0:
             log.info("restoring accuracy", records=count)
         yield record

@@ -9,7 +9,7 @@ from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.ports import Decode, Model, MonotonicClock, Restore, Sampler, Sink, Source, WallClock
+from worker.ports import Clocks, Decode, Model, Restore, Sampler, Sink, Source
 from worker.sampling.every_frame import EveryFrame
 from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
@@ -57,14 +57,6 @@ class Threads:
     inference: Executor
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The two kinds of time."""
-
-    wall: WallClock
-    monotonic: MonotonicClock
-
-
 def compose(
     ports: Ports,
     parts: ModelParts,
@@ -94,8 +86,7 @@ def compose(
             stages=stages,
             telemetry=telemetry,
             settings=settings,
-            wall=clocks.wall,
-            monotonic=clocks.monotonic,
+            clocks=clocks,
         ),
         calls=ModelCalls(
             Pipeline(decode=parts.decode, model=parts.model),
@@ -111,6 +102,5 @@ def compose(
         stages=stages,
         telemetry=telemetry,
         settings=settings,
-        wall=clocks.wall,
-        monotonic=clocks.monotonic,
+        clocks=clocks,
     )

@@ -1,4 +1,4 @@
-"""Which dead letters are meant, and which of them were put back already. Values in, values out."""
+"""Select dead letters, and tell which were replayed already. Pure functions on values."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 
 Marks = Mapping[bytes | None, bytes | None]
-"""What lies in the topic of marks, by key, the last record of each (`wire.render_mark`)."""
+"""The last value of each key in the topic of marks (`wire.render_mark`)."""
 
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(rf"(\d{{1,9}})([{''.join(_UNITS)}])")
@@ -33,11 +33,11 @@ class Entry:
     """One dead letter, without its picture.
 
     Attributes:
-        position: where it lies in the dead-letter topic.
-        source: where its frame lay.
-        refused_at: its own timestamp.
+        position: its position in the dead-letter topic.
+        source: the position of its frame in the source topic.
+        refused_at: the dead letter's timestamp.
         size: bytes of the picture.
-        replayed: it was put back already.
+        replayed: whether it was replayed already.
     """
 
     position: Position
@@ -54,12 +54,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is asked for; an empty collection takes all.
+    """The requested dead letters; an empty collection selects all.
 
     Attributes:
-        since: refused then or later.
-        until: refused before then.
-        limit: the newest so many.
+        since: select those refused at this time or later.
+        until: select those refused before this time.
+        limit: maximum number; the newest are selected.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -70,7 +70,7 @@ class Selection:
     limit: int | None = None
 
     def takes(self, entry: Entry) -> bool:
-        """Tell whether a dead letter is asked for, the limit aside."""
+        """Tell whether a dead letter is selected, ignoring the limit."""
         return (
             (not self.reasons or entry.reason in self.reasons)
             and (not self.cameras or entry.camera in self.cameras)
@@ -82,11 +82,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found.
+    """The result of reading a dead-letter topic.
 
     Attributes:
-        entries: the dead letters that are asked for, oldest first.
-        strangers: where records lie that are no dead letters of ours.
+        entries: the selected dead letters, oldest first.
+        strangers: positions of records that are not dead letters of this worker.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Survey:
 
 
 class Count(NamedTuple):
-    """How many dead letters there are of a reason, and how many of them were put back."""
+    """The number of dead letters with a reason, and how many of them were replayed."""
 
     reason: str
     letters: int
@@ -102,7 +102,7 @@ class Count(NamedTuple):
 
 
 def survey(records: Iterable[Record], wanted: Selection, marks: Marks) -> Survey:
-    """Pick the dead letters that are asked for; their pictures are let go of one by one."""
+    """Select dead letters; each picture is freed before the next one is read."""
     found = Survey()
     for record in records:
         try:
@@ -119,10 +119,10 @@ def survey(records: Iterable[Record], wanted: Selection, marks: Marks) -> Survey
 
 
 def entry_of(letter: Record, marks: Marks) -> Entry:
-    """Summarize a dead letter.
+    """Summarise a dead letter.
 
     Raises:
-        msgspec.ValidationError: the record is no dead letter of ours.
+        msgspec.ValidationError: the record is not a dead letter of this worker.
     """
     report, frame, mark = wire.parse_dead_letter(letter), wire.original_record(letter), wire.render_mark("", letter)
     return Entry(
@@ -140,7 +140,7 @@ def entry_of(letter: Record, marks: Marks) -> Entry:
 
 
 def counts(entries: Iterable[Entry]) -> list[Count]:
-    """Count by reason, the most frequent first."""
+    """Count by reason, most frequent first."""
     letters, replayed = Counter[str](), Counter[str]()
     for entry in entries:
         letters[entry.reason] += 1
@@ -149,7 +149,7 @@ def counts(entries: Iterable[Entry]) -> list[Count]:
 
 
 def moment(text: str, now: EventMillis) -> EventMillis:
-    """Read a time: ISO 8601, in UTC unless it says otherwise, or how long ago, such as 90s, 30m, 2h, 7d.
+    """Parse a time: ISO 8601 (UTC if it has no offset), or an age such as 90s, 30m, 2h, 7d.
 
     Raises:
         ValueError: it is neither.
@@ -166,23 +166,23 @@ def moment(text: str, now: EventMillis) -> EventMillis:
 
 
 def age(then: EventMillis, now: EventMillis) -> str:
-    """Say how long ago something was, in the largest unit that fits."""
+    """Format how long ago something was, in the largest unit that fits."""
     unit = max((unit for unit, size in _UNITS.items() if now - then >= size), key=_UNITS.__getitem__, default="s")
     return f"{max(0, now - then) // _UNITS[unit]}{unit}"
 
 
 def iso(time: EventMillis) -> str:
-    """Write a time for people, in UTC."""
+    """Format a time for people, in UTC."""
     return datetime.fromtimestamp(time / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")
 
 
 def place(position: Position) -> str:
-    """Write where a dead letter lies in its topic."""
+    """Format a dead letter's position in its topic."""
     return f"{position.partition.partition}:{position.offset}"
 
 
 def position_of(text: str, topic: str) -> Position:
-    """Read where a dead letter lies in its topic.
+    """Parse a dead letter's position in its topic.
 
     Raises:
         ValueError: it is not PARTITION:OFFSET.
@@ -194,10 +194,10 @@ def position_of(text: str, topic: str) -> Position:
 
 
 def suffix(picture: bytes) -> str:
-    """Return the file name suffix of what the bytes are, judged by how they begin."""
+    """Return a file name suffix for the picture, judged by its first bytes."""
     return next(suffix for suffix, begins in _SUFFIXES if begins.match(picture))
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey instead of show: a producer wrote it."""
+    """Escape characters that a terminal would interpret instead of show; a producer controls the text."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

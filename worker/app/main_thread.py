@@ -1,4 +1,4 @@
-"""An executor that runs the model in the main thread, while the loop has a thread of its own."""
+"""An executor that runs the model in the main thread, while the loop runs in a thread of its own."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -19,74 +19,76 @@ class _Call(NamedTuple):
         try:
             if self.future.set_running_or_notify_cancel():
                 self.future.set_result(self.run())
-        except BaseException as error:  # noqa: BLE001 whoever waits for it has to know, of an interruption too
+        except BaseException as error:  # noqa: BLE001 the caller must learn of every error, even an interruption
             if not self.future.done():
                 self.future.set_exception(error)
 
 
 class MainThread(Executor):
-    """Runs what is submitted, in order, in the thread that serves it and in as many more as it takes.
+    """Runs submitted calls in order, in the thread that calls `serve` and in `threads - 1` more.
 
-    Of all threads the main one alone has a heap without a limit in glibc: in another, what is larger than 64 MiB is
-    mapped anew each time, and the kernel clears every page of it. A layer of MobileNetV2 is larger in calls of 14
-    frames or more; calls of 16 took 1.3 times as long there. And since nothing else is in this heap then, memory stays
-    flat while calls change their size: what the loop keeps would lie between what two layers have left.
+    In glibc only the main thread has a heap without a size limit. In other threads, each allocation of more than 64 MiB
+    is mapped anew, and the kernel clears all its pages. A layer of MobileNetV2 exceeds 64 MiB in calls of 14 frames or
+    more; calls of 16 frames took 1.3 times as long in another thread. Running the loop in another thread also keeps
+    memory flat while calls change their size: otherwise objects that the loop keeps would lie between blocks that the
+    layers have freed.
 
     Args:
-        threads: that run at once, the serving one among them.
+        threads: number of threads that run calls, including the serving thread.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._calls = SimpleQueue[_Call | None]()
-        self._open = set[Future[Any]]()
+        self._pending = set[Future[Any]]()
         self._lock = Lock()
-        self._over = False
+        self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Put a call in line.
+        """Add a call to the queue.
 
         Raises:
-            RuntimeError: nobody serves any more.
+            RuntimeError: the executor was shut down.
         """
         future = Future[T]()
         with self._lock:
-            if self._over:
+            if self._closed:
                 raise RuntimeError("the threads of the model have ended")
-            self._open.add(future)
+            self._pending.add(future)
             self._calls.put(_Call(future, partial(fn, *args, **kwargs)))
-        future.add_done_callback(self._open.discard)
+        future.add_done_callback(self._pending.discard)
         return future
 
     def serve(self, loop: Callable[[], T]) -> T:
-        """Run a loop beside this thread, and in this one what it submits; return what the loop does.
+        """Run a loop in another thread and the calls that it submits in this thread; return the loop's result.
 
-        What is in line when the loop ends, or when this thread is interrupted, is cancelled.
+        When the loop ends, or when this thread is interrupted, queued calls are cancelled.
 
         Raises:
-            Exception: whatever ended the loop.
+            Exception: the exception that ended the loop.
         """
-        with ThreadPoolExecutor(1, "loop") as beside, ThreadPoolExecutor(self._threads, "inference") as others:
+        with ThreadPoolExecutor(1, "loop") as loop_thread, ThreadPoolExecutor(self._threads, "inference") as threads:
             try:
-                running = beside.submit(loop)
+                running = loop_thread.submit(loop)
                 running.add_done_callback(lambda _: self.shutdown(cancel_futures=True))
                 for _ in range(self._threads - 1):
-                    others.submit(self._work)
-                self._work()
+                    threads.submit(self._run_calls)
+                self._run_calls()
             finally:
                 self.shutdown(cancel_futures=True)
         return running.result()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Take nothing more; `serve` waits for what is left."""
+        """Accept no more calls; `serve` waits for the remaining ones."""
         with self._lock:
-            self._over = True
+            self._closed = True
         if cancel_futures:
-            for future in list(self._open):  # not what is in line: an interrupted thread may have taken one from there
+            # Not only the queue: an interrupted thread may have taken a call from it.
+            for future in list(self._pending):
                 future.cancel()
         for _ in range(self._threads):
             self._calls.put(None)
 
-    def _work(self) -> None:
+    def _run_calls(self) -> None:
         while (call := self._calls.get()) is not None:
             call()

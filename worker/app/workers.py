@@ -14,15 +14,16 @@ from worker.adapters.clocks import monotonic_clock, wall_clock
 from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
-from worker.app.compose import Clocks, ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.domain.latency import Bounds
-from worker.domain.records import OutboundRecord, Record
+from worker.domain.records import OutboundRecord
 from worker.media.images import limit_opencv_threads
 from worker.models.build import cores, load_model
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
+from worker.ports import Clocks
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 from worker.stream.render import OutputTopics
@@ -107,30 +108,6 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
 
 
 @contextmanager
-def replay_worker(
-    records: Iterable[Record],
-    write: Callable[[OutboundRecord], None],
-    inference: Executor,
-    *,
-    model: ModelGroup,
-    window: WindowGroup,
-    limits: Limits,
-    topics: Topics,
-) -> Iterator[Worker]:
-    """Build the same worker over records that are already here; what it publishes goes to `write`.
-
-    Raises:
-        ModelUnavailable: the model cannot be loaded as described.
-    """
-    loaded = load_model(model)
-    loaded.warm_up(1)
-    with memory_worker(
-        records, write, inference, loaded=loaded, model=model, window=window, limits=limits, topics=topics
-    ) as worker:
-        yield worker
-
-
-@contextmanager
 def memory_worker(
     script: Iterable[Event],
     write: Callable[[OutboundRecord], None],
@@ -142,7 +119,7 @@ def memory_worker(
     limits: Limits,
     topics: Topics,
 ) -> Iterator[Worker]:
-    """Build the same worker around a model that is loaded, over records that are here or are made as they are read.
+    """Build the same worker over records that are here or are made as they are read; what it publishes goes to `write`.
 
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.

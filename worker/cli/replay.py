@@ -43,7 +43,8 @@ def replay(
         raise SettingsError(faults or ["name a model with --model or in --config"])
 
     from worker.app.main_thread import MainThread
-    from worker.app.workers import replay_worker
+    from worker.app.workers import memory_worker
+    from worker.models.build import load_model
     from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 
@@ -59,10 +60,13 @@ def replay(
 
     frames = _frames(source, labels=labels, camera=camera, rate=rate)
     inference = MainThread(chosen.model.streams)
-    with replay_worker(
+    loaded = load_model(chosen.model)
+    loaded.warm_up(1)
+    with memory_worker(
         _records(frames),
         write,
         inference,
+        loaded=loaded,
         model=chosen.model,
         window=chosen.window,
         limits=chosen.limits,

@@ -8,7 +8,7 @@ MEMORY: Final = 200
 DOUBT: Final = 1.0
 """Variance of the frames, squared, below which the seconds are not split: equal batches do not tell the two apart."""
 CREDIBLE: Final = 4.0
-"""A piece that took longer than this many times the prediction counts as that long: a stall does not predict the next."""
+"""A piece that took longer than this many times the prediction counts as that long: a stall says little of the next."""
 
 
 class LinearCost:

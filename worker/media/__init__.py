@@ -1,1 +1,1 @@
-"""Pictures and videos: what they are, and how they become pixels."""
+"""Pictures and videos: recognise them and decode them to pixels."""

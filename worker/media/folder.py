@@ -1,4 +1,4 @@
-"""Pictures in a folder as frames, and frames as a folder of pictures: what is written comes back the same."""
+"""Read a folder of pictures as frames, and write frames as such a folder, from which the same frames are read."""
 
 import csv
 import re
@@ -25,22 +25,22 @@ _Row = Mapping[str, str]
 def read_folder(
     folder: Path, *, start: EventMillis, rate: float, labels: Path | None = None, camera: str | None = None
 ) -> Iterator[CapturedFrame]:
-    """Give every .jpg, .jpeg, .png and .webp below a folder as a frame, its bytes as they are, `img2` before `img10`.
+    """Yield every .jpg, .jpeg, .png and .webp below a folder as a frame, its bytes unchanged, `img2` before `img10`.
 
-    A picture in a sub-folder is labelled with the sub-folder's name (torchvision's ImageFolder layout). A picture that
-    has a row in `labels` is what its row says, where an empty cell means that there is none.
+    A picture in a sub-folder is labelled with the sub-folder's name (torchvision's ImageFolder layout). If a picture
+    has a row in `labels`, the row's values are used instead; an empty cell means that there is no value.
 
     Args:
         folder: where the pictures are, at any depth.
         start: capture time of the first picture.
-        rate: pictures a second, above 0, where the CSV gives no capture times.
+        rate: pictures per second, above 0; used if the CSV gives no capture times.
         labels: a CSV with the columns `file` (path below the folder, with `/`) and `label`, and any of `camera-id`,
-            `frame-id`, `captured-at` (milliseconds, then for every picture) and `content-type`.
-        camera: who took them all; else the row's camera, else the folder's name.
+            `frame-id`, `captured-at` (milliseconds; if present, needed for every picture) and `content-type`.
+        camera: the camera of all pictures; None takes the row's camera, else the folder's name.
 
     Raises:
-        SettingsError: there are no pictures, or the CSV has faults: all of them, with their lines. Raised at once.
-        SourceLost: a picture cannot be read. Raised when its turn comes.
+        SettingsError: there are no pictures, or the CSV has faults: all of them, with their lines. Raised by the call.
+        SourceLost: a picture cannot be read. Raised when the iterator reaches it.
     """
     if not folder.is_dir():
         raise SettingsError([f"{folder} is not a folder"])
@@ -51,7 +51,7 @@ def read_folder(
     rows = _read_rows(labels, pictures) if labels else {}
 
     def frames() -> Iterator[CapturedFrame]:
-        for number, name in enumerate(sorted(pictures, key=_natural)):
+        for number, name in enumerate(sorted(pictures, key=_natural_order)):
             row = rows.get(name, {})
             parent, _, _ = name.rpartition("/")
             yield CapturedFrame(
@@ -67,23 +67,23 @@ def read_folder(
 
 
 def write_recording(folder: Path, frames: Iterable[CapturedFrame]) -> Path:
-    """Write frames as pictures and a CSV, which `read_folder` gives back as the same frames in the same order.
+    """Write frames as pictures and a CSV, from which `read_folder` reads the same frames in the same order.
 
-    The bytes are not looked at. A file's suffix follows the content type, and is .jpg for any that has none of its own.
+    The bytes are not inspected. A file's suffix follows the content type; an unknown content type gives .jpg.
 
     Args:
         folder: is created; must be empty.
-        frames: an empty text in one comes back as None.
+        frames: the frames; `read_folder` reads an empty text in one as None.
 
     Returns:
-        The CSV, to be given as `labels`.
+        The CSV; pass it as `labels`.
 
     Raises:
-        SettingsError: there is something in the folder already.
+        SettingsError: the folder is not empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise SettingsError([f"{folder} is not empty: record into a new folder, so that nothing is mixed or lost"])
+        raise SettingsError([f"{folder} is not empty: record into a new folder, so that no files are mixed or lost"])
     recording = folder / RECORDING
     with recording.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -104,7 +104,7 @@ def _read_bytes(file: Path) -> bytes:
 
 
 def _read_rows(labels: Path, pictures: Mapping[str, Path]) -> dict[str, _Row]:
-    """Read the CSV, a row a picture."""
+    """Read the CSV, one row per picture."""
     rows = dict[str, _Row]()
     faults = list[str]()
     try:
@@ -125,7 +125,7 @@ def _read_rows(labels: Path, pictures: Mapping[str, Path]) -> dict[str, _Row]:
         raise SettingsError([f"{labels} cannot be read: {error.strerror}"]) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise SettingsError([*faults, f"{labels} is not a CSV file in UTF-8: {error}"]) from error
-    # Recorded times beside invented ones would put decades between two frames.
+    # If recorded and computed times were mixed, two frames could be decades apart.
     if "captured-at" in header and (unnamed := [name for name in pictures if name not in rows]):
         faults.append(f"{labels}: captured-at is needed for every picture, but {unnamed[0]!r} has no row")
     if faults:
@@ -155,6 +155,6 @@ def _row_faults(row: _Row, pictures: Mapping[str, Path], rows: Mapping[str, _Row
     return faults
 
 
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Order numbers in names by their value; the name itself decides between `1` and `01`."""
+def _natural_order(name: str) -> tuple[list[str | int], str]:
+    """Return a sort key that orders numbers in names by value; the name itself orders `1` and `01`."""
     return [int(part) if odd % 2 else part for odd, part in enumerate(_DIGITS.split(name))], name

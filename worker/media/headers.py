@@ -1,7 +1,7 @@
-"""What an encoded picture says of itself: its kind, its size, and whether it came whole. Nothing is decoded here.
+"""Read an encoded picture's kind and size, and check that it is complete. Nothing is decoded here.
 
-A decoder takes memory by the size that a picture's header claims, and some decoders fill what was cut off with grey. So
-both are looked at before, in the bytes themselves, at the cost of some microseconds.
+A decoder allocates memory for the size that the picture's header claims, and some decoders fill a truncated picture
+with grey. So size and completeness are checked first, in the encoded bytes, which takes a few microseconds.
 """
 
 import re
@@ -14,7 +14,7 @@ from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
 
 
 class PictureKind(StrEnum):
-    """The kinds of encoded picture that are taken; the value is for people."""
+    """The accepted kinds of encoded picture; the value is for people."""
 
     JPEG = "JPEG"
     PNG = "PNG"
@@ -23,10 +23,10 @@ class PictureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PictureHeader:
-    """What the picture's own header says.
+    """The contents of the picture's own header.
 
     Attributes:
-        width: in pixels, as stored, at least 1; an EXIF orientation does not turn it.
+        width: in pixels, as stored, at least 1; EXIF orientation is ignored.
         height: in pixels, as stored, at least 1.
     """
 
@@ -39,16 +39,16 @@ class PictureHeader:
 
 
 def inspect_picture(data: bytes) -> PictureHeader:
-    """Read the kind and the size of a picture, and make sure that its end is there.
+    """Read the kind and the size of a picture, and check that its end is present.
 
-    The bytes alone decide; what follows a whole picture is not looked at, since cameras pad.
+    Only the bytes count. Bytes after a complete picture are ignored, because cameras add padding.
 
     Args:
         data: the encoded picture.
 
     Raises:
-        ImageUndecodable: the picture is cut short, contradicts itself, or is none.
-        ImageUnsupported: a picture of another kind (GIF, TIFF, HEIC, ...), an animation, or a JPEG of a rare process.
+        ImageUndecodable: the picture is truncated or inconsistent, or the data is not a picture.
+        ImageUnsupported: another kind of picture (GIF, TIFF, HEIC, ...), an animation, or a JPEG of a rare process.
     """
     if data.startswith(_JPEG):
         header = _inspect_jpeg(data)
@@ -71,7 +71,7 @@ _OTHER_KINDS: Final = tuple(
     (name, re.compile(pattern, re.DOTALL))
     for name, pattern in (
         ("a GIF", rb"GIF8[79]a"),
-        ("a BMP", rb"BM.{4}\0{4}"),  # two letters begin many a text, so the reserved zeros count too
+        ("a BMP", rb"BM.{4}\0{4}"),  # many texts begin with these two letters, so the reserved zeros must match too
         ("a TIFF", rb"II\*\0|MM\0\*"),
         ("an AVIF", rb".{4}ftypavi[fs]"),
         ("a HEIC", rb".{4}ftyp(he|mif1|msf1)"),
@@ -86,7 +86,9 @@ _OTHER_KINDS: Final = tuple(
 
 def _refusal(data: bytes) -> ImageUndecodable | ImageUnsupported:
     if _JPEG.startswith(data) or _PNG.startswith(data) or _begins_webp(data):
-        return ImageUndecodable(Reason.TRUNCATED, f"only {len(data)} bytes came, too few to tell what picture this is")
+        return ImageUndecodable(
+            Reason.TRUNCATED, f"the record has only {len(data)} bytes, too few to tell what picture this is"
+        )
     for name, pattern in _OTHER_KINDS:
         if pattern.match(data):
             return ImageUnsupported(f"this is {name}: send JPEG, PNG or WebP, or a raw picture with its layout")
@@ -101,7 +103,7 @@ def _begins_webp(data: bytes) -> bool:
 
 
 def _truncated(kind: PictureKind, text: str) -> ImageUndecodable:
-    return ImageUndecodable(Reason.TRUNCATED, f"the {kind} is cut short: {text}")
+    return ImageUndecodable(Reason.TRUNCATED, f"the {kind} is truncated: {text}")
 
 
 def _damaged(kind: PictureKind, text: str) -> ImageUndecodable:
@@ -109,8 +111,8 @@ def _damaged(kind: PictureKind, text: str) -> ImageUndecodable:
 
 
 # JPEG (ITU-T T.81, annex B): segments of marker, length and body up to the first scan, then scans up to the end marker.
-# Between segments libjpeg passes over what is no marker, and so do we, or the two might read different sizes. Restart
-# markers and TEM (01) have no length.
+# Between segments libjpeg skips bytes that are no marker. This code does the same; otherwise the two might read
+# different sizes. Restart markers and TEM (01) have no length.
 _NEXT_MARKER: Final = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _ENDS: Final = frozenset({0xD8, 0xD9})  # start and end of a picture
 _SCAN: Final = 0xDA
@@ -118,8 +120,8 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE: Final = 0xC2
 _HUFFMAN_FRAMES: Final = frozenset({0xC0, 0xC1, _PROGRESSIVE})
 _FRAME_FIELDS: Final = Struct(">BHHB")
-# A scan of a few bytes makes the decoder pass over the whole picture, so scans without number would keep a worker for
-# minutes. Encoders write about ten.
+# For each scan, even one of a few bytes, the decoder processes the whole picture, so an unlimited number of scans would
+# keep a worker busy for minutes. Encoders write about ten.
 _MAX_SCANS: Final = 100
 
 
@@ -131,7 +133,7 @@ def _inspect_jpeg(data: bytes) -> PictureHeader:
         code, body, at = _next_segment(data, at)
         if code in _FRAMES:
             if header is not None or at - body < _FRAME_FIELDS.size:
-                raise _damaged(kind, "its frame header is twice there, or too short")
+                raise _damaged(kind, "its frame header is too short, or there are two")
             precision, height, width, components = _FRAME_FIELDS.unpack_from(data, body)
             if code not in _HUFFMAN_FRAMES or precision != 8 or components not in (1, 3):
                 raise ImageUnsupported(
@@ -142,8 +144,8 @@ def _inspect_jpeg(data: bytes) -> PictureHeader:
     if header is None or body == at:
         raise _damaged(kind, "its pixels come before its size")
 
-    # Looked for from the back, where the end nearly always is. Within a scan these two bytes cannot occur, and an EXIF
-    # thumbnail, which has an end of its own, lies before `at`.
+    # Search backwards, because the end marker is nearly always at the end. Within a scan these two bytes cannot occur.
+    # An EXIF thumbnail has its own end marker, but it lies before `at`.
     if data.rfind(b"\xff\xd9", at) < 0:
         raise _truncated(kind, f"no end marker in its {len(data)} bytes")
     several = frame == _PROGRESSIVE or data[body] < components
@@ -153,7 +155,7 @@ def _inspect_jpeg(data: bytes) -> PictureHeader:
 
 
 def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return the next segment's marker code, where its body begins, and where that ends."""
+    """Return the next segment's marker code, and where its body begins and ends."""
     marker = _NEXT_MARKER.search(data, at)
     if marker is None:
         raise _truncated(PictureKind.JPEG, f"no pixels in its {len(data)} bytes")
@@ -167,11 +169,13 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
 
 def _bad_segment(data: bytes, code: int, start: int, length: int) -> ImageUndecodable:
     if code in _ENDS:
-        return _damaged(PictureKind.JPEG, "it ends, or starts again, before any pixels")
+        return _damaged(PictureKind.JPEG, "it ends or starts again before any pixels")
     end = start + max(length, 2)
     if len(data) < end:
-        return _truncated(PictureKind.JPEG, f"a part of its header ends at byte {end}, of {len(data)}")
-    return _damaged(PictureKind.JPEG, f"a part of its header is {length} bytes long")
+        return _truncated(
+            PictureKind.JPEG, f"a segment of its header ends at byte {end}, but there are only {len(data)} bytes"
+        )
+    return _damaged(PictureKind.JPEG, f"a segment of its header is {length} bytes long")
 
 
 # PNG (W3C, 5): after the signature, chunks of length, type, body and checksum; IHDR first, IEND last.
@@ -183,22 +187,22 @@ _IHDR: Final = Struct(">I4sII")
 def _inspect_png(data: bytes) -> PictureHeader:
     kind, at = PictureKind.PNG, len(_PNG)
     if len(data) < at + _IHDR.size:
-        raise _truncated(kind, f"{len(data)} bytes do not hold its header")
+        raise _truncated(kind, f"{len(data)} bytes are too few for its header")
     _, first, width, height = _IHDR.unpack_from(data, at)
     if first != b"IHDR":
         raise _damaged(kind, "it does not begin with IHDR")
     name = b""
     while name != b"IEND":
         if len(data) < at + _CHUNK_OVERHEAD:
-            raise _truncated(kind, f"{len(data)} bytes, and no end chunk by byte {at}")
+            raise _truncated(kind, f"no end chunk before byte {at}, and there are only {len(data)} bytes")
         length, name = _CHUNK.unpack_from(data, at)
         if name == b"acTL":
-            raise ImageUnsupported("this is an animated PNG: send one picture a record")
+            raise ImageUnsupported("this is an animated PNG: send one picture per record")
         at += _CHUNK_OVERHEAD + length
     return PictureHeader(kind, width, height)
 
 
-# WebP (RFC 9649): RIFF with the length of all that follows, then the first chunk, of one of three kinds.
+# WebP (RFC 9649): RIFF with the length of the rest, then the first chunk, of one of three kinds.
 _RIFF_HEADER: Final = 8
 _FIRST_BODY: Final = 20
 _SHORTEST: Final = {b"VP8 ": 30, b"VP8L": 25, b"VP8X": 30}
@@ -209,13 +213,13 @@ def _inspect_webp(data: bytes) -> PictureHeader:
     kind = PictureKind.WEBP
     end = _RIFF_HEADER + int.from_bytes(data[4:8], "little")
     if len(data) < end:
-        raise _truncated(kind, f"it ends at byte {end}, of {len(data)}")
+        raise _truncated(kind, f"it should end at byte {end}, but there are only {len(data)} bytes")
     name, body = data[12:16], data[_FIRST_BODY:30]
     if end < _SHORTEST.get(name, end + 1):
         raise _damaged(kind, f"its first chunk is {name!r}, in {end} bytes")
     if name == b"VP8X":
         if body[0] & _ANIMATED:
-            raise ImageUnsupported("this is an animated WebP: send one picture a record")
+            raise ImageUnsupported("this is an animated WebP: send one picture per record")
         width, height = (1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
     elif name == b"VP8L":
         packed = int.from_bytes(body[1:5], "little")

@@ -1,18 +1,18 @@
-"""Encoded frames to RGB with OpenCV.
+"""Decode frames to RGB with OpenCV.
 
-What a picture becomes is, bit for bit, what `torchvision.io.decode_image(data, mode="RGB")` makes of it:
+The result equals, bit for bit, that of `torchvision.io.decode_image(data, mode="RGB")`:
 
-- Pixels lie as they are stored. An EXIF orientation is ignored, torchvision's default: a model must not see one camera
-  turned and another not because only one of them writes EXIF.
-- Grey and palette become RGB. Alpha is dropped, not blended: there is no background to blend with.
+- Pixels stay as stored. EXIF orientation is ignored, as by default in torchvision: otherwise a model would see the
+  pictures of one camera rotated and those of another not, because only one of them writes EXIF.
+- Grey and palette pictures become RGB. Alpha is dropped, not blended: there is no background to blend with.
 - 16-bit PNG keeps the high byte of each sample (torchvision keeps all 16 bits; models here take 8).
-- CMYK JPEG and animations are refused; decoders differ in what they make of them.
+- CMYK JPEG and animations are refused, because decoders treat them differently.
 
-Only a JPEG that is decoded at a fraction of its size is something else, as whoever asks for that knows.
+The only exception is a JPEG that is decoded at a fraction of its size; the caller asks for that.
 
-Damage within the pixels that leaves the frame around them whole cannot be seen in JPEG and WebP, for these have no
-checksum: the decoder guesses on. libjpeg and libpng themselves write a line on standard error for a damaged picture;
-OpenCV's log level does not reach them.
+JPEG and WebP have no checksum. If the pixel data is damaged but the structure around it is intact, the damage cannot be
+detected: the decoder guesses the pixels. libjpeg and libpng write a line to standard error for a damaged picture;
+OpenCV's log level does not affect them.
 """
 
 from typing import Final, NamedTuple
@@ -26,20 +26,21 @@ from worker.domain.frames import EncodedFrame, Image, RawLayout
 from worker.media.headers import PictureHeader, PictureKind, inspect_picture
 
 _FLAGS: Final = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-# By what they divide the sides by, largest first. Beside a flag of colour these say the scale alone; those named after
-# colour mean BGR.
+# By the divisor of the sides, largest first. Combined with a colour flag, these set only the scale; the REDUCED_COLOR
+# flags would mean BGR.
 _REDUCED: Final = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
 }
 _MAX_ASPECT: Final = 32
-"""Of a longer and thinner picture, resizing the shorter side would take any amount of memory."""
+"""Longest side divided by the shortest. Resizing the shorter side of a thinner picture could take any amount of
+memory."""
 _RAW_TYPES: Final = frozenset({"image/x-raw", "video/x-raw"})
 
 
 class _RawFormat(NamedTuple):
-    bits: int  # for one pixel, all planes together
+    bits: int  # per pixel, all planes together
     to_rgb: int | None  # OpenCV's conversion
 
     @property
@@ -59,7 +60,7 @@ _RAW_FORMATS: Final = {
 def limit_opencv_threads(threads: int) -> None:
     """Set how many threads one OpenCV call may use, in the whole process; call before the first picture.
 
-    Where pictures are decoded side by side, one each is best.
+    If several threads decode pictures, one OpenCV thread for each is best.
     """
     cv2.setNumThreads(threads)
 
@@ -67,21 +68,22 @@ def limit_opencv_threads(threads: int) -> None:
 def decode_image(frame: EncodedFrame, *, max_pixels: int, shorter_side: int | None = None) -> Image:
     """Decode one frame.
 
-    A frame with a raw layout is read by it. Any other is what its first bytes say, JPEG, PNG or WebP; as in browsers, a
-    content type that says otherwise is not believed.
+    A frame with a raw layout is read accordingly. For any other frame the first bytes decide whether it is JPEG, PNG or
+    WebP; as in browsers, a content type that contradicts them is ignored.
 
     Args:
         frame: the picture with its envelope.
-        max_pixels: width times height of the largest picture to take; checked before any memory is taken for it.
-        shorter_side: pixels that suffice of the shorter side. A JPEG is then decoded at the least of an eighth, a
-            quarter, half and all of its size that has as many, for its decoder can leave the rest undone.
+        max_pixels: width times height of the largest accepted picture; checked before memory is allocated for it.
+        shorter_side: pixels that are enough for the shorter side. A JPEG is then decoded at the smallest of an eighth,
+            a quarter, half and all of its size at which the shorter side has at least this many: its decoder can skip
+            the rest of the work.
 
     Returns:
-        RGB, (height, width, 3), uint8, in memory of its own. YUV is taken as BT.601, limited range.
+        RGB, (height, width, 3), uint8, in its own memory. YUV is read as BT.601, limited range.
 
     Raises:
-        ImageUndecodable: empty, cut short, damaged, or no picture.
-        ImageUnsupported: a picture of a kind that is not taken, or far longer than wide.
+        ImageUndecodable: empty, truncated, damaged, or not a picture.
+        ImageUnsupported: a kind of picture that is not accepted, or far longer than wide.
         ImageTooLarge: more than `max_pixels`.
         EnvelopeInvalid: the content type is raw and the layout is missing.
         MemoryError: the machine has no memory for a picture within the limit; not the frame's fault.
@@ -93,11 +95,11 @@ def decode_image(frame: EncodedFrame, *, max_pixels: int, shorter_side: int | No
 
 
 def inspect_frame(frame: EncodedFrame, *, max_pixels: int) -> PictureHeader | RawLayout:
-    """Say what an encoded picture is, and check all that can be checked before it is decoded.
+    """Return a picture's header or raw layout, and check all that can be checked before it is decoded.
 
     Raises:
-        ImageUndecodable: empty, cut short, contradicting itself, or no picture.
-        ImageUnsupported: a picture of a kind that is not taken, or far longer than wide.
+        ImageUndecodable: empty, truncated, inconsistent, or not a picture.
+        ImageUnsupported: a kind of picture that is not accepted, or far longer than wide.
         ImageTooLarge: more than `max_pixels`.
         EnvelopeInvalid: the content type is raw and the layout is missing.
     """
@@ -127,7 +129,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _scale(header: PictureHeader, shorter_side: int | None) -> int:
-    """Return the flag that makes the decoder leave undone what is not needed; a side's last part of a pixel counts."""
+    """Return the flag for the smallest scale that suffices; the decoder rounds a reduced side up."""
     if shorter_side is None or header.kind is not PictureKind.JPEG:
         return 0
     side = min(header.width, header.height)
@@ -150,7 +152,7 @@ def _check_layout(data: bytes, layout: RawLayout, max_pixels: int) -> None:
     form, width, height = _RAW_FORMATS.get(layout.pixel_format), layout.width, layout.height
     if form is None:
         raise ImageUnsupported(
-            f"pixel format {layout.pixel_format!r} is not taken: send one of {', '.join(_RAW_FORMATS)}"
+            f"pixel format {layout.pixel_format!r} is not supported: send one of {', '.join(_RAW_FORMATS)}"
         )
     if form.subsampled and (width % 2 or height % 2):
         raise ImageUnsupported(f"{layout.pixel_format} of {width}x{height}: send an even width and height")
@@ -159,8 +161,8 @@ def _check_layout(data: bytes, layout: RawLayout, max_pixels: int) -> None:
     if len(data) != expected:
         raise ImageUndecodable(
             Reason.TRUNCATED if len(data) < expected else Reason.NOT_A_PICTURE,
-            f"{layout.pixel_format} of {width}x{height} is {expected} bytes, {len(data)} came: "
-            f"send the layout as it is, rows without padding",
+            f"{layout.pixel_format} of {width}x{height} is {expected} bytes, but the record has {len(data)}: "
+            f"send the true layout, and rows without padding",
         )
 
 
@@ -168,5 +170,5 @@ def _unpack(data: bytes, layout: RawLayout) -> NDArray[np.uint8]:
     form = _RAW_FORMATS[layout.pixel_format]
     shape = (layout.height, layout.width, 3) if form.bits == 24 else (-1, layout.width)
     packed = np.frombuffer(data, np.uint8).reshape(shape)
-    # Torch will not share memory that cannot be written, and the bytes belong to the record.
+    # Torch does not share read-only memory, and the bytes belong to the record.
     return packed.copy() if form.to_rgb is None else cv2.cvtColor(packed, form.to_rgb).astype(np.uint8, copy=False)

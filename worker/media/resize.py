@@ -1,14 +1,15 @@
-"""The middle of a resized picture, each dimension one product with a sparse matrix.
+"""Resize and centre-crop a picture with one sparse matrix product per dimension.
 
-torch's antialiased resize of uint8 goes through every pixel in float and writes the whole picture, of which cropping
-then throws much away. Here only what the crop shows is read and written, and each output pixel is a row of weights, a
-triangle or a cubic over the few input pixels below it: a sparse matrix, for which MKL has a fast product.
+torch's antialiased resize of uint8 converts every pixel to float and writes the whole picture, and cropping then
+discards much of it. This module reads and writes only the pixels of the crop. Each output pixel is a row of weights, a
+triangle or a cubic over a few input pixels. The rows form a sparse matrix, for which MKL has a fast product.
 
-The weights are those of torch's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa`, which follow Pillow's: a kernel
-stretched by the scale, cut off at the picture's edge, summing to one; cubic with a = -0.5 (Keys, 1981). There the
-width comes before the height. Here it is the other way round, for rows lie in memory as products want them. That
-changes the last bits of float sums, so that a value close to the middle between two is rounded to the other: one in
-some 50,000, from 15,000 to 130,000 with torchvision's presets that were tried on photographs.
+The weights are those of torch's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa`, which follow Pillow: a kernel
+stretched by the scale, clipped at the picture's edge, summing to one; cubic with a = -0.5 (Keys, 1981). torch resizes
+the width before the height. This module resizes the height first, because the memory layout of rows suits the product.
+That changes the last bits of float sums, so a value close to the middle between two integers may be rounded to the
+other one: about one value in 50,000, between 15,000 and 130,000 with the torchvision presets that were tried on
+photographs.
 """
 
 import warnings
@@ -29,16 +30,16 @@ AVAILABLE: Final = torch.backends.mkl.is_available()  # type: ignore[no-untyped-
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 _SIZES_KEPT: Final = 128
-"""Weights are kept of so many pairs of sizes: a camera's frames have one size, a folder's pictures have many."""
+"""Pairs of sizes whose weights are cached: a camera's frames have one size, a folder's pictures have many."""
 
 
 class _Taps(NamedTuple):
-    """How one dimension is put together.
+    """The weights of one dimension.
 
     Attributes:
-        first: of the input pixels that matter.
-        end: after the last of them.
-        weights: (pixels put out, end - first), sparse.
+        first: index of the first input pixel that is used.
+        end: index after the last input pixel that is used.
+        weights: (output pixels, end - first), sparse.
     """
 
     first: int
@@ -46,42 +47,44 @@ class _Taps(NamedTuple):
     weights: torch.Tensor
 
 
-def resizes(numbers: Preprocessing) -> bool:
-    """Tell whether this is what the weights want, and can be had on this processor."""
+def supports_resize(numbers: Preprocessing) -> bool:
+    """Tell whether `resize_middle` supports this preprocessing on this processor."""
     return AVAILABLE and numbers.antialias and numbers.interpolation != "nearest"
 
 
 def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    """Resize the shorter side to `numbers.resize` with antialias, and write the crop in the middle.
+    """Resize the shorter side to `numbers.resize` with antialias, and write the centre crop.
 
     Args:
         image: the whole picture.
-        out: where to, RGB, (crop, crop, 3), uint8.
-        numbers: of the weights, bilinear or bicubic.
+        out: where to write: RGB, (crop, crop, 3), uint8.
+        numbers: the preprocessing of the model's weights, bilinear or bicubic.
     """
     pixels = image.pixels
     width, height = image.size
     wide, high = resized_size(image.size, numbers.resize)
     down = _taps(height, high, numbers.crop, numbers.interpolation)
     across = _taps(width, wide, numbers.crop, numbers.interpolation)
-    # Both products go over the first of three dimensions.
+    # Each product is along the first of three dimensions.
     rows = pixels[down.first : down.end, across.first : across.end].astype(np.float32)
     columns = cv2.transpose(_product(down.weights, rows)).astype(np.float32, copy=False)
     middle = _product(across.weights, columns)
-    # A cubic overshoots at hard edges: below 0 is cut off here, above 255 while halves are rounded to even.
+    # A cubic kernel overshoots at hard edges. Values below 0 are clipped here; `convertScaleAbs` clips values above 255
+    # and rounds halves to even.
     out[:] = cv2.transpose(cv2.convertScaleAbs(np.maximum(middle, 0, out=middle)))
 
 
 def _product(weights: torch.Tensor, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weigh (n, m, 3) along its first dimension."""
+    """Apply the weights to an array (n, m, 3) along its first dimension."""
     weighed: NDArray[np.float32] = (weights @ torch.from_numpy(rows.reshape(len(rows), -1))).numpy()
     return weighed.reshape(-1, *rows.shape[1:])
 
 
 @lru_cache(_SIZES_KEPT)
 def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _Taps:
-    """Weigh one dimension of `size` pixels for the `crop` in the middle of `resized`."""
-    # In float32, step by step as torch does it: weights with other last bits would round several times as many values.
+    """Return the weights from `size` input pixels to the centre `crop` of `resized` pixels."""
+    # In float32, in the same steps as torch: weights that differ in their last bits would change the rounding of
+    # several times as many values.
     scale = np.float32(size) / np.float32(resized)
     stretched = max(scale, _ONE)
     reach = stretched * np.float32(1 if interpolation == "bilinear" else 2)
@@ -99,7 +102,7 @@ def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         sparse = torch.sparse_csr_tensor(
-            # MKL counts in 32 bits: others would be copied in each product.
+            # MKL uses 32-bit indices: others would be copied in each product.
             torch.from_numpy(rows.astype(np.int32)),
             torch.from_numpy((taps[there] - first).astype(np.int32)),
             torch.from_numpy(weights[there]),

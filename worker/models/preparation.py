@@ -1,4 +1,4 @@
-"""How an encoded frame becomes the model's input: settings in, a function out."""
+"""Build the function that converts an encoded frame to the model's input, according to the settings."""
 
 from contextlib import suppress
 from functools import partial
@@ -12,7 +12,7 @@ from worker.domain.geometry import Geometry, resize_and_crop
 from worker.domain.preprocessing import Preprocessing
 from worker.media.headers import PictureHeader, PictureKind
 from worker.media.images import decode_image, inspect_frame
-from worker.media.resize import resize_middle, resizes
+from worker.media.resize import resize_middle, supports_resize
 from worker.models.engines.torch_engine import find_device
 from worker.models.torch_preparation import JpegPreparation, prepare_image
 from worker.ports import Decode
@@ -20,18 +20,18 @@ from worker.settings import ModelGroup
 
 
 def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int) -> Decode:
-    """Build the way from an encoded frame into its slot of a batch that `model.preparation` names.
+    """Return a function that decodes and prepares a frame, and writes it to its slot of a batch.
 
     Args:
-        numbers: of the model's weights.
-        group: its settings.
-        max_pixels: of the largest picture to take, whatever is made of it.
+        numbers: the preprocessing of the model's weights.
+        group: the model's settings; `model.preparation` selects the function.
+        max_pixels: pixels of the largest accepted picture, for every preparation.
 
     Raises:
-        ModelUnavailable: the device is not there, or JPEG cannot be decoded on it.
+        ModelUnavailable: the device does not exist, or cannot decode JPEG.
     """
-    # Four times as fast as torchvision's own, and but for one value in some 50,000 the same.
-    prepare = resize_middle if resizes(numbers) else prepare_image
+    # Four times as fast as torchvision's own resize, with the same result but for about one value in 50,000.
+    prepare = resize_middle if supports_resize(numbers) else prepare_image
     shorter_side = numbers.resize if group.preparation == "reduced" else None
     decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
 
@@ -47,8 +47,8 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
     def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
         found = inspect_frame(frame, max_pixels=max_pixels)
         if isinstance(found, PictureHeader) and found.kind is PictureKind.JPEG:
-            # nvJPEG takes fewer forms than libjpeg, which has the last word: whether a frame is refused, and why, is
-            # the same with every way.
+            # nvJPEG supports fewer kinds of JPEG than libjpeg, so libjpeg decides: every preparation refuses the same
+            # frames for the same reasons.
             with suppress(ImageUndecodable):
                 prepare_jpeg(frame.data, out)
                 size = found.width, found.height

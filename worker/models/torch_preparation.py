@@ -1,6 +1,6 @@
-"""Resize and crop, as torchvision's weights want their pictures: by torchvision, or on the GPU that decodes them.
+"""Resize and crop pictures as torchvision's weights require: with torchvision, or on the GPU that decodes them.
 
-Each way writes RGB, (crop, crop, 3), uint8, into a slot of a batch.
+Both write RGB, (crop, crop, 3), uint8, to a slot of a batch.
 """
 
 from queue import SimpleQueue
@@ -24,12 +24,12 @@ _CUDA_STREAMS: Final = 8
 def prepare_image(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
     """Resize and crop one picture exactly as torchvision's `weights.transforms()` does with a uint8 tensor.
 
-    torchvision's first transforms API, as those presets use it, resizes in float.
+    These presets use torchvision's first transforms API, which resizes in float.
 
     Args:
         image: the whole picture.
-        out: where to.
-        numbers: of the weights.
+        out: the slot to write to.
+        numbers: the preprocessing of the model's weights.
     """
     mode = InterpolationMode(numbers.interpolation)
     resized = transforms.resize(_as_tensor(image), [numbers.resize], mode, antialias=numbers.antialias)
@@ -37,24 +37,24 @@ def prepare_image(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
 
 
 class JpegPreparation:
-    """Decodes JPEGs where a device does it, resizes and crops them there, and fetches only what is left.
+    """Decodes, resizes and crops JPEGs on a device, and copies only the result back.
 
-    May be used from several threads at once.
+    May be called from several threads at the same time.
 
     Args:
-        device: where; CUDA means nvJPEG.
-        numbers: of the weights.
+        device: the device; CUDA means nvJPEG.
+        numbers: the preprocessing of the model's weights.
 
     Raises:
-        ModelUnavailable: torchvision cannot decode there.
+        ModelUnavailable: torchvision cannot decode on this device.
     """
 
     def __init__(self, device: torch.device, numbers: Preprocessing) -> None:
         self._device = device
         self._numbers = numbers
-        # nvJPEG writes on a stream of its own, into memory that torch takes from the current one, and does not ask
-        # whether that stream has done with it. So each call borrows a stream that waits for nothing, neither another
-        # call nor the model.
+        # nvJPEG writes on its own stream, to memory that torch allocates on the current stream, and does not check
+        # whether the current stream still uses that memory. So each call takes a stream on which nothing else runs,
+        # neither another call nor the model.
         self._streams = SimpleQueue[torch.cuda.Stream | None]()
         try:
             for _ in range(_CUDA_STREAMS):
@@ -70,11 +70,11 @@ class JpegPreparation:
         """Decode and prepare one picture.
 
         Args:
-            jpeg: with a header that was checked.
-            out: where to.
+            jpeg: a JPEG whose header was checked.
+            out: the slot to write to.
 
         Raises:
-            ImageUndecodable: the device does not manage it; another decoder may.
+            ImageUndecodable: the device cannot decode it; another decoder may.
         """
         stream = self._streams.get()
         try:
@@ -84,7 +84,7 @@ class JpegPreparation:
                 mode = InterpolationMode(self._numbers.interpolation)
                 # The second transforms API stays in uint8.
                 resized = transforms_v2.resize(pixels, [self._numbers.resize], mode, antialias=self._numbers.antialias)
-                # Fetching waits for the device, so whatever went wrong there is raised here.
+                # Copying the result waits for the device, so errors on the device are raised here.
                 _write_middle(resized, out, self._numbers)
         except RuntimeError as error:
             raise ImageUndecodable(
@@ -99,7 +99,7 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 def _as_tensor(image: Image) -> torch.Tensor:
-    # torch takes neither read-only nor negatively strided arrays; the view as (3, height, width) costs nothing.
+    # torch accepts neither read-only nor negatively strided arrays; the view as (3, height, width) costs nothing.
     return torch.from_numpy(np.require(image.pixels, requirements=["C", "W"])).permute(2, 0, 1)
 
 

@@ -1,1 +1,1 @@
-"""What people and Prometheus watch: metrics, logs, the watchdog."""
+"""Observability: metrics, logs, the watchdog."""

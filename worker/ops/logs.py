@@ -1,4 +1,4 @@
-"""One log for everything: the worker's own lines and those of the libraries."""
+"""One log for the worker's own lines and those of its libraries."""
 
 import logging
 import re
@@ -8,16 +8,16 @@ from typing import Final
 import structlog
 
 _NUMBERS: Final = re.compile(r"\d+")
-_KINDS: Final = 1_000
+_MAX_KINDS: Final = 1_000
 
 
-class Sparing(logging.Filter):
-    """Lets one of many lines through that differ only in their numbers, once in a while.
+class RateLimit(logging.Filter):
+    """Limits the rate of lines that differ only in their numbers.
 
-    A client that cannot reach its broker says so with every attempt, several times a second.
+    A client that cannot reach its broker logs every attempt, several times a second.
 
     Args:
-        period: seconds between two such lines.
+        period: minimum seconds between two such lines.
     """
 
     def __init__(self, period: float = 30.0) -> None:
@@ -26,23 +26,23 @@ class Sparing(logging.Filter):
         self._last: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Decide by the record's own time."""
+        """Decide by the record's own time, not by a clock."""
         kind = _NUMBERS.sub("#", f"{record.name} {record.getMessage()}")
         last = self._last.get(kind)
         if last is not None and record.created - last < self._period:
             return False
-        if len(self._last) >= _KINDS:
+        if len(self._last) >= _MAX_KINDS:
             self._last.clear()
         self._last[kind] = record.created
         return True
 
 
 def configure_logs(*, level: str, json: bool) -> None:
-    """Send every line to standard error, for people or as JSON lines.
+    """Write every line to standard error, as text for people or as JSON lines.
 
     Args:
-        level: the least level that is shown, such as "info".
-        json: one JSON object a line, for machines.
+        level: the lowest level that is shown, such as "info".
+        json: write one JSON object per line.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_logger_name,
@@ -69,6 +69,6 @@ def configure_logs(*, level: str, json: bool) -> None:
         )
     )
     clients = logging.getLogger("librdkafka")
-    clients.filters = [Sparing()]
+    clients.filters = [RateLimit()]
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)

@@ -42,13 +42,12 @@ class Ledger:
     """The frames of one partition, from being read to being published and committed.
 
     Attributes:
-        checkpoint: what may be committed; None until something was settled.
         in_flight_bytes: encoded bytes of all frames that are not published.
     """
 
     def __init__(self) -> None:
-        self.checkpoint: Checkpoint | None = None
         self.in_flight_bytes = 0
+        self._has_moved = False
         self._published_unread = set[int]()  # by the mark, and not read again yet
         self._next = 0
         self._kept: deque[int] = deque()  # what was read, from the checkpoint on
@@ -77,6 +76,7 @@ class Ledger:
         self._kept.append(offset)
         if offset in self._published_unread:
             self._published_unread.discard(offset)
+            self._has_moved = True
         else:
             entry = self._open[offset] = _Entry(camera, size, needs=offset)
             self._cameras.setdefault(camera, deque()).append(entry)
@@ -126,6 +126,14 @@ class Ledger:
         end = self._end
         return sorted((outcome for outcome in self._ready if outcome.position.offset < end), key=_by_offset)
 
+    def checkpoint(self, needed: int | None) -> Checkpoint | None:
+        """Return what may be committed now; None as long as that is where reading began.
+
+        Args:
+            needed: the oldest offset that later samples need, if any.
+        """
+        return self.stage((), needed) if self._has_moved else None
+
     def stage(self, outcomes: Sequence[Outcome], needed: int | None) -> Checkpoint:
         """Return the checkpoint as it will be once these outcomes are published.
 
@@ -145,7 +153,7 @@ class Ledger:
         for outcome in outcomes:
             self.in_flight_bytes -= self._open.pop(outcome.position.offset).size
         self._ready = [outcome for outcome in self._ready if outcome.position.offset in self._open]
-        self.checkpoint = checkpoint
+        self._has_moved = True
         while self._kept and self._kept[0] < checkpoint.next_offset:
             self._kept.popleft()
 

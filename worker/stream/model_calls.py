@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -59,11 +59,6 @@ class Finished:
     fitting: int | None
     took: float
     seconds: Sequence[tuple[str, float]]
-
-
-class _Waiting(NamedTuple):
-    partition: Partition
-    batched: BatchedSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +120,7 @@ class ModelCalls:
         self._call_size = CallSize(max_call)
         self._breaker = FailureBreaker(max_failed_share)
         self._early: dict[Position, Future[DecodedEarly]] = {}
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[BatchedSample] = deque()
         self._calls: deque[_Call] = deque()
 
     @property
@@ -155,14 +150,14 @@ class ModelCalls:
 
     def submit(self, partition: Partition, batch: Batch) -> None:
         """Take a batch of a partition in; its samples wait until `begin`."""
-        self._waiting.extend(_Waiting(partition, BatchedSample(sample, batch)) for sample in batch.samples)
+        self._waiting.extend(BatchedSample(partition, batch, sample) for sample in batch.samples)
 
     def begin(self) -> None:
         """Begin the calls that there is room for now."""
         while self._waiting and self._can_begin:
             # While others wait, no call is smaller than it may be.
-            next_ones = [self._waiting.popleft() for _ in range(min(self.call_size, len(self._waiting)))]
-            samples, now = [each.batched for each in next_ones], self._monotonic()
+            samples = [self._waiting.popleft() for _ in range(min(self.call_size, len(self._waiting)))]
+            now = self._monotonic()
             early = [self._early.pop(each.sample.newest.frame.position, None) for each in samples]
             pixels = np.empty((len(samples), *self._pipeline.input_shape), np.uint8)
             call = Part(samples, early, pixels, gathered=now)
@@ -172,7 +167,7 @@ class ModelCalls:
                 for each in samples
                 if each.sample is each.batch.samples[0]
             ]
-            self._calls.append(_Call(now, waits, parts, {each.partition.name: each.partition for each in next_ones}))
+            self._calls.append(_Call(now, waits, parts, {each.partition.name: each.partition for each in samples}))
 
     def collect(self, *, wait: bool = False) -> Finished | None:
         """Return what came of the oldest call; None if there is none, or it is not over and `wait` is false.

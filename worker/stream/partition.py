@@ -85,6 +85,10 @@ class Partition:
             checkpoint=self.ledger.stage(outcomes, self._sampler.oldest_needed()),
         )
 
+    def checkpoint(self) -> Checkpoint | None:
+        """Return what may be committed now, if anything."""
+        return self.ledger.checkpoint(self._sampler.oldest_needed())
+
     def settle(self, cut: "Cut") -> None:
         """Remember what was published: the states and the ledger move on."""
         for state, saved in zip(self._states, cut.saved, strict=True):

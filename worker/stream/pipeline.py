@@ -17,14 +17,16 @@ from worker.domain.results import DeadLetter, Prediction, dead_letter
 from worker.domain.samples import Sample
 from worker.domain.times import Monotonic
 from worker.ports import Decode, Model
+from worker.stream.partition import Partition
 
 
 @dataclass(frozen=True, slots=True)
 class BatchedSample:
-    """A sample, and the batch it came with."""
+    """A sample, the batch it came with, and its partition."""
 
-    sample: Sample
+    partition: Partition
     batch: Batch
+    sample: Sample
 
 
 class Prepared(NamedTuple):

@@ -11,7 +11,7 @@ from worker.domain.records import TopicPartition
 from worker.domain.results import Prediction
 from worker.domain.times import Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import MonotonicClock, Sink, Source, WallClock
+from worker.ports import Clocks, Sink, Source
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.partition import Partition
 from worker.stream.render import Renderer
@@ -35,7 +35,7 @@ class Publisher:
     offset it includes.
     """
 
-    def __init__(  # noqa: PLR0913 each collaborator by name
+    def __init__(
         self,
         *,
         source: Source,
@@ -45,8 +45,7 @@ class Publisher:
         stages: Stages,
         telemetry: Telemetry,
         settings: LoopSettings,
-        wall: WallClock,
-        monotonic: MonotonicClock,
+        clocks: Clocks,
     ) -> None:
         self._source = source
         self._sink = sink
@@ -55,8 +54,7 @@ class Publisher:
         self._stages = stages
         self._telemetry = telemetry
         self._settings = settings
-        self._wall = wall
-        self._monotonic = monotonic
+        self._wall, self._monotonic = clocks.wall, clocks.monotonic
         self._last_publication = self._next_commit = Monotonic(0.0)
         self._refusals = 0
 
@@ -131,7 +129,7 @@ class Publisher:
             due = {
                 partition.name: checkpoint
                 for partition in partitions
-                if (checkpoint := partition.ledger.checkpoint) is not None and checkpoint != partition.committed
+                if (checkpoint := partition.checkpoint()) is not None and checkpoint != partition.committed
             }
             if due:
                 self._source.commit(due, wait=wait)

@@ -12,7 +12,7 @@ from worker.domain.records import Record, TopicPartition
 from worker.domain.results import dead_letter
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import MonotonicClock, Restore, Source, WallClock
+from worker.ports import Clocks, Restore, Source
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.model_calls import ModelCalls
 from worker.stream.partition import Partition
@@ -53,8 +53,7 @@ class Worker:
         stages: Stages,
         telemetry: Telemetry,
         settings: LoopSettings,
-        wall: WallClock,
-        monotonic: MonotonicClock,
+        clocks: Clocks,
     ) -> None:
         self.control = control
         self.stages = stages
@@ -65,12 +64,11 @@ class Worker:
         self._restore = restore
         self._telemetry = telemetry
         self._settings = settings
-        self._wall = wall
-        self._monotonic = monotonic
+        self._wall, self._monotonic = clocks.wall, clocks.monotonic
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limits = BatchLimits(settings.bounds.linger, settings.bounds.max_frames)
         self._backlog = self._stopping = self._broken = False
-        self.last_step = self.last_poll = monotonic()
+        self.last_step = self.last_poll = clocks.monotonic()
         self.joined = False
         self.subscribed_at: Monotonic | None = None
 

@@ -1,1 +1,1 @@
-"""Measuring which settings are the fastest here that still answer as the reference does, and keeping what was found."""
+"""Find the fastest settings on this machine whose answers agree with the reference, and save them in a profile."""

@@ -1,22 +1,22 @@
-"""How far two ways of running the same model agree, frame by frame."""
+"""Measure how far two ways of running the same model agree, frame by frame."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 Probabilities = Mapping[int, float]
-"""Of the classes that a prediction names, by their index, most likely first."""
+"""Probability by class index, for the classes that a prediction names, most likely first."""
 Answers = Mapping[str, Probabilities]
-"""By frame id; a frame that was refused has none."""
+"""Probabilities by frame id; a refused frame has no entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One way of running a model, held against the reference.
+    """The result of comparing one way of running a model with the reference.
 
     Attributes:
-        share: frames whose most likely class is the reference's, of all that the reference answered for. A near tie
-            that falls the other way is no agreement, nor is a frame that was refused.
-        difference: the greatest between two probabilities of a frame, over the classes that the reference names.
+        share: share of the frames whose most likely class is the reference's, of all frames that the reference
+            answered. A near tie with another winner does not agree; neither does a refused frame.
+        difference: largest difference between two probabilities of a frame, over the classes that the reference names.
     """
 
     share: float
@@ -25,18 +25,18 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What counts as the same model.
+    """The limits within which answers count as equal to the reference's.
 
     Attributes:
-        share: of frames with the same most likely class, at least.
-        difference: of two probabilities, at most.
+        share: minimum share of frames with the same most likely class.
+        difference: maximum difference of two probabilities.
     """
 
     share: float = 0.995
     difference: float = 0.05
 
     def why_not(self, found: Agreement) -> str | None:
-        """Say which bound is broken; None if none is."""
+        """Return a text that names the violated bound, or None."""
         if found.share < self.share:
             return f"the most likely class is the same on {found.share:.2%} of the frames, not {self.share:.2%}"
         if found.difference > self.difference:
@@ -45,23 +45,26 @@ class Bounds:
 
 
 def compare(reference: Answers, found: Answers) -> Agreement:
-    """Hold answers against those of the reference.
+    """Compare answers with those of the reference.
 
-    A class that an answer does not name counts as 0: it is too low for the answer's list, and no more is known.
+    A class that an answer does not name counts as 0: it is too unlikely for the answer's list, and nothing more is
+    known.
 
     Raises:
         ValueError: the reference has no answers.
     """
     if not reference:
         raise ValueError("there is nothing to compare with: the reference has no answers")
-    same = sum(name in found and _best(found[name]) == _best(expected) for name, expected in reference.items())
-    apart = [
-        abs(likely - found.get(name, {}).get(index, 0.0))
+    same = sum(
+        name in found and _most_likely(found[name]) == _most_likely(expected) for name, expected in reference.items()
+    )
+    differences = [
+        abs(probability - found.get(name, {}).get(index, 0.0))
         for name, expected in reference.items()
-        for index, likely in expected.items()
+        for index, probability in expected.items()
     ]
-    return Agreement(same / len(reference), max(apart))
+    return Agreement(same / len(reference), max(differences))
 
 
-def _best(probabilities: Probabilities) -> int:
+def _most_likely(probabilities: Probabilities) -> int:
     return next(iter(probabilities))

@@ -1,4 +1,4 @@
-"""What is worth trying, stage by stage: each follows from the best of the stages before it."""
+"""The candidates of each stage of the search, derived from the best candidate of the stages before it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Any, Final, get_args
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.tuning.groups import Choice, Groups
 
-BY_TORCH: Final = ("eager", "compile")
-"""Engines whose memory format is ours to choose."""
+TORCH_ENGINES: Final = ("eager", "compile")
+"""Engines for which tuning chooses the memory format."""
 BATCHES: Final = {"cpu": (8, 16, 32, 64), "cuda": (32, 64, 128, 256)}
-"""Frames in a batch; with more, a frame waits longer than it saves."""
+"""Batch sizes to try; in a larger batch, a frame waits longer than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What there is to choose from.
+    """The search space.
 
     Attributes:
-        values: worth trying, by setting, the default first; a single one where the user has set it.
-        cores: that this process may use.
-        on_cpu: whether the model runs on them too.
+        values: values to try, by setting, the default first; only the user's value if the user has set it.
+        cores: number of cores that this process may use.
+        on_cpu: whether the model runs on these cores too.
     """
 
     values: Mapping[str, Sequence[Any]]
@@ -30,10 +30,10 @@ class Room:
 
     @classmethod
     def of(cls, groups: Groups, *, cores: int) -> "Room":
-        """Find what the user has left open."""
+        """Return the search space: all settings that the user has not set."""
         on_cpu = groups.model.device == "cpu"
         values: dict[str, Sequence[Any]] = {
-            f"model.{name}": _first(
+            f"model.{name}": _default_first(
                 ModelGroup.model_fields[name].default, get_args(ModelGroup.model_fields[name].annotation)
             )
             for name in ("engine", "precision", "memory_format", "preparation")
@@ -41,7 +41,7 @@ class Room:
         }
         values["model.threads"] = _unique(cores, max(1, cores - 1)) if on_cpu else [None]
         values["model.streams"] = _unique(cores, max(1, cores - 1), *_halves(cores)) if on_cpu else [1]
-        values["window.max_frames"] = _first(
+        values["window.max_frames"] = _default_first(
             WindowGroup.model_fields["max_frames"].default, BATCHES["cpu" if on_cpu else "cuda"]
         )
         values["limits.decode_threads"] = _unique(
@@ -51,70 +51,72 @@ class Room:
         values = {name: [explicit[name]] if name in explicit else each for name, each in values.items()}
         return cls(values, cores, on_cpu)
 
-    def beginning(self) -> Choice:
-        """Return where the search begins: the defaults, and on a CPU as many streams as go with most threads."""
+    def initial(self) -> Choice:
+        """Return the first candidate: the defaults, and on a CPU the first even split of threads into streams."""
         first = {name: each[0] for name, each in self.values.items()}
-        return {**first, **next(_shares(self, first), {})}
+        return {**first, **next(_even_splits(self, first), {})}
 
 
-def by_torch(room: Room, best: Choice) -> Iterator[Choice]:
-    """Yield every precision and memory format, by torch as it is: for that, nothing has to be converted."""
+def torch_candidates(room: Room, best: Choice) -> Iterator[Choice]:
+    """Yield every precision and memory format with uncompiled torch, which needs no conversion."""
     if "eager" in room.values["model.engine"]:
-        for each in _all(room, "model.precision", "model.memory_format"):
+        for each in _combinations(room, "model.precision", "model.memory_format"):
             yield {**best, "model.engine": "eager", **each}
 
 
-def by_others(room: Room, best: Choice) -> Iterator[Choice]:
+def other_engines(room: Room, best: Choice) -> Iterator[Choice]:
     """Yield the other engines, in every precision.
 
-    Compiling takes a minute, and compiled code calls the same convolutions: it gets what was best for torch as it is.
+    Compiling takes a minute, and compiled code calls the same convolutions as uncompiled torch: so `compile` is tried
+    only with the settings that were best for uncompiled torch.
     """
     for engine in room.values["model.engine"]:
         if engine == "compile":
             yield {**best, "model.engine": engine}
-        elif engine not in BY_TORCH:
-            usual = {name: room.values[name][0] for name in ("model.memory_format",) if name in room.values}
-            for each in _all(room, "model.precision"):
-                yield {**best, "model.engine": engine, **usual, **each}
+        elif engine not in TORCH_ENGINES:
+            defaults = {name: room.values[name][0] for name in ("model.memory_format",) if name in room.values}
+            for each in _combinations(room, "model.precision"):
+                yield {**best, "model.engine": engine, **defaults, **each}
 
 
-def shares(room: Room, best: Choice) -> Iterator[Choice]:
-    """Yield how many streams may share how many threads; on a GPU there is nothing to share."""
-    for each in _shares(room, best):
+def thread_splits(room: Room, best: Choice) -> Iterator[Choice]:
+    """Yield the numbers of streams and threads to try; on a GPU there is only one."""
+    for each in _even_splits(room, best):
         yield {**best, **each}
 
 
-def decoders(room: Room, best: Choice) -> Iterator[Choice]:
-    """Yield how many threads may decode ahead of the model; where that has a stream a core, they only take turns."""
+def decoder_counts(room: Room, best: Choice) -> Iterator[Choice]:
+    """Yield the numbers of decoding threads to try; none with a stream per core, where decoders would only compete."""
     if not (room.on_cpu and best["model.streams"] >= room.cores):
-        for each in _all(room, "limits.decode_threads"):
+        for each in _combinations(room, "limits.decode_threads"):
             yield {**best, **each}
 
 
-def every(name: str) -> Callable[[Room, Choice], Iterator[Choice]]:
-    """Return what yields every value of one setting that hangs on no other."""
-    return lambda room, best: ({**best, **each} for each in _all(room, name))
+def values_of(name: str) -> Callable[[Room, Choice], Iterator[Choice]]:
+    """Return a function that yields every value of one setting, which depends on no other."""
+    return lambda room, best: ({**best, **each} for each in _combinations(room, name))
 
 
-def _all(room: Room, *names: str) -> Iterator[Choice]:
-    """Yield every combination of those of the settings that there are."""
-    there = [name for name in names if name in room.values]
-    for values in product(*(room.values[name] for name in there)):
-        yield dict(zip(there, values, strict=True))
+def _combinations(room: Room, *names: str) -> Iterator[Choice]:
+    """Yield every combination of the named settings, as far as they exist."""
+    known = [name for name in names if name in room.values]
+    for values in product(*(room.values[name] for name in known)):
+        yield dict(zip(known, values, strict=True))
 
 
-def _shares(room: Room, best: Choice) -> Iterator[Choice]:
-    """Yield streams and threads that come out even.
+def _even_splits(room: Room, best: Choice) -> Iterator[Choice]:
+    """Yield numbers of streams and threads such that every stream has the same number of threads.
 
-    Code is compiled for so many threads of a stream; another number would be another minute, so there it is one.
+    Compiled code is specific to the number of threads per stream, and each number takes another minute to compile. So
+    `compile` is tried with one thread per stream only.
     """
-    for each in _all(room, "model.threads", "model.streams"):
-        a_stream, over = divmod(each["model.threads"] or room.cores, each["model.streams"])
-        if a_stream and not over and (a_stream == 1 or best["model.engine"] != "compile"):
+    for each in _combinations(room, "model.threads", "model.streams"):
+        threads_per_stream, remainder = divmod(each["model.threads"] or room.cores, each["model.streams"])
+        if threads_per_stream and not remainder and (threads_per_stream == 1 or best["model.engine"] != "compile"):
             yield each
 
 
-def _first(default: object, values: Sequence[Any]) -> Sequence[Any]:
+def _default_first(default: object, values: Sequence[Any]) -> Sequence[Any]:
     return _unique(default, *values)
 
 

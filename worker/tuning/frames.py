@@ -1,4 +1,4 @@
-"""The frames that settings are tried on: some of many, and how they come out of Kafka."""
+"""The frames used to measure settings: a sample of the given frames, as records polled from Kafka."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -15,11 +15,12 @@ from worker.media.video import read_video
 from worker.wire.frame import CAPTURED_AT
 
 PARTITION: Final = TopicPartition("tune", 0)
-LOOKED_AT: Final = 20
-"""For each frame that is taken: a folder is often sorted by class, and neighbours in a video look alike."""
-A_POLL: Final = 64
+READ_PER_SAMPLE: Final = 20
+"""Frames read for each frame sampled: a folder is often sorted by class, and consecutive frames of a video look
+alike."""
+POLL_SIZE: Final = 64
 
-_CALIBRATE: Final = 5
+_CALIBRATION_STEP: Final = 5
 _START: Final = EventMillis(0)
 
 
@@ -28,7 +29,7 @@ def read_frames(source: Path) -> Iterator[CapturedFrame]:
 
     Raises:
         SettingsError: the folder has no pictures.
-        SourceLost: the video cannot be read, or a picture.
+        SourceLost: the video or a picture cannot be read.
     """
     if source.is_dir():
         return read_folder(source, start=_START, rate=1)
@@ -36,26 +37,29 @@ def read_frames(source: Path) -> Iterator[CapturedFrame]:
 
 
 def sample_frames(frames: Iterable[CapturedFrame], count: int) -> Sequence[CapturedFrame]:
-    """Take frames, spread evenly over the first part of all, each with a name of its own and without a label.
+    """Take a sample, evenly spread over the first frames. Each gets its own frame id and no label.
 
     Args:
-        frames: of any number.
-        count: of frames to take, at least 1; fewer where there are fewer.
+        frames: any number of frames.
+        count: frames to take, at least 1; fewer are returned if there are fewer.
     """
-    taken = enumerate(_spread(iter(frames), count))
+    taken = enumerate(_take_spread(iter(frames), count))
     return [replace(each, frame_id=str(number), label=None) for number, each in taken]
 
 
 def set_apart(frames: Sequence[CapturedFrame]) -> tuple[Sequence[CapturedFrame], Sequence[CapturedFrame]]:
-    """Return the frames to judge by, and a fifth to calibrate with: no model is judged by what it was fitted to."""
-    return [each for number, each in enumerate(frames) if number % _CALIBRATE], frames[::_CALIBRATE]
+    """Split frames: four fifths for the comparison and a fifth for the calibration.
+
+    A model must not be judged by the frames that it was calibrated with.
+    """
+    return [each for number, each in enumerate(frames) if number % _CALIBRATION_STEP], frames[::_CALIBRATION_STEP]
 
 
-def polls(frames: Sequence[CapturedFrame], *, for_ever: bool = False) -> Iterator[Sequence[Record]]:
-    """Yield frames as they come out of Kafka from one camera, all of one moment: only their number ends a batch."""
+def polls(frames: Sequence[CapturedFrame], *, endless: bool = False) -> Iterator[Sequence[Record]]:
+    """Yield frames as polled records of one camera, all with the same capture time: only its size closes a batch."""
     sent = [wire.render_frame(PARTITION.topic, replace(each, camera="tune")) for each in frames]
-    endless = enumerate(cycle(sent) if for_ever else sent)
-    while chunk := list(islice(endless, A_POLL)):
+    numbered = enumerate(cycle(sent) if endless else sent)
+    while chunk := list(islice(numbered, POLL_SIZE)):
         yield [
             Record(
                 Position(PARTITION, offset),
@@ -68,10 +72,10 @@ def polls(frames: Sequence[CapturedFrame], *, for_ever: bool = False) -> Iterato
         ]
 
 
-def _spread(frames: Iterator[CapturedFrame], count: int) -> list[CapturedFrame]:
-    """Take every so many, without knowing how many there are: twice as many as wanted are thinned out to half."""
+def _take_spread(frames: Iterator[CapturedFrame], count: int) -> list[CapturedFrame]:
+    """Take every n-th frame, without knowing their number: when twice `count` are taken, every other one is dropped."""
     taken, step = list[CapturedFrame](), 1
-    for number, frame in enumerate(islice(frames, count * LOOKED_AT)):
+    for number, frame in enumerate(islice(frames, count * READ_PER_SAMPLE)):
         if number % step == 0:
             taken.append(frame)
             if len(taken) == 2 * count:

@@ -1,4 +1,4 @@
-"""Which settings are in force: what the user has set, over the profile, over the defaults."""
+"""The settings in force: the user's settings override the profile, and the profile overrides the defaults."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from worker.models.build import find_manifest
-from worker.tuning.groups import Choice, Groups, not_set
+from worker.tuning.groups import Choice, Groups, not_overridden
 from worker.tuning.profile import damaged, file_of, key_of, read_profile
 
 
@@ -15,10 +15,10 @@ class InForce:
     """Settings, and where they come from.
 
     Attributes:
-        groups: with the profile in them.
-        file: the profile's; None if there is none, or it is switched off.
-        taken: what comes from it.
-        left: what it says too, and the user has set otherwise.
+        groups: settings, with the profile's values.
+        file: the profile's file; None if there is no profile, or it is switched off.
+        taken: values taken from the profile.
+        left: the profile's values that are not taken, because the user has set another value.
     """
 
     groups: Groups
@@ -28,15 +28,15 @@ class InForce:
 
     def __str__(self) -> str:
         if self.groups.model.profile == "off":
-            return "off: the settings are as they are set, or as they come"
+            return "off: the settings are the user's or the defaults"
         if self.file is None:
             return "none for this machine, model and versions: vision-worker tune makes one"
-        left = f"; not taken, since you set it otherwise: {_listed(self.left)}" if self.left else ""
-        return f"{self.file} sets {_listed(self.taken) or 'nothing'}{left}"
+        left = f"; not used, because of your own settings: {_format(self.left)}" if self.left else ""
+        return f"{self.file} sets {_format(self.taken) or 'nothing'}{left}"
 
 
 def in_force(groups: Groups) -> InForce:
-    """Put the profile of this machine and model, if there is one, between what the user has set and the defaults.
+    """Apply the profile of this machine and model, if there is one, to the settings that the user has not set.
 
     Raises:
         ModelUnavailable: there is no such model, or no such device.
@@ -48,7 +48,7 @@ def in_force(groups: Groups) -> InForce:
     profile = read_profile(key)
     if profile is None:
         return InForce(groups)
-    taken = not_set(groups, profile.settings)
+    taken = not_overridden(groups, profile.settings)
     explicit = groups.explicit()
     left = {
         name: value
@@ -56,10 +56,10 @@ def in_force(groups: Groups) -> InForce:
         if name not in taken and explicit.get(name, ...) != value
     }
     try:
-        return InForce(groups.having(taken), file_of(key), taken, left)
+        return InForce(groups.updated_by(taken), file_of(key), taken, left)
     except ValidationError as error:
         raise damaged(file_of(key), "; ".join(each["msg"] for each in error.errors())) from error
 
 
-def _listed(choice: Choice) -> str:
+def _format(choice: Choice) -> str:
     return ", ".join(f"{name}={value}" for name, value in choice.items())

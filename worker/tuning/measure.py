@@ -1,4 +1,4 @@
-"""Trying settings out: the real worker without Kafka, on real frames."""
+"""Measure candidates with the real worker on real frames, without Kafka."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -40,27 +40,27 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class _Runner:
+class _Candidate:
     groups: Groups
     model: LoadedModel
     agreement: Agreement
 
 
 class Trials:
-    """Loads what is to be tried, holds its answers against the reference, and times it.
+    """Loads candidates, compares their answers with the reference's, and measures their speed.
 
-    The reference is torch as it is, on the CPU, in fp32, with exact preparation.
+    The reference is uncompiled torch on the CPU, in fp32, with exact preparation.
 
     Args:
-        manifest: of the model.
-        groups: the user's settings; choices go over them.
-        frames: each with a name of its own.
+        manifest: the model's manifest.
+        groups: the user's settings; each candidate's settings override them.
+        frames: the frames to measure with, each with its own frame id.
         bounds: what counts as agreement.
-        calibration: other frames, to quantise the model with.
-        seconds: that each candidate is measured for, in all its rounds.
+        calibration: other frames, for quantising the model.
+        seconds: how long each candidate is measured, in all its rounds together.
 
     Raises:
-        WorkerError: the reference cannot be had, or takes none of the frames.
+        WorkerError: the reference cannot be loaded, or accepts none of the frames.
     """
 
     def __init__(
@@ -78,61 +78,61 @@ class Trials:
         self._frames = frames
         self._bounds = bounds
         self._seconds = seconds
-        self._usual_threads = torch.get_num_threads()
+        self._default_threads = torch.get_num_threads()
         self._agreements: dict[tuple[object, ...], Agreement] = {}
         reference = Groups(ModelGroup(path=manifest.file, top_k=groups.model.top_k), WindowGroup(), groups.limits)
         model = self._load(reference)
         self._reference = self._answers(reference, model)
         if not self._reference:
-            raise WorkerError(f"none of the {len(frames)} frames can be decoded: name others with --frames")
-        self._pixels = _prepared(reference, model, frames)
-        self._calibration = _prepared(reference, model, calibration)
+            raise WorkerError(f"none of the {len(frames)} frames can be decoded: give other frames with --frames")
+        self._pixels = _prepare_frames(reference, model, frames)
+        self._calibration = _prepare_frames(reference, model, calibration)
         self._calibrated = False
 
     @property
     def answered(self) -> int:
-        """Frames that the reference took."""
+        """Number of frames that the reference answered."""
         return len(self._reference)
 
     def race(self, stage: Stage, choices: Sequence[Choice]) -> Sequence[Tried]:
-        """Measure candidates in turn, forwards and backwards: what else the machine does falls on all alike."""
-        lined_up = [self._line_up(choice) for choice in choices]
-        runners = {number: each for number, each in enumerate(lined_up) if isinstance(each, _Runner)}
-        rates: dict[int, list[float]] = {number: [] for number in runners}
-        spent = dict.fromkeys(runners, 0.0)
-        for round_ in range(ROUNDS):
-            for number, runner in list(runners.items())[:: 1 if round_ % 2 == 0 else -1]:
-                if spent[number] < self._seconds:  # a slow model's first round may be as long as all
+        """Measure candidates in turns, forwards and backwards, so that other load on the machine affects all alike."""
+        prepared = [self._prepare(choice) for choice in choices]
+        candidates = {number: each for number, each in enumerate(prepared) if isinstance(each, _Candidate)}
+        rates: dict[int, list[float]] = {number: [] for number in candidates}
+        spent = dict.fromkeys(candidates, 0.0)
+        for round_number in range(ROUNDS):
+            for number, candidate in list(candidates.items())[:: 1 if round_number % 2 == 0 else -1]:
+                if spent[number] < self._seconds:  # a slow model's first round may take all of its time
                     began = time.monotonic()
-                    rates[number].append(self._rate(runner, stage))
+                    rates[number].append(self._rate(candidate, stage))
                     spent[number] += time.monotonic() - began
         tried = []
-        for number, (choice, found) in enumerate(zip(choices, lined_up, strict=True)):
-            if isinstance(found, _Runner):
+        for number, (choice, found) in enumerate(zip(choices, prepared, strict=True)):
+            if isinstance(found, _Candidate):
                 why_not = self._bounds.why_not(found.agreement)
-                # If what is in place does not run, there is nothing to be ahead of.
-                ahead = all(rate > before for rate, before in zip(rates[number], rates.get(0, ()), strict=False))
-                tried.append(Tried(stage.name, choice, median(rates[number]), found.agreement, why_not, ahead))
+                # If the current settings do not run, there is nothing to be faster than.
+                faster = all(rate > before for rate, before in zip(rates[number], rates.get(0, ()), strict=False))
+                tried.append(Tried(stage.name, choice, median(rates[number]), found.agreement, why_not, faster))
             else:
                 tried.append(Tried(stage.name, choice, why_not=found))
         return tried
 
-    def _line_up(self, choice: Choice) -> _Runner | str:
-        """Make a candidate ready; the text says why it cannot run here."""
+    def _prepare(self, choice: Choice) -> _Candidate | str:
+        """Load a candidate and compare it with the reference; a text says why it cannot run here."""
         try:
-            groups = self._groups.having(choice)
+            groups = self._groups.updated_by(choice)
             model = self._load(groups)
             key = tuple(sorted((name, str(value)) for name, value in choice.items()))
             if key not in self._agreements:
                 self._agreements[key] = compare(self._reference, self._answers(groups, model))
-            return _Runner(groups, model, self._agreements[key])
+            return _Candidate(groups, model, self._agreements[key])
         except ValidationError as error:
             return "; ".join(each["msg"] for each in error.errors())
         except WorkerError as error:
             return str(error).partition("\n")[0]
 
     def _load(self, groups: Groups) -> LoadedModel:
-        settle_threads(groups.model, usual=self._usual_threads)
+        settle_threads(groups.model, usual=self._default_threads)
         if groups.model.precision == "int8" and not self._calibrated:
             calibrate(self._manifest, groups.model, self._calibration)
             self._calibrated = True
@@ -141,7 +141,7 @@ class Trials:
         return model
 
     def _answers(self, groups: Groups, model: LoadedModel) -> Answers:
-        """Run all frames through the whole worker, once."""
+        """Run all frames once through the whole worker."""
         found: dict[str, dict[int, float]] = {}
 
         def write(record: OutboundRecord) -> None:
@@ -149,18 +149,18 @@ class Trials:
                 message = wire.decode_prediction(record.value or b"")
                 found[message.frame.id] = {each.index: each.probability for each in message.classes}
 
-        self._work(groups, model, polls(self._frames), write, Worker.run)
+        self._run_worker(groups, model, polls(self._frames), write, Worker.run)
         return found
 
-    def _rate(self, runner: _Runner, stage: Stage) -> float:
+    def _rate(self, candidate: _Candidate, stage: Stage) -> float:
         seconds = self._seconds / ROUNDS
         if stage.model_alone:
-            settle_threads(runner.groups.model, usual=self._usual_threads)
-            return model_rate(runner.model, self._pixels, runner.groups.window.max_frames, seconds)
-        return self._worker_rate(runner, seconds)
+            settle_threads(candidate.groups.model, usual=self._default_threads)
+            return model_rate(candidate.model, self._pixels, candidate.groups.window.max_frames, seconds)
+        return self._worker_rate(candidate, seconds)
 
-    def _worker_rate(self, runner: _Runner, seconds: float) -> float:
-        """Return the frames a second of the whole worker, from its first publication to its last."""
+    def _worker_rate(self, candidate: _Candidate, seconds: float) -> float:
+        """Return the frames per second of the whole worker, from its first publication to its last."""
         published, marks = 0, list[tuple[int, float]]()
 
         def write(record: OutboundRecord) -> None:
@@ -174,11 +174,11 @@ class Trials:
                 if published > (marks[-1][0] if marks else 0):
                     marks.append((published, time.monotonic()))
 
-        self._work(runner.groups, runner.model, polls(self._frames, for_ever=True), write, measure)
+        self._run_worker(candidate.groups, candidate.model, polls(self._frames, endless=True), write, measure)
         (first, began), (last, ended) = marks[0], marks[-1]
         return (last - first) / (ended - began)
 
-    def _work(
+    def _run_worker(
         self,
         groups: Groups,
         model: LoadedModel,
@@ -186,7 +186,7 @@ class Trials:
         write: Callable[[OutboundRecord], None],
         loop: Callable[[Worker], None],
     ) -> None:
-        settle_threads(groups.model, usual=self._usual_threads)
+        settle_threads(groups.model, usual=self._default_threads)
         inference = MainThread(model.streams)
         with memory_worker(
             script,
@@ -202,13 +202,13 @@ class Trials:
 
 
 def model_rate(model: LoadedModel, pixels: Pixels, call: int, seconds: float) -> float:
-    """Return the pictures a second of a model alone.
+    """Return the pictures per second of a model alone.
 
     Args:
-        model: warm.
-        pixels: prepared, (pictures, height, width, 3); shown round and round.
-        call: pictures in a call.
-        seconds: to measure for; one call at least.
+        model: a model that is warmed up.
+        pixels: prepared pictures, (pictures, height, width, 3), used again and again.
+        call: pictures per call.
+        seconds: how long to measure; at least one call is measured.
     """
     calls = [pixels[np.arange(first, first + call) % len(pixels)] for first in range(0, len(pixels), call)]
     threads = MainThread(model.streams)
@@ -223,8 +223,8 @@ def model_rate(model: LoadedModel, pixels: Pixels, call: int, seconds: float) ->
     return threads.serve(measure)
 
 
-def _prepared(groups: Groups, model: LoadedModel, frames: Sequence[CapturedFrame]) -> Pixels:
-    """Return the pictures that can be taken, as the model gets them, (pictures, height, width, 3)."""
+def _prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[CapturedFrame]) -> Pixels:
+    """Return the accepted frames as the model's input, (pictures, height, width, 3)."""
     decode = frame_decoder(model.preprocessing, groups.model, max_pixels=groups.limits.max_pixels)
     slots = []
     for record in chain.from_iterable(polls(frames)):

@@ -1,4 +1,4 @@
-"""The search: stage by stage, the fastest that agrees goes on to the next."""
+"""The search: in each stage, the fastest candidates that agree with the reference advance to the next stage."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from typing import Final
 
 from worker.domain.errors import SettingsError
 from worker.tuning.agreement import Agreement
-from worker.tuning.candidates import Room, by_others, by_torch, decoders, every, shares
+from worker.tuning.candidates import Room, decoder_counts, other_engines, thread_splits, torch_candidates, values_of
 from worker.tuning.groups import Choice
 
 MARGIN: Final = 1.02
-"""How much faster something must be than what is in place already: less is within what a machine differs by itself."""
+"""How much faster a candidate must be than the current settings: a smaller gain is within a machine's own variation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One choice, and what came of it.
+    """One candidate and its result.
 
     Attributes:
-        stage: in which it was tried.
-        settings: the choice; what it does not name is as the user or the default has it.
-        frames_per_second: the median of its rounds; None if it was not measured.
-        agreement: with the reference; None if it did not run.
-        why_not: what speaks against it, apart from its speed; None if nothing does.
-        ahead: whether it was faster than what is in place in every round.
+        stage: name of the stage that measured it.
+        settings: the candidate's settings; all others are the user's or the defaults.
+        frames_per_second: median of its rounds; None if it was not measured.
+        agreement: its agreement with the reference; None if it did not run.
+        why_not: why it cannot be chosen, apart from its speed; None if it can.
+        ahead: whether it was faster than the current settings in every round.
     """
 
     stage: str
@@ -36,13 +36,13 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One question.
+    """One stage of the search.
 
     Attributes:
-        name: the question.
-        candidates: follow from what there is to choose from and one of the best so far.
-        keep: engines that go on, each with its best.
-        model_alone: whether only the model is timed, or the whole way of a frame.
+        name: the stage's name.
+        candidates: returns the candidates, given the search space and one of the best so far.
+        keep: number of engines that advance, each with its best candidate.
+        model_alone: whether only the model is measured, or the whole worker.
     """
 
     name: str
@@ -52,30 +52,30 @@ class Stage:
 
 
 Race = Callable[[Stage, Sequence[Choice]], Sequence[Tried]]
-"""Measures candidates against each other, and says of each what came of it, in their order."""
+"""Measures candidates and returns their results in the same order."""
 
 STAGES: Final = (
-    Stage("torch", by_torch, model_alone=True),
-    Stage("engine", by_others, keep=2, model_alone=True),
-    Stage("preparation", every("model.preparation"), keep=2),
-    Stage("streams", shares),
-    Stage("batch", every("window.max_frames")),
-    Stage("decoding", decoders),
+    Stage("torch", torch_candidates, model_alone=True),
+    Stage("engine", other_engines, keep=2, model_alone=True),
+    Stage("preparation", values_of("model.preparation"), keep=2),
+    Stage("streams", thread_splits),
+    Stage("batch", values_of("window.max_frames")),
+    Stage("decoding", decoder_counts),
 )
-"""From what matters most to what matters least."""
+"""In order of their effect on speed, largest first."""
 RESULT: Final = Stage("result", lambda _, best: [best])
-"""The best, against what the worker does without a profile."""
+"""Compares the best candidate with the worker without a profile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came out.
+    """The result of the search.
 
     Attributes:
-        settings: the best; none if nothing is faster than what the worker does without a profile.
-        frames_per_second: with them.
-        untuned: frames a second without a profile; None if that does not run, or does not agree.
-        tried: everything, in order.
+        settings: the best settings; empty if none is faster than the worker without a profile.
+        frames_per_second: speed with these settings.
+        untuned: frames per second without a profile; None if that does not run, or does not agree.
+        tried: all results, in order.
     """
 
     settings: Choice
@@ -85,46 +85,46 @@ class Found:
 
 
 def search(room: Room, race: Race) -> Found:
-    """Find the fastest choice that agrees with the reference.
+    """Find the fastest settings that agree with the reference.
 
     Raises:
-        SettingsError: none does.
+        SettingsError: no candidate agrees.
     """
-    best: Sequence[Choice] = [room.beginning()]
+    best: Sequence[Choice] = [room.initial()]
     tried = list[Tried]()
     for stage in STAGES:
         candidates = _unique([*best, *(each for one in best for each in stage.candidates(room, one))])
         if len(candidates) > stage.keep:
-            ended = race(stage, candidates)
-            tried += ended
-            best = [each.settings for each in fastest(ended, stage.keep)] or best
-    ended = race(RESULT, [{}, best[0]])
-    tried += ended
-    ranked = fastest(ended, 1)
+            results = race(stage, candidates)
+            tried += results
+            best = [each.settings for each in fastest(results, stage.keep)] or best
+    results = race(RESULT, [{}, best[0]])
+    tried += results
+    ranked = fastest(results, 1)
     if not ranked or ranked[0].frames_per_second is None:
-        allow = "allow more with --max-difference and --min-agreement, or set less of model.* yourself"
-        told = dict.fromkeys(f"{each.stage}: {each.why_not}" for each in tried if each.why_not)
-        raise SettingsError([f"nothing that was tried agrees with the reference: {allow}", *told])
-    return Found(ranked[0].settings, ranked[0].frames_per_second, ended[0].frames_per_second, tried)
+        advice = "allow more difference with --max-difference and --min-agreement, or set fewer model.* settings"
+        reasons = dict.fromkeys(f"{each.stage}: {each.why_not}" for each in tried if each.why_not)
+        raise SettingsError([f"no candidate agrees with the reference: {advice}", *reasons])
+    return Found(ranked[0].settings, ranked[0].frames_per_second, results[0].frames_per_second, tried)
 
 
 def fastest(tried: Sequence[Tried], keep: int) -> list[Tried]:
-    """Return the fastest that nothing speaks against, one for each of the fastest engines.
+    """Return the fastest valid candidates, one for each of the fastest engines.
 
-    The first that was tried is in place, and has to be beaten by a margin and in every round: a median alone can be the
-    luck of a minute in which the machine was slow.
+    The first candidate is the current settings. Another one must be faster by a margin and in every round: a better
+    median alone may only mean that the machine was slow for a minute.
 
     Args:
-        tried: in one race.
-        keep: engines that go on.
+        tried: the results of one race.
+        keep: number of engines that advance.
     """
 
     def rank(each: Tried) -> tuple[bool, float]:
-        in_place = each is tried[0]
-        return in_place or each.ahead, (each.frames_per_second or 0) * (MARGIN if in_place else 1)
+        is_current = each is tried[0]
+        return is_current or each.ahead, (each.frames_per_second or 0) * (MARGIN if is_current else 1)
 
-    agree = sorted((each for each in tried if each.why_not is None), key=rank)
-    by_engine = {each.settings.get("model.engine"): each for each in agree}
+    valid = sorted((each for each in tried if each.why_not is None), key=rank)
+    by_engine = {each.settings.get("model.engine"): each for each in valid}
     return sorted(by_engine.values(), key=rank, reverse=True)[:keep]
 
 

@@ -1,8 +1,8 @@
-"""The limit: decode and model in a bare loop on all cores, without Kafka or anything else around them.
+"""The limit: decode and model in a bare loop on all cores, without Kafka or anything else.
 
-Each core has a thread with a model of its own, and no thread ever waits for another. Batches, allocator and OpenCV are
-set as the worker sets them, which is the best that is known. One line of JSON a batch says how many frames and when,
-until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
+Each core has one thread with its own model, and no thread waits for another. Batch size, allocator and OpenCV have the
+worker's settings, the best ones known. For each batch it prints one line of JSON with the time and the number of
+frames, until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from worker.ports import Decode
 
 
 class Frames:
-    """Encoded pictures, round and round, for several threads."""
+    """An endless supply of encoded pictures for several threads."""
 
     def __init__(self, folder: Path) -> None:
         self._pictures = [frame_of(file.read_bytes()) for file in sorted(folder.glob("*.jpg"))]
@@ -33,14 +33,14 @@ class Frames:
         self._lock = Lock()
 
     def take(self, count: int) -> list[EncodedFrame]:
-        """Return the next so many."""
+        """Return the next pictures."""
         with self._lock:
             first, self._next = self._next, self._next + count
         return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
 
 
 def work(frames: Frames, decode: Decode, model: LoadedModel, lines: Lock) -> None:
-    """Decode and classify for ever."""
+    """Decode and classify without end."""
     pixels = np.empty((PICTURES_A_THREAD, *model.input_shape), np.uint8)
     while True:
         for encoded, slot in zip(frames.take(len(pixels)), pixels, strict=True):
@@ -52,7 +52,7 @@ def work(frames: Frames, decode: Decode, model: LoadedModel, lines: Lock) -> Non
 
 
 def end_all(failed: threading.ExceptHookArgs) -> None:
-    """End the program when a thread fails: the others alone would be measured as if they were all."""
+    """End the program when a thread fails: otherwise the remaining threads would be measured as if they were all."""
     sys.excepthook(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
     os._exit(1)
 

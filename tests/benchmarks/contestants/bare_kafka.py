@@ -1,7 +1,7 @@
-"""Everything but bookkeeping: read frames from Kafka, decode, run the model, publish, commit, on all cores.
+"""A minimal worker: read frames from Kafka, decode, run the model, publish and commit, on all cores.
 
-No windows, accuracy, metrics, checks or answers to failures: the least that a worker can do. Each core has a thread
-with a model of its own: `python -m tests.benchmarks.contestants.bare_kafka --help`.
+It has no windows, accuracy, metrics, checks or error handling. Each core has one thread with its own model:
+`python -m tests.benchmarks.contestants.bare_kafka --help`.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from worker.models.loaded import LoadedModel
 from worker.ports import Decode
 
 MESSAGES_A_CORE: Final = 32
-"""In one poll; each poll is published at once, and more at a time are fewer waits for the broker."""
+"""Messages per poll and core. Each poll is published at once; larger polls wait for the broker less often."""
 
 
 def classify(decode: Decode, messages: Sequence[Message], model: LoadedModel) -> list[bytes]:
-    """Return an answer a message."""
+    """Return one answer per message."""
     pixels = np.empty((len(messages), *model.input_shape), np.uint8)
     for message, slot in zip(messages, pixels, strict=True):
         decode(frame_of(message.value()), slot)

@@ -1,8 +1,8 @@
-"""Frames to classes in batches: the script that a good engineer writes in an afternoon.
+"""Classify frames in batches: a script that a good engineer could write in an afternoon.
 
-Stands alone: `python batching_script.py --help`. Consume many, decode, stack, classify with torch, produce JSON, flush,
-commit, and again. With `--engine` the worker's own code decodes, prepares and runs the batch instead of torch, so that
-what is left to compare is the loop around it.
+It runs alone: `python batching_script.py --help`. It consumes a batch, decodes, stacks, classifies with torch, produces
+JSON, flushes and commits, and repeats. With `--engine`, the worker's own code decodes, prepares and runs the batch
+instead of torch, so that only the loops differ.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torchvision.models import get_model, get_model_weights  # type: ignore[impo
 
 BATCH = 32
 Classify = Callable[[Sequence[bytes]], tuple[list[list[int]], list[list[float]]]]
-"""JPEGs in; of each the indices of the five most likely classes, and their probabilities."""
+"""Takes JPEGs; returns, for each, the indices of the five most likely classes, and their probabilities."""
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def decode(jpeg: bytes) -> NDArray[np.uint8]:
 
 
 def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> Classify:
-    """Prepare as torchvision's weights say, or resize with OpenCV, which is quicker and gives other pixels."""
+    """Prepare as torchvision's weights require, or resize with OpenCV, which is faster and gives other pixels."""
     network = get_model(architecture)
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.eval()
@@ -83,7 +83,7 @@ def with_torch(architecture: str, weights: str, transform: Any, resize: str) -> 
 
 
 def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
-    # Without --engine this script needs nothing of the worker.
+    # Without --engine, this script does not need the worker's code.
     from worker.domain.frames import EncodedFrame, Frame  # noqa: PLC0415 - see above
     from worker.domain.records import Position, Record, TopicPartition  # noqa: PLC0415 - see above
     from worker.domain.times import EventMillis, Monotonic  # noqa: PLC0415 - see above

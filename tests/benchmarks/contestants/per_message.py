@@ -1,6 +1,7 @@
-"""Frames to classes one message at a time: the loop that tutorials lead to.
+"""Classify frames one message at a time: the loop of most tutorials.
 
-Stands alone: `python per_message.py --help`. Poll, decode, classify with torch, produce, commit, and again.
+It runs alone: `python per_message.py --help`. It polls, decodes, classifies with torch, produces and commits, and
+repeats.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def main() -> None:
             for index, probability in zip(best["indices"].tolist(), best.values.tolist(), strict=True)
         ]
         producer.produce(arguments.results, key=message.key(), value=json.dumps({"classes": classes}))
-        producer.flush()  # what is committed must have been written
+        producer.flush()  # the result must be written before the commit
         consumer.commit(message=message)
 
 

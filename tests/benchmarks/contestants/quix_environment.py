@@ -1,4 +1,4 @@
-"""An environment of its own for Quix Streams: it wants an older confluent-kafka than the worker."""
+"""A separate environment for Quix Streams, which needs an older confluent-kafka than the worker."""
 
 import subprocess
 import sys
@@ -13,9 +13,9 @@ VERSION: Final = "3.28.1"
 
 
 def quix_python() -> Path:
-    """Return the Python of the environment, making it on first use.
+    """Return the environment's Python; create the environment on first use.
 
-    It sees our packages behind its own, so that torch and OpenCV are not installed twice.
+    It falls back to this environment's packages, so that torch and OpenCV are not installed twice.
 
     Raises:
         FetchFailed: pip could not install it.
@@ -31,7 +31,7 @@ def quix_python() -> Path:
         _run([str(python), "-m", "pip", "install", *options, f"quixstreams=={VERSION}"])
         finished.touch()
     packages = folder / "lib" / f"python{python_version}" / "site-packages"
-    # Anew each time: another checkout of ours may have been here last.
+    # Written each time: the last user may have been another checkout.
     write_atomically(packages / "behind.pth", f"{sysconfig.get_path('purelib')}\n".encode())
     return python
 
@@ -39,4 +39,4 @@ def quix_python() -> Path:
 def _run(command: list[str]) -> None:
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     if ran.returncode != 0:
-        raise FetchFailed(f"the environment of Quix Streams could not be made: {ran.stderr.strip()}")
+        raise FetchFailed(f"the environment of Quix Streams could not be created: {ran.stderr.strip()}")

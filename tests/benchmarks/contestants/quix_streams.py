@@ -1,6 +1,6 @@
-"""Frames to classes with Quix Streams, as its documentation writes one: topics, a dataframe, apply, to_topic.
+"""Classify frames with Quix Streams as in its documentation: topics, a dataframe, apply, to_topic.
 
-Stands alone, in an environment that has quixstreams beside torch: `python quix_streams.py --help`.
+It runs alone, in an environment that has quixstreams and torch: `python quix_streams.py --help`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Whether being tuned changes the answers: the tuned model against a plain torchvision loop, with real weights."""
+"""Check whether tuning changes answers: compare the tuned model with a plain torchvision loop, with real weights."""
 
 from collections.abc import Iterator
 
@@ -22,18 +22,18 @@ BATCH = 32
 
 
 def agreement(bench: Bench) -> Outcome:
-    """Hold the most likely classes of MobileNetV2, whose real weights are at hand, against torchvision's."""
+    """Compare the most likely classes of MobileNetV2, with its real weights, with torchvision's."""
     folder = ready_model("mobilenet_v2")
     frames = list(_frames())
     ours = _tuned(frames, ModelGroup(path=folder, **bench.engine))
     theirs = torchvision_loop(frames, load_manifest(folder).file)
     same = [name for name, (index, _) in theirs.items() if ours[name][0] == index]
-    apart = max(abs(ours[name][1] - theirs[name][1]) for name in same)
-    rows = [["most likely class the same", f"{len(same)} of {len(frames)}"], ["probabilities apart", f"{apart:.1e}"]]
+    difference = max(abs(ours[name][1] - theirs[name][1]) for name in same)
+    rows = [["same most likely class", f"{len(same)} of {len(frames)}"], ["largest difference", f"{difference:.1e}"]]
     return Outcome(
         "Agreement",
-        "The tuned model, prepared and run as the worker does it, against torchvision's own decoding, transforms and "
-        f"network, one picture after the other: MobileNetV2 with its real weights, {name_of(USUAL)}.",
+        "The tuned model, with the worker's preparation and engine, compared with torchvision's decoding, transforms "
+        f"and network, one picture at a time: MobileNetV2 with its real weights, {name_of(USUAL)}.",
         [Table(("answers", "found"), rows)],
         {"same_as_torchvision": Spread.of([len(same) / len(frames)])},
     )

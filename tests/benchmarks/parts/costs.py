@@ -1,4 +1,4 @@
-"""What the worker costs: time in each hop, memory when it is far behind, and the time until it is ready."""
+"""The worker's costs: time of each hop, memory with a large backlog, and start-up time."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.cores import spent
+from tests.benchmarks.cores import cpu_seconds
 from tests.benchmarks.frames import TINY, USUAL, backlog, name_of
 from tests.benchmarks.measure import Spread
 from tests.benchmarks.models import TimedModel, heavy, light
@@ -19,11 +19,11 @@ from worker.ops.telemetry import STAGES
 from worker.settings import Limits
 
 BEHIND: Final = 50_000
-"""Frames that lie in the topic while memory is watched."""
+"""Frames in the topic while memory is measured."""
 
 
 def hops(bench: Bench) -> Sequence[Outcome]:
-    """What a frame costs, by the worker's own histograms and by the kernel's account of the cores."""
+    """Measure the cost of a frame with the worker's own histograms and the kernel's CPU times."""
     return [_hops(bench, model) for model in ([light()] if bench.quick else [light(), heavy()])]
 
 
@@ -37,9 +37,9 @@ def _hops(bench: Bench, model: TimedModel) -> Outcome:
         nonlocal frames
         (measured,) = contestants
         assert isinstance(measured, Worker)
-        stages_before, frames_before, cores_before = measured.stage_seconds(), measured.frames(), spent()
+        stages_before, frames_before, cores_before = measured.stage_seconds(), measured.frames(), cpu_seconds()
         yield
-        cores_after, frames, stages_after = spent(), measured.frames() - frames_before, measured.stage_seconds()
+        cores_after, frames, stages_after = cpu_seconds(), measured.frames() - frames_before, measured.stage_seconds()
         took = {stage: seconds - stages_before.get(stage, (0, 0))[0] for stage, (seconds, _) in stages_after.items()}
         stages.update({stage: took[stage] / frames * 1000 for stage in STAGES if stage in took})
         cores.update({user: (cores_after[user] - seconds) / frames * 1000 for user, seconds in cores_before.items()})
@@ -47,13 +47,13 @@ def _hops(bench: Bench, model: TimedModel) -> Outcome:
     rate = bench.measure(model, USUAL, worker(bench.profile), during=watched)
     return Outcome(
         f"Cost of the hops, {model.name} model",
-        f"Milliseconds of each hop, divided by the frames of the same time, at {rate:.0f} frames/s: tuned, "
-        f"{name_of(USUAL)}, a backlog. Gathering is a batch's wait for company, and no work. Beside it, whose the time "
-        f"of all {bench.cores} cores was.",
+        f"Milliseconds of each hop, divided by the frames in the same time, at {rate:.0f} frames/s: tuned, "
+        f"{name_of(USUAL)}, a backlog. Gathering is the time in which a batch waits for frames, not work. The second "
+        f"table shows who used the time of all {bench.cores} cores.",
         [
-            Table(("hop", "ms a frame"), [[stage, f"{each:.3f}"] for stage, each in stages.items()]),
+            Table(("hop", "ms per frame"), [[stage, f"{each:.3f}"] for stage, each in stages.items()]),
             Table(
-                ("cores", "ms a frame", "share"),
+                ("user", "ms per frame", "share"),
                 [[user, f"{each:.3f}", f"{each / sum(cores.values()):.1%}"] for user, each in cores.items()],
             ),
         ],
@@ -62,7 +62,7 @@ def _hops(bench: Bench, model: TimedModel) -> Outcome:
             Bars(
                 f"hops-{model.name}",
                 f"Cost of the hops, {model.name} model",
-                "ms a frame",
+                "ms per frame",
                 {stage: each for stage, each in stages.items() if stage != "gather"},
             )
         ],
@@ -70,7 +70,7 @@ def _hops(bench: Bench, model: TimedModel) -> Outcome:
 
 
 def memory(bench: Bench) -> Outcome:
-    """Resident memory while the worker is far behind, over what it holds with nothing to do."""
+    """Measure resident memory with a large backlog, compared with an idle worker."""
     limit = float(Limits(**bench.profile.get("limits", {})).memory)
     with bench.place() as place:
         measured = worker(bench.profile)(place, light())
@@ -88,19 +88,19 @@ def memory(bench: Bench) -> Outcome:
         finally:
             measured.stop()
     grown = (most - idle) / limit
-    mib = {"idle": idle, "most while behind": most, "grown by": most - idle, "limits.memory": limit}
+    mib = {"idle": idle, "highest with backlog": most, "growth": most - idle, "limits.memory": limit}
     rows = [[name, f"{value / 2**20:.0f}"] for name, value in mib.items()]
     return Outcome(
         "Memory",
-        f"Resident memory of the tuned worker with the light model, behind by up to {lag:.0f} frames of "
-        f"{name_of(TINY)}, all of them with their labels.",
+        f"Resident memory of the tuned worker with the light model, with a backlog of up to {lag:.0f} labelled frames "
+        f"of {name_of(TINY)}.",
         [Table(("memory", "MiB"), rows)],
         {"memory_growth_over_limit": Spread.of([grown])},
     )
 
 
 def start_up(bench: Bench) -> Outcome:
-    """Seconds from the process's start to /readyz: the first time, when engines convert the model, and after that."""
+    """Measure seconds from process start to readiness: the first time, when engines convert the model, and later."""
     found: Mapping[str, list[float]] = {"first": [], "second": []}
     for number in range(1 if bench.quick else bench.effort.few):
         with tempfile.TemporaryDirectory() as cache, _cache(Path(cache)):
@@ -111,8 +111,8 @@ def start_up(bench: Bench) -> Outcome:
     rows = [[name, *each.cells()] for name, each in spreads.items()]
     return Outcome(
         "Start-up",
-        "From the start of the process to the first yes of /readyz, tuned, light model: with nothing kept from before, "
-        "and once more.",
+        "From the start of the process until /readyz answers 200, tuned, light model: first with an empty cache, then "
+        "with the converted model.",
         [Table(("start", "s", "rounds"), rows)],
         {f"seconds_of_{name}_start": spread for name, spread in spreads.items()},
     )
@@ -131,7 +131,7 @@ def _ready_after(bench: Bench) -> float:
 
 @contextmanager
 def _cache(folder: Path) -> Iterator[None]:
-    """Let what is started within the block keep its files elsewhere."""
+    """Let processes that are started within the block use another cache folder."""
     name = "VISION_WORKER_CACHE"
     before = os.environ.get(name)
     os.environ[name] = str(folder)

@@ -1,4 +1,4 @@
-"""How long a frame takes from its capture to its prediction, at shares of what the worker can do: as set, and told."""
+"""Measure latency from capture to prediction at shares of the worker's capacity, without and with a target."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -28,18 +28,18 @@ QUICK_TARGETS_MS: Final = (200,)
 SHOWN: Final = (50.0, 95.0, 99.0)
 CORES: Final = ("idle", "stolen", "stolen at worst")
 SLACK_MS: Final = 15.0
-"""What poll, decode, publish and the broker may take together."""
+"""Milliseconds that poll, decode, publish and the broker may take together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time of one load.
+    """A period with a constant load.
 
     Attributes:
         begin: seconds since the epoch, as all times here.
-        call_ms: mean duration of a call of the model.
-        linger_ms: in force at the end.
-        cores: whose the time was.
+        call_ms: mean duration of a model call.
+        linger_ms: the linger in force at the end.
+        cores: idle and stolen shares of the CPU time.
     """
 
     load: float
@@ -52,7 +52,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Milliseconds of the frames of one stretch, at the percentiles shown: to the broker, and to the worker's word."""
+    """Latency percentiles of one stretch in milliseconds: by the broker's timestamp, and by the worker's."""
 
     stretch: Stretch
     stored: Sequence[float]
@@ -60,63 +60,69 @@ class Delays:
 
 
 def latency(bench: Bench) -> Sequence[Outcome]:
-    """Send at steady rates, and read what the broker and the worker say of each prediction."""
-    capacity = _fed_capacity(bench)
-    return [_as_set(bench, capacity), _as_told(bench, capacity)]
+    """Send frames at constant rates, and read the broker's and the worker's timestamp of each prediction."""
+    capacity = _capacity_while_sending(bench)
+    return [_without_target(bench, capacity), _with_targets(bench, capacity)]
 
 
-def _fed_capacity(bench: Bench) -> float:
-    """Return the frames a second that are predicted while as many are sent as a backlog's worker can do, and stored.
+def _capacity_while_sending(bench: Bench) -> float:
+    """Return the frames per second that are predicted while frames are sent at the rate measured with a backlog.
 
-    Whoever sends, and the broker that takes in frame by frame, have their part of the same cores. What a backlog is
-    worked off with is more than can be done while frames come.
+    The sender and the broker, which receives the frames one by one, use the same cores. So the rate is lower while
+    frames are sent than with a backlog.
     """
-    with _fed_worker(bench, bench.profile, 0.2 * bench.capacity) as fed:
+    with _worker_with_load(bench, bench.profile, 0.2 * bench.capacity) as loaded:
         began = time.time() + bench.effort.warm
         ended = began + 2 * bench.effort.seconds
-        fed.send(bench.capacity, ended - began + bench.effort.warm)
-        times = [each.timestamp / 1000 for each in bench.read(fed.place.results)]
+        loaded.send(bench.capacity, ended - began + bench.effort.warm)
+        times = [each.timestamp / 1000 for each in bench.read(loaded.place.results)]
     found = rate(times, began, ended)
-    bench.tell(f"capacity while frames come: {found:.1f} frames/s, of a backlog {bench.capacity:.1f}")
+    bench.tell(f"capacity while frames are sent: {found:.1f} frames/s; with a backlog: {bench.capacity:.1f}")
     return found
 
 
-def _as_set(bench: Bench, capacity: float) -> Outcome:
+def _without_target(bench: Bench, capacity: float) -> Outcome:
     found = _measure(bench, bench.profile, capacity, LOADS)
     linger_ms = WindowGroup(**bench.profile.get("window", {})).linger_ms
     rows, lines = [], []
     for load in LOADS:
-        of_load = [each for each in found if each.stretch.load == load]
-        stored = [median(each.stored[number] for each in of_load) for number in range(len(SHOWN))]
-        published = [median(each.published[number] for each in of_load) for number in range(len(SHOWN))]
-        call = median(each.stretch.call_ms for each in of_load)
+        with_load = [each for each in found if each.stretch.load == load]
+        stored = [median(each.stored[number] for each in with_load) for number in range(len(SHOWN))]
+        published = [median(each.published[number] for each in with_load) for number in range(len(SHOWN))]
+        call = median(each.stretch.call_ms for each in with_load)
         lines.append(stored)
         figures = [*stored, *published, call]
         shown = (f"{figure:.0f}" for figure in figures)
-        rows.append([f"{load:.0%}", f"{load * capacity:.0f}", *shown, *_cores_cells(of_load)])
-    over = [
+        rows.append([f"{load:.0%}", f"{load * capacity:.0f}", *shown, *_cores_cells(with_load)])
+    ratios = [
         each.stored[SHOWN.index(99)] / (linger_ms + 2 * each.stretch.call_ms + SLACK_MS)
         for each in found
         if each.stretch.load == 0.5
     ]
     names = [f"p{percentile:g}" for percentile in SHOWN]
-    columns = ("load", "frames/s", *(f"{name} stored" for name in names), *(f"{name} said" for name in names), "call")
+    columns = (
+        "load",
+        "frames/s",
+        *(f"{name} stored" for name in names),
+        *(f"{name} published" for name in names),
+        "call",
+    )
     columns += CORES
     by_name = {name: [line[number] for line in lines] for number, name in enumerate(names)}
     return Outcome(
         "Latency",
-        "From capture to the time at which the broker stored the prediction, and to the one that the worker wrote "
-        "into it, in milliseconds; beside it the mean call of the model. "
-        f"A frame waits up to {linger_ms} ms for company. Of the {capacity:.0f} frames/s that the worker keeps up with "
-        "while they are sent, which costs sender and broker their part of the same cores. Of the cores' time, beside "
-        "it: what was nobody's, what the machine below gave to others, and that in the worst quarter of a second.",
+        "Milliseconds from capture to the time at which the broker stored the prediction, and to the time that the "
+        "worker wrote into it; also the mean duration of a model call. "
+        f"A batch waits up to {linger_ms} ms for more frames. Load is a share of the {capacity:.0f} frames/s that the "
+        "worker keeps up with while frames are sent; sender and broker use the same cores. The last columns are shares "
+        "of the CPU time: idle, stolen by the hypervisor, and stolen in the worst quarter of a second.",
         [Table(columns, rows)],
-        {"p99_over_bound_50": Spread.of(over)},
+        {"p99_over_bound_50": Spread.of(ratios)},
         [Lines("latency", "Latency by load", "ms", "% of capacity", [load * 100 for load in LOADS], by_name)],
     )
 
 
-def _as_told(bench: Bench, capacity: float) -> Outcome:
+def _with_targets(bench: Bench, capacity: float) -> Outcome:
     targets, loads = (QUICK_TARGETS_MS, QUICK_LOADS) if bench.quick else (TARGETS_MS, LOADS)
     rows, ratios = [], dict[str, Spread]()
     for target in targets:
@@ -124,19 +130,19 @@ def _as_told(bench: Bench, capacity: float) -> Outcome:
         found = _measure(bench, {**bench.profile, "window": window}, capacity, loads)
         spreads = []
         for load in loads:
-            of_load = [each for each in found if each.stretch.load == load]
-            stored = [median(each.stored[number] for each in of_load) for number in range(len(SHOWN))]
-            linger = median(each.stretch.linger_ms for each in of_load)
-            spreads.append(Spread.of([each.stored[SHOWN.index(99)] / target for each in of_load]))
+            with_load = [each for each in found if each.stretch.load == load]
+            stored = [median(each.stored[number] for each in with_load) for number in range(len(SHOWN))]
+            linger = median(each.stretch.linger_ms for each in with_load)
+            spreads.append(Spread.of([each.stored[SHOWN.index(99)] / target for each in with_load]))
             figures = [load * capacity, *stored, linger]
             shown = (f"{each:.0f}" for each in figures)
-            rows.append([f"{target} ms", f"{load:.0%}", *shown, *_cores_cells(of_load)])
+            rows.append([f"{target} ms", f"{load:.0%}", *shown, *_cores_cells(with_load)])
         ratios[f"p99_over_target_{target}"] = max(spreads, key=lambda spread: spread.median)
     names = [f"p{percentile:g} stored" for percentile in SHOWN]
     return Outcome(
         "Latency under a target",
-        "The same with `window.latency_target_ms` set, in milliseconds from capture to the time at which the broker "
-        "stored the prediction; beside it the linger that the worker chose. Ratios are those of the worst load.",
+        "The same with `window.latency_target_ms`: milliseconds from capture to the time at which the broker stored "
+        "the prediction, and the linger that the worker chose. Ratios are those of the worst load.",
         [Table(("target", "load", "frames/s", *names, "linger", *CORES), rows)],
         ratios,
     )
@@ -149,18 +155,18 @@ def _cores_cells(found: Sequence[Delays]) -> list[str]:
 
 def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[float]) -> list[Delays]:
     stretches = list[Stretch]()
-    with _fed_worker(bench, profile, 0.2 * capacity) as fed:
+    with _worker_with_load(bench, profile, 0.2 * capacity) as loaded:
         for _ in range(bench.effort.few):
             for load in loads:
-                before, began = fed.worker.stage_seconds()["classify"], time.time()
+                before, began = loaded.worker.stage_seconds()["classify"], time.time()
                 with watched() as moments:
-                    fed.send(load * capacity, bench.effort.warm + bench.effort.seconds)
-                ended, after = time.time(), fed.worker.stage_seconds()["classify"]
+                    loaded.send(load * capacity, bench.effort.warm + bench.effort.seconds)
+                ended, after = time.time(), loaded.worker.stage_seconds()["classify"]
                 call_ms = (after[0] - before[0]) / (after[1] - before[1]) * 1000
-                linger_ms = fed.worker.metrics("batch_linger_seconds")[()] * 1000
+                linger_ms = loaded.worker.metrics("batch_linger_seconds")[()] * 1000
                 stretches.append(Stretch(load, began + bench.effort.warm, ended, call_ms, linger_ms, shares(moments)))
         results = [
-            (each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(fed.place.results)
+            (each.timestamp, wire.decode_prediction(each.value or b"")) for each in bench.read(loaded.place.results)
         ]
     found = []
     for stretch in stretches:
@@ -176,10 +182,11 @@ def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[f
 
 
 @dataclass(slots=True)
-class _Fed:
-    """A worker, and a connection to send it frames by: one for all, as cameras have it.
+class _LoadedWorker:
+    """A worker, and a connection for sending frames to it.
 
-    Connecting takes half a second, and what was captured meanwhile comes at once.
+    All loads use one connection, as cameras do: connecting takes half a second, and then all frames captured meanwhile
+    would arrive at the same time.
     """
 
     place: Place
@@ -187,9 +194,9 @@ class _Fed:
     sink: KafkaSink
     sent: int = 0
 
-    def send(self, a_second: float, seconds: float) -> None:
-        """Send at a steady rate, and return when every frame has its prediction."""
-        for frame in _in_time(self.place.frames, a_second, seconds):
+    def send(self, frames_per_second: float, seconds: float) -> None:
+        """Send frames at a constant rate, and return when every frame has its prediction."""
+        for frame in _paced(self.place.frames, frames_per_second, seconds):
             self.sink.send(frame)
             self.sent += 1
         self.sink.flush()
@@ -197,20 +204,20 @@ class _Fed:
 
 
 @contextmanager
-def _fed_worker(bench: Bench, profile: Settings, a_second: float) -> Iterator[_Fed]:
-    """Start a worker on topics of its own, and send so many frames a second until it is warm."""
+def _worker_with_load(bench: Bench, profile: Settings, frames_per_second: float) -> Iterator[_LoadedWorker]:
+    """Start a worker on its own topics, and send frames at this rate until it is warmed up."""
     with bench.place() as place, closing(KafkaSink(bench.servers, {"linger.ms": 0})) as sink:
-        fed = _Fed(place, worker(profile)(place, light()), sink)
+        loaded = _LoadedWorker(place, worker(profile)(place, light()), sink)
         try:
-            fed.worker.wait_until_ready()
-            fed.send(a_second, bench.effort.warm)
-            yield fed
+            loaded.worker.wait_until_ready()
+            loaded.send(frames_per_second, bench.effort.warm)
+            yield loaded
         finally:
-            fed.worker.stop()
+            loaded.worker.stop()
 
 
-def _in_time(topic: str, a_second: float, seconds: float) -> Iterator[OutboundRecord]:
+def _paced(topic: str, frames_per_second: float, seconds: float) -> Iterator[OutboundRecord]:
     began = time.time()
-    for number in range(max(CAMERAS, round(a_second * seconds))):
-        time.sleep(max(0.0, began + number / a_second - time.time()))
+    for number in range(max(CAMERAS, round(frames_per_second * seconds))):
+        time.sleep(max(0.0, began + number / frames_per_second - time.time()))
         yield record(topic, number, USUAL, time.time())

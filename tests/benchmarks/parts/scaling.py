@@ -1,4 +1,4 @@
-"""What a second worker adds when each has one core."""
+"""Measure what a second worker adds if each has one core."""
 
 import os
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from tests.benchmarks.profiles import Settings, on_one_core
 from worker.local.broker import LocalKafka
 
 ONE: Final = "one worker on one core"
-TWO: Final = "two workers on a core each"
+TWO: Final = "two workers on one core each"
 BARE_ONE: Final = "one bare loop on one core"
-BARE_TWO: Final = "two bare loops on a core each"
+BARE_TWO: Final = "two bare loops on one core each"
 
 
 def scaling(bench: Bench) -> Outcome:
-    """Two workers of a group on a core each against one of them on one; the broker is on the first core in both.
+    """Compare two workers of a group on one core each with one worker on one core.
 
-    Left to itself, the broker would have a core for nothing while one worker runs, and none while two do. Beside them,
-    what the machine gives: loops that share nothing with each other.
+    The broker is pinned to the first core in both cases. Otherwise it would have a free core while one worker runs, and
+    none while two run. For comparison, bare loops, which share nothing, show the most that the machine allows.
     """
     models = {"two_workers_over_one": light()} | ({} if bench.quick else {"two_workers_over_one_heavy": heavy()})
     for model in models.values():
@@ -36,15 +36,15 @@ def scaling(bench: Bench) -> Outcome:
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []
     bars: dict[str, float] = {}
-    with ExitStack() as at_the_end:
+    with ExitStack() as cleanup:
         with pinned_to(first):
-            kafka = at_the_end.enter_context(LocalKafka())
-        apart = bench.again(kafka.bootstrap_servers, USUAL)
+            kafka = cleanup.enter_context(LocalKafka())
+        pinned_bench = bench.on_another_kafka(kafka.bootstrap_servers, USUAL)
         workers = [_pinned(core, on_one_core(bench.profile)) for core in cores]
         for name, model in models.items():
             runs = {
-                ONE: partial(apart.measure, model, USUAL, workers[0]),
-                TWO: partial(apart.measure, model, USUAL, *workers),
+                ONE: partial(pinned_bench.measure, model, USUAL, workers[0]),
+                TWO: partial(pinned_bench.measure, model, USUAL, *workers),
                 BARE_ONE: partial(_bare, bench, model, loop, [first]),
                 BARE_TWO: partial(_bare, bench, model, loop, [first, second]),
             }
@@ -56,23 +56,23 @@ def scaling(bench: Bench) -> Outcome:
                 bars[f"{model.name}, {each}"] = spread.median
     return Outcome(
         "Scaling",
-        "Workers of one group, each kept to one core; the broker is kept to the core of the first in both cases. "
-        "The bare loops have neither Kafka nor each other to wait for: what they gain is what the machine gives.",
-        [Table(("who", "frames/s", "rounds"), rows)],
+        "Workers of one group, each pinned to one core; the broker is pinned to the first worker's core in both cases. "
+        "The bare loops wait neither for Kafka nor for each other: their gain is the most that the machine allows.",
+        [Table(("contestant", "frames/s", "rounds"), rows)],
         ratios,
         [Bars("scaling", "Scaling", "frames/s", bars)],
     )
 
 
 def _bare(bench: Bench, model: TimedModel, loop: StartBare, cores: Sequence[int]) -> float:
-    """Return the frames a second of bare loops, each a process of its own and kept to a core."""
+    """Return the total frames per second of bare loops, each a process that is pinned to one core."""
 
     def run(core: int) -> float:
         with pinned_to(core):
             return bench.measure_bare(model, loop)
 
-    with ThreadPoolExecutor(len(cores)) as beside:
-        return sum(beside.map(run, cores))
+    with ThreadPoolExecutor(len(cores)) as threads:
+        return sum(threads.map(run, cores))
 
 
 def _pinned(core: int, profile: Settings) -> Start:

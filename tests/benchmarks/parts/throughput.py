@@ -1,4 +1,4 @@
-"""Frames a second of everything a user might pick, side by side."""
+"""Compare the frames per second of all contestants."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +17,8 @@ from tests.benchmarks.profiles import UNTUNED, Settings
 LIMIT: Final = "bare loop, no Kafka"
 TUNED: Final = "this worker, tuned"
 EXACTLY_ONCE: Final = "this worker, tuned, exactly once"
-UNTUNED_NAME: Final = "this worker, as it comes"
-PER_MESSAGE: Final = "loop of one message at a time"
+UNTUNED_NAME: Final = "this worker, default settings"
+PER_MESSAGE: Final = "loop, one message at a time"
 SCRIPT: Final = "batching script, torch"
 SCRIPT_RESIZED: Final = "batching script, torch, resized by OpenCV"
 SCRIPT_ENGINE: Final = "batching script, same engine"
@@ -26,16 +26,18 @@ QUIX: Final = "Quix Streams"
 BARE_KAFKA: Final = "bare loop on Kafka"
 
 TEXT: Final = (
-    "A topic lies full of frames; frames a second are those of the results in the broker's own time, after start and "
-    "warm-up. Higher is better."
+    "The topic has a backlog of frames. Frames per second are computed from the broker's timestamps of the results, "
+    "after start and warm-up. Higher is better."
 )
 
 
 def light_model(bench: Bench) -> Outcome:
-    """Light model, usual frames: the contest, and exactly once against at least once."""
+    """Run the main contest with the light model and usual frames, and compare exactly once with at least once."""
     model, rounds = light(), bench.effort.rounds
-    tuned, *others = _everybody(bench).items()
-    starts = dict([tuned, (EXACTLY_ONCE, worker(exactly_once(bench.profile))), *others])  # the two side by side
+    tuned, *others = _contestants(bench).items()
+    starts = dict(
+        [tuned, (EXACTLY_ONCE, worker(exactly_once(bench.profile))), *others]
+    )  # these two run one after the other
     if not bench.quick:
         starts[SCRIPT_RESIZED] = script("batching_script", "--resize", "opencv")
     found = _contest(bench, model, USUAL, starts, rounds)
@@ -56,21 +58,21 @@ def light_model(bench: Bench) -> Outcome:
 
 
 def other_sizes(bench: Bench) -> Sequence[Outcome]:
-    """Light model, smaller and larger frames."""
+    """Run the contest with the light model and smaller and larger frames."""
     contests = {
-        size: _contest(bench, light(), size, _everybody(bench), bench.effort.few) for size in SIZES if size != USUAL
+        size: _contest(bench, light(), size, _contestants(bench), bench.effort.few) for size in SIZES if size != USUAL
     }
     return [_outcome(light(), size, found, {}) for size, found in contests.items()]
 
 
 def heavy_model(bench: Bench) -> Outcome:
-    """Heavy model, usual frames."""
-    found = _contest(bench, heavy(), USUAL, _everybody(bench), bench.effort.few)
+    """Run the contest with the heavy model and usual frames."""
+    found = _contest(bench, heavy(), USUAL, _contestants(bench), bench.effort.few)
     return _outcome(heavy(), USUAL, found, {"of_limit_heavy": ratio(found[TUNED], found[LIMIT])})
 
 
 def null_model(bench: Bench) -> Outcome:
-    """What everything but the model costs, against the least that can be done."""
+    """Measure the cost of everything but the model, compared with a minimal loop."""
     bench.fill_for(null(), USUAL)
     starts = {BARE_KAFKA: bare_kafka(bench.engine, cores=bench.cores), TUNED: worker(bench.profile)}
     runs = _runs(bench, null(), USUAL, starts)
@@ -79,11 +81,11 @@ def null_model(bench: Bench) -> Outcome:
 
 
 def exactly_once(profile: Settings) -> Settings:
-    """Return a profile with the stronger guarantee."""
+    """Return a profile with exactly once."""
     return {**profile, "delivery": {**profile.get("delivery", {}), "guarantee": "exactly_once"}}
 
 
-def _everybody(bench: Bench) -> dict[str, Start]:
+def _contestants(bench: Bench) -> dict[str, Start]:
     return {
         TUNED: worker(bench.profile),
         UNTUNED_NAME: worker(UNTUNED),
@@ -97,7 +99,7 @@ def _everybody(bench: Bench) -> dict[str, Start]:
 def _contest(
     bench: Bench, model: TimedModel, size: Size, starts: Mapping[str, Start], rounds: int
 ) -> dict[str, list[float]]:
-    """Let the limit, which has no Kafka, take turns with the others."""
+    """Let the bare loop, which needs no Kafka, take turns with the others."""
     bench.fill_for(model, size)
     limit = partial(bench.measure_bare, model, bench.loop(size, cores=bench.cores))
     runs: dict[str, Callable[[], float]] = {LIMIT: limit}

@@ -1,4 +1,4 @@
-"""Kafka through confluent-kafka: the group's member, the producer, a reader outside any group, the admin."""
+"""Kafka with confluent-kafka: the group member, the producers, a reader without a group, the admin client."""
 
 from worker.adapters.kafka.admin import BrokerUnreachable, KafkaAdmin, Topic
 from worker.adapters.kafka.exactly_once import ExactlyOnceSink

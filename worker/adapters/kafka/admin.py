@@ -1,4 +1,4 @@
-"""What topics are there and how they are set up; creates them for a laptop."""
+"""Look up topics and their configuration, and create topics."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, make_client
 from worker.domain.errors import WorkerError
 
 _PROTOCOLS: Final = "group.coordinator.rebalance.protocols"
-"""The broker setting that lists the group protocols it has; older brokers do not know it."""
+"""The broker setting that lists its group protocols; older brokers do not have it."""
 
 
 class BrokerUnreachable(WorkerError):
@@ -20,10 +20,10 @@ class BrokerUnreachable(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as the broker has it, or as it is wanted.
+    """An existing topic, or a topic to create.
 
     Attributes:
-        config: the topic's settings under Kafka's own names.
+        config: the topic's configuration, under Kafka's own names.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Topic:
 
 
 class KafkaAdmin:
-    """Asks the cluster, within a time limit.
+    """Queries the cluster, with a time limit for each request.
 
     Args:
         options: librdkafka options under their own names.
-        timeout: seconds for each question.
+        timeout: seconds for each request.
     """
 
     def __init__(self, bootstrap_servers: str, options: Options, *, timeout: float = 10.0) -> None:
@@ -60,7 +60,7 @@ class KafkaAdmin:
         return {name: Topic(name, count, self._config(name)) for name, count in found.items()}
 
     def create(self, topics: Iterable[Topic], *, replication_factor: int = 1) -> None:
-        """Create topics; those that exist already are left as they are.
+        """Create topics; existing topics are left unchanged.
 
         Raises:
             BrokerUnreachable: the broker did not create one of them.
@@ -74,7 +74,7 @@ class KafkaAdmin:
                     raise BrokerUnreachable(f"topic {name!r} was not created: {error.args[0].str()}") from error
 
     def has_consumer_protocol(self) -> bool:
-        """Tell whether every broker has the group protocol of KIP-848, as far as we may know.
+        """Tell whether every broker supports the group protocol of KIP-848; False if this user may not ask.
 
         Raises:
             BrokerUnreachable: no broker answered in time.
@@ -84,11 +84,11 @@ class KafkaAdmin:
         except KafkaException as error:
             raise self._unreachable(error) from error
         asked = [ConfigResource(ResourceType.BROKER, str(number)) for number in brokers]
-        # A question each: a broker answers for itself alone.
+        # One request per broker: each describes only itself.
         answers = [self._client.describe_configs([one], request_timeout=self._timeout)[one] for one in asked]
         try:
             named = [answer.result().get(_PROTOCOLS) for answer in answers]
-        except KafkaException:  # a user who may not describe brokers takes the protocol that every broker has
+        except KafkaException:  # without permission to describe brokers, take the classic protocol, which all support
             return False
         return all(entry is not None and "consumer" in (entry.value or "").split(",") for entry in named)
 
@@ -102,5 +102,5 @@ class KafkaAdmin:
         (answer,) = self._client.describe_configs([resource], request_timeout=self._timeout).values()
         try:
             return {key: entry.value for key, entry in answer.result().items()}
-        except KafkaException:  # a user who may not describe configs can still run the worker
+        except KafkaException:  # without permission to describe configs, the worker can still run
             return {}

@@ -1,13 +1,13 @@
-"""A topic of dead letters: read, and put back to where they came from, each once.
+"""Read a topic of dead letters, and replay each letter once to the partition that it came from.
 
-One transaction writes a frame to its source topic and a mark to a compacted topic beside the dead letters: both or
-neither, wherever a replay is interrupted. A replay begins by taking over the transactional id of its dead-letter topic,
-which aborts what a killed one left open and stops one that still runs. Only then it reads the marks, so they name
-exactly what was sent. Every frame has a transaction of its own, a short one, because workers wait behind an open one.
+One transaction writes a frame to its source topic and a mark to a separate compacted topic: both or neither, wherever a
+replay is interrupted. A replay first takes over the transactional id of its dead-letter topic: this aborts a
+transaction that a killed replay left open, and fences a replay that still runs. Only then it reads the marks, so the
+marks name exactly what was sent. Every frame has its own, short transaction, because workers wait behind an open one.
 
-Looked at and left: reading the source topic back for the header `dead-letter-replayed-from`, since it keeps pictures
-for minutes and dead letters are kept for weeks; offsets of a consumer group, since filters leave gaps and a group's
-offsets expire; marks among the dead letters, since their readers expect frames there.
+Rejected alternatives: search the source topic for the header `dead-letter-replayed-from` (it keeps pictures for
+minutes, but dead letters are kept for weeks); use offsets of a consumer group (filters leave gaps, and a group's
+offsets expire); write marks to the dead-letter topic (its readers expect frames there).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,17 +24,17 @@ from worker.domain.records import Position, Record, TopicPartition
 
 
 class KafkaDeadLetters:
-    """The dead letters of one topic, the marks of those that were put back, and the way back.
+    """Reads the dead letters of one topic and the marks of replayed ones, and replays dead letters.
 
     Args:
         options: librdkafka options of every client, under their own names.
-        producer: those of the producer.
-        marks: their topic, compacted; it is created if it does not exist and frames will be put back.
-        writes: frames will be put back; ends another replay of this topic that still runs.
+        producer: librdkafka options of the producer.
+        marks: the compacted topic of marks; it is created if it does not exist and `writes` is true.
+        writes: dead letters will be replayed; stops another replay of this topic that still runs.
 
     Raises:
-        WorkerError: the topic does not exist, or that of the marks cannot be created.
-        DeliveryFailed: the other replay cannot be ended.
+        WorkerError: the topic does not exist, or the topic of marks cannot be created.
+        DeliveryFailed: the other replay cannot be stopped.
     """
 
     def __init__(
@@ -64,28 +64,28 @@ class KafkaDeadLetters:
             self._writer.close()
 
     def read(self) -> Iterator[Record]:
-        """Yield all that lies in the topic."""
+        """Yield all records of the topic."""
         return self._reader.read_to_end(self._partitions(self.topic))
 
     def at(self, positions: Iterable[Position]) -> Iterator[Record]:
-        """Yield the records at these positions, in their order; those that are not there are left out."""
-        there = self._partitions(self.topic)
-        return self._reader.at(each for each in positions if each.partition in there)
+        """Yield the records at these positions, in order of position; missing records are skipped."""
+        existing = self._partitions(self.topic)
+        return self._reader.at(each for each in positions if each.partition in existing)
 
     def marks(self) -> Mapping[bytes | None, bytes | None]:
-        """Read the last mark of each key; `wire.render_mark` makes them."""
+        """Return the last mark of each key (`wire.render_mark` makes marks)."""
         return {record.key: record.value for record in self._reader.read_to_end(self._partitions(self._marks))}
 
     def missing(self, targets: Collection[TopicPartition]) -> list[TopicPartition]:
-        """Return those of the partitions that do not exist."""
+        """Return the partitions that do not exist."""
         found = self._admin.topics({each.topic for each in targets})
         return [each for each in targets if each.topic not in found or each.partition >= found[each.topic].partitions]
 
     def put_back(self, letter: Record) -> None:
-        """Write the frame of a dead letter to where it came from, and the mark that says so.
+        """Write the frame of a dead letter back to its partition, with the mark that records it.
 
         Raises:
-            DeliveryFailed: it is not done, or not known to be: the next replay finds out.
+            DeliveryFailed: it was not written, or the outcome is unknown; the next replay finds out which.
         """
         if self._writer is None:
             raise ValueError("these dead letters were not opened for writing")

@@ -1,4 +1,4 @@
-"""A hard limit on calls into librdkafka, whose own limits do not always hold."""
+"""A hard time limit for calls into librdkafka, whose own limits are not always kept."""
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -9,20 +9,20 @@ T = TypeVar("T")
 
 
 def call_within(seconds: float, call: Callable[[float], T], *, grace: float = 10.0) -> T:
-    """Tell a call its limit in seconds, and return what it returns.
+    """Pass a time limit in seconds to a call, and return its result.
 
-    The call runs in a thread of its own. One that never returns, as `send_offsets_to_transaction` may after the group's
-    coordinator was away (librdkafka #5456), is left behind there: nothing can end it, and it ends with the process.
+    The call runs in a thread of its own. `send_offsets_to_transaction` may never return after the group's coordinator
+    was unavailable (librdkafka #5456). Nothing can stop such a call, so its thread stays until the process ends.
 
     Raises:
-        TimeoutError: it did not return, not even `grace` seconds after its limit.
+        TimeoutError: the call did not return within `grace` seconds after its limit.
     """
     answers = SimpleQueue[tuple[T | None, BaseException | None]]()
 
     def run() -> None:
         try:
             answers.put((call(seconds), None))
-        except BaseException as error:  # noqa: BLE001 it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 it is raised in the caller's thread
             answers.put((None, error))
 
     Thread(target=run, name="librdkafka call", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What every part of this adapter shares: messages to records, errors to text, the client's log."""
+"""Shared by all parts of this adapter: clients, conversion of messages to records, the client's log."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 
 Options = Mapping[str, bool | int | float | str]
-"""librdkafka's configuration, under its own names."""
+"""librdkafka options, under their own names."""
 
 RDKAFKA_LOG: Final = logging.getLogger("librdkafka")
 log = structlog.get_logger("kafka")
@@ -22,10 +22,10 @@ C = TypeVar("C")
 
 
 def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]) -> C:
-    """Construct a client; of options given twice the last counts.
+    """Construct a client; later options override earlier ones.
 
     Raises:
-        SettingsError: librdkafka refuses an option, or does not know it.
+        SettingsError: librdkafka does not know an option, or refuses its value.
     """
     merged: dict[str, Any] = {}
     for each in options:
@@ -37,10 +37,10 @@ def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]
 
 
 def record_of(message: Message) -> Record:
-    """Turn a client message into a record."""
+    """Convert a client message to a record."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if topic is None or partition is None or offset is None:
-        raise ValueError("a message without a topic, partition or offset was never in Kafka")
+        raise ValueError("a message without topic, partition or offset was not read from Kafka")
     _, timestamp = message.timestamp()
     headers = message.headers() or []
     pairs = headers.items() if isinstance(headers, dict) else headers
@@ -58,9 +58,9 @@ def _as_bytes(value: bytes | str | None) -> bytes | None:
 
 
 def log_error(error: KafkaError) -> None:
-    """Log what the client reports of itself; it goes on trying.
+    """Log an error that the client reports while it retries.
 
-    Quietly: librdkafka logs the same, once in half a minute and not with every attempt.
+    At debug level, because librdkafka logs the same error, at most every 30 seconds instead of at every attempt.
     """
     log.debug("kafka client", error=error.str(), code=error.name())
 

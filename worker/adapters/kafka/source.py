@@ -1,4 +1,4 @@
-"""Frames from Kafka: a member of a consumer group."""
+"""Read frames from Kafka as a member of a consumer group."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -20,13 +20,13 @@ from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SourceLost
 from worker.domain.records import OnCommitted, OnPartitions, Record, TopicPartition
 
-_PASSING: Final = frozenset(
+_TRANSIENT: Final = frozenset(
     {KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
 )
-"""Events that come out of a poll and that waiting, or the rebalance that follows, takes care of."""
+"""Errors from a poll that end by waiting, or by the rebalance that follows."""
 
 ANSWER_WITHIN: Final = 30.0
-"""Seconds a broker has at the start."""
+"""Seconds within which a broker must answer at the start."""
 
 CONSUMER_DEFAULTS: Final[Options] = {
     "auto.offset.reset": "earliest",
@@ -34,7 +34,7 @@ CONSUMER_DEFAULTS: Final[Options] = {
     "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 10,
     "socket.nagle.disable": True,
-    # By default up to ten seconds pass after an outage before a broker that is back is noticed.
+    # By default, it takes up to ten seconds until a recovered broker is noticed.
     "reconnect.backoff.max.ms": 2_000,
 }
 
@@ -44,8 +44,8 @@ class KafkaSource:
 
     Args:
         options: librdkafka options under their own names; they override the defaults above.
-        max_poll_records: most records one poll returns.
-        max_poll_bytes: bytes at which a poll returns what it has.
+        max_poll_records: maximum number of records that one poll returns.
+        max_poll_bytes: a poll ends when its records reach this size.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class KafkaSource:
         on_lost: OnPartitions,
         on_committed: OnCommitted,
     ) -> None:
-        """Join the group; the callbacks run inside later polls and commits.
+        """Join the group; the callbacks are called within later polls and commits.
 
         Raises:
             SourceLost: no broker answers, or there is no such topic.
@@ -99,23 +99,23 @@ class KafkaSource:
             on_assigned(_domain(partitions))
 
         def revoked(_: Consumer, partitions: list[Partition]) -> None:
-            self._let_go(partitions)
+            self._drop_polled(partitions)
             on_revoked(_domain(partitions))
 
         def lost(_: Consumer, partitions: list[Partition]) -> None:
-            self._let_go(partitions)
+            self._drop_polled(partitions)
             on_lost(_domain(partitions))
 
-        self._find_topic()
+        self._check_topic()
         self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
 
     def poll(self, timeout: float) -> Sequence[Record] | None:
-        """Wait for a first record, then take what is already here; never ends by itself."""
+        """Wait for a first record, then return it with those that were prefetched; never returns None."""
         self._polled, size = [], 0
         message = self._consumer.poll(timeout)
         while message is not None:
             if (error := message.error()) is not None:
-                self._judge(error)
+                self._raise_unless_transient(error)
             else:
                 record = record_of(message)
                 self._polled.append(record)
@@ -123,15 +123,15 @@ class KafkaSource:
             if len(self._polled) >= self._max_poll_records or size >= self._max_poll_bytes:
                 break
             message = self._consumer.poll(0)
-        # Theirs from here on: a callback outside of a poll must not take anything out of it.
+        # The caller owns the list from here on: a callback outside of a poll must not remove records from it.
         polled, self._polled = self._polled, []
         return polled
 
     def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
-        """Ask the group's coordinator; it waits for a transaction that a dead worker has left open."""
-        asked = [Partition(each.topic, each.partition) for each in partitions]
+        """Read the group's checkpoints; waits for a transaction that a dead worker has left open."""
+        requested = [Partition(each.topic, each.partition) for each in partitions]
         try:
-            answered = self._consumer.committed(asked, timeout=ANSWER_WITHIN)
+            answered = self._consumer.committed(requested, timeout=ANSWER_WITHIN)
         except KafkaException as error:
             raise self._unknown_checkpoints(error.args[0]) from error
         if failed := next((each.error for each in answered if each.error), None):
@@ -139,51 +139,51 @@ class KafkaSource:
         return from_commit(answered)
 
     def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:
-        """Commit checkpoints; `on_committed` hears the outcome, in a later poll if this does not wait."""
-        wanted = to_commit(checkpoints)
+        """Commit checkpoints; `on_committed` is called with the outcome, in a later poll if this does not wait."""
+        commits = to_commit(checkpoints)
         try:
             if wait:
-                # No limit can be given; librdkafka's is socket.timeout.ms. From another thread it would never return
-                # while this one is in a rebalance callback.
-                self._commit_answered(None, self._consumer.commit(offsets=wanted, asynchronous=False) or [])
+                # This call takes no time limit; librdkafka's is socket.timeout.ms. Called from another thread, it would
+                # never return while this thread is in a rebalance callback.
+                self._commit_answered(None, self._consumer.commit(offsets=commits, asynchronous=False) or [])
             else:
-                self._consumer.commit(offsets=wanted, asynchronous=True)
+                self._consumer.commit(offsets=commits, asynchronous=True)
         except KafkaException as error:
-            self._commit_answered(error.args[0], wanted)
+            self._commit_answered(error.args[0], commits)
 
     def lag(self) -> Mapping[TopicPartition, int]:
-        """Tell the lag of partitions that have been read from, by what the last fetches said."""
+        """Return the lag of the partitions that were read from, according to the last fetches."""
         found = {}
-        for held in self._consumer.position(self._consumer.assignment()):
-            if held.offset >= 0:
-                _, high = self._consumer.get_watermark_offsets(held, cached=True)
-                found[TopicPartition(held.topic, held.partition)] = max(0, high - held.offset)
+        for position in self._consumer.position(self._consumer.assignment()):
+            if position.offset >= 0:
+                _, high = self._consumer.get_watermark_offsets(position, cached=True)
+                found[TopicPartition(position.topic, position.partition)] = max(0, high - position.offset)
         return found
 
     def group_metadata(self) -> Any:
-        """Return who we are in the group now: what a transaction shows the broker for our offsets."""
+        """Return the current group metadata, which a transaction needs to commit offsets."""
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
 
-    def _find_topic(self) -> None:
-        """Look before joining: with the newer group protocol nobody says that a topic is missing."""
+    def _check_topic(self) -> None:
+        """Check that the topic exists before joining: the newer group protocol does not report a missing topic."""
         try:
             found = self._consumer.list_topics(self._topic, timeout=ANSWER_WITHIN).topics[self._topic]
         except KafkaException as error:
             raise SourceLost(f"no broker answered within {ANSWER_WITHIN:.0f} s: {error.args[0].str()}") from error
         if found.error is not None:
-            self._judge(found.error)
+            self._raise_unless_transient(found.error)
 
-    def _let_go(self, partitions: list[Partition]) -> None:
-        """Drop what this very poll has collected of partitions that it then took away."""
+    def _drop_polled(self, partitions: list[Partition]) -> None:
+        """Drop the records that the current poll has collected from partitions which it then revokes."""
         gone = set(_domain(partitions))
         self._polled[:] = [record for record in self._polled if record.position.partition not in gone]
 
-    def _judge(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() not in _PASSING:
+    def _raise_unless_transient(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() not in _TRANSIENT:
             raise SourceLost(
                 f"reading topic {self._topic!r} failed: {error.str()} ({error.name()}); "
                 "check that the topic exists and that this worker may read it: vision-worker check"
@@ -191,7 +191,7 @@ class KafkaSource:
         log.warning("source", error=error.str())
 
     def _commit_answered(self, error: KafkaError | None, answered: list[Partition]) -> None:
-        """Tell what was stored: the whole commit may have failed, or single partitions of it."""
+        """Report what was stored: the whole commit may have failed, or single partitions of it."""
         failed = error or next((each.error for each in answered if each.error), None)
         stored = [] if error else [each for each in answered if not each.error]
         self._on_committed(from_commit(stored), None if failed is None else failed.str())

@@ -1,4 +1,4 @@
-"""A traced graph as an ONNX file, which other engines read."""
+"""Write a traced graph as an ONNX file, which other engines can read."""
 
 import warnings
 from pathlib import Path
@@ -10,14 +10,14 @@ from worker.domain.errors import ModelUnavailable
 
 
 def write_onnx(program: ExportedProgram, file: Path) -> None:
-    """Translate a traced graph, with its weights inside the one file.
+    """Convert a traced graph to one ONNX file that includes the weights.
 
     Raises:
-        ModelUnavailable: the network has an operation that ONNX does not know.
+        ModelUnavailable: the network has an operation that ONNX does not support.
     """
     try:
         with warnings.catch_warnings():
-            # The exporter's own libraries deprecate each other; none of it is for the person who starts a worker.
+            # The exporter's libraries warn about each other; these warnings do not help a person who starts a worker.
             warnings.simplefilter("ignore")
             torch.onnx.export(program, (), file, external_data=False, verbose=False)
     except Exception as error:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
 
-# Since 1.29 ONNX Runtime reports to Microsoft, under an id that it keeps in the user's cache, unless told not to before
-# it is imported. A worker tells nobody that it runs.
+# Since 1.29 ONNX Runtime sends telemetry to Microsoft, with an id that it keeps in the user's cache, unless this
+# variable is set before the import. A worker must not report to third parties that it runs.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
@@ -23,21 +23,21 @@ def load_onnxruntime(
     """Open sessions on an ONNX file.
 
     Args:
-        file: in the precision it is to be run in.
+        file: the ONNX file, in the precision in which it will run.
         device: `cpu`, `cuda` or `cuda:N`.
-        streams: parts that run at once; a session each, with weights of its own.
-        threads: of each session; None leaves it to ONNX Runtime.
-        outputs: names of what the graph puts out, in order.
+        streams: number of parts that run in parallel; each has its own session with its own weights.
+        threads: threads of each session; None takes ONNX Runtime's default.
+        outputs: names of the graph's outputs, in order.
 
     Returns:
         An engine for each stream.
 
     Raises:
-        ModelUnavailable: ONNX Runtime does not understand the file, or has no such device.
+        ModelUnavailable: ONNX Runtime cannot read the file, or has no such device.
     """
     provider, options = _provider(device)
     session_options = onnxruntime.SessionOptions()
-    # Spinning threads take the cores from whatever decodes the next frames.
+    # Spinning threads would take CPU time from the threads that decode the next frames.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         session_options.intra_op_num_threads = threads
@@ -49,7 +49,7 @@ def load_onnxruntime(
     except Exception as error:
         raise ModelUnavailable(f"ONNX Runtime {onnxruntime.__version__} cannot run {file}: {error}") from error
     used = sessions[0].get_providers()
-    if used[0] != provider:  # it goes on without a word where CUDA's own libraries are missing
+    if used[0] != provider:  # it falls back silently if CUDA's libraries are missing
         raise ModelUnavailable(f"device {device!r}: ONNX Runtime could not start {provider}, only {', '.join(used)}")
     return [_Stream(session, outputs) for session in sessions]
 
@@ -60,7 +60,7 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
     has = onnxruntime.get_available_providers()
     if "CUDAExecutionProvider" not in has:
         raise ModelUnavailable(
-            f"device {device!r}: this ONNX Runtime has {', '.join(has)}; use cpu, or put onnxruntime-gpu in its place"
+            f"device {device!r}: this ONNX Runtime has {', '.join(has)}; use cpu, or install onnxruntime-gpu instead"
         )
     return "CUDAExecutionProvider", {"device_id": device.partition(":")[2] or "0"}
 

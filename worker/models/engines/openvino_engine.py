@@ -14,8 +14,9 @@ from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Precision
 
-# Importing OpenVINO reports to Google Analytics, under an id that it keeps in the user's home, unless that user has
-# refused. A worker tells nobody that it runs: without this package, OpenVINO takes a stand-in that sends nothing.
+# Importing OpenVINO sends telemetry to Google Analytics, with an id that it keeps in the user's home, unless the user
+# has opted out. A worker must not report to third parties that it runs: without this package, OpenVINO uses a stub that
+# sends nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402 - see above
@@ -24,10 +25,11 @@ _PRECISIONS: Final = {
     "fp32": openvino.Type.f32,
     "bf16": openvino.Type.bf16,
     "fp16": openvino.Type.f16,
-    "int8": openvino.Type.f32,  # the file says what is in 8 bits; this is for the rest
+    "int8": openvino.Type.f32,  # the file marks what runs in 8 bits; this is for the rest
 }
-_FITTED_BYTES: Final = 256 * 2**20
-"""Of weights, in all streams together, for numbers of pictures that they are compiled for; for one they are anyway."""
+_FIXED_SIZE_BYTES: Final = 256 * 2**20
+"""Limit for all streams together: weights of models compiled for a fixed number of pictures. One such model is always
+compiled."""
 
 
 def load_openvino(
@@ -35,51 +37,52 @@ def load_openvino(
 ) -> Sequence[Engine]:
     """Compile an ONNX file for this CPU.
 
-    Compiled for just so many pictures, MobileNetV3-Small takes two thirds of the time for one, three quarters for three
-    and four fifths for eight of what it takes compiled for any number; ResNet-50 a twenty-fifth less. Each stream has
-    the model for any number, for the usual one, and for small ones, as far as weights are light and streams few.
+    A model compiled for a fixed number of pictures is faster than one compiled for any number: MobileNetV3-Small takes
+    two thirds of the time for one picture, three quarters for three and four fifths for eight; ResNet-50 takes a
+    twenty-fifth less. Each stream has the model compiled for any number, for the usual number, and for smaller numbers
+    as long as all weights together stay within the limit.
 
     Args:
-        file: in float32, OpenVINO lowers the precision by itself; or quantised.
-        streams: parts that run at once; each has weights of its own.
-        threads: of each of them; None leaves it to OpenVINO.
-        precision: of convolutions and matrix products.
-        usual: pictures in a full part.
-        outputs: names of what the graph puts out, in order.
+        file: the ONNX file: in float32 (OpenVINO itself lowers the precision), or quantised.
+        streams: number of parts that run in parallel; each has its own weights.
+        threads: threads of each stream; None takes OpenVINO's default.
+        precision: precision of convolutions and matrix products.
+        usual: number of pictures in a full part.
+        outputs: names of the graph's outputs, in order.
 
     Returns:
         An engine for each stream; each may be called by one thread at a time.
 
     Raises:
-        ModelUnavailable: OpenVINO does not understand the file, or this CPU does not have the precision.
+        ModelUnavailable: OpenVINO cannot read the file, or this CPU does not support the precision.
     """
     options: dict[str, object] = {
-        # A model of one stream runs in its caller's thread. One of several has threads of its own, and handing over to
-        # them and back leaves a core idle for a tenth of the time.
+        # A model with one stream runs in its caller's thread. A model with several streams has its own threads, and the
+        # switches to them and back leave a core idle for a tenth of the time.
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
-        # Pinned threads of two workers on one machine would sit on the same cores.
+        # Pinned threads of two workers on one machine would share the same cores.
         "ENABLE_CPU_PINNING": False,
     }
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
-    numbers = [usual, *range(1, usual)][: max(1, _FITTED_BYTES // (streams * file.stat().st_size))]
+    sizes = [usual, *range(1, usual)][: max(1, _FIXED_SIZE_BYTES // (streams * file.stat().st_size))]
     try:
         core = openvino.Core()
-        any_number = core.read_model(file)
-        _fold_biases(any_number)
-        models = [any_number, *(_fitted(any_number, number) for number in numbers)]
+        any_size = core.read_model(file)
+        _fold_biases(any_size)
+        models = [any_size, *(_with_fixed_size(any_size, size) for size in sizes)]
         compiled = [_compile(core, models, options) for _ in range(streams)]
         used = compiled[0][0].get_property("INFERENCE_PRECISION_HINT")
     except RuntimeError as error:
         raise ModelUnavailable(f"OpenVINO {openvino.__version__} cannot run {file}: {error}") from error
     if used != _PRECISIONS[precision]:
-        raise ModelUnavailable(f"precision {precision}: OpenVINO takes {used} on this CPU; set model.precision: fp32")
-    # Its first use fills a table behind a lock of its own: two threads that come to it at once wait for each other for
-    # ever, one with the lock and one with the GIL.
+        raise ModelUnavailable(f"precision {precision}: OpenVINO uses {used} on this CPU; set model.precision: fp32")
+    # The first use fills a table under OpenVINO's own lock. If two threads did this at the same time, they would
+    # deadlock: one holds the lock, the other the GIL.
     openvino.Type.u8.to_dtype()
     requests = [[each.create_infer_request() for each in of_stream] for of_stream in compiled]
-    return [_Stream(for_any, dict(zip(numbers, fitted, strict=True)), outputs) for for_any, *fitted in requests]
+    return [_Stream(first, dict(zip(sizes, others, strict=True)), outputs) for first, *others in requests]
 
 
 def _compile(
@@ -89,18 +92,19 @@ def _compile(
         return list(threads.map(partial(core.compile_model, device_name="CPU", config=options), models))
 
 
-def _fitted(model: openvino.Model, number: int) -> openvino.Model:
-    """Return a copy for just so many pictures."""
-    fitted = model.clone()
-    fitted.reshape([number, *model.input(0).get_partial_shape()[1:]])
-    return fitted
+def _with_fixed_size(model: openvino.Model, size: int) -> openvino.Model:
+    """Return a copy with a fixed number of pictures."""
+    fixed = model.clone()
+    fixed.reshape([size, *model.input(0).get_partial_shape()[1:]])
+    return fixed
 
 
 def _fold_biases(model: openvino.Model) -> None:
-    """Give constants their final shape now.
+    """Reshape constants to their final shape now.
 
-    Where a batch may have any size, OpenVINO 2026.4 works the shape of a convolution's bias out at run time. In 8 bits
-    every picture then got the same wrong answer: as its graph at run time shows, without the first convolution's bias.
+    If a batch may have any size, OpenVINO 2026.4 computes the shape of a convolution's bias at run time. In 8 bits,
+    every picture then got the same wrong answer: its run-time graph shows that the first convolution's bias was
+    missing.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Reshape" and node.get_output_partial_shape(0).is_static:
@@ -112,14 +116,14 @@ def _fold_biases(model: openvino.Model) -> None:
 
 class _Stream:
     def __init__(
-        self, for_any: openvino.InferRequest, fitted: Mapping[int, openvino.InferRequest], outputs: Sequence[str]
+        self, any_size: openvino.InferRequest, by_size: Mapping[int, openvino.InferRequest], outputs: Sequence[str]
     ) -> None:
-        self._for_any = for_any
-        self._fitted = fitted
+        self._any_size = any_size
+        self._by_size = by_size
         self._outputs = outputs
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
-        request = self._fitted.get(len(pixels), self._for_any)
+        request = self._by_size.get(len(pixels), self._any_size)
         try:
             found = request.infer({0: pixels}, share_inputs=True)
         except RuntimeError as error:

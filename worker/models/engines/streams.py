@@ -1,4 +1,4 @@
-"""Several engines for as many callers: whoever comes gets one that is free."""
+"""A pool of engines for several threads: each call takes a free engine."""
 
 from collections.abc import Sequence
 from queue import SimpleQueue
@@ -10,10 +10,10 @@ from worker.domain.arrays import Arrays, Engine
 
 
 class Streams:
-    """Lends its engines, one to each caller at a time; implements `domain.arrays.Engine`.
+    """A pool of engines; implements `domain.arrays.Engine`.
 
     Args:
-        engines: each may be called by one thread at a time.
+        engines: engines that may each be called by one thread at a time.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
@@ -22,7 +22,7 @@ class Streams:
             self._free.put(engine)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Arrays:
-        """Run one batch; waits while every engine is in use."""
+        """Run one batch on a free engine; wait while all are in use."""
         engine = self._free.get()
         try:
             return engine(pixels)

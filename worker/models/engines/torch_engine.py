@@ -1,4 +1,4 @@
-"""Run the graph with torch itself, on a CPU or a GPU: as it is, or compiled ahead of time."""
+"""Run the graph with torch itself, on a CPU or a GPU: uncompiled, or compiled ahead of time."""
 
 import platform
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class TorchEngine:
 
     Args:
         run: takes uint8, (batch, height, width, 3), on the device, and returns tensors.
-        device: where it runs.
+        device: the device that it runs on.
         outputs: names of the tensors, in order.
     """
 
@@ -45,9 +45,9 @@ class TorchEngine:
         try:
             with torch.inference_mode():
                 if self._device.type == "cuda":
-                    # Out of pinned memory the copy need not wait; torch keeps that memory until the copy is done.
+                    # From pinned memory the copy can be asynchronous; torch keeps that memory until it is done.
                     pictures = pictures.pin_memory().to(self._device, non_blocking=True)
-                # Fetching waits for the device, so whatever went wrong there is raised here.
+                # Copying the result waits for the device, so errors on the device are raised here.
                 found = (each.cpu().numpy() for each in self._run(pictures))
                 return dict(zip(self._outputs, found, strict=True))
         except Exception as error:
@@ -60,10 +60,10 @@ def write_compiled(program: ExportedProgram, file: Path) -> None:
     """Compile a traced graph for this machine, which takes about a minute; on a CPU it needs a C++ compiler.
 
     Raises:
-        ModelUnavailable: torch cannot.
+        ModelUnavailable: torch cannot compile it.
     """
     try:
-        with fresh_cache(dir=str(file.parent)):  # what it leaves over is of no use to anybody
+        with fresh_cache(dir=str(file.parent)):  # its leftovers are not needed
             aoti_compile_and_package(program, package_path=str(file))
     except Exception as error:
         raise ModelUnavailable(
@@ -73,23 +73,23 @@ def write_compiled(program: ExportedProgram, file: Path) -> None:
 
 
 def load_compiled(file: Path, device: torch.device, *, streams: int, outputs: Sequence[str]) -> TorchEngine:
-    """Load what `write_compiled` wrote.
+    """Load a file that `write_compiled` wrote.
 
     Args:
-        file: a .pt2 package; it holds native code.
-        device: it was compiled for.
-        streams: calls that may run at once.
-        outputs: names of what it returns, in order.
+        file: a .pt2 package, which contains native code.
+        device: the device that it was compiled for.
+        streams: number of calls that may run in parallel.
+        outputs: names of its outputs, in order.
     """
-    index = int(str(device).partition(":")[2] or -1)  # -1 is the current one
+    index = int(str(device).partition(":")[2] or -1)  # -1 is the current device
     return TorchEngine(load_package(str(file), num_runners=streams, device_index=index), device, outputs)
 
 
 def find_device(name: str, precision: Precision) -> torch.device:
-    """Return the device, if it is there and can do arithmetic in that precision at more than a crawl.
+    """Return the device, if it exists and computes in that precision at a useful speed.
 
     Raises:
-        ModelUnavailable: it cannot.
+        ModelUnavailable: there is no such device, or it would be too slow in that precision.
     """
     try:
         device = torch.device(name)
@@ -100,7 +100,7 @@ def find_device(name: str, precision: Precision) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ModelUnavailable(
             f"device {name!r}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here; use cpu, "
-            "or see that nvidia-smi lists the GPU and that torch is a CUDA build"
+            "or check that nvidia-smi lists the GPU and that torch is a CUDA build"
         )
     needs = _CPU_SUPPORT.get(precision, ())
     if device.type == "cpu" and needs and not any(torch.cpu.get_capabilities().get(each) for each in needs):
@@ -117,13 +117,13 @@ def limit_torch_threads(threads: int) -> None:
 
 
 def describe_machine(device: torch.device) -> str:
-    """Say what compiled code depends on: torch, its threads and the processor that it was compiled for."""
+    """Return a text with all that compiled code depends on: torch, its threads and the processor."""
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else dict(torch.cpu.get_capabilities())
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}, {processor}"
 
 
 def describe_processor(device: str) -> tuple[str, tuple[str, ...]]:
-    """Name the CPU, with the GPU if that is the device, and the CPU's features.
+    """Return the name of the CPU (and of the GPU if that is the device), and the CPU's features.
 
     Raises:
         ModelUnavailable: there is no such device.
@@ -132,10 +132,10 @@ def describe_processor(device: str) -> tuple[str, tuple[str, ...]]:
     name = str(capabilities.get("cpu_name") or platform.machine())
     gpu = find_device(device, "fp32")
     names = [name, torch.cuda.get_device_name(gpu)] if gpu.type == "cuda" else [name]
-    return " and ".join(names), tuple(sorted(feature for feature, there in capabilities.items() if there is True))
+    return " and ".join(names), tuple(sorted(feature for feature, present in capabilities.items() if present is True))
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """CUDA has an error of its own for it; on the CPU, and in compiled code, torch says so in words."""
+    """CUDA raises its own error class; on the CPU and in compiled code, only the error's text tells."""
     words = ("DefaultCPUAllocator", "CUDA out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in str(error) for each in words)
