@@ -21,6 +21,7 @@ from worker.domain.errors import DeliveryFailed, DeliveryRefused, ModelContractB
 from worker.domain.records import Record, TopicPartition
 from worker.stream.breaker import FEWEST
 
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # other tests cover these lines, and counting doubles the time
 Polls = list[tuple[int, int]]
 makes = st.builds(
     partial,
