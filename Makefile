@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test chaos bench compare lint format readme lock clean
+.PHONY: help setup demo unit test chaos bench compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,8 +25,11 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## run cameras, a real Kafka and a real worker, with a live table
 	@$(BIN)/vision-worker demo $(ARGS)
 
+unit: $(READY) ## run the quick tests, without a broker: all that are not marked slow or kafka
+	$(BIN)/python -m pytest $(TWO_CORES) -m "not slow and not kafka" $(ARGS)
+
 test: $(READY) ## run all tests, including those on a real Kafka
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest $(TWO_CORES) --cov --cov-report=term --durations=20 $(ARGS)
 
 chaos: $(READY) ## kill, pause, scale and disconnect real workers under load; ARGS="--quick" for a short run
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -26,6 +27,17 @@ os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
 # The same examples on every run: a test that fails in CI also fails locally.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=150)
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(trylast=True)  # after the folders have marked their tests
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: the short ones then keep all processes busy until the end."""
+    order = {path: rank for rank, marker in enumerate(("slow", "kafka"), start=1) for path in _files(items, marker)}
+    items.sort(key=lambda item: -order.get(item.path, 0))
+
+
+def _files(items: list[pytest.Item], marker: str) -> set[Path]:
+    return {item.path for item in items if item.get_closest_marker(marker)}
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What the processor needs from the outside, and nothing more."""
+"""What the worker's loop needs from the outside, and nothing more."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

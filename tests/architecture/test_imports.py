@@ -217,6 +217,7 @@ def test_the_core_and_the_command_line_load_no_heavy_library(module: str) -> Non
     assert ran.stdout.strip() == ""
 
 
+@pytest.mark.slow
 def test_a_worker_starts_without_the_engines_it_does_not_use() -> None:
     code = "import sys, worker.app.workers; print(*sorted({'openvino', 'onnxruntime', 'onnx'} & sys.modules.keys()))"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

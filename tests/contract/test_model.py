@@ -16,9 +16,17 @@ from worker.domain.frames import Image
 from worker.models.loaded import LoadedModel
 from worker.models.ready import READY_MODELS, ready_model
 
-ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
+ENGINES: Final = [
+    pytest.param("eager"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")),
+]
+QUICK: Final = ("mobilenet_v2", "eager")
 # Compiling takes half a minute, and the ready models consist of the same operations: one of them is enough.
-PAIRS: Final = [pair for pair in product(READY_MODELS, ENGINES) if pair != ("efficientnet_lite0", "compile")]
+PAIRS: Final = [
+    pytest.param(pair, marks=() if pair == QUICK else pytest.mark.slow, id="-".join(pair))
+    for name, engine in product(READY_MODELS, ENGINES)
+    if (pair := (name, str(engine.values[0]))) != ("efficientnet_lite0", "compile")
+]
 NAMES: Final = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")
 CATS: Final = {"Egyptian cat", "tabby", "tiger cat"}
 
@@ -33,7 +41,7 @@ def expected(folder: Path, count: int) -> Mapping[str, NDArray[Any]]:
 # These outlive a test, with their threads, since an engine may take a minute to be converted.
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+@pytest.fixture(scope="module", params=PAIRS)
 def model(request: pytest.FixtureRequest) -> LoadedModel:
     name, engine = request.param
     return open_model(ready_model(name), engine=engine)

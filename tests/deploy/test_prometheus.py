@@ -23,6 +23,7 @@ def samples() -> list[dict[str, Any]]:
     return [each for case in read_yaml(CASES)["tests"] for each in case["promql_expr_test"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("check", "config", str(CONFIG)), ("check", "rules", str(RULES)), ("test", "rules", str(CASES))]
 )
@@ -71,6 +72,7 @@ def test_its_files_are_where_compose_says() -> None:
     assert DEPLOY.parent / folders[str(file.parent)] / file.name == CONFIG
 
 
+@pytest.mark.slow
 def test_a_real_prometheus_scrapes_a_worker_and_every_query_returns_series(tmp_path: Path) -> None:
     """Uses our configuration with another address and shorter intervals."""
     registry = CollectorRegistry()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.virtual import Machine, VirtualWorker, irregular, regular
 
+pytestmark = pytest.mark.no_cover  # other tests cover these lines, and counting doubles the time
 MACHINE = Machine()
 CAPACITY = MACHINE.capacity(32)
 SETTLED = 4.0

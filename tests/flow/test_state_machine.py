@@ -21,6 +21,7 @@ from worker.domain.errors import DeliveryFailed, DeliveryRefused, ModelContractB
 from worker.domain.records import Record, TopicPartition
 from worker.stream.breaker import FEWEST
 
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # other tests cover these lines, and counting doubles the time
 Polls = list[tuple[int, int]]
 makes = st.builds(
     partial,
@@ -77,7 +78,7 @@ class Group(RuleBasedStateMachine):
         self.cluster.send([Shot(partition.partition, POISON, POISON, "cam-1", at)])
 
     def poisonous(self) -> int:
-        return sum(shot.colour == POISON for lane in self.cluster.log.values() for shot in lane.values())
+        return sum(shot.colour == POISON for shots_here in self.cluster.log.values() for shot in shots_here.values())
 
     @rule(slot=slots, polls=polls)
     def work(self, slot: int, polls: Polls) -> None:

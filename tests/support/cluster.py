@@ -139,9 +139,9 @@ class Cluster:
 
     def context(self, position: Position) -> tuple[int, ...]:
         """Return the context that the sample of a frame must have had."""
-        lane = self.log[position.partition]
-        taken = ((o, shot.camera) for o, shot in lane.items() if not shot.bad_header and not self._skips(shot))
-        return context_by_hand(taken, position.offset, lane[position.offset].camera)
+        shots_here = self.log[position.partition]
+        taken = ((o, shot.camera) for o, shot in shots_here.items() if not shot.bad_header and not self._skips(shot))
+        return context_by_hand(taken, position.offset, shots_here[position.offset].camera)
 
     def _skips(self, shot: Shot) -> bool:
         return self.trail and not shot.bad_header and is_skipped(shot.at)

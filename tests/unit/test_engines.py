@@ -116,6 +116,7 @@ def test_what_the_graph_depends_on_makes_another_file(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["worker.models.build", "worker.models.engines.onnx_quantiser"])
 def test_engines_tell_nobody_that_they_run(first: str, tmp_path: Path) -> None:
     code = f"""
@@ -169,6 +170,7 @@ def test_the_network_runs_in_the_layout_that_is_set(settings: dict[str, Any], la
     assert network.seen == {layout}
 
 
+@pytest.mark.slow
 def test_a_layout_is_compiled_and_changes_no_answer(cache: Path) -> None:
     pictures = np.stack([scene(8, 8)] * 2)
     expected = small_model(NETWORK).run(pictures)

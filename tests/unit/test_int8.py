@@ -21,6 +21,7 @@ from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup
 
+pytestmark = pytest.mark.slow
 READERS: Final = ("openvino", "onnxruntime")
 TINTS: Final = np.random.default_rng(0).random((24, 1, 1, 3))
 PICTURES: Final = (TINTS * [np.roll(scene(8, 8), n, axis=(0, 1)) for n in range(24)]).astype(np.uint8)

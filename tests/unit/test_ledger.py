@@ -156,6 +156,16 @@ def test_frames_that_are_only_read_again_move_the_checkpoint_too() -> None:
     assert not ledger.has_ready()
 
 
+def test_a_whole_mark_that_is_read_again_holds_nothing_back() -> None:
+    ledger = a_ledger(*range(10, 10 + SPAN), published=range(10, 10 + SPAN))
+    ledger.begin(at(10 + SPAN), "a", size=10)
+    ledger.finish(done(10 + SPAN))
+    assert not ledger.has_ready()
+
+    assert ledger.checkpoint(None) == Checkpoint(10 + SPAN)
+    assert offsets(ledger) == [10 + SPAN]
+
+
 def test_the_mark_of_frames_that_are_not_read_again_yet_is_handed_on_too() -> None:
     ledger = a_ledger(10, published=[12, 13])
     ledger.finish(done(10))

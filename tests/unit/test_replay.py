@@ -14,6 +14,8 @@ from tests.support.schemas import validator
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.models.ready import ready_model
 
+pytestmark = pytest.mark.slow
+
 
 def replay(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """Replay with one thread: on busy cores, the threads of one operation mostly wait for each other."""

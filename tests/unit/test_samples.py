@@ -64,6 +64,7 @@ def test_videos_are_what_they_are_said_to_be(name: str, frames: int, size: tuple
     capture.release()
 
 
+@pytest.mark.slow
 def test_the_cameras_trouble_a_real_model_without_blinding_it(network: torch.nn.Module) -> None:
     """A round in 30 frames instead of 300; the figures for 200 stand beside PHOTOGRAPHS."""
     preprocess, right = WEIGHTS.transforms(), dict[str, float]()

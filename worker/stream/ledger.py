@@ -127,12 +127,16 @@ class Ledger:
         return sorted((outcome for outcome in self._ready if outcome.position.offset < end), key=_by_offset)
 
     def checkpoint(self, needed: int | None) -> Checkpoint | None:
-        """Return what may be committed now; None as long as that is where reading began.
+        """Return what may be committed now, and forget what lies below; None as long as that is where reading began.
 
         Args:
             needed: the oldest offset that later samples need, if any.
         """
-        return self.stage((), needed) if self._has_moved else None
+        if not self._has_moved:
+            return None
+        checkpoint = self.stage((), needed)
+        self._forget_below(checkpoint.next_offset)
+        return checkpoint
 
     def stage(self, outcomes: Sequence[Outcome], needed: int | None) -> Checkpoint:
         """Return the checkpoint as it will be once these outcomes are published.
@@ -154,7 +158,10 @@ class Ledger:
             self.in_flight_bytes -= self._open.pop(outcome.position.offset).size
         self._ready = [outcome for outcome in self._ready if outcome.position.offset in self._open]
         self._has_moved = True
-        while self._kept and self._kept[0] < checkpoint.next_offset:
+        self._forget_below(checkpoint.next_offset)
+
+    def _forget_below(self, next_offset: int) -> None:
+        while self._kept and self._kept[0] < next_offset:
             self._kept.popleft()
 
     @property
