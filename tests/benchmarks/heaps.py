@@ -1,9 +1,9 @@
-"""Which thread should run the model: the main one, with a heap of its own, or one of a pool? Memory and throughput.
+"""Compare running the model in the main thread, with its own heap, and in a pool: memory and throughput.
 
     python -m tests.benchmarks.heaps --seconds 1200
 
-Two processes run at the same time, each on one core, over the same real photographs in calls of 1 to 24 frames, as
-chance has it. One runs the model in the main thread and the loop in another (`worker/app/main_thread.py`). The other
+Two processes run at the same time, each on one core, with the same real photographs in calls of random size, 1 to 24
+frames. One runs the model in the main thread and the loop in another (`worker/app/main_thread.py`). The other
 runs the model in a pool and the loop in the main thread. Nothing else differs.
 """
 
@@ -33,8 +33,8 @@ from worker.settings import Limits, ModelGroup, Topics, WindowGroup
 from worker.stream.worker import Worker
 
 WARM: Final = 60.0
-"""Seconds after which memory counts."""
-LOOK_EVERY: Final = 5.0
+"""Seconds after which memory is measured."""
+MEASURE_EVERY: Final = 5.0
 LARGEST: Final = 24
 WINDOW_MS: Final = 1_000
 PARTITION: Final = TopicPartition("frames", 0)
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1200.0)
     parser.add_argument("--model", default="mobilenet_v2")
     parser.add_argument("--run", choices=("main", "pool"), help="run one of the two, in this process")
-    parser.add_argument("--core", type=int, help="to run on; all if left out")
+    parser.add_argument("--core", type=int, help="core to run on; default: all")
     options = parser.parse_args()
     if options.run:
         sys.stdout.write(json.dumps(run(options.run, options.model, options.seconds, options.core)) + "\n")
@@ -63,14 +63,14 @@ def main() -> None:
 
 
 def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, float | str | None]:
-    """Run a worker for some time, and return how many frames it took and how its memory grew, in MiB."""
+    """Run a worker for some time, and return its frames per second and the growth of its memory in MiB."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     group = ModelGroup(name=model, profile="off", threads=1 if core is not None else None)
     loaded = load_model(group)
     loaded.warm_up(LARGEST)
     inference = MainThread(1) if which == "main" else ThreadPoolExecutor(1, "inference")
-    looks, frames, began = list[tuple[float, float]](), 0, time.monotonic()
+    measured, frames, began = list[tuple[float, float]](), 0, time.monotonic()
 
     def count(record: OutboundRecord) -> None:
         nonlocal frames
@@ -80,8 +80,8 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
         worker.join()
         while (now := time.monotonic() - began) < seconds:
             worker.step()
-            if now > min(WARM, seconds / 4) and (not looks or now > looks[-1][0] + LOOK_EVERY):
-                looks.append((now, resident_mebibytes()))
+            if now > min(WARM, seconds / 4) and (not measured or now > measured[-1][0] + MEASURE_EVERY):
+                measured.append((now, resident_mebibytes()))
 
     window = WindowGroup(size_ms=WINDOW_MS, lateness_ms=0, max_frames=LARGEST)
     with memory_worker(
@@ -91,12 +91,12 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
             inference.serve(lambda: loop(worker))
         else:
             loop(worker)
-    grown = growth(*zip(*looks, strict=True)) if len(looks) > 4 else None
+    grown = growth(*zip(*measured, strict=True)) if len(measured) > 4 else None
     return {
         "model_runs_in": which,
         "seconds": seconds,
         "frames_per_second": round(frames / (time.monotonic() - began), 2),
-        "resident_mib": round(looks[-1][1], 1),
+        "resident_mib": round(measured[-1][1], 1),
         "grown_mib": round(grown.whole, 1) if grown else None,
         "grown_steadily_mib": round(grown.steady, 1) if grown else None,
         "slope_mib_a_minute": round(grown.slope * 60, 3) if grown else None,
@@ -104,8 +104,8 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
 
 
 def polls() -> Iterator[Event]:
-    """Yield frames, a window of 1 to 24 in each poll, for ever; the same to everybody."""
-    chance, offset = random.Random(7), 0  # noqa: S311 no secret
+    """Yield frames without end, a window of 1 to 24 frames per poll; every call yields the same."""
+    chance, offset = random.Random(7), 0  # noqa: S311 not used for security
     photographs = cycle(frame.data for frame in list(moving_photographs(100)))
     for window in range(10**9):
         at = EventMillis(window * WINDOW_MS)
@@ -118,7 +118,7 @@ def polls() -> Iterator[Event]:
 
 
 def resident_mebibytes() -> float:
-    """Return what this process holds in memory now."""
+    """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

@@ -41,7 +41,7 @@ SERVICE = services()["topics"]
 
 
 def run_script(tool: Path, servers: str) -> None:
-    """Run the script as docker-compose.yml does, with this in place of Kafka's own tool."""
+    """Run the script as docker-compose.yml does, with `tool` in place of Kafka's own tool."""
     tool.chmod(0o755)
     environment = {name: str(value) for name, value in SERVICE["environment"].items()} | {
         "KAFKA_BOOTSTRAP_SERVERS": servers,
@@ -52,8 +52,8 @@ def run_script(tool: Path, servers: str) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def asked_for(calls: str) -> dict[str, TopicSpec]:
-    """Read the command lines with which the tool was called, one a line."""
+def parse_calls(calls: str) -> dict[str, TopicSpec]:
+    """Parse the command lines of all calls of the tool, one per line."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--topic")
     parser.add_argument("--partitions", type=int)
@@ -65,11 +65,11 @@ def asked_for(calls: str) -> dict[str, TopicSpec]:
     }
 
 
-def test_the_script_makes_every_topic_of_the_list_and_no_other(tmp_path: Path) -> None:
+def test_the_script_creates_exactly_the_topics_of_the_list(tmp_path: Path) -> None:
     tool, calls = tmp_path / "kafka-topics.sh", tmp_path / "calls"
     tool.write_text(f'#!/bin/bash\necho "$@" >> {calls}\n')
     run_script(tool, "broker:9092")
-    made = asked_for(calls.read_text())
+    made = parse_calls(calls.read_text())
     partitions, largest_frame = made["frames"].partitions, int(made["frames"].config["max.message.bytes"])
     wanted = {each.name: each for each in Topics().specs(partitions=partitions, largest_frame=largest_frame)}
 
@@ -80,7 +80,7 @@ def test_the_script_makes_every_topic_of_the_list_and_no_other(tmp_path: Path) -
         assert made[name].partitions >= (partitions if NEEDS[role].partitions_as_frames else 1)
 
 
-def test_all_who_are_deployed_use_the_topics_of_the_script(tmp_path: Path) -> None:
+def test_all_services_use_the_topics_of_the_script(tmp_path: Path) -> None:
     config = tmp_path / "worker.yaml"
     config.write_text(read_yaml(DEPLOY / "kubernetes" / "configmap.yaml")["data"]["worker.yaml"])
     worker, producer = services()["worker"], services()["producer"]

@@ -1,4 +1,4 @@
-"""A sampler that needs frames of the past, leaves some out, and decides late: all that `EveryFrame` never does."""
+"""A sampler that needs earlier frames, skips some frames, and decides late: all that `EveryFrame` does not do."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
@@ -8,19 +8,19 @@ from worker.domain.records import Position
 from worker.domain.samples import Sample, Skipped
 
 CONTEXT = 2
-"""Earlier frames of its camera that a frame needs."""
+"""Number of earlier frames of its camera that a frame needs."""
 REACH = 6
-"""Offsets within which they must lie."""
+"""Maximum distance of these frames, in offsets."""
 
 Trails = MutableMapping[Position, tuple[int, ...]]
-"""For each frame, the offsets of the context that its sample was made with."""
+"""The offsets of the context in each frame's sample."""
 
 
 class Trail:
-    """Gives each frame together with the two before it of its camera, once the next one of its camera has come.
+    """Returns each frame with the two previous frames of its camera, when the camera's next frame arrives.
 
     Args:
-        trails: where the context of each sample is noted down.
+        trails: records the context of each sample.
     """
 
     def __init__(self, trails: Trails) -> None:
@@ -44,7 +44,7 @@ class Trail:
         return decided
 
     def oldest_needed(self) -> int | None:
-        """A frame that comes needs its neighbours, and so does one that is undecided."""
+        """Return the oldest offset that an undecided or a future frame needs."""
         ends = dict.fromkeys(self._past, self._next) | {
             camera: each.frame.position.offset for camera, each in self._undecided.items()
         }
@@ -64,17 +64,17 @@ class Trail:
 
 
 def is_skipped(captured_at: int) -> bool:
-    """Tell whether a frame of this capture time is left out."""
+    """Tell whether a frame with this capture time is skipped."""
     return captured_at % 4 == 3
 
 
 def context_by_hand(frames: Iterable[tuple[int, str]], offset: int, camera: str) -> tuple[int, ...]:
-    """Return the context that a frame must have had, whoever made its sample.
+    """Return the expected context of a frame, independently of the sampler.
 
     Args:
-        frames: offset and camera of all frames of the partition that are not left out.
-        offset: of the frame.
-        camera: of the frame.
+        frames: offset and camera of all frames of the partition that are not skipped.
+        offset: offset of the frame.
+        camera: camera of the frame.
     """
     past: Iterator[int] = (each for each, other in frames if other == camera and each < offset)
     return tuple(each for each in sorted(past)[-CONTEXT:] if each >= offset - REACH)

@@ -1,4 +1,4 @@
-"""What the two bare loops have in common: a model for each core, on the worker's own engine, and their options."""
+"""Shared by the two bare loops: one model per core, on the worker's own engine, and their options."""
 
 import argparse
 import json
@@ -14,16 +14,16 @@ from worker.settings import Limits, ModelGroup
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says which model runs, how, and on how many cores."""
+    """Add the options for the model, its engine and the number of cores."""
     parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
     parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
     parser.add_argument("--cores", type=int, required=True)
 
 
 def load_core_models(arguments: argparse.Namespace, *, warm: int) -> tuple[Sequence[LoadedModel], Decode]:
-    """Return a model for each core, warmed up with so many pictures, and what decodes frames for all of them.
+    """Return one model per core, warmed up with `warm` pictures, and the decoder of frames for all of them.
 
-    Each has one stream and one thread: the streams that the worker has inside one model are separate models here.
+    Each model has one stream and one thread. The worker has one model with several streams instead.
     """
     limit_opencv_threads(1)
     group = ModelGroup(path=arguments.model, **{**json.loads(arguments.engine), "streams": 1, "threads": 1})
