@@ -127,7 +127,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
 LONG = 400
 """Lines of a file beyond which one asks whether it answers one question."""
 LONGER: dict[str, str] = {}
-"""Modules that are longer, and why each is one file all the same."""
+"""Longer modules, each with the reason why it is one file."""
 
 CLOCKLESS = (
     "worker.domain",

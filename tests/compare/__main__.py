@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
         try:
-            # Names of one length: a stack in a dead letter is cut after so many characters.
+            # Names of one length: a dead letter's stack has a maximum length, and paths are part of it.
             before = undo.enter_context(checked_out("before", wanted.before, folder / "tree-1"))
             after = undo.enter_context(checked_out("after", wanted.after, folder / "tree-2"))
             return int(not all(_ask(wanted, before, after, folder)))

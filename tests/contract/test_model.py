@@ -126,7 +126,7 @@ def assert_same(model: LoadedModel, folder: Path, count: int) -> None:
     np.testing.assert_allclose(found["probabilities"], of_torch["probabilities"], atol=1e-4)
 
 
-# Nine are more than a thread is usually given, and the last one is alone in what is left over.
+# A thread usually gets at most eight pictures. Nine are one more, and in parts the last one is alone.
 @pytest.mark.parametrize("count", [1, 9])
 def test_engines_agree(model: LoadedModel, count: int) -> None:
     assert_same(model, ready_model(model.identity.name), count)

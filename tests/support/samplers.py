@@ -34,9 +34,9 @@ class Trail:
         if is_skipped(frame.frame.captured_at):
             return [Skipped(frame.frame, "test")]
         camera = frame.frame.camera
-        decided = [self._sample(each) for each in [self._undecided.pop(camera, None)] if each is not None]
+        previous = self._undecided.get(camera)
         self._undecided[camera] = frame
-        return decided
+        return [] if previous is None else [self._sample(previous)]
 
     def drain(self) -> Sequence[Sample | Skipped]:
         decided = [self._sample(each) for each in self._undecided.values()]

@@ -62,10 +62,6 @@ class Partition:
         self.ledger.begin(letter.position, letter.camera, len(letter.record.value or b""))
         self.ledger.finish(letter)
 
-    def gather(self, sample: Sample, now: Monotonic, limits: BatchLimits) -> list[Batch]:
-        """Put a sample into its window; return the batches that this closes."""
-        return self.windows.add(sample, now, limits)
-
     def drain(self, now: Monotonic, limits: BatchLimits) -> list[Batch]:
         """Finish all that is incomplete, and close every batch."""
         closed = []

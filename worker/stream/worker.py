@@ -185,7 +185,7 @@ class Worker:
         closed = Closed()
         for sample in partition.take(encoded):
             self._calls.decode_early(sample)
-            closed += [(partition, batch) for batch in partition.gather(sample, arrived, self._limits)]
+            closed += [(partition, batch) for batch in partition.windows.add(sample, arrived, self._limits)]
         return closed
 
     def _update_limits(self, now: Monotonic) -> None:
