@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,18 @@ class PartitionState(Protocol):
         """Remember what `stage` returned: the brokers have confirmed it."""
 
 
+class Asked(NamedTuple):
+    """What is wanted of a sample.
+
+    Attributes:
+        geometry: how the picture of its newest frame became the model's input.
+        places: of each answer, the place of the input that it is about; a single frame is at place 0.
+    """
+
+    geometry: Geometry
+    places: Sequence[int]
+
+
 class Task(Protocol):
     """What a model is asked: how its answer becomes a result, and how that is compared with a label."""
 
@@ -171,16 +183,16 @@ class Task(Protocol):
             ModelContractBroken: the outputs do not fit the samples, the labels, or what they are said to be.
         """
 
-    def results(self, outputs: Arrays, geometries: Sequence[Geometry]) -> Sequence[Result]:
-        """Make the result of each sample.
+    def results(self, outputs: Arrays, asked: Sequence["Asked"]) -> Sequence[Sequence[Result]]:
+        """Make the results of each sample, one for each of its answers.
 
         Args:
             outputs: as `check` returned them, joined.
-            geometries: of each sample, how its picture became the model's input.
+            asked: of each sample, what is wanted.
         """
 
-    def judge(self, result: Result, label: str | None) -> Verdict | None:
-        """Compare a result with the label of its frame; None if there is none, or it means nothing to the model."""
+    def judge(self, result: Any, label: str | None) -> Verdict | None:
+        """Compare one of its own results with a label; None if there is none, or it means nothing to the model."""
 
 
 class Model(Protocol):

@@ -52,6 +52,7 @@ def a_prediction(encoded: EncodedFrame, verdict: Verdict | None = None, model: M
         window=TumblingWindows(1_000).of(encoded.frame.captured_at),
         model=model,
         result=Classification((ScoredClass(3, "cat", 0.75), ScoredClass(1, "dog", 0.25)), (3, 1)),
+        label=encoded.frame.label,
         verdict=verdict,
         late=False,
         closed_by=ClosedBy.WATERMARK,

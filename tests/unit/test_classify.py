@@ -10,9 +10,10 @@ from worker.domain.errors import ModelContractBroken
 from worker.domain.geometry import Geometry
 from worker.domain.preprocessing import Output
 from worker.domain.results import ScoredClass, Verdict
+from worker.ports import Asked
 from worker.tasks.classify import OUTPUTS, Classify
 
-WHOLE = Geometry(8, 8, scale_x=1.0, scale_y=1.0, left=0, top=0)
+ONE = Asked(Geometry(8, 8, scale_x=1.0, scale_y=1.0, left=0, top=0), (0,))
 
 
 def answer(rows: list[list[float]], k: int = 7) -> Arrays:
@@ -71,7 +72,7 @@ def test_enough_classes_are_kept_for_the_prediction_and_for_its_verdict(classes:
 def test_a_result_names_as_many_classes_as_were_asked_for_and_is_judged_by_five() -> None:
     task = a_task(top_k=2)
     outputs = task.check(answer([[0.1, 0.4, 0.3, 0.0, 0.05, 0.15, 0.0]], k=task.kept), 1)
-    (result,) = task.results(outputs, [WHOLE])
+    ((result,),) = task.results(outputs, [ONE])
 
     expected = (float(np.float32(0.4)), float(np.float32(0.3)))
     assert result.classes == (ScoredClass(1, "class 1", expected[0]), ScoredClass(2, "class 2", expected[1]))
@@ -92,8 +93,8 @@ BIRDS = Classify(["crane", "robin", "crane", "7", "owl", "kite", "jay"], output=
     ],
 )
 def test_verdicts(label: str | None, verdict: Verdict | None) -> None:
-    (result,) = BIRDS.results(
-        {"indices": np.array([[4, 1, 2, 3, 0, 6, 5]]), "probabilities": np.zeros((1, 7))}, [WHOLE]
+    ((result,),) = BIRDS.results(
+        {"indices": np.array([[4, 1, 2, 3, 0, 6, 5]]), "probabilities": np.zeros((1, 7))}, [ONE]
     )
 
     assert BIRDS.judge(result, label) == verdict

@@ -19,7 +19,7 @@ from worker.domain.errors import ModelContractBroken, TooManyRejected
 from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
 from worker.domain.records import TopicPartition
-from worker.domain.results import DeadLetter, Prediction
+from worker.domain.results import Classification, DeadLetter, Prediction
 from worker.domain.samples import Sample
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
@@ -365,8 +365,8 @@ def test_a_frame_is_decoded_before_its_batch_is_closed(decoders: Held | None) ->
     finished = calls.collect(wait=True)
     assert places(finished) == [(0, 0), (0, 1), (0, 2)]
     assert finished is not None
-    predictions = [each for _, each in finished.outcomes if isinstance(each, Prediction)]
-    assert [each.result.classes[0].name for each in predictions] == ["red"] * 3
+    results = [each.result for _, each in finished.outcomes if isinstance(each, Prediction)]
+    assert [each.classes[0].name for each in results if isinstance(each, Classification)] == ["red"] * 3
     assert decode.offsets == [0, 1, 2]
     assert model.calls == [3]
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from worker.domain.clips import ClipSpan
 from worker.domain.errors import FrameRejected, Reason
 from worker.domain.frames import Frame
 from worker.domain.records import Position, Record
-from worker.domain.samples import Skipped
+from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import Window
 
@@ -49,8 +50,26 @@ class Classification:
     ranking: tuple[int, ...]
 
 
-Result = Classification
-"""What a task makes of a model's answer; a union once there are more tasks."""
+@dataclass(frozen=True, slots=True)
+class FrameValue:
+    """The result of the task `frame_values`, for one frame.
+
+    Attributes:
+        value: from 0 to 1.
+        threshold: from which on the value means the event.
+        event: the event's name if it begins with this frame: its value reaches the threshold, that of the frame before
+            does not.
+        above: the name of what the value means: the event's, or that of its absence.
+    """
+
+    value: float
+    threshold: float
+    event: str | None
+    above: str
+
+
+Result = Classification | FrameValue
+"""What a task makes of a model's answer."""
 
 
 class Verdict(NamedTuple):
@@ -71,21 +90,25 @@ class Prediction:
 
     Attributes:
         result: the task's.
+        label: the ground truth that it was compared with: the frame's own, or the clip's.
         verdict: None where there is no label, or it names no class of the model.
         closed_by: why the frame's batch was closed.
         seconds: processing seconds spent per stage so far.
         took: seconds that a thread of the model spent on the frame and those that shared its part of a call.
+        clip: the clip that the frame is the last of; None for a model of single frames.
     """
 
     frame: Frame
     window: Window
     model: ModelIdentity
     result: Result
+    label: str | None
     verdict: Verdict | None
     late: bool
     closed_by: str
     seconds: Mapping[str, float]
     took: float
+    clip: ClipSpan | None = None
 
     @property
     def position(self) -> Position:
@@ -147,5 +170,5 @@ def dead_letter(
     )
 
 
-Outcome = Prediction | DeadLetter | Skipped
+Outcome = Prediction | DeadLetter | Skipped | Shown
 """What becomes of a frame: exactly one of these."""

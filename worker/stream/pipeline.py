@@ -16,8 +16,10 @@ from worker.domain.geometry import Geometry
 from worker.domain.results import DeadLetter, Prediction, dead_letter
 from worker.domain.samples import Sample
 from worker.domain.times import Monotonic
-from worker.ports import Decode, Model
+from worker.ports import Asked, Decode, Model
 from worker.stream.partition import Partition
+
+_ONE_PLACE = (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +144,22 @@ class Pipeline:
         if not answered.samples:
             return []
         task, identity = self._model.task, self._model.identity
-        results = task.results(answered.outputs, [each.geometry for each in answered.samples])
+        asked = [Asked(each.geometry, _ONE_PLACE) for each in answered.samples]
         return [
             Prediction(
                 frame=answer.frame,
                 window=each.batched.batch.window,
                 model=identity,
                 result=result,
+                label=answer.frame.label,
                 verdict=task.judge(result, answer.frame.label),
                 late=each.batched.batch.late,
                 closed_by=each.batched.batch.closed_by,
                 seconds={"gather": gathered - answer.frame.arrived, **seconds},
                 took=took,
             )
-            for each, result in zip(answered.samples, results, strict=True)
-            for answer in each.batched.sample.answers
+            for each, results in zip(answered.samples, task.results(answered.outputs, asked), strict=True)
+            for answer, result in zip(each.batched.sample.answers, results, strict=True)
         ]
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelContractBroken
-from worker.domain.geometry import Geometry
 from worker.domain.preprocessing import Output
 from worker.domain.results import Classification, Verdict
+from worker.ports import Asked
 from worker.tasks.class_names import ClassNames
 
 TOP5: Final = 5
@@ -81,13 +81,14 @@ class Classify:
             "probabilities": np.take_along_axis(probabilities, order, axis=1).astype(np.float32, copy=False),
         }
 
-    def results(self, outputs: Arrays, geometries: Sequence[Geometry]) -> list[Classification]:  # noqa: ARG002
+    def results(self, outputs: Arrays, asked: Sequence[Asked]) -> list[list[Classification]]:
         """Name the most likely classes of each sample; where in the picture they are, nobody knows."""
-        rows = zip(outputs["indices"].tolist(), outputs["probabilities"].tolist(), strict=True)
+        rows = zip(outputs["indices"].tolist(), outputs["probabilities"].tolist(), asked, strict=True)
         most = self._top_k
         return [
-            Classification(self._names.scored(indices[:most], probabilities[:most]), tuple(indices[:TOP5]))
-            for indices, probabilities in rows
+            [Classification(self._names.scored(indices[:most], probabilities[:most]), tuple(indices[:TOP5]))]
+            * len(each.places)
+            for indices, probabilities, each in rows
         ]
 
     def judge(self, result: Classification, label: str | None) -> Verdict | None:

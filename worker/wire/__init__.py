@@ -18,15 +18,27 @@ from worker.wire.dead_letter import (
     render_replay,
 )
 from worker.wire.frame import camera_of, parse_frame, render_frame
-from worker.wire.prediction import PredictionMessage, decode_prediction, render_prediction
+from worker.wire.prediction import (
+    ClipMessage,
+    FrameValueMessage,
+    Message,
+    PredictionMessage,
+    decode_message,
+    decode_prediction,
+    render_prediction,
+)
 
 __all__ = [
     "AccuracyMessage",
     "AccuracyUnreadable",
+    "ClipMessage",
     "DeadLetterReport",
+    "FrameValueMessage",
+    "Message",
     "PredictionMessage",
     "camera_of",
     "decode_accuracy",
+    "decode_message",
     "decode_prediction",
     "newest_tallies",
     "original_headers",

@@ -1,12 +1,13 @@
 """Predictions out (schemas/prediction.v1.json)."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from worker.domain.frames import Frame
 from worker.domain.records import OutboundRecord
-from worker.domain.results import Classification, Prediction, Result
+from worker.domain.results import Classification, FrameValue, Prediction, Result
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE, TRACEPARENT
 
@@ -54,8 +55,25 @@ class CorrectField(msgspec.Struct):
     top5: bool
 
 
-class PredictionMessage(msgspec.Struct, kw_only=True):
-    """A prediction as consumers read it."""
+class EndField(msgspec.Struct, kw_only=True):
+    """The first or the last frame of a clip."""
+
+    id: str
+    offset: int
+    captured_at_ms: int
+
+
+class ClipField(msgspec.Struct, kw_only=True):
+    """Which clip the prediction is about; `frames` places were shown to the model, `used` of them different."""
+
+    first: EndField
+    last: EndField
+    frames: int
+    used: int
+
+
+class Envelope(msgspec.Struct, kw_only=True):
+    """What every prediction says, whatever its task."""
 
     version: int = 1
     frame: FrameField
@@ -64,16 +82,43 @@ class PredictionMessage(msgspec.Struct, kw_only=True):
     published_at_ms: int
     window: WindowField
     model: ModelField
+
+
+class PredictionMessage(Envelope, kw_only=True):
+    """A prediction of the task `classify` as consumers read it."""
+
     classes: list[ClassField]
     label: str | None
     correct: CorrectField | None
     seconds: dict[str, float]
 
 
+class ClipMessage(PredictionMessage, kw_only=True):
+    """A prediction of the task `clip`; its `frame` is the clip's last."""
+
+    task: Literal["clip"] = "clip"
+    clip: ClipField
+
+
+class FrameValueMessage(Envelope, kw_only=True):
+    """A prediction of the task `frame_values`: the value of one frame, and the event that begins with it, if any."""
+
+    task: Literal["frame_values"] = "frame_values"
+    value: float
+    threshold: float
+    event: str | None
+    label: str | None
+    correct: CorrectField | None
+    seconds: dict[str, float]
+
+
+Message = PredictionMessage | ClipMessage | FrameValueMessage
+
+
 def render_prediction(topic: str, prediction: Prediction, *, published_at: EventMillis) -> OutboundRecord:
     """Write a prediction, to the same partition number as its frame's."""
     frame = prediction.frame
-    message = _MESSAGES[type(prediction.result)](prediction, published_at)
+    message = _MESSAGES[type(prediction.result)](prediction, prediction.result, published_at)
     headers: list[tuple[str, bytes | None]] = [(CONTENT_TYPE, b"application/json")]
     if frame.traceparent:
         headers.append((TRACEPARENT, frame.traceparent.encode()))
@@ -81,41 +126,86 @@ def render_prediction(topic: str, prediction: Prediction, *, published_at: Event
     return OutboundRecord(topic, number, frame.camera.encode(), _JSON.encode(message), tuple(headers))
 
 
-def _classification(prediction: Prediction, published_at: EventMillis) -> PredictionMessage:
+def _envelope(prediction: Prediction, published_at: EventMillis) -> dict[str, Any]:
+    """Return the fields that every message has."""
     frame, window, verdict = prediction.frame, prediction.window, prediction.verdict
     partition = frame.position.partition
-    return PredictionMessage(
-        frame=FrameField(
+    return {
+        "frame": FrameField(
             camera=frame.camera,
             id=frame.frame_id,
             topic=partition.topic,
             partition=partition.partition,
             offset=frame.position.offset,
         ),
-        captured_at_ms=frame.captured_at,
-        arrived_at_ms=frame.arrived_at,
-        published_at_ms=published_at,
-        window=WindowField(
+        "captured_at_ms": frame.captured_at,
+        "arrived_at_ms": frame.arrived_at,
+        "published_at_ms": published_at,
+        "window": WindowField(
             start_ms=window.start, end_ms=window.end, closed_by=prediction.closed_by, late=prediction.late
         ),
-        model=ModelField(prediction.model.name, prediction.model.version),
-        classes=[ClassField(each.index, each.name, each.probability) for each in prediction.result.classes],
-        label=frame.label,
-        correct=CorrectField(verdict.top1, verdict.top5) if verdict else None,
-        seconds={stage: round(seconds, 6) for stage, seconds in prediction.seconds.items()},
+        "model": ModelField(prediction.model.name, prediction.model.version),
+        "label": prediction.label,
+        "correct": CorrectField(verdict.top1, verdict.top5) if verdict else None,
+        "seconds": {stage: round(seconds, 6) for stage, seconds in prediction.seconds.items()},
+    }
+
+
+def _classification(prediction: Prediction, result: Classification, published_at: EventMillis) -> PredictionMessage:
+    classes = [ClassField(each.index, each.name, each.probability) for each in result.classes]
+    envelope, span = _envelope(prediction, published_at), prediction.clip
+    if span is None:
+        return PredictionMessage(classes=classes, **envelope)
+    clip = ClipField(first=_end(span.first), last=_end(span.last), frames=span.places, used=span.used)
+    return ClipMessage(classes=classes, clip=clip, **envelope)
+
+
+def _frame_value(prediction: Prediction, result: FrameValue, published_at: EventMillis) -> FrameValueMessage:
+    return FrameValueMessage(
+        value=result.value,
+        threshold=result.threshold,
+        event=result.event,
+        **_envelope(prediction, published_at),
     )
 
 
-_MESSAGES: Final[Mapping[type[Result], Callable[[Prediction, EventMillis], msgspec.Struct]]] = {
-    Classification: _classification
+def _end(frame: Frame) -> EndField:
+    return EndField(id=frame.frame_id, offset=frame.position.offset, captured_at_ms=frame.captured_at)
+
+
+_MESSAGES: Final[Mapping[type[Result], Callable[[Prediction, Any, EventMillis], Message]]] = {
+    Classification: _classification,
+    FrameValue: _frame_value,
 }
 """By the type of a task's result, how its message is written."""
+_TYPES: Final[Mapping[str, type[Message]]] = {
+    "classify": PredictionMessage,
+    "clip": ClipMessage,
+    "frame_values": FrameValueMessage,
+}
+"""By the task that a message names, its type; a message of the task `classify` names none."""
+
+
+class _TaskOf(msgspec.Struct):
+    task: str = "classify"
 
 
 def decode_prediction(value: bytes) -> PredictionMessage:
-    """Read a prediction, as a consumer does.
+    """Read a prediction of classes, of a single frame or of a clip, as a consumer does.
 
     Raises:
-        msgspec.MsgspecError: it is not a prediction message.
+        msgspec.MsgspecError: it is not such a message.
     """
     return msgspec.json.decode(value, type=PredictionMessage)
+
+
+def decode_message(value: bytes) -> Message:
+    """Read a prediction of any task.
+
+    Raises:
+        msgspec.MsgspecError: it is not a prediction message, or of a task that is not known here.
+    """
+    task = msgspec.json.decode(value, type=_TaskOf).task
+    if task not in _TYPES:
+        raise msgspec.ValidationError(f"predictions of the task {task!r} are not known here")
+    return msgspec.json.decode(value, type=_TYPES[task])
