@@ -1,6 +1,7 @@
 """What the worker's loop needs from the outside, and nothing more."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -13,7 +14,7 @@ from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
 from worker.domain.results import ModelIdentity, Outcome, Result, Verdict
-from worker.domain.samples import Sample, Skipped
+from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 
@@ -33,6 +34,9 @@ Decode = Callable[[EncodedFrame, NDArray[np.uint8]], Geometry]
 """Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it into a slot of a batch.
 Returns how the picture became the input. May be called from several threads at once; raises FrameRejected for a picture
 that cannot be taken."""
+
+Prepare = Callable[[EncodedFrame], "Future[Picture]"]
+"""Begins to decode a frame before it is known which call of the model will show it."""
 
 Restore = Callable[[Collection[TopicPartition]], Iterable[Tally]]
 """Reads back what the states of the given input partitions have saved last."""
@@ -126,14 +130,52 @@ class Sampler(Protocol):
     read again after a restart.
     """
 
-    def take(self, frame: EncodedFrame) -> Sequence[Sample | Skipped]:
-        """Take the next frame in offset order; return the samples and skipped frames that are decided now."""
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of prepared pictures that are held for samples yet to come."""
+
+    def take(self, frame: EncodedFrame, now: Monotonic) -> Sequence[Sample | Skipped]:
+        """Take a frame; return the samples and skipped frames that are decided now.
+
+        Args:
+            frame: the next one in offset order.
+            now: seconds of processing time for which the worker has listened: while it is busy it hears no camera.
+        """
+
+    def pass_time(self, now: Monotonic) -> Sequence[Sample | Skipped]:
+        """Return what is decided because no frame came for a while; `now` as of `take`."""
+
+    def relieve(self) -> Sequence[Sample | Skipped] | None:
+        """Let go of some of the frames that are held, because memory is short; None if none are held."""
 
     def drain(self) -> Sequence[Sample | Skipped]:
         """Decide everything that is undecided: no more frames come."""
 
     def oldest_needed(self) -> int | None:
         """Return the oldest offset that a sample yet to come needs; None if none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the worker can take on at the moment.
+
+    Attributes:
+        room: samples that the model can take before it falls further behind.
+        in_process: seconds from reading a frame to publishing its result, as lately measured.
+    """
+
+    room: int
+    in_process: float
+
+
+class LoadPolicy(Protocol):
+    """Leaves samples of one partition out while the worker does not keep up with its cameras."""
+
+    def admit(self, samples: Sequence[Sample], load: Load) -> Sequence[Sample | Skipped]:
+        """Return the samples that are taken now, and the frames of those that are left out; others it holds back."""
+
+    def release(self, room: int) -> Sequence[Sample]:
+        """Return samples that were held back, as many as there is room for."""
 
 
 class PartitionState(Protocol):
@@ -207,7 +249,11 @@ class Model(Protocol):
         """What it is asked."""
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, ...]:
+        """(height, width, 3) of a prepared picture, or (frames, height, width, 3) of a clip."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
         """(height, width, 3) of a prepared picture."""
 
     @property
@@ -223,7 +269,8 @@ class Model(Protocol):
         Several threads may call it at once; those for which there is no room wait.
 
         Args:
-            pixels: what `Decode` wrote, (batch, height, width, 3), batch at least 1.
+            pixels: what `Decode` wrote, (batch, *input_shape), batch at least 1; of clips that are shortened, fewer
+                frames.
 
         Returns:
             What its task has checked.

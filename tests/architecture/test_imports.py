@@ -20,7 +20,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.wire": ("worker.domain", "worker.wire"),
     "worker.settings": ("worker.domain.errors", "worker.settings"),
     "worker.tasks": ("worker.domain", "worker.ports", "worker.tasks"),
-    "worker.sampling": ("worker.domain", "worker.ports"),
+    "worker.sampling": ("worker.domain", "worker.ports", "worker.sampling"),
     "worker.state": ("worker.domain", "worker.ports"),
     "worker.media": ("worker.domain", "worker.media"),
     "worker.adapters": ("worker.domain", "worker.wire"),

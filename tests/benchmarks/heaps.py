@@ -29,7 +29,7 @@ from worker.domain.records import OutboundRecord, Position, Record, TopicPartiti
 from worker.domain.times import EventMillis
 from worker.local.cameras import moving_photographs
 from worker.models.build import load_model
-from worker.settings import Limits, ModelGroup, Topics, WindowGroup
+from worker.settings import Limits, ModelGroup, SamplingGroup, Topics, WindowGroup
 from worker.stream.worker import Worker
 
 WARM: Final = 60.0
@@ -85,7 +85,7 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
 
     window = WindowGroup(size_ms=WINDOW_MS, lateness_ms=0, max_frames=LARGEST)
     with memory_worker(
-        polls(), count, inference, loaded=loaded, model=group, window=window, limits=Limits(), topics=Topics()
+        polls(), count, inference, loaded=loaded, model=group, window=window, limits=Limits(), sampling=SamplingGroup()
     ) as worker:
         if isinstance(inference, MainThread):
             inference.serve(lambda: loop(worker))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +12,8 @@ from tests.support.colours import ColourModel
 from tests.support.flow import Flow
 from tests.support.samplers import Trail
 from worker.adapters.memory import Assign, Event, Lose, MemorySink, Pause, Revoke
+from worker.app.compose import EACH_FRAME_ALONE, Sampling
 from worker.domain.errors import WorkerError
-from worker.sampling.every_frame import EveryFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def live(cluster: Cluster, life: Life) -> None:
         failing_commits=life.failing_commits,
         published_before=cluster.newest,
         max_frames=4,
-        make_sampler=partial(Trail, {}) if cluster.trail else EveryFrame,
+        sampling=Sampling(lambda _: Trail({})) if cluster.trail else EACH_FRAME_ALONE,
     )
     flow.source.committed = cluster.committed
     try:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final
 
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from tests.support.frames import a_record
 from tests.support.samplers import Trail, context_by_hand, is_skipped
 from worker import wire
 from worker.adapters.memory import Event, Lose, MemorySink, Pause, Revoke
+from worker.app.compose import Sampling
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally, TallyKey
@@ -240,7 +240,7 @@ class Member:
             model=self._model,
             failing_commits=self._failing_commits,
             published_before=cluster.newest,
-            **({"make_sampler": partial(Trail, self._trails)} if cluster.trail else {}),
+            **({"sampling": Sampling(lambda _: Trail(self._trails))} if cluster.trail else {}),
         )
         self.inference = flow.inference
         self._source, self._worker = flow.source, flow.worker

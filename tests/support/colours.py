@@ -46,7 +46,8 @@ class ColourModel:
     """
 
     identity = ModelIdentity("colours", "c0105c010500")
-    input_shape = (1, 1, 3)
+    input_shape: tuple[int, ...] = (1, 1, 3)
+    frame_shape = (1, 1, 3)
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -10,14 +11,13 @@ from tests.support.colours import ColourModel, decode_colour
 from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
-from worker.app.compose import ModelParts, Ports, Threads, compose
+from worker.app.compose import EACH_FRAME_ALONE, ModelParts, Ports, Sampling, Threads, compose
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Clocks, Sampler
-from worker.sampling.every_frame import EveryFrame
+from worker.ports import Clocks, Decode
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.render import OutputTopics
 from worker.stream.worker import Worker
@@ -45,10 +45,11 @@ class Flow:
     """One worker from its start to its end.
 
     Attributes:
+        model: implements `ports.Model`.
         published_before: returns the tallies in the accuracy topic when a partition is assigned.
         commit_interval: seconds.
         make_executor: returns the executor of the model: it runs calls at once, or when told to.
-        make_sampler: returns the sampler of a partition.
+        sampling: which frames the model sees.
         window: milliseconds.
         linger: seconds.
         target: seconds from capture to prediction; replaces the linger.
@@ -58,7 +59,8 @@ class Flow:
     script: Iterable[Event]
     sink: MemorySink = field(default_factory=MemorySink)
     failing_commits: Collection[int] = ()
-    model: ColourModel = field(default_factory=ColourModel)
+    model: Any = field(default_factory=ColourModel)
+    decode: Decode = decode_colour
     published_before: Callable[[], Iterable[Tally]] = tuple
     window: int = 1_000
     lateness: int = 0
@@ -70,7 +72,7 @@ class Flow:
     max_cameras: int = 10
     commit_interval: float = 0.0
     make_executor: Callable[[], Executor] = Inline
-    make_sampler: Callable[[], Sampler] = EveryFrame
+    sampling: Sampling = EACH_FRAME_ALONE
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     source: MemorySource = field(init=False)
     worker: Worker = field(init=False)
@@ -82,7 +84,7 @@ class Flow:
         self.source = MemorySource(self.script, failing_commits=self.failing_commits)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
-            ModelParts(self.model, decode_colour),
+            ModelParts(self.model, self.decode),
             Threads(Inline(), self.inference),
             Clocks(ticks.wall, ticks.monotonic),
             topics=TOPICS,
@@ -99,7 +101,7 @@ class Flow:
                 hand_over_within=3.0,
             ),
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
-            make_sampler=self.make_sampler,
+            sampling=self.sampling,
         )
 
     def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Tally]:

@@ -35,12 +35,12 @@ def topics_table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     names = Topics()
-    for role, name in names.model_dump().items():
-        needs = NEEDS[role]
+    for role in Topics.model_fields:
+        needs, name = NEEDS[role], f"`{names.in_use()[role]}`" if role in names.in_use() else "none by default"
         policy = f"`{needs.cleanup_policy}`" if needs.cleanup_policy else ""
         partitions = f"at least as many as `{names.frames}`" if needs.partitions_as_frames else ""
         room = f"at least {HEADERS} more than `{names.frames}`" if needs.room_for_frames else ""
-        rows.append(f"| `{name}` | `topics.{role}` | {needs.direction} | {partitions} | {policy} | {room} |")
+        rows.append(f"| {name} | `topics.{role}` | {needs.direction} | {partitions} | {policy} | {room} |")
     marks = replay_marks(names.dead_letters)
     origin, policy = "named after `topics.dead_letters`", marks.config["cleanup.policy"]
     rows.append(f"| `{marks.name}` | {origin} | a replay's marks | {marks.partitions} | `{policy}` |  |")

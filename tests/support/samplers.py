@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import Position
 from worker.domain.samples import Sample, Skipped
+from worker.domain.times import Monotonic
 
 CONTEXT = 2
 """Number of earlier frames of its camera that a frame needs."""
@@ -29,7 +30,9 @@ class Trail:
         self._past: dict[str, deque[EncodedFrame]] = {}
         self._undecided: dict[str, EncodedFrame] = {}
 
-    def take(self, frame: EncodedFrame) -> Sequence[Sample | Skipped]:
+    held_bytes = 0
+
+    def take(self, frame: EncodedFrame, now: Monotonic) -> Sequence[Sample | Skipped]:  # noqa: ARG002 silence decides nothing
         self._next = frame.frame.position.next_offset
         if is_skipped(frame.frame.captured_at):
             return [Skipped(frame.frame, "test")]
@@ -37,6 +40,12 @@ class Trail:
         previous = self._undecided.get(camera)
         self._undecided[camera] = frame
         return [] if previous is None else [self._sample(previous)]
+
+    def pass_time(self, now: Monotonic) -> Sequence[Sample | Skipped]:  # noqa: ARG002 silence decides nothing
+        return ()
+
+    def relieve(self) -> None:
+        """Return None: it never lets go."""
 
     def drain(self) -> Sequence[Sample | Skipped]:
         decided = [self._sample(each) for each in self._undecided.values()]

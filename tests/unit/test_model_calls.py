@@ -63,7 +63,7 @@ def make_calls(
 def a_partition(number: int = 0) -> Partition:
     """Return a new assignment of a partition."""
     batcher = WindowBatcher(TumblingWindows(1_000), lateness=0)
-    return Partition(TopicPartition("frames", number), sampler=EveryFrame(), windows=batcher, states=[])
+    return Partition(TopicPartition("frames", number), sampler=EveryFrame(), policy=None, windows=batcher, states=[])
 
 
 class Own(NamedTuple):
@@ -94,6 +94,12 @@ def submit(calls: ModelCalls, *owned: Own) -> None:
     for each in owned:
         calls.submit(each.partition, each.batch)
     calls.begin()
+
+
+def decoded_early(calls: ModelCalls, batch: Own, count: int | None = None) -> Own:
+    """Begin to decode the first samples of a batch, all by default."""
+    samples = batch.samples
+    return batch.having(*(calls.decode_early(each) for each in samples[:count]), *samples[len(samples[:count]) :])
 
 
 def forget(calls: ModelCalls, partition: Partition) -> None:
@@ -355,9 +361,7 @@ def test_what_a_call_takes_has_decoding_in_it_where_the_model_s_threads_do_that(
 def test_a_frame_is_decoded_before_its_batch_is_closed(decoders: Held | None) -> None:
     decode, model, inference = Counted(), ColourModel(), Held()
     calls = make_calls(model, inference, decoders=decoders, decode=decode)
-    batch = a_batch(0, 1, 2)
-    for frame in batch.samples[:2]:
-        calls.decode_early(frame)
+    batch = decoded_early(calls, a_batch(0, 1, 2), 2)
     (decoders or inference).do(2)
     assert decode.offsets == [0, 1]
 
@@ -375,9 +379,7 @@ def test_what_was_decoded_early_is_in_what_the_call_takes() -> None:
     took = []
     for early in (False, True):
         calls, batch = make_calls(ColourModel(), Inline()), a_batch(0, 1)
-        for frame in batch.samples if early else ():
-            calls.decode_early(frame)
-        submit(calls, batch)
+        submit(calls, decoded_early(calls, batch) if early else batch)
         finished = calls.collect()
         assert finished is not None
         took.append(finished.took)
@@ -389,9 +391,7 @@ def test_a_bad_picture_that_came_early_is_a_dead_letter() -> None:
     model = ColourModel()
     calls = make_calls(model, Inline())
     bad, good = a_batch(0, value=b"no picture"), a_batch(1)
-    for frame in (*bad.samples, *good.samples):
-        calls.decode_early(frame)
-    submit(calls, bad, good)
+    submit(calls, decoded_early(calls, bad), decoded_early(calls, good))
     finished = calls.collect()
     assert finished is not None
     found = [(type(each), each.position.offset) for _, each in finished.outcomes]
@@ -410,8 +410,7 @@ def test_no_frame_is_decoded_early_while_calls_wait_for_the_model() -> None:
 def test_no_more_frames_are_decoded_early_than_a_call_takes() -> None:
     inference = Held()
     calls = make_calls(ColourModel(), inference, max_call=2)
-    for frame in a_batch(0, 1, 2).samples:
-        calls.decode_early(frame)
+    decoded_early(calls, a_batch(0, 1, 2))
     assert len(inference) == 2
 
 
@@ -419,9 +418,8 @@ def test_a_frame_that_comes_again_with_its_partition_is_decoded_again() -> None:
     decode = Counted()
     calls = make_calls(ColourModel(), Inline(), decode=decode)
     gone = a_partition(0)
-    here, there = a_batch(0, partition=gone), a_batch(0, partition=a_partition(1))
-    for frame in (*here.samples, *there.samples):
-        calls.decode_early(frame)
+    decoded_early(calls, a_batch(0, partition=gone))
+    there = decoded_early(calls, a_batch(0, partition=a_partition(1)))
     forget(calls, gone)
     submit(calls, a_batch(0), there)
     assert decode.offsets == [0, 0, 0]

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 from worker import __version__
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.ports import Clocks, Decode, Model, Restore, Sampler, Sink, Source
+from worker.ports import Clocks, Decode, LoadPolicy, Model, Prepare, Restore, Sampler, Sink, Source
 from worker.sampling.every_frame import EveryFrame
 from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
@@ -57,6 +58,22 @@ class Threads:
     inference: Executor
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which frames the model sees; by default each one, alone.
+
+    Attributes:
+        make_sampler: makes what turns the frames of a partition into samples.
+        make_policy: makes what leaves samples of a partition out under too much load; None leaves out nothing.
+    """
+
+    make_sampler: Callable[[Prepare], Sampler] = lambda _: EveryFrame()
+    make_policy: Callable[[], LoadPolicy] | None = None
+
+
+EACH_FRAME_ALONE: Final = Sampling()
+
+
 def compose(
     ports: Ports,
     parts: ModelParts,
@@ -66,15 +83,29 @@ def compose(
     topics: OutputTopics,
     settings: LoopSettings,
     telemetry: Telemetry,
-    make_sampler: Callable[[], Sampler] = EveryFrame,
+    sampling: Sampling = EACH_FRAME_ALONE,
 ) -> Worker:
     """Put the parts together. Nothing runs, connects or loads yet."""
     windows = TumblingWindows(settings.window)
     control, stages = LatencyControl(settings.bounds), Stages(telemetry, clocks.monotonic)
+    calls = ModelCalls(
+        Pipeline(decode=parts.decode, model=parts.model),
+        decoders=threads.decoders,
+        inference=threads.inference,
+        max_call=settings.bounds.max_frames,
+        max_failed_share=settings.max_failed_share,
+        monotonic=clocks.monotonic,
+    )
 
     def make_partition(name: TopicPartition) -> Partition:
         batcher = WindowBatcher(windows, lateness=settings.lateness)
-        return Partition(name, sampler=make_sampler(), windows=batcher, states=[RunningAccuracy()])
+        return Partition(
+            name,
+            sampler=sampling.make_sampler(calls.prepare),
+            policy=sampling.make_policy() if sampling.make_policy else None,
+            windows=batcher,
+            states=[RunningAccuracy()],
+        )
 
     return Worker(
         source=ports.source,
@@ -88,14 +119,7 @@ def compose(
             settings=settings,
             clocks=clocks,
         ),
-        calls=ModelCalls(
-            Pipeline(decode=parts.decode, model=parts.model),
-            decoders=threads.decoders,
-            inference=threads.inference,
-            max_call=settings.bounds.max_frames,
-            max_failed_share=settings.max_failed_share,
-            monotonic=clocks.monotonic,
-        ),
+        calls=calls,
         make_partition=make_partition,
         control=control,
         restore=ports.restore,

@@ -15,6 +15,8 @@ from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
+from worker.app.sampling import sampling_of
+from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord
 from worker.media.images import limit_opencv_threads
@@ -24,7 +26,7 @@ from worker.models.preparation import frame_decoder
 from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
 from worker.ports import Clocks
-from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
+from worker.settings import Limits, ModelGroup, SamplingGroup, Settings, Topics, WindowGroup
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 from worker.stream.render import OutputTopics
 from worker.stream.worker import Worker
@@ -66,11 +68,19 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = load_model(settings.model)
     began = monotonic_clock()
-    model.warm_up(settings.window.max_frames)
+    model.warm_up(_samples(settings.window, model.clip))
     warm_up_seconds = monotonic_clock() - began
     group = settings.model
     telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=warm_up_seconds)
     limits = settings.limits
+    sampling = sampling_of(
+        settings.sampling,
+        model.clip,
+        engine=group.engine,
+        frame_shape=model.frame_shape,
+        lateness=settings.window.lateness_ms,
+        live=True,
+    )
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
     target = settings.window.latency_target_ms
@@ -84,8 +94,9 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
             threads,
             CLOCKS,
             topics=output_topics(settings.topics),
-            settings=loop_settings(settings),
+            settings=loop_settings(settings, model.clip),
             telemetry=telemetry,
+            sampling=sampling,
         )
         watchdog = Watchdog(lambda: _pulse(worker), limit=settings.ops.stalled_after_s)
         ops = OpsServer(
@@ -117,13 +128,24 @@ def memory_worker(
     model: ModelGroup,
     window: WindowGroup,
     limits: Limits,
-    topics: Topics,
+    sampling: SamplingGroup,
 ) -> Iterator[Worker]:
     """Build the same worker over records that are here or are made as they are read; what it publishes goes to `write`.
 
+    The topics have their default names.
+
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
+        SettingsError: the settings of sampling do not fit the model.
     """
+    samples = sampling_of(
+        sampling,
+        loaded.clip,
+        engine=model.engine,
+        frame_shape=loaded.frame_shape,
+        lateness=window.lateness_ms,
+        live=False,
+    )
     with threads_for(model, limits, inference) as threads:
         limit_opencv_threads(1)  # as on Kafka
         yield compose(
@@ -131,23 +153,26 @@ def memory_worker(
             ModelParts(loaded, frame_decoder(loaded.preprocessing, model, max_pixels=limits.max_pixels)),
             threads,
             CLOCKS,
-            topics=output_topics(topics),
-            settings=unhurried(window, limits),
+            topics=output_topics(Topics()),
+            settings=unhurried(window, limits, loaded.clip),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras),
+            sampling=samples,
         )
 
 
 def output_topics(topics: Topics) -> OutputTopics:
     """Return where each kind of message goes."""
-    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters)
+    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped)
 
 
-def loop_settings(settings: Settings) -> LoopSettings:
-    """Return what the loop on Kafka keeps to.
+def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSettings:
+    """Return what the loop on Kafka keeps to, for a model that sees single frames or clips.
 
     Exactly once, results are seen once they are committed, and a latency target leaves room for that.
     """
     interval, target = settings.delivery.commit_interval_ms / 1000, settings.window.latency_target_ms
+    sampling, max_poll_interval = settings.sampling, settings.kafka.max_poll_interval
+    max_age = sampling.max_age_ms / 1000 if sampling.on_lag == "skip_older_than" else None
     publication_interval = 0.0
     if settings.delivery.guarantee == "exactly_once":
         publication_interval = interval if target is None else min(interval, target / 4000)
@@ -157,25 +182,29 @@ def loop_settings(settings: Settings) -> LoopSettings:
         bounds=Bounds(
             target=None if target is None else target / 1000,
             linger=settings.window.linger_ms / 1000,
-            max_frames=settings.window.max_frames,
-            max_poll_interval=settings.kafka.max_poll_interval,
+            max_frames=_samples(settings.window, clip),
+            # Results that are too old for anybody are as bad as a lost partition: calls stay as short.
+            max_poll_interval=min(max_poll_interval, max_age or max_poll_interval),
         ),
         max_failed_share=settings.limits.max_failed_share,
         max_in_flight_bytes=settings.limits.memory // 4,
         commit_interval=interval,
         publication_interval=publication_interval,
         backlog_interval=BACKLOG * interval if target is None else publication_interval,
-        publish_within=settings.kafka.max_poll_interval / 2,
+        publish_within=max_poll_interval / 2,
         hand_over_within=settings.kafka.hand_over_within,
+        max_age=max_age,
+        sheds_load=sampling.on_lag != "process_all",
+        awaits_silence=clip is not None,
     )
 
 
-def unhurried(window: WindowGroup, limits: Limits) -> LoopSettings:
+def unhurried(window: WindowGroup, limits: Limits, clip: ClipShape | None = None) -> LoopSettings:
     """Return what a loop over files keeps to: nothing waits for time, so batches depend on the pictures alone."""
     return LoopSettings(
         window=window.size_ms,
         lateness=window.lateness_ms,
-        bounds=Bounds(target=None, linger=math.inf, max_frames=window.max_frames, max_poll_interval=math.inf),
+        bounds=Bounds(target=None, linger=math.inf, max_frames=_samples(window, clip), max_poll_interval=math.inf),
         max_failed_share=limits.max_failed_share,
         max_in_flight_bytes=limits.memory // 4,
         commit_interval=math.inf,
@@ -184,6 +213,11 @@ def unhurried(window: WindowGroup, limits: Limits) -> LoopSettings:
         publish_within=math.inf,
         hand_over_within=math.inf,
     )
+
+
+def _samples(window: WindowGroup, clip: ClipShape | None) -> int:
+    """Return how many samples a batch has at most: a clip counts as all of its frames."""
+    return max(1, window.max_frames // clip.frames) if clip else window.max_frames
 
 
 def _freeze_what_stays() -> None:

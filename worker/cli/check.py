@@ -52,7 +52,7 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
 def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Findings) -> None:
     """Compare the existing topics with the worker's requirements."""
     frames = found.get(wanted.frames)
-    names = wanted.model_dump()
+    names = wanted.in_use()
     existing = {role: found[name] for role, name in names.items() if name in found}
     for role, name in names.items():
         if role in existing:
@@ -114,7 +114,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
     except SettingsError as error:
         findings.faults.extend(f"kafka.producer: {fault}" for fault in error.faults)
     try:
-        found = cluster_admin(kafka).topics(topics.model_dump().values())
+        found = cluster_admin(kafka).topics(topics.in_use().values())
     except SettingsError as error:
         findings.faults.extend(f"kafka.options: {fault}" for fault in error.faults)
     except BrokerUnreachable as error:

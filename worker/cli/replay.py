@@ -31,7 +31,7 @@ def replay(
 ) -> None:
     """Print, as JSON lines, the predictions, dead letters and final accuracy that a worker would publish.
 
-    Only the settings of model, window and limits are used; no broker is needed.
+    Only the settings of model, sampling, window and limits are used; no broker is needed.
     """
     groups, faults = read_groups(config)
     # With --model, a model runs with default settings, equally on every machine: this is the reference for comparisons.
@@ -68,7 +68,7 @@ def replay(
         model=chosen.model,
         window=chosen.window,
         limits=chosen.limits,
-        topics=topics,
+        sampling=chosen.sampling,
     ) as worker:
         inference.serve(worker.run)
     for record in accuracy.values():

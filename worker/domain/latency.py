@@ -48,6 +48,8 @@ LEAST_STEP: Final = 0.002
 HIGH: Final = 0.99
 RECENT: Final = 1000
 """Frames whose delays are looked back on."""
+RECENT_PUBLICATIONS: Final = 50
+"""Publications whose slowest result is looked back on."""
 FEWEST: Final = 20
 """Frames before which nothing is known."""
 A_POLL: Final = 12
@@ -89,6 +91,7 @@ class LatencyControl:
         self._since: Monotonic | None = None
         self._arrived = 0
         self._others: deque[float] = deque(maxlen=RECENT)
+        self._in_process: deque[float] = deque(maxlen=RECENT_PUBLICATIONS)
 
     @property
     def target(self) -> float | None:
@@ -114,6 +117,16 @@ class LatencyControl:
         self._others.extend(max(0.0, delay) for delay in delays)
         if delays:
             self.publication.note(len(delays), seconds)
+
+    def processed(self, seconds: float | None) -> None:
+        """The slowest result of a publication took `seconds` from reading its frame; None if there was no result."""
+        if seconds is not None:
+            self._in_process.append(seconds)
+
+    @property
+    def in_process(self) -> float:
+        """Seconds from reading a frame to publishing its result: the longest of the last publications."""
+        return max(self._in_process, default=0.0)
 
     def limits(self, now: Monotonic) -> BatchLimits:
         """Return the limits in force; a new object once a tick."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.clips import Gap
+from worker.domain.clips import ClipLabel, Gap
 from worker.domain.errors import FrameRejected
 from worker.domain.frames import EncodedFrame, Frame
 from worker.domain.geometry import Geometry
@@ -39,6 +39,7 @@ class ClipPlan(NamedTuple):
         needs: the oldest offset that must be read again to make the same clip again.
         gap: what becomes of the clip where a frame cannot be decoded.
         least: fewest different frames with which there is a prediction.
+        label: which label counts as that of the clip; None if each answer has its own.
     """
 
     shown: tuple[int, ...]
@@ -47,6 +48,7 @@ class ClipPlan(NamedTuple):
     needs: int
     gap: Gap
     least: int
+    label: ClipLabel | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays, Engine, join
+from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMemory
 from worker.domain.parts import cut
 from worker.domain.preprocessing import Preprocessing
@@ -42,7 +43,8 @@ class LoadedModel:
         self.identity = identity
         self.task = task
         self.preprocessing = preprocessing
-        self.input_shape = (preprocessing.crop, preprocessing.crop, 3)
+        self.input_shape = self.frame_shape = (preprocessing.crop, preprocessing.crop, 3)
+        self.clip: ClipShape | None = None
         self.streams = streams
         self._largest = largest
         self._engine = engine

@@ -13,7 +13,7 @@ from worker.domain.errors import Reason
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
-from worker.domain.samples import Skipped
+from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 
 STAGES: Final = (
@@ -32,6 +32,7 @@ OTHER_CAMERAS: Final = "other"
 PREDICTED: Final = "predicted"
 REJECTED: Final = "rejected"
 SKIPPED: Final = "skipped"
+SHOWN: Final = "shown"
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -61,7 +62,12 @@ class Telemetry:
         self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
-        self._skipped = counter("skipped_frames", "Frames that were left out on purpose, by reason.", "reason")
+        self._skipped = counter(
+            "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
+        )
+        self._relieved = counter(
+            "relieved_cameras", "Times a camera's open clips were given up because memory was short."
+        )
         self._batches = counter("batches", "Batches closed, by what closed them.", "closed_by")
         self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
         self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
@@ -143,8 +149,11 @@ class Telemetry:
                 case DeadLetter():
                     self._rejected(outcome)
                 case Skipped():
-                    self._frames.labels(self._camera(outcome.camera, outcome.position.partition), SKIPPED).inc()
-                    self._skipped.labels(outcome.reason).inc()
+                    camera = self._camera(outcome.camera, outcome.position.partition)
+                    self._frames.labels(camera, SKIPPED).inc()
+                    self._skipped.labels(camera, outcome.reason).inc()
+                case Shown():
+                    self._frames.labels(self._camera(outcome.camera, outcome.position.partition), SHOWN).inc()
         for (camera, partition), predictions in predicted.items():  # once a camera, not once a frame
             self._predicted(self._camera(camera, partition), predictions, published_at)
 
@@ -152,6 +161,17 @@ class Telemetry:
         """A transaction was refused; its frames are delivered later, here or by the new owner of their partitions."""
         self._refused.inc()
         self._log.warning("transaction refused, nothing was written", text=text)
+
+    def relieved(self, partition: TopicPartition) -> None:
+        """The open clips of a camera of this partition were given up."""
+        self._relieved.inc()
+        if self._worth_telling("relieved"):
+            self._log.warning(
+                "open clips need more memory than there is: those of one camera were given up; raise limits.memory, "
+                "or give each worker fewer cameras",
+                partition=str(partition),
+                so_far=self._reported["relieved"],
+            )
 
     def in_flight(self, size: int) -> None:
         """This many encoded bytes are read and not settled."""
@@ -183,7 +203,7 @@ class Telemetry:
         self._lag.remove(partition.topic, str(partition.partition))
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
-            for series in (self._frames, self._late, self._labelled, self._correct, self._unknown):
+            for series in (self._frames, self._skipped, self._late, self._labelled, self._correct, self._unknown):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
             seen.discard(partition)

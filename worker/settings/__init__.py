@@ -7,6 +7,7 @@ from worker.settings.limits import Limits
 from worker.settings.load import MASK, NOT_SETTINGS, describe, effective, load_settings, read_groups
 from worker.settings.model import ModelGroup
 from worker.settings.ops import Ops
+from worker.settings.sampling import SamplingGroup
 from worker.settings.topics import Topics
 from worker.settings.window import WindowGroup
 
@@ -21,6 +22,7 @@ __all__ = [
     "Limits",
     "ModelGroup",
     "Ops",
+    "SamplingGroup",
     "Settings",
     "Topics",
     "WindowGroup",

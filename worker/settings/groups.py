@@ -9,6 +9,7 @@ from worker.settings.kafka import Kafka
 from worker.settings.limits import Limits
 from worker.settings.model import ModelGroup
 from worker.settings.ops import Ops
+from worker.settings.sampling import SamplingGroup
 from worker.settings.topics import Topics
 from worker.settings.window import WindowGroup
 
@@ -22,6 +23,7 @@ class Settings(BaseSettings):
 
     kafka: Kafka
     topics: Topics
+    sampling: SamplingGroup
     window: WindowGroup
     model: ModelGroup
     limits: Limits

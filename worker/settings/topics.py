@@ -52,6 +52,10 @@ NEEDS: Final[Mapping[str, Needs]] = {
     "predictions": Needs(direction="output", partitions_as_frames=True),
     "accuracy": Needs(direction="output", lost_unless_compacted="counts", partitions_as_frames=True),
     "dead_letters": Needs(direction="output", content="frames that could not be processed", room_for_frames=True),
+    "skipped": Needs(direction="output", content="which frames were left out, and why", partitions_as_frames=True),
+    "annotated": Needs(
+        direction="output", content="JPEGs with the predictions drawn on them", partitions_as_frames=True
+    ),
 }
 """The requirements by name of the setting, which is a field of `Topics`."""
 
@@ -75,11 +79,17 @@ class Topics(Group):
     predictions: TopicName = Field("predictions", description=str(NEEDS["predictions"]))
     accuracy: TopicName = Field("accuracy", description=str(NEEDS["accuracy"]))
     dead_letters: TopicName = Field("dead-letters", description=str(NEEDS["dead_letters"]))
+    skipped: TopicName | None = Field(None, description=f"{NEEDS['skipped']}; unset: they are only counted")
+    annotated: TopicName | None = Field(None, description=f"{NEEDS['annotated']}; unset: none are made")
+
+    def in_use(self) -> dict[str, str]:
+        """Return the names of the topics in use, by setting."""
+        return {role: name for role, name in self.model_dump().items() if name is not None}
 
     @classmethod
     def with_prefix(cls, prefix: str) -> Self:
         """Return topics with their default names after a prefix: PREFIX-frames and so on."""
-        return cls.model_validate({role: f"{prefix}-{name}" for role, name in cls().model_dump().items()})
+        return cls.model_validate({role: f"{prefix}-{name}" for role, name in cls().in_use().items()})
 
     def specs(self, *, partitions: int, largest_frame: int | None = None) -> list[TopicSpec]:
         """Return the topics with the configuration that the worker needs.
@@ -88,7 +98,7 @@ class Topics(Group):
             partitions: number of partitions of each topic.
             largest_frame: bytes of the largest accepted frame; None leaves all sizes to the broker.
         """
-        return [TopicSpec(name, partitions, _config(role, largest_frame)) for role, name in self.model_dump().items()]
+        return [TopicSpec(name, partitions, _config(role, largest_frame)) for role, name in self.in_use().items()]
 
 
 def _config(role: str, largest_frame: int | None) -> dict[str, str]:

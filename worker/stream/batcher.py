@@ -66,6 +66,10 @@ class WindowBatcher:
             closed.append(self._close(batch, ClosedBy.SIZE))
         return closed + self._see(camera, watermark, frame.captured_at)
 
+    def __len__(self) -> int:
+        """Count the samples in open batches."""
+        return sum(len(batch.samples) for batch in self._open.values())
+
     def oldest(self) -> Monotonic | None:
         """Return when the oldest open batch was opened; None while nothing is open."""
         return min((batch.since for batch in self._open.values()), default=None)

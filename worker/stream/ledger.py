@@ -12,14 +12,15 @@ includes all its frames below one offset, and no camera waits for another.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from worker.domain.checkpoints import SPAN, Checkpoint
+from worker.domain.frames import EncodedFrame, Frame
 from worker.domain.records import Position
 from worker.domain.results import Outcome
-from worker.domain.samples import Sample
+from worker.domain.samples import Sample, Skipped
 
 _by_offset = attrgetter("position.offset")
 
@@ -82,22 +83,37 @@ class Ledger:
             self._cameras.setdefault(camera, deque()).append(entry)
             self.in_flight_bytes += size
 
-    def expect(self, sample: Sample) -> Sample | None:
+    def expect(self, sample: Sample) -> Sample:
         """Note what a sample needs until its frames are published.
 
         Returns:
-            The sample with those of its answers that are not published; None if all of them are.
+            The sample with those of its frames that are not published: without answers if all of them are.
         """
-        oldest = sample.frames[0].frame.position.offset
-        answers = []
-        for answer in sample.answers:
-            entry = self._open.get(answer.frame.position.offset)
+        clip = sample.clip
+        if clip is None:
+            answers = self._expect(sample.answers, sample.frames[0].frame.position.offset)
+            return sample if len(answers) == len(sample.answers) else replace(sample, answers=answers)
+        answers, covers = self._expect(sample.answers, clip.needs), self._expect(clip.covers, clip.needs)
+        places = tuple(
+            place for each, place in zip(sample.answers, clip.places, strict=True) if self._is_open(each.frame)
+        )
+        return replace(sample, answers=answers, clip=clip._replace(places=places, covers=covers))
+
+    def _expect(self, frames: Iterable[EncodedFrame], oldest: int) -> tuple[EncodedFrame, ...]:
+        found = []
+        for each in frames:
+            entry = self._open.get(each.frame.position.offset)
             if entry is not None:
-                entry.needs = min(entry.needs, oldest)
-                answers.append(answer)
-        if len(answers) == len(sample.answers):
-            return sample
-        return replace(sample, answers=tuple(answers)) if answers else None
+                self._need(entry, oldest)
+                found.append(each)
+        return tuple(found)
+
+    def _need(self, entry: _Entry, oldest: int) -> None:
+        # What lies below the checkpoint cannot be read again.
+        entry.needs = min(entry.needs, max(oldest, self._kept[0]))
+
+    def _is_open(self, frame: Frame) -> bool:
+        return frame.position.offset in self._open
 
     def finish(self, outcome: Outcome) -> None:
         """Note what became of a frame; of one that is published already nothing more becomes."""
@@ -105,6 +121,8 @@ class Ledger:
         if entry is None:
             return
         entry.outcome = outcome
+        if isinstance(outcome, Skipped) and outcome.needs is not None:
+            self._need(entry, outcome.needs)
         queue = self._cameras[entry.camera]
         while queue and (ready := queue[0].outcome) is not None:
             queue.popleft()

@@ -14,7 +14,7 @@ publish             call N             by the loop's own thread, which alone own
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import chain
@@ -22,15 +22,16 @@ from typing import Final
 
 import numpy as np
 
-from worker.domain.batches import Batch
-from worker.domain.records import Position, TopicPartition
+from worker.domain.batches import Batch, ClosedBy
+from worker.domain.frames import EncodedFrame
+from worker.domain.records import TopicPartition
 from worker.domain.results import Outcome
-from worker.domain.samples import Sample
+from worker.domain.samples import Picture, Sample
 from worker.domain.times import Monotonic
 from worker.ports import MonotonicClock
 from worker.stream.breaker import FailureBreaker
 from worker.stream.call_size import CallSize
-from worker.stream.model_threads import DecodedEarly, ModelThreads, Part, PartResult
+from worker.stream.model_threads import ModelThreads, Part, PartResult
 from worker.stream.partition import Partition
 from worker.stream.pipeline import BatchedSample, Pipeline
 
@@ -64,6 +65,7 @@ class Finished:
 @dataclass(frozen=True, slots=True)
 class _Call:
     began: Monotonic
+    samples: int
     waits: Sequence[tuple[str, float]]
     parts: Sequence["Future[PartResult]"]
     partitions: Mapping[TopicPartition, Partition]
@@ -119,7 +121,7 @@ class ModelCalls:
         self.max_call = max_call
         self._call_size = CallSize(max_call)
         self._breaker = FailureBreaker(max_failed_share)
-        self._early: dict[Position, Future[DecodedEarly]] = {}
+        self._decoded_early = 0
         self._waiting: deque[BatchedSample] = deque()
         self._calls: deque[_Call] = deque()
 
@@ -143,10 +145,21 @@ class ModelCalls:
         """Whether samples have waited for a thread that is free now, and do not fill a call."""
         return 0 < len(self._waiting) < self.call_size and self._can_begin
 
-    def decode_early(self, sample: Sample) -> None:
-        """Decode a sample whose batch is still open, if there is time for that."""
-        if len(self._calls) < CALLS and len(self._early) < self.call_size:
-            self._early[sample.newest.frame.position] = self._threads.decode_early(sample.newest)
+    @property
+    def room(self) -> int:
+        """Samples that can be submitted before the model falls further behind: one call runs, and one waits."""
+        return 2 * self.call_size - len(self._waiting) - sum(call.samples for call in self._calls)
+
+    def prepare(self, frame: EncodedFrame) -> "Future[Picture]":
+        """Begin to decode a frame that clips will show."""
+        return self._threads.prepare(frame)
+
+    def decode_early(self, sample: Sample) -> Sample:
+        """Begin to decode a sample whose batch is still open, if there is time for that; return it with its picture."""
+        if sample.pictures or len(self._calls) >= CALLS or self._decoded_early >= self.call_size:
+            return sample
+        self._decoded_early += 1
+        return Sample(sample.frames, sample.answers, (self._threads.prepare(sample.newest),))
 
     def submit(self, partition: Partition, batch: Batch) -> None:
         """Take a batch of a partition in; its samples wait until `begin`."""
@@ -158,16 +171,17 @@ class ModelCalls:
             # While others wait, no call is smaller than it may be.
             samples = [self._waiting.popleft() for _ in range(min(self.call_size, len(self._waiting)))]
             now = self._monotonic()
-            early = [self._early.pop(each.sample.newest.frame.position, None) for each in samples]
+            self._decoded_early -= _decoded_early(each.sample for each in samples)
             pixels = np.empty((len(samples), *self._pipeline.input_shape), np.uint8)
-            call = Part(samples, early, pixels, gathered=now)
+            call = Part(samples, pixels, gathered=now)
             parts = [self._threads.begin(call.slice(which)) for which in self._pipeline.parts(len(samples))]
             waits = [
                 ("gather", now - each.sample.newest.frame.arrived)
                 for each in samples
                 if each.sample is each.batch.samples[0]
             ]
-            self._calls.append(_Call(now, waits, parts, {each.partition.name: each.partition for each in samples}))
+            partitions = {each.partition.name: each.partition for each in samples}
+            self._calls.append(_Call(now, len(samples), waits, parts, partitions))
 
     def collect(self, *, wait: bool = False) -> Finished | None:
         """Return what came of the oldest call; None if there is none, or it is not over and `wait` is false.
@@ -189,9 +203,12 @@ class ModelCalls:
 
     def forget(self, partition: Partition) -> None:
         """Drop what waits of a partition that has gone; of calls that have begun, `collect` leaves it out."""
+        leaving = [each.sample for each in self._waiting if each.partition is partition]
+        leaving += [sample for batch in partition.windows.drain(ClosedBy.DRAIN) for sample in batch.samples]
         self._waiting = deque(each for each in self._waiting if each.partition is not partition)
-        for position in [each for each in self._early if each.partition == partition.name]:
-            self._early.pop(position).cancel()
+        self._decoded_early -= _decoded_early(leaving)
+        for picture in chain.from_iterable(each.pictures for each in leaving):
+            picture.cancel()
 
     @property
     def _can_begin(self) -> bool:
@@ -201,3 +218,8 @@ class ModelCalls:
             len(self._waiting) >= self.call_size
             or sum(call.unfinished for call in self._calls) < self._pipeline.streams
         )
+
+
+def _decoded_early(samples: Iterable[Sample]) -> int:
+    """Count the samples of single frames whose pictures were begun early; clips have theirs always."""
+    return sum(bool(each.pictures) and each.clip is None for each in samples)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.frames import EncodedFrame
-from worker.domain.geometry import Geometry
-from worker.domain.results import DeadLetter, Outcome
+from worker.domain.results import Outcome
+from worker.domain.samples import Picture
 from worker.domain.times import Monotonic
 from worker.ports import MonotonicClock
 from worker.stream.pipeline import BatchedSample, Pipeline, Prepared
@@ -26,38 +26,22 @@ DECODED_TOGETHER: Final = 4
 Pixels = NDArray[np.uint8]
 
 
-class DecodedEarly(NamedTuple):
-    """A frame that was decoded before its part began.
-
-    Attributes:
-        pixels: of `Pipeline.input_shape`; to be ignored if the frame is bad.
-        found: how its picture became the input, or the dead letter of a bad frame.
-        took: seconds.
-    """
-
-    pixels: Pixels
-    found: Geometry | DeadLetter
-    took: float
-
-
 class Part(NamedTuple):
     """Work for one thread of the model.
 
     Attributes:
         samples: some of those of a call.
-        early: for each sample, its frame decoded before, if it was.
-        pixels: where the others are decoded to, and these copied to: (samples, height, width, 3).
+        pixels: where their pictures are written to, (samples, *input_shape).
         gathered: when the call began.
     """
 
     samples: Sequence[BatchedSample]
-    early: Sequence["Future[DecodedEarly] | None"]
     pixels: Pixels
     gathered: Monotonic
 
     def slice(self, which: slice) -> "Part":
         """Return a part of it."""
-        return self._replace(samples=self.samples[which], early=self.early[which], pixels=self.pixels[which])
+        return self._replace(samples=self.samples[which], pixels=self.pixels[which])
 
 
 class PartResult(NamedTuple):
@@ -83,7 +67,7 @@ class PartResult(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    found: Sequence[Geometry | DeadLetter]
+    found: Sequence[Prepared]
     began: Monotonic
     ended: Monotonic
 
@@ -104,9 +88,9 @@ class ModelThreads:
         self._inference = inference
         self._monotonic = monotonic
 
-    def decode_early(self, encoded: EncodedFrame) -> "Future[DecodedEarly]":
+    def prepare(self, encoded: EncodedFrame) -> "Future[Picture]":
         """Begin to decode a frame before it is known which part it belongs to."""
-        return (self._decoders or self._inference).submit(self._decode_early, encoded)
+        return (self._decoders or self._inference).submit(self._prepare, encoded)
 
     def begin(self, part: Part) -> "Future[PartResult]":
         """Begin a part."""
@@ -118,23 +102,19 @@ class ModelThreads:
         decoding = [self._decoders.submit(self._decode, each) for each in slices]
         return self._inference.submit(self._classify_decoded, part, decoding)
 
-    def _decode_early(self, encoded: EncodedFrame) -> DecodedEarly:
-        began, pixels = self._monotonic(), np.empty(self._pipeline.input_shape, np.uint8)
+    def _prepare(self, encoded: EncodedFrame) -> Picture:
+        began, pixels = self._monotonic(), np.empty(self._pipeline.frame_shape, np.uint8)
         found = self._pipeline.decode(encoded, pixels)
-        return DecodedEarly(pixels, found, self._monotonic() - began)
+        return Picture(pixels, found, self._monotonic() - began)
 
     def _decode(self, part: Part) -> _Decoded:
-        """Decode what is not decoded; what was decoded before counts as if it were done now."""
-        began, found = self._monotonic(), list[Geometry | DeadLetter]()
-        for each, early, slot in zip(part.samples, part.early, part.pixels, strict=True):
-            if early is None:
-                found.append(self._pipeline.decode(each.sample.newest, slot))
-            else:
-                pixels, decoded, took = early.result()
-                slot[:] = pixels
-                found.append(decoded)
-                began = Monotonic(began - took)
-        return _Decoded(found, began, self._monotonic())
+        """Write the input of each sample; what was decoded before counts as if it were done now."""
+        began, before, found = self._monotonic(), 0.0, list[Prepared]()
+        for each, slot in zip(part.samples, part.pixels, strict=True):
+            prepared = self._pipeline.prepare(each, slot)
+            before += prepared.before
+            found.append(prepared)
+        return _Decoded(found, Monotonic(began - before), self._monotonic())
 
     def _decode_and_classify(self, part: Part) -> PartResult:
         decoded = self._decode(part)
@@ -145,24 +125,23 @@ class ModelThreads:
         return self._classify(part, decoded, began=self._monotonic())
 
     def _classify(self, part: Part, decoded: Sequence[_Decoded], *, began: Monotonic) -> PartResult:
-        found = list(zip(part.samples, chain.from_iterable(each.found for each in decoded), strict=True))
-        samples = [Prepared(sample, each) for sample, each in found if isinstance(each, Geometry)]
-        bad = [each for _, each in found if isinstance(each, DeadLetter)]
-        pixels = part.pixels
-        if bad:
-            pixels = pixels[[number for number, (_, each) in enumerate(found) if isinstance(each, Geometry)]]
-        prepared = self._monotonic()
+        prepared = list(chain.from_iterable(each.found for each in decoded))
+        settled = [outcome for each in prepared for outcome in each.settled]
+        samples, pixels = [each for each in prepared if each.places], part.pixels
+        if len(samples) < len(prepared):
+            pixels = pixels[[number for number, each in enumerate(prepared) if each.places]]
+        decoding_ended = self._monotonic()
         answered = self._pipeline.classify(samples, pixels)
         ended = self._monotonic()
         seconds = {
             "decode": max(each.ended for each in decoded) - min(each.began for each in decoded),
-            "classify": ended - prepared,
+            "classify": ended - decoding_ended,
         }
         predictions = self._pipeline.score(answered, seconds, gathered=part.gathered, took=ended - began)
         return PartResult(
-            outcomes=[*bad, *answered.rejected, *predictions],
+            outcomes=[*settled, *answered.rejected, *predictions],
             answered=len(answered.samples),
-            failed=len(answered.rejected),
+            failed=answered.failed,
             fitting=answered.fitting,
             began=began,
             ended=ended,

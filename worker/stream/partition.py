@@ -8,10 +8,10 @@ from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
-from worker.domain.samples import Sample, Skipped
+from worker.domain.samples import Sample, Shown, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import Monotonic
-from worker.ports import PartitionState, Sampler
+from worker.ports import Load, LoadPolicy, PartitionState, Sampler
 from worker.stream.batcher import WindowBatcher
 from worker.stream.ledger import Ledger
 
@@ -32,7 +32,13 @@ class Partition:
     """
 
     def __init__(
-        self, name: TopicPartition, *, sampler: Sampler, windows: WindowBatcher, states: Sequence[PartitionState]
+        self,
+        name: TopicPartition,
+        *,
+        sampler: Sampler,
+        policy: LoadPolicy | None,
+        windows: WindowBatcher,
+        states: Sequence[PartitionState],
     ) -> None:
         self.name = name
         self.ledger = Ledger()
@@ -41,6 +47,7 @@ class Partition:
         self.restored = False
         self.committed: Checkpoint | None = None
         self._sampler = sampler
+        self._policy = policy
         self._states = states
 
     def restore(self, checkpoint: Checkpoint | None, saved: Iterable[Tally]) -> None:
@@ -52,10 +59,34 @@ class Partition:
             state.restore(kept)
         self.restored = True
 
-    def take(self, frame: EncodedFrame) -> list[Sample]:
-        """Take a frame that was read; return the samples that are complete now."""
+    @property
+    def in_flight_bytes(self) -> int:
+        """Encoded bytes of the frames that are not published, and bytes of the prepared pictures that are held."""
+        return self.ledger.in_flight_bytes + self._sampler.held_bytes
+
+    def take(self, frame: EncodedFrame, now: Monotonic, load: Load | None) -> list[Sample]:
+        """Take a frame that was read; return the samples that are complete now.
+
+        Args:
+            frame: the next one in offset order.
+            now: seconds for which the worker has listened.
+            load: what the worker can take on; None where nothing is left out.
+        """
         self.ledger.begin(frame.frame.position, frame.frame.camera, len(frame.data))
-        return self._expect(self._sampler.take(frame))
+        return self._admit(self._expect(self._sampler.take(frame, now)), load)
+
+    def pass_time(self, now: Monotonic, load: Load | None) -> list[Sample]:
+        """Return the samples that are complete because no frame came for a while; arguments as of `take`."""
+        return self._admit(self._expect(self._sampler.pass_time(now)), load)
+
+    def release(self, room: int) -> Sequence[Sample]:
+        """Return samples that the load policy has held back, as many as there is room for."""
+        return self._policy.release(room) if self._policy else ()
+
+    def relieve(self) -> list[Sample] | None:
+        """Let go of some of the frames that are held; return the samples that this completes, None without any."""
+        relieved = self._sampler.relieve()
+        return None if relieved is None else self._expect(relieved)
 
     def reject(self, letter: DeadLetter) -> None:
         """Take a record that is no frame."""
@@ -65,7 +96,7 @@ class Partition:
     def drain(self, now: Monotonic, limits: BatchLimits) -> list[Batch]:
         """Finish all that is incomplete, and close every batch."""
         closed = []
-        for sample in self._expect(self._sampler.drain()):
+        for sample in (*self.release(len(self.ledger)), *self._expect(self._sampler.drain())):
             closed += self.windows.add(sample, now, limits)
         return closed + self.windows.drain(ClosedBy.DRAIN)
 
@@ -92,13 +123,30 @@ class Partition:
         self.ledger.settle(cut.outcomes, cut.checkpoint)
 
     def _expect(self, taken: Iterable[Sample | Skipped]) -> list[Sample]:
+        """Note what becomes of frames; return the samples of which something is to be published."""
         samples = []
         for each in taken:
             if isinstance(each, Skipped):
                 self.ledger.finish(each)
-            elif sample := self.ledger.expect(each):
+                continue
+            sample = self.ledger.expect(each)
+            if sample.answers:
                 samples.append(sample)
+            elif sample.clip:
+                for frame in sample.clip.covers:
+                    self.ledger.finish(Shown(frame.frame))
         return samples
+
+    def _admit(self, samples: list[Sample], load: Load | None) -> list[Sample]:
+        if self._policy is None or load is None or not samples:
+            return samples
+        admitted = []
+        for each in self._policy.admit(samples, load):
+            if isinstance(each, Skipped):
+                self.ledger.finish(each)
+            else:
+                admitted.append(each)
+        return admitted
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What happens to the samples of a call: decode, classify, score. Values in, values out."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +14,11 @@ from worker.domain.batches import Batch
 from worker.domain.errors import FrameBreaksModel, FrameRejected, ModelFailed, ModelOutOfMemory
 from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
-from worker.domain.results import DeadLetter, Prediction, dead_letter
-from worker.domain.samples import Sample
+from worker.domain.results import DeadLetter, Outcome, Prediction, dead_letter
+from worker.domain.samples import Sample, Shown, Skipped
 from worker.domain.times import Monotonic
 from worker.ports import Asked, Decode, Model
+from worker.stream.clip_input import DAMAGED, ShownClip, show_clip
 from worker.stream.partition import Partition
 
 _ONE_PLACE = (0,)
@@ -32,10 +34,27 @@ class BatchedSample:
 
 
 class Prepared(NamedTuple):
-    """A sample whose picture is decoded, and how it became the model's input."""
+    """A sample whose input is written.
+
+    Attributes:
+        geometry: how its newest picture became the input.
+        places: of its answers, in the input; empty if the model is not asked.
+        settled: what has become of frames already: they are damaged, or their clip lacks too many.
+        before: seconds that decoding took before.
+        clip: how the clip is shown, if it is one.
+    """
 
     batched: BatchedSample
-    geometry: Geometry
+    geometry: Geometry | None
+    places: Sequence[int]
+    settled: Sequence[Outcome] = ()
+    before: float = 0.0
+    clip: ShownClip | None = None
+
+    @property
+    def length(self) -> int | None:
+        """Frames of the clip that are shown; None for a model of single frames."""
+        return self.clip.length if self.clip else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +62,17 @@ class Answered:
     """What became of the samples that were given to the model.
 
     Attributes:
-        samples: those it answered for, each with how its picture became the model's input.
+        samples: those it answered for.
         outputs: its answers, in their order.
-        rejected: the frames that break it.
+        rejected: what becomes of the frames of samples that break it.
+        failed: how many samples break it.
         fitting: samples that may fit into a call, if there was no memory for all of them.
     """
 
     samples: Sequence[Prepared]
     outputs: Arrays
-    rejected: Sequence[DeadLetter]
+    rejected: Sequence[Outcome]
+    failed: int
     fitting: int | None
 
 
@@ -63,9 +84,14 @@ class Pipeline:
         self._model = model
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, 3) of a frame that is ready for the model."""
+    def input_shape(self) -> tuple[int, ...]:
+        """(height, width, 3) of a frame that is ready for the model, or (frames, height, width, 3) of a clip."""
         return self._model.input_shape
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(height, width, 3) of one prepared picture."""
+        return self._model.frame_shape
 
     @property
     def streams(self) -> int:
@@ -76,20 +102,40 @@ class Pipeline:
         """Cut a call of n samples into the parts that a thread each decodes and classifies best."""
         return self._model.parts(samples)
 
-    def decode(self, encoded: EncodedFrame, out: NDArray[np.uint8]) -> Geometry | DeadLetter:
+    def decode(self, encoded: EncodedFrame, out: NDArray[np.uint8]) -> Geometry | FrameRejected:
         """Decode and prepare one frame; may be called from several threads at once.
 
         Args:
             encoded: the frame with its picture.
-            out: where to, RGB, `input_shape`, uint8: a slot of a batch.
+            out: where to, RGB, `frame_shape`, uint8.
 
         Returns:
-            How the picture became the input, or the dead letter of a bad frame; its slot is to be ignored then.
+            How the picture became the input, or why it could not; what was written is to be ignored then.
         """
         try:
             return self._decode(encoded, out)
         except FrameRejected as error:
-            return _rejected(encoded, "decode", error)
+            return error
+
+    def prepare(self, batched: BatchedSample, out: NDArray[np.uint8]) -> Prepared:
+        """Write the input of one sample; may be called from several threads at once.
+
+        Args:
+            batched: the sample.
+            out: where to, `input_shape`, uint8: a slot of a batch.
+        """
+        sample = batched.sample
+        if sample.clip is not None:
+            return _prepared_clip(batched, show_clip(sample, sample.clip, out))
+        encoded, before = sample.newest, 0.0
+        if sample.pictures:
+            pixels, found, before = sample.pictures[0].result()
+            out[:] = pixels
+        else:
+            found = self.decode(encoded, out)
+        if isinstance(found, FrameRejected):
+            return Prepared(batched, None, (), [_rejected(encoded, "decode", found)], before)
+        return Prepared(batched, found, _ONE_PLACE, (), before)
 
     def classify(self, samples: Sequence[Prepared], pixels: NDArray[np.uint8]) -> Answered:
         """Run the samples through the model, in one call if all goes well.
@@ -99,21 +145,21 @@ class Pipeline:
         blamed for it.
 
         Args:
-            samples: whose pictures were good.
-            pixels: what `decode` wrote for them, (samples, height, width, 3).
+            samples: those that the model is to be asked about.
+            pixels: what `prepare` wrote for them, (samples, *input_shape).
 
         Raises:
             ModelOutOfMemory: not even one sample fits.
             ModelContractBroken: the model's output does not fit.
         """
         fitting: int | None = None
-        answered, outputs, rejected = list[Prepared](), list[Arrays](), list[DeadLetter]()
-        calls = deque([range(len(samples))] if samples else ())
+        answered, outputs, rejected, failed = list[Prepared](), list[Arrays](), list[Outcome](), 0
+        calls = deque(_of_one_length(samples))
         alone: int | None = None
         while calls:
             call = calls.popleft()
             try:
-                outputs.append(self._model.run(pixels[call.start : call.stop]))
+                outputs.append(self._model.run(_cut(pixels[call.start : call.stop], samples[call.start].length)))
                 answered += samples[call.start : call.stop]
             except ModelFailed as error:
                 if len(call) > 1:
@@ -127,13 +173,14 @@ class Pipeline:
                     alone = call.start
                     calls.appendleft(call)
                 else:
-                    rejected += _blamed(samples[alone].batched.sample, error)
-        return Answered(answered, join(outputs), rejected, fitting)
+                    failed += 1
+                    rejected += _blamed(samples[alone], error)
+        return Answered(answered, join(outputs), rejected, failed, fitting)
 
     def score(
         self, answered: Answered, seconds: Mapping[str, float], *, gathered: Monotonic, took: float
-    ) -> list[Prediction]:
-        """Make the result of each frame, and compare it with the frame's label.
+    ) -> list[Outcome]:
+        """Make the result of each frame, and compare it with the label.
 
         Args:
             answered: the samples and what the model answered.
@@ -143,30 +190,58 @@ class Pipeline:
         """
         if not answered.samples:
             return []
-        task, identity = self._model.task, self._model.identity
-        asked = [Asked(each.geometry, _ONE_PLACE) for each in answered.samples]
-        return [
-            Prediction(
-                frame=answer.frame,
-                window=each.batched.batch.window,
-                model=identity,
-                result=result,
-                label=answer.frame.label,
-                verdict=task.judge(result, answer.frame.label),
-                late=each.batched.batch.late,
-                closed_by=each.batched.batch.closed_by,
-                seconds={"gather": gathered - answer.frame.arrived, **seconds},
-                took=took,
-            )
-            for each, results in zip(answered.samples, task.results(answered.outputs, asked), strict=True)
-            for answer, result in zip(each.batched.sample.answers, results, strict=True)
-        ]
+        task = self._model.task
+        asked = [Asked(each.geometry, each.places) for each in answered.samples if each.geometry]
+        scored = list[Outcome]()
+        for each, results in zip(answered.samples, task.results(answered.outputs, asked), strict=True):
+            batch, clip = each.batched.batch, each.clip
+            if clip is not None:
+                scored += [Shown(frame.frame) for frame in clip.covers]
+            for answer, result in zip(clip.answers if clip else each.batched.sample.answers, results, strict=True):
+                frame = answer.frame
+                label = clip.label if clip and clip.span else frame.label
+                scored.append(
+                    Prediction(
+                        frame=frame,
+                        window=batch.window,
+                        model=self._model.identity,
+                        result=result,
+                        label=label,
+                        verdict=task.judge(result, label),
+                        late=batch.late,
+                        closed_by=batch.closed_by,
+                        seconds={"gather": gathered - frame.arrived, **seconds},
+                        took=took,
+                        clip=clip.span if clip else None,
+                    )
+                )
+        return scored
 
 
-def _blamed(sample: Sample, cause: ModelFailed) -> list[DeadLetter]:
-    error = FrameBreaksModel(f"the model raises on this frame, also alone and a second time: {cause}")
+def _prepared_clip(batched: BatchedSample, clip: ShownClip) -> Prepared:
+    letters = [_rejected(encoded, "decode", error) for encoded, error in clip.damaged]
+    skipped = [Skipped(each.frame, DAMAGED) for each in clip.skipped]
+    return Prepared(batched, clip.geometry, clip.places, [*letters, *skipped], clip.before, clip)
+
+
+def _of_one_length(samples: Sequence[Prepared]) -> Iterator[range]:
+    """Cut samples into runs of clips with equally many frames, which a model takes together."""
+    for _, run in groupby(range(len(samples)), key=lambda number: samples[number].length):
+        numbers = list(run)
+        yield range(numbers[0], numbers[-1] + 1)
+
+
+def _cut(pixels: NDArray[np.uint8], length: int | None) -> NDArray[np.uint8]:
+    return pixels if length is None or length == pixels.shape[1] else np.ascontiguousarray(pixels[:, :length])
+
+
+def _blamed(prepared: Prepared, cause: ModelFailed) -> list[Outcome]:
+    what, clip = ("clip", prepared.clip) if prepared.clip else ("frame", None)
+    error = FrameBreaksModel(f"the model raises on this {what}, also alone and a second time: {cause}")
     error.__cause__ = cause
-    return [_rejected(answer, "classify", error) for answer in sample.answers]
+    answers = clip.answers if clip else prepared.batched.sample.answers
+    letters = [_rejected(answer, "classify", error) for answer in answers]
+    return [*letters, *(Shown(each.frame) for each in (clip.covers if clip else ()))]
 
 
 def _rejected(encoded: EncodedFrame, stage: str, error: FrameRejected) -> DeadLetter:

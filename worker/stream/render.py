@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from worker import wire
 from worker.domain.records import OutboundRecord
 from worker.domain.results import DeadLetter, Outcome, Prediction
+from worker.domain.samples import Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTopics:
-    """Where each kind of message goes."""
+    """Where each kind of message goes.
+
+    Attributes:
+        skipped: None if skipped frames are only counted.
+    """
 
     predictions: str
     accuracy: str
     dead_letters: str
+    skipped: str | None = None
 
 
 class Renderer:
@@ -29,7 +35,7 @@ class Renderer:
     def render(
         self, outcomes: Iterable[Outcome], saved: Iterable[Tally], *, published_at: EventMillis
     ) -> list[OutboundRecord]:
-        """Write predictions, dead letters and accuracy as they go out. A skipped frame has no record."""
+        """Write predictions, dead letters, skipped frames and accuracy as they go out."""
         topics, records = self._topics, list[OutboundRecord]()
         for outcome in outcomes:
             match outcome:
@@ -38,5 +44,7 @@ class Renderer:
                 case DeadLetter():
                     version = self._worker_version
                     records.append(wire.render_dead_letter(topics.dead_letters, outcome, worker_version=version))
+                case Skipped() if topics.skipped is not None:
+                    records.append(wire.render_skipped(topics.skipped, outcome, published_at=published_at))
         records += [wire.render_accuracy(topics.accuracy, tally, published_at=published_at) for tally in saved]
         return records

@@ -10,13 +10,15 @@ from worker.domain.errors import FrameRejected
 from worker.domain.latency import LatencyControl
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import dead_letter
+from worker.domain.samples import Sample
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Clocks, Restore, Source
+from worker.ports import Clocks, Load, Restore, Source
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.model_calls import ModelCalls
 from worker.stream.partition import Partition
 from worker.stream.publisher import Publisher
+from worker.stream.silence import Silence
 from worker.stream.stages import Stages
 
 CALL_OVER_WITHIN: Final = 0.002
@@ -68,6 +70,7 @@ class Worker:
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limits = BatchLimits(settings.bounds.linger, settings.bounds.max_frames)
         self._backlog = self._stopping = self._broken = False
+        self._silence = Silence(longest_step=2 * settings.idle_poll)
         self.last_step = self.last_poll = clocks.monotonic()
         self.joined = False
         self.subscribed_at: Monotonic | None = None
@@ -135,6 +138,8 @@ class Worker:
         while self._collect(wait=self._calls.backlogged or self._is_full()):  # not reading on is the back-pressure
             self._publish_and_commit()
         self._publish_and_commit()
+        while self._is_full() and self._calls.busy_since is None and self._relieve():
+            self._publish_and_commit()
         return True
 
     @property
@@ -142,7 +147,7 @@ class Worker:
         return self._partitions.values()
 
     def _in_flight_bytes(self) -> int:
-        return sum(partition.ledger.in_flight_bytes for partition in self._assigned)
+        return sum(partition.in_flight_bytes for partition in self._assigned)
 
     def _is_full(self) -> bool:
         return self._in_flight_bytes() > self._settings.max_in_flight_bytes
@@ -169,6 +174,11 @@ class Worker:
             with self.stages("parse"):
                 for record in records:
                     closed += self._take(record, arrived_at, arrived)
+        if self._settings.awaits_silence and self._silence.polled(records, arrived):
+            closed += self._hear_silence(arrived)
+        if self._settings.sheds_load:
+            for partition in self._assigned:
+                closed += self._add(partition, partition.release(self._room()), arrived)
         expires_at = self._linger_expires_at()
         if expires_at is not None and self._monotonic() >= expires_at:
             closed += self._close_all(ClosedBy.LINGER)
@@ -182,11 +192,40 @@ class Worker:
             camera = wire.camera_of(record)
             partition.reject(dead_letter(record, stage="parse", error=error, arrived_at=arrived_at, camera=camera))
             return []
+        return self._add(partition, partition.take(encoded, self._silence.now, self._load()), arrived)
+
+    def _add(self, partition: Partition, samples: Iterable[Sample], now: Monotonic) -> Closed:
         closed = Closed()
-        for sample in partition.take(encoded):
-            self._calls.decode_early(sample)
-            closed += [(partition, batch) for batch in partition.windows.add(sample, arrived, self._limits)]
+        for sample in samples:
+            begun = self._calls.decode_early(sample)
+            closed += [(partition, batch) for batch in partition.windows.add(begun, now, self._limits)]
         return closed
+
+    def _room(self) -> int:
+        """Return how many samples the model can take before it falls further behind; those in open batches count."""
+        return self._calls.room - sum(len(partition.windows) for partition in self._assigned)
+
+    def _load(self) -> Load | None:
+        """Return what the worker can take on; None if nothing is ever left out."""
+        return Load(self._room(), self.control.in_process) if self._settings.sheds_load else None
+
+    def _hear_silence(self, now: Monotonic) -> Closed:
+        """Let samplers decide what a camera's silence decides, in partitions of which everything was read."""
+        heard, lag, closed = self._silence.looked(), self._source.lag(), Closed()
+        for name, partition in self._partitions.items():
+            if name not in heard or lag.get(name, 0) == 0:
+                closed += self._add(partition, partition.pass_time(self._silence.now, self._load()), now)
+        return closed
+
+    def _relieve(self) -> bool:
+        """Let go of frames that open clips hold; tell whether there were any."""
+        for partition in sorted(self._assigned, key=lambda each: each.in_flight_bytes, reverse=True):
+            samples = partition.relieve()
+            if samples is not None:
+                self._submit(self._add(partition, samples, self._monotonic()))
+                self._telemetry.relieved(partition.name)
+                return True
+        return False
 
     def _update_limits(self, now: Monotonic) -> None:
         if (limits := self.control.limits(now)) is not self._limits:

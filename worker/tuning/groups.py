@@ -1,10 +1,10 @@
 """The settings that tuning may change, by their full name. Tuning never changes what the user has set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings import Limits, ModelGroup, SamplingGroup, WindowGroup
 
 Choice = Mapping[str, Any]
 """Values by a setting's full name, such as `model.engine`."""
@@ -25,11 +25,17 @@ class Groups:
     model: ModelGroup
     window: WindowGroup
     limits: Limits
+    sampling: SamplingGroup = field(default_factory=SamplingGroup)
 
     @classmethod
     def of(cls, groups: Mapping[str, Any]) -> "Groups":
         """Select these groups from all groups by name; the model's group must be present."""
-        return cls(groups["model"], groups.get("window", WindowGroup()), groups.get("limits", Limits()))
+        return cls(
+            groups["model"],
+            groups.get("window", WindowGroup()),
+            groups.get("limits", Limits()),
+            groups.get("sampling", SamplingGroup()),
+        )
 
     def by_name(self) -> Mapping[str, ModelGroup | WindowGroup | Limits]:
         """Return the groups by their names."""
@@ -50,6 +56,7 @@ class Groups:
             _updated(self.model, "model.", choice),
             _updated(self.window, "window.", choice),
             _updated(self.limits, "limits.", choice),
+            self.sampling,
         )
 
 

@@ -196,7 +196,7 @@ class Trials:
             model=groups.model,
             window=groups.window,
             limits=groups.limits,
-            topics=TOPICS,
+            sampling=groups.sampling,
         ) as worker:
             inference.serve(partial(loop, worker))
 

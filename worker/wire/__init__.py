@@ -27,6 +27,7 @@ from worker.wire.prediction import (
     decode_prediction,
     render_prediction,
 )
+from worker.wire.skipped import SkippedMessage, decode_skipped, render_skipped
 
 __all__ = [
     "AccuracyMessage",
@@ -36,10 +37,12 @@ __all__ = [
     "FrameValueMessage",
     "Message",
     "PredictionMessage",
+    "SkippedMessage",
     "camera_of",
     "decode_accuracy",
     "decode_message",
     "decode_prediction",
+    "decode_skipped",
     "newest_tallies",
     "original_headers",
     "original_record",
@@ -52,4 +55,5 @@ __all__ = [
     "render_mark",
     "render_prediction",
     "render_replay",
+    "render_skipped",
 ]

@@ -115,6 +115,14 @@ class FrameValueMessage(Envelope, kw_only=True):
 Message = PredictionMessage | ClipMessage | FrameValueMessage
 
 
+def frame_field(frame: Frame) -> FrameField:
+    """Say which frame."""
+    partition, offset = frame.position
+    return FrameField(
+        camera=frame.camera, id=frame.frame_id, topic=partition.topic, partition=partition.partition, offset=offset
+    )
+
+
 def render_prediction(topic: str, prediction: Prediction, *, published_at: EventMillis) -> OutboundRecord:
     """Write a prediction, to the same partition number as its frame's."""
     frame = prediction.frame
@@ -129,15 +137,8 @@ def render_prediction(topic: str, prediction: Prediction, *, published_at: Event
 def _envelope(prediction: Prediction, published_at: EventMillis) -> dict[str, Any]:
     """Return the fields that every message has."""
     frame, window, verdict = prediction.frame, prediction.window, prediction.verdict
-    partition = frame.position.partition
     return {
-        "frame": FrameField(
-            camera=frame.camera,
-            id=frame.frame_id,
-            topic=partition.topic,
-            partition=partition.partition,
-            offset=frame.position.offset,
-        ),
+        "frame": frame_field(frame),
         "captured_at_ms": frame.captured_at,
         "arrived_at_ms": frame.arrived_at,
         "published_at_ms": published_at,
