@@ -4,8 +4,8 @@
                                       ^ a segment: a tumbling window of capture time, aligned to the epoch
 
 A segment's frames are the middle of the model's input, each exactly once. Around them are the frames that come before
-and after. A segment of more frames than fit into the middle is cut into several inputs. Where frames are missing, before
-a camera's first frame or behind the last, the nearest is repeated; TransNetV2's own procedure does the same.
+and after. A segment of more frames than fit into the middle is cut into several inputs. Before a camera's first frame
+and behind its last, the nearest is repeated; TransNetV2's own procedure does the same.
 """
 
 from collections import deque
