@@ -162,7 +162,7 @@ def test_what_was_dropped_is_told_to_people(clip: Path) -> None:
     first, *cameras = result.stdout.splitlines()
     dropped = int(re.findall(r"(\d+) dropped", first)[0])
     assert re.match(rf"{200 - dropped} frames, .* from 1 camera to topic 'frames': all confirmed", first)
-    assert cameras == [f"clip: {dropped} frames dropped, 0 reconnects"]
+    assert cameras == [f"clip: frames dropped: {dropped}, reconnects: 0"]
 
 
 def test_a_camera_that_is_given_up_is_a_failure() -> None:

@@ -28,7 +28,7 @@ def produce(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="A folder of pictures, a video file, a device number, or a camera's address (rtsp, http, ...).",
+            help="A folder of pictures, a video file, a device number, or a camera's address (rtsp, rtsps, http, https).",
         ),
     ],
     *,
@@ -90,9 +90,9 @@ def produce(
 ) -> None:
     """Send pictures, videos and cameras as camera frames, all sources in parallel, each at its own speed.
 
-    Devices and addresses are live: their newest frames are sent, what the broker is too slow for is dropped and
-    counted, and a source that is lost is opened again, after 0.5 to 30 seconds. User, password and query of an address
-    are never shown.
+    Devices and addresses are live: the newest frames are sent, and those that the broker is too slow for are dropped and
+    counted. A live source that is off or lost is opened again, after 0.5 to 30 seconds. User, password and query of an
+    address are never shown.
 
     Ctrl-C stops it. Fails if the broker did not confirm every frame, or if a live source was given up.
     """
@@ -188,7 +188,7 @@ class Sent:
         cameras = f"{len(self.cameras)} camera{'s' * (len(self.cameras) != 1)}"
         state = "all confirmed" if self.confirmed else "NOT all confirmed"
         live = [
-            f"{camera}: {dropped:,} frames dropped, {self.reconnects[camera]:,} reconnects"
+            f"{camera}: frames dropped: {dropped:,}, reconnects: {self.reconnects[camera]:,}"
             for camera, dropped in self.dropped.items()
             if dropped or self.reconnects[camera]
         ]

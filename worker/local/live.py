@@ -33,10 +33,10 @@ _END_WITHIN: Final = 2.0
 
 
 class Shot(NamedTuple):
-    """The pixels of a frame, BGR, and when it arrived."""
+    """When a frame arrived, and its pixels, BGR."""
 
-    pixels: MatLike
     captured_at: EventMillis
+    pixels: MatLike
 
 
 class Live(Protocol):
@@ -97,7 +97,7 @@ class Camera:
                         if stop.is_set():
                             return
                         if next(keeps):
-                            shots.put(self.camera, Shot(pixels(), wall_clock()))
+                            shots.put(self.camera, Shot(wall_clock(), pixels()))
             except SourceLost as error:
                 lost = error
             self._failures += 1
@@ -168,7 +168,7 @@ class Playback:
                     if stop.wait(max(0.0, due - now)):
                         return
                     shown = max(due, now)
-                    shots.put(self.camera, Shot(pixels(), wall_clock()))
+                    shots.put(self.camera, Shot(wall_clock(), pixels()))
             begin = due + interval
             played += 1
 
