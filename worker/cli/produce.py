@@ -28,7 +28,7 @@ def produce(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="A folder of pictures, a video file, a device number, or a camera's address (rtsp, rtsps, http, https).",
+            help="A folder of pictures, a video file, a device number, or a camera's address: rtsp(s)://, http(s)://.",
         ),
     ],
     *,
@@ -90,9 +90,9 @@ def produce(
 ) -> None:
     """Send pictures, videos and cameras as camera frames, all sources in parallel, each at its own speed.
 
-    Devices and addresses are live: the newest frames are sent, and those that the broker is too slow for are dropped and
-    counted. A live source that is off or lost is opened again, after 0.5 to 30 seconds. User, password and query of an
-    address are never shown.
+    Devices and addresses are live: the newest frames are sent, and those that the broker is too slow for are dropped
+    and counted. A live source that is off or lost is opened again, after 0.5 to 30 seconds. User, password and query of
+    an address are never shown.
 
     Ctrl-C stops it. Fails if the broker did not confirm every frame, or if a live source was given up.
     """

@@ -152,7 +152,7 @@ class Playback:
             SourceLost: the file is damaged.
             SettingsError: it states no rate and none was given.
         """
-        began = time.monotonic()
+        began: float | None = None
         begin, due, interval, shown = 0.0, 0.0, 0.0, -math.inf
         played = 0
         while played != self._rounds:
@@ -161,6 +161,8 @@ class Playback:
                     if position:
                         interval = begin + position - due
                     due = begin + position
+                    if began is None:
+                        began = time.monotonic()  # opening the file makes nothing late
                     now = time.monotonic() - began
                     if is_late(due, now, interval, shown):
                         shots.count_dropped(self.camera)

@@ -11,7 +11,7 @@ from worker.local.pacing import PICTURES_PER_SECOND, Reader
 from worker.local.sources import Kind, Source
 from worker.media.folder import read_folder
 from worker.media.jpeg import JpegEncoder
-from worker.media.live import read_live
+from worker.media.live import live_name, read_live
 from worker.media.video import read_video
 
 
@@ -47,7 +47,7 @@ def open_sources(
     for source in sources:
         where, camera = source.where, source.camera
         if not isinstance(where, Path):
-            name = camera or str(source.kind.value)
+            name = camera or live_name(where)
             opened.live.append(Camera(name, partial(read_live, where), rate=rate, give_up_after=give_up_after))
         elif source.kind is Kind.FOLDER:
             opened.scheduled.append(_pictures(where, camera, rate, labels))
