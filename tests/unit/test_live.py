@@ -34,11 +34,15 @@ def live_libraries() -> Iterator[None]:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of numbered frames."""
     file = tmp_path_factory.mktemp("video") / "clip.avi"
+    write_video(file, PLAYED)
+    return file
+
+
+def write_video(file: Path, frames: int) -> None:
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (WIDTH, HEIGHT))
-    for number in range(PLAYED):
+    for number in range(frames):
         writer.write(draw(number))
     writer.release()
-    return file
 
 
 def watch(camera: MjpegCamera, name: str = "gate", give_up_after: float | None = None) -> Camera:
@@ -179,6 +183,16 @@ def test_a_video_is_played_in_real_time(clip: Path) -> None:
     assert numbers == sorted(numbers[:first]) + sorted(numbers[first:])
     # Never faster than the file, in whole milliseconds.
     assert times[-1] - began >= (PLAYED + numbers[-1]) * 1000 / RATE - 1
+
+
+def test_a_video_of_one_frame_keeps_a_pace_too(tmp_path: Path) -> None:
+    still = tmp_path / "still.avi"
+    write_video(still, 1)
+    began = wall_clock()
+    with feeds_of(Playback("still", still, rounds=4)) as feeds:
+        frames = list(frames_of(feeds))
+    assert len(frames) + feeds.dropped["still"] == 4
+    assert wall_clock() - began >= 299
 
 
 def test_a_video_that_cannot_be_played_is_told_to_who_takes_its_frames(tmp_path: Path) -> None:

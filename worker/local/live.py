@@ -18,7 +18,7 @@ from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.local.newest import Newest
-from worker.local.pacing import Due, is_late, retry_delay, thin
+from worker.local.pacing import PICTURES_PER_SECOND, Due, is_late, retry_delay, thin
 from worker.media.jpeg import JpegEncoder
 from worker.media.video import video_frames
 
@@ -153,7 +153,8 @@ class Playback:
             SettingsError: it states no rate and none was given.
         """
         began: float | None = None
-        begin, due, interval, shown = 0.0, 0.0, 0.0, -math.inf
+        begin, due, shown = 0.0, 0.0, -math.inf
+        interval = 1 / PICTURES_PER_SECOND  # of a video with a single frame
         played = 0
         while played != self._rounds:
             with closing(video_frames(self._path, self._rate)) as frames:
