@@ -1,18 +1,23 @@
 """Pacing as arithmetic, and the command against the brokers inside librdkafka."""
 
 import json
+import re
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from tests.support.mjpeg import MjpegCamera
 from worker.cli.produce import produce
 from worker.domain.errors import DeliveryFailed, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.local.pacing import Reader, interleave, timeline
+from worker.local.pacing import Reader, interleave, is_late, retry_delay, thin, timeline
 from worker.media.folder import write_recording
 
 BROKER = ("-b", "unused:9092", "-X", "test.mock.num.brokers=1")
@@ -33,6 +38,17 @@ def pictures(tmp_path: Path) -> Path:
     """Six pictures of two cameras, 20 ms apart."""
     frames = [CapturedFrame("ab"[at % 2], b"1234", EventMillis(5_000 + 20 * at), label="cat") for at in range(6)]
     return write_recording(tmp_path / "pictures", frames).parent
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A video of 200 frames."""
+    file = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
+    for _ in range(200):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    return file
 
 
 #   taken at      100 150 300            100 150 300
@@ -80,6 +96,39 @@ def test_a_source_that_fails_fails_the_merge() -> None:
         list(interleave([timeline(taken_at(1)), timeline(broken)]))
 
 
+def test_a_lost_camera_is_opened_again_after_ever_longer_but_not_for_ever() -> None:
+    assert [retry_delay(failures) for failures in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert retry_delay(1_000_000) == 30
+
+
+def kept(arrivals: Sequence[float], rate: float | None) -> list[float]:
+    return [arrived for arrived, keep in zip(arrivals, thin(arrivals, rate), strict=True) if keep]
+
+
+def test_a_live_source_is_thinned_to_a_rate() -> None:
+    assert kept([7.0, 7.25, 7.5, 7.75, 8.0, 8.25], 2) == [7.0, 7.5, 8.0]
+    assert kept([7.0, 7.25, 7.5], None) == kept([7.0, 7.25, 7.5], 10) == [7.0, 7.25, 7.5]
+
+
+def test_a_rate_between_those_of_the_camera_is_kept_on_average() -> None:
+    assert len(kept([number / 30 for number in range(300)], 20)) == pytest.approx(200, abs=1)
+
+
+def test_a_gap_is_not_made_up_for() -> None:
+    assert kept([0.0, 10.0, 10.1, 10.2, 10.6, 10.7], 2) == [0.0, 10.0, 10.1, 10.6]
+
+
+#   frames every 0.1 s; the frame due at 5.0
+@pytest.mark.parametrize(("now", "shown"), [(5.1, 4.9), (7.0, 6.1)])
+def test_a_played_frame_is_late_when_the_next_is_due(now: float, shown: float) -> None:
+    assert is_late(5.0, now, 0.1, shown)
+
+
+@pytest.mark.parametrize(("now", "shown"), [(4.9, 4.9), (5.09, 4.9), (7.0, 6.0)])
+def test_a_played_frame_is_shown_in_time_and_late_if_none_was_shown_for_a_second(now: float, shown: float) -> None:
+    assert not is_late(5.0, now, 0.1, shown)
+
+
 def test_the_summary_counts_what_the_broker_confirmed(pictures: Path) -> None:
     labels = str(pictures / "frames.csv")
     result = run(str(pictures), "--labels", labels, "--loop", "2", "--json", *BROKER)
@@ -98,6 +147,31 @@ def test_every_source_is_read_under_its_own_camera(pictures: Path) -> None:
     assert json.loads(result.stdout)["cameras"] == {"x": 5, "y": 5}
 
 
+def test_a_camera_and_a_folder_are_sent_together(pictures: Path) -> None:
+    with MjpegCamera([40], interval=0.02) as camera:
+        result = run(camera.address, str(pictures), "--give-up-after", "0", "--json", *BROKER)
+    told, name = json.loads(result.stdout), f"127.0.0.1-{camera.port}-live-main"
+    assert told["cameras"] == {"pictures": 6, name: 40 - told["dropped"][name]}
+    assert told["dropped"].keys() == {name}
+    assert told["reconnects"] == {name: 0}
+
+
+def test_what_was_dropped_is_told_to_people(clip: Path) -> None:
+    result = run(str(clip), "--realtime", "--rate", "2000", *BROKER)
+    first, *cameras = result.stdout.splitlines()
+    dropped = int(re.findall(r"(\d+) dropped", first)[0])
+    assert re.match(rf"{200 - dropped} frames, .* from 1 camera to topic 'frames': all confirmed", first)
+    assert cameras == [f"clip: frames dropped: {dropped}, reconnects: 0"]
+
+
+def test_a_camera_that_is_given_up_is_a_failure() -> None:
+    with MjpegCamera([]) as camera:
+        result = run(camera.address, "--give-up-after", "0", "--json", *BROKER)
+    assert isinstance(result.exception, SourceLost)
+    assert str(result.exception).startswith(f"given up: {camera.address} cannot be opened: is the camera on")
+    assert json.loads(result.stdout)["frames"] == 0
+
+
 def test_an_unconfirmed_frame_is_a_failure(pictures: Path) -> None:
     result = run(str(pictures), "-n", "1", "-b", "127.0.0.1:1", "-X", "message.timeout.ms=300")
     assert isinstance(result.exception, DeliveryFailed)
@@ -107,7 +181,17 @@ def test_an_unconfirmed_frame_is_a_failure(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nowhere"], "'nowhere' is neither a folder, nor a file, nor a device number"),
+        (["nowhere"], "'nowhere' is neither a folder, nor a file, nor a device number, nor an address"),
+        (["rtsp://cam/?channel=1", "rtsp://cam/?channel=2"], "several sources would be camera 'cam'"),
+        (["PICTURES", "--scale", "0.5"], "the pictures of a folder are sent as they are"),
+        (["0", "--scale", "1.5"], "it is a factor above 0 and at most 1"),
+        (["0", "--scale", "nan"], "it is a factor above 0 and at most 1"),
+        (["0", "--scale", "0"], "it is a factor above 0 and at most 1"),
+        (["PICTURES", "--realtime"], "it is for video files, and no source is one"),
+        (["CLIP", "--realtime", "--keep-times"], "the capture time is the time of playing"),
+        (["0", "--keep-times"], "a live source has no recorded times"),
+        (["0", "--loop", "2"], "a live source is never at its end"),
+        (["CLIP", "--give-up-after", "5"], "it is for live sources, and no source is one"),
         (["PICTURES", "--loop", "0"], "'0' is neither a number above 0 nor 'forever'"),
         (["PICTURES", "--camera", "a", "--camera", "b"], "give it once for each SOURCE"),
         (["PICTURES", "PICTURES", "--labels", "x.csv"], "it describes one folder"),
@@ -115,7 +199,31 @@ def test_an_unconfirmed_frame_is_a_failure(pictures: Path) -> None:
         (["PICTURES", "-X", "acks"], "'acks' is not NAME=VALUE"),
     ],
 )
-def test_a_wrong_command_line_is_told(pictures: Path, arguments: list[str], told: str) -> None:
-    result = run(*(str(pictures) if word == "PICTURES" else word for word in arguments), *BROKER)
+def test_a_wrong_command_line_is_told(pictures: Path, clip: Path, arguments: list[str], told: str) -> None:
+    files = {"PICTURES": str(pictures), "CLIP": str(clip)}
+    result = run(*(files.get(word, word) for word in arguments), *BROKER)
     assert result.exit_code == 2
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert told in said(result)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://user:secret",
+        "rtsp://user:se/cret@camera/live",
+        "rtsp://user:1/secret@camera/live",
+        "rtsp://user:se@secret@camera/live",
+        "rtsp://user:secret@/live",
+        "rtmp://user:secret@camera/live",
+        "user:secret@camera/live",
+    ],
+)
+def test_a_wrong_address_is_told_without_its_password(source: str) -> None:
+    result = run(source, *BROKER)
+    assert result.exit_code == 2
+    assert "SOURCE" in said(result)
+    assert "secret" not in result.output
+
+
+def said(result: Result) -> str:
+    return " ".join(result.stderr.replace("│", " ").split())

@@ -1,9 +1,8 @@
-"""`vision-worker produce`: send pictures, videos and cameras to Kafka at their original speed."""
+"""`vision-worker produce`: send pictures, videos and live cameras to Kafka."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,27 +12,40 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson, BootstrapServers
+from worker.cli.sources import Options, check_options, read_sources
+from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
-from worker.local.pacing import PICTURES_PER_SECOND, Reader, interleave, timeline
+from worker.local.pacing import interleave, timeline
 from worker.settings import Topics
+
+UNCONFIRMED_PER_SOURCE = 16
+"""Frames of each source, on average, that may wait for the broker while a source is live: those waiting grow old."""
 
 
 def produce(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="A folder of pictures, a video file, or a device number.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="A folder of pictures, a video file, a device number, or a camera's address: rtsp(s)://, http(s)://.",
+        ),
     ],
     *,
     bootstrap_servers: BootstrapServers,
     topic: Annotated[str, typer.Option(help="The topic to send to.")] = Topics().frames,
     camera: Annotated[
-        list[str] | None, typer.Option(help="Camera id, once for each source; default: the source's name.")
+        list[str] | None,
+        typer.Option(
+            help="Camera id, once for each source; default: the source's name, or the address's host and path."
+        ),
     ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
-            min=0.001, help="Frames per second of each source; default: the original speed, or 10 for pictures."
+            min=0.001,
+            help="Frames per second of each source, of a live one at most; default: the original speed, or 10 for "
+            "pictures.",
         ),
     ] = None,
     loop: Annotated[str, typer.Option(help="How often to send each source: a number, or 'forever'.")] = "1",
@@ -41,56 +53,89 @@ def produce(
         Path | None, typer.Option(help="CSV with the columns file,label for the only folder; see the README.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="The label of frames that have none.")] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of a video's frames.")] = 90,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of frames of videos and cameras.")] = 90,
+    scale: Annotated[
+        float,
+        typer.Option(metavar="FACTOR", help="Reduce frames of videos and cameras: 0.5 halves width and height."),
+    ] = 1.0,
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N frames.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after N seconds.")] = None,
-    keep_times: Annotated[
-        bool, typer.Option("--keep-times", help="Send recorded capture times instead of the time of sending.")
+    realtime: Annotated[
+        bool,
+        typer.Option(
+            "--realtime",
+            help="Play video files as if a camera filmed them now: drop and count frames that would be late. Without "
+            "it, every frame is sent at the file's speed, later if need be.",
+        ),
     ] = False,
+    keep_times: Annotated[
+        bool,
+        typer.Option(
+            "--keep-times",
+            help="Send recorded capture times instead of the time of sending; live frames have that of arrival.",
+        ),
+    ] = False,
+    give_up_after: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="SECONDS",
+            help="Give up a live source after that long without a frame; default: try again for ever.",
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-X", metavar="NAME=VALUE", help="A librdkafka option.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send pictures and videos as camera frames, from several sources in parallel, each at its own speed.
+    """Send pictures, videos and cameras as camera frames, all sources in parallel, each at its own speed.
 
-    Ctrl-C stops it. Fails if the broker did not confirm every frame.
+    Devices and addresses are live: the newest frames are sent, and those that the broker is too slow for are dropped
+    and counted. A live source that is off or lost is opened again, after 0.5 to 30 seconds. User, password and query of
+    an address are never shown.
+
+    Ctrl-C stops it. Fails if the broker did not confirm every frame, or if a live source was given up.
     """
     from worker.adapters.kafka import KafkaSink
+    from worker.local.live import LiveFeeds, frames_in_time
+    from worker.local.opening import open_sources
+    from worker.media.jpeg import JpegEncoder
+    from worker.media.live import libraries_for_live
     from worker.wire import render_frame
 
-    cameras: Sequence[str | None] = camera or [None] * len(sources)
-    if len(cameras) != len(sources):
-        raise typer.BadParameter(
-            "give it once for each SOURCE, in the same order, or not at all", param_hint="--camera"
-        )
-    if labels is not None and sum(Path(source).is_dir() for source in sources) != 1:
-        raise typer.BadParameter("it describes one folder: exactly one source must be a folder", param_hint="--labels")
-    if keep_times and loop != "1":
-        raise typer.BadParameter("a repetition would go back in time: leave out --loop", param_hint="--keep-times")
-    readers = [_reader(source, name, rate, labels, quality) for source, name in zip(sources, cameras, strict=True)]
-    schedule = interleave([timeline(read, rate, rounds=_rounds(loop)) for read in readers], seconds)
-    sink, sent = KafkaSink(bootstrap_servers, dict(map(_option, option or []))), Sent(topic)
+    found = read_sources(sources, camera or [])
+    check_options(found, Options(loop, labels, keep_times, realtime, scale, give_up_after))
+    rounds, encode = _rounds(loop), JpegEncoder(quality, scale)
+    opened = open_sources(
+        found, encode, rate=rate, rounds=rounds, labels=labels, realtime=realtime, give_up_after=give_up_after
+    )
+    feeds = LiveFeeds(opened.live, encode)
+    schedule = interleave([timeline(read, rate, rounds=rounds) for read in opened.scheduled], seconds)
+    options = _short_queue(len(found)) if opened.live else {}
+    sink, sent = KafkaSink(bootstrap_servers, options | dict(map(_option, option or []))), Sent(topic)
     started = time.monotonic()
     try:
-        with _progress() as progress:
+        with libraries_for_live(), feeds, _progress() as progress:
             task = progress.add_task("", total=count)
+            frames = frames_in_time(schedule, feeds, seconds=seconds, keep_times=keep_times)
             try:
-                for due, frame in islice(schedule, count):
-                    time.sleep(max(0.0, started + due - time.monotonic()))
-                    captured_at = frame.captured_at if keep_times else wall_clock()
-                    sink.send(render_frame(topic, replace(frame, captured_at=captured_at, label=frame.label or label)))
+                for frame in islice(frames, count):
+                    sink.send(render_frame(topic, replace(frame, label=frame.label or label)))
                     sent.add(frame, time.monotonic() - started)
+                    sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects
                     progress.update(task, completed=sent.frames, description=sent.so_far)
             except KeyboardInterrupt:
                 pass  # the usual way to stop an endless stream
             finally:
+                sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects
                 sink.flush()
                 sent.confirmed = True
     finally:
         sink.close()
-        if sent.frames:
+        if sent.frames or opened.live:
             typer.echo(msgspec.json.encode(sent.as_document()) if as_json else sent.summary)
+    if feeds.failures:
+        raise SourceLost("\n".join(f"given up: {failure}" for failure in feeds.failures))
 
 
 @dataclass(slots=True)
@@ -101,6 +146,8 @@ class Sent:
         seconds: time from the start to the last frame.
         cameras: number of frames by camera.
         confirmed: whether the broker has confirmed all frames.
+        dropped: number of frames by camera that were not sent, because newer ones were there; live sources only.
+        reconnects: how often each camera was lost and came back; live sources only.
     """
 
     topic: str
@@ -109,6 +156,8 @@ class Sent:
     seconds: float = 0.0
     cameras: dict[str, int] = field(default_factory=dict)
     confirmed: bool = False
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    reconnects: Mapping[str, int] = field(default_factory=dict)
 
     def add(self, frame: CapturedFrame, seconds: float) -> None:
         """Count a frame that was sent `seconds` after the start."""
@@ -128,32 +177,27 @@ class Sent:
 
     @property
     def so_far(self) -> str:
-        """A text with frames, size and rate."""
+        """A text with frames, size, rate, and what live sources have lost."""
         pace = f"{self.frames_per_second:.1f} frames/s" if self.frames_per_second else "- frames/s"
-        return f"{self.frames:,} frames, {self.bytes / 1e6:,.1f} MB, {pace}"
+        dropped = f", {sum(self.dropped.values()):,} dropped" * any(self.dropped.values())
+        return f"{self.frames:,} frames, {self.bytes / 1e6:,.1f} MB, {pace}{dropped}"
 
     @property
     def summary(self) -> str:
-        """A one-line summary for people."""
+        """A summary for people: one line, and one more for each camera that dropped frames or came back."""
         cameras = f"{len(self.cameras)} camera{'s' * (len(self.cameras) != 1)}"
         state = "all confirmed" if self.confirmed else "NOT all confirmed"
-        return f"{self.so_far} from {cameras} to topic {self.topic!r}: {state}"
+        live = [
+            f"{camera}: frames dropped: {dropped:,}, reconnects: {self.reconnects[camera]:,}"
+            for camera, dropped in self.dropped.items()
+            if dropped or self.reconnects[camera]
+        ]
+        return "\n".join([f"{self.so_far} from {cameras} to topic {self.topic!r}: {state}", *live])
 
 
-def _reader(source: str, camera: str | None, rate: float | None, labels: Path | None, quality: int) -> Reader:
-    from worker.media.folder import read_folder
-    from worker.media.video import read_video
-
-    path = Path(source)
-    if path.is_dir():
-        pictures = partial(read_folder, path, rate=rate or PICTURES_PER_SECOND, labels=labels, camera=camera)
-        return lambda: pictures(start=wall_clock())
-    if path.is_file():
-        return lambda: read_video(path, camera=camera or path.stem, start=wall_clock(), rate=rate, quality=quality)
-    if source.isdecimal():
-        name = camera or f"device-{source}"
-        return lambda: read_video(int(source), camera=name, start=wall_clock(), rate=rate, quality=quality)
-    raise typer.BadParameter(f"{source!r} is neither a folder, nor a file, nor a device number", param_hint="SOURCE")
+def _short_queue(sources: int) -> dict[str, str]:
+    """Return librdkafka options that bound what waits for the broker: while it waits, live frames are dropped."""
+    return {"queue.buffering.max.messages": str(UNCONFIRMED_PER_SOURCE * sources)}
 
 
 def _rounds(loop: str) -> int | None:
