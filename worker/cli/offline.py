@@ -1,8 +1,9 @@
 """The same pipeline on files, without Kafka: what `replay` and `render` share."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from worker import wire
 from worker.domain.errors import SettingsError
@@ -10,16 +11,13 @@ from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.settings import ModelGroup, Topics, read_groups
-
-# It imports torch, and the name of its type is no reason to load that for --help.
-if TYPE_CHECKING:
-    from worker.tuning.groups import Groups
+from worker.tuning.groups import Groups
 
 SOURCE: Final = TopicPartition("replay", 0)
 """The partition that the frames of files are said to lie in; the first frame has offset 0."""
 
 
-def offline_groups(config: Path | None, model: Path | None) -> "Groups":
+def offline_groups(config: Path | None, model: Path | None) -> Groups:
     """Return the settings in force for a run on files: those of model, window and limits.
 
     Args:
@@ -37,7 +35,6 @@ def offline_groups(config: Path | None, model: Path | None) -> "Groups":
     if group is None or faults:
         raise SettingsError(faults or ["give a model with --model or in --config"])
 
-    from worker.tuning.groups import Groups
     from worker.tuning.in_force import in_force
 
     return in_force(Groups.of({**groups, "model": group})).groups
@@ -59,15 +56,19 @@ def read_frames(source: Path, *, labels: Path | None, camera: str | None, rate: 
     return read_video(source, camera=camera or source.stem, start=start, rate=None)
 
 
-def records(frames: Iterable[CapturedFrame]) -> Iterator[Record]:
-    """Yield frames as the records that they would be in Kafka."""
-    for offset, frame in enumerate(frames):
-        sent = wire.render_frame(SOURCE.topic, frame)
-        yield Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, frame.captured_at)
+def record_of(offset: int, frame: CapturedFrame) -> Record:
+    """Return a frame as the record that it would be in Kafka."""
+    sent = wire.render_frame(SOURCE.topic, frame)
+    return Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, frame.captured_at)
+
+
+def dead_letter_of(record: OutboundRecord) -> wire.DeadLetterReport:
+    """Read back what a published dead letter says."""
+    return wire.parse_dead_letter(Record(Position(SOURCE, 0), record.key, record.value, record.headers, EventMillis(0)))
 
 
 def run_offline(
-    frames: Iterable[CapturedFrame], write: Callable[[OutboundRecord], None], groups: "Groups", topics: Topics
+    frames: Iterable[CapturedFrame], write: Callable[[OutboundRecord], None], groups: Groups, topics: Topics
 ) -> None:
     """Run a worker over the frames; what it would publish goes to `write`, which is called in another thread.
 
@@ -82,7 +83,7 @@ def run_offline(
     loaded = load_model(groups.model)
     loaded.warm_up(1)
     with memory_worker(
-        records(frames),
+        starmap(record_of, enumerate(frames)),
         write,
         inference,
         loaded=loaded,

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from worker.adapters.clocks import wall_clock
 from worker.cli.options import AsJson, BootstrapServers
+from worker.cli.progress import progress_bar
 from worker.domain.frames import CapturedFrame
 from worker.local.pacing import PICTURES_PER_SECOND, Reader, interleave, timeline
 from worker.settings import Topics
@@ -73,7 +72,7 @@ def produce(
     sink, sent = KafkaSink(bootstrap_servers, dict(map(_option, option or []))), Sent(topic)
     started = time.monotonic()
     try:
-        with _progress() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("", total=count)
             try:
                 for due, frame in islice(schedule, count):
@@ -169,10 +168,3 @@ def _option(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
     return name, value
-
-
-def _progress() -> Progress:
-    """Return a progress bar on standard error, disabled without a terminal; standard output is for the summary."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -7,11 +7,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from worker import wire
-from worker.cli.offline import SOURCE, offline_groups, read_frames, run_offline
+from worker.cli.offline import dead_letter_of, offline_groups, read_frames, run_offline
 from worker.cli.options import ConfigFile
-from worker.domain.records import OutboundRecord, Position, Record
-from worker.domain.times import EventMillis
+from worker.domain.records import OutboundRecord
 from worker.settings import Topics
 
 
@@ -47,6 +45,5 @@ def replay(
 def _line(record: OutboundRecord, topics: Topics) -> bytes:
     kind = {topics.predictions: "prediction", topics.accuracy: "accuracy"}.get(record.topic, "dead_letter")
     if kind == "dead_letter":
-        content = Record(Position(SOURCE, 0), record.key, record.value, record.headers, EventMillis(0))
-        return msgspec.json.encode({kind: wire.parse_dead_letter(content)}) + b"\n"
+        return msgspec.json.encode({kind: dead_letter_of(record)}) + b"\n"
     return msgspec.json.encode({kind: msgspec.Raw(record.value or b"null")}) + b"\n"

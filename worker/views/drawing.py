@@ -53,6 +53,20 @@ def draw(pixels: Pixels, facts: Facts, font: Font | None = None) -> Pixels:
     return drawn
 
 
+def fit(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Return an RGB picture, (h, w, 3), at the size of (height, width, 3): scaled as a whole, and centred on black."""
+    tall, wide = pixels.shape[:2]
+    if (wide, tall) == (width, height):
+        return pixels
+    scale = min(width / wide, height / tall)
+    size = max(1, round(wide * scale)), max(1, round(tall * scale))
+    scaled = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    fitted = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    fitted[top : top + size[1], left : left + size[0]] = scaled
+    return fitted
+
+
 def _paint(picture: Pixels, panel: Panel, font: Font) -> None:
     """Paint a panel in memory of its own, which nothing can leave, and put it into the picture."""
     place = picture[panel.y : panel.bottom, panel.x : panel.x + panel.width]

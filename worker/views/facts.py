@@ -1,6 +1,6 @@
 """From messages to what is shown: of one message, and of each frame of a sequence."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from worker.domain.frames import CapturedFrame
@@ -19,6 +19,9 @@ class Rejected:
     reason: str
 
 
+Outcome = Message | Rejected
+
+
 def facts_of(message: Message) -> Facts:
     """Return what a prediction of any task says of its frame."""
     facts = Facts(camera=message.frame.camera, captured_at=EventMillis(message.captured_at_ms), truth=_truth(message))
@@ -32,21 +35,21 @@ def facts_of(message: Message) -> Facts:
 
 
 def facts_of_frames(
-    frames: Iterable[CapturedFrame], outcomes: Mapping[int, Message | Rejected], *, event_frames: int = 1
-) -> Iterator[Facts]:
-    """Yield, for each frame in order, what is shown on it.
+    frames: Iterable[CapturedFrame], outcome_of: Callable[[int], Outcome | None], *, event_frames: int = 1
+) -> Iterator[tuple[CapturedFrame, Facts]]:
+    """Yield each frame, in order, with what is shown on it.
 
     A clip's prediction is shown from the clip's last frame on, until that of the camera's next clip. A frame without
     any prediction says so, with the reason as far as it is known.
 
     Args:
         frames: in the order of their offsets, from 0.
-        outcomes: what the worker published, by offset; a frame that it skipped has no outcome.
+        outcome_of: returns what the worker published for an offset; None for a frame that it skipped.
         event_frames: on how many frames an event is shown, its own included.
     """
     clips, events = dict[str, Facts](), dict[str, Event]()
     for offset, frame in enumerate(frames):
-        bare, outcome = Facts(camera=frame.camera, captured_at=frame.captured_at), outcomes.get(offset)
+        bare, outcome = Facts(camera=frame.camera, captured_at=frame.captured_at), outcome_of(offset)
         shown = clips.get(frame.camera) or replace(bare, note=NO_PREDICTION)
         if isinstance(outcome, Rejected):
             shown = replace(shown, note=f"{NO_PREDICTION}: {outcome.reason}")
@@ -59,7 +62,7 @@ def facts_of_frames(
             events[frame.camera] = event
         else:
             events.pop(frame.camera, None)
-        yield replace(shown, camera=frame.camera, captured_at=frame.captured_at, event=event)
+        yield frame, replace(shown, camera=frame.camera, captured_at=frame.captured_at, event=event)
 
 
 def _one_later(event: Event | None, event_frames: int) -> Event | None:
