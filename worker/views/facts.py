@@ -84,4 +84,5 @@ def _truth(message: Message) -> Truth | None:
 
 def _clip(clip: ClipField) -> str:
     """Say how many frames the model saw, and of how many if some were missing."""
-    return f"clip of {clip.frames} frames" if clip.used == clip.frames else f"clip: {clip.used} of {clip.frames} frames"
+    frames = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
+    return f"clip of {frames}" if clip.used == clip.frames else f"clip: {clip.used} of {frames}"

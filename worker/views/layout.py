@@ -19,7 +19,7 @@ CLASSES_SHOWN: Final = 3
 PANEL_SHARE: Final = 0.55
 """Most of a picture's height that the lower panel may take."""
 
-_WIDEST: Final = 15
+_WIDEST: Final = 17
 """Width of the lower panel in text sizes. It does not follow the texts: in a video it would twitch."""
 _FIRST_DATE: Final = 365 * 86_400_000
 """Times in the first year after the epoch are those of recordings, which begin at 0: they have no date."""
@@ -81,7 +81,7 @@ class Panel:
 
 
 def text_size(width: int, height: int) -> int:
-    """Return the size of text, in pixels, that suits a picture: 10 at 160x120, 34 at 1920x1080, 49 at 3840x2160."""
+    """Return the size of text, in pixels, that suits a picture: 10 at 160x120, 33 at 1920x1080, 49 at 3840x2160."""
     return max(8, round(10 * math.pow(min(width, height) / 120, 0.55)))
 
 
@@ -188,7 +188,7 @@ def _truth(truth: Truth) -> Row:
     word, tone = {
         True: ("right", Tone.RIGHT),
         False: ("wrong", Tone.WRONG),
-        None: ("not compared", Tone.PLAIN),
+        None: ("no class", Tone.PLAIN),
     }[truth.right]
     return Row(f"label: {truth.label}", word, tone=tone, rank=1)
 

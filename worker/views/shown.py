@@ -15,7 +15,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The label, and whether the prediction is right; None where the two could not be compared."""
+    """The label, and whether the prediction is right; None where the label names no class of the model."""
 
     label: str
     right: bool | None
