@@ -63,7 +63,8 @@ def render(
     outcomes = Outcomes(topics)
     with progress_bar() as progress:
         run_offline(progress.track(read(), description="predicting"), outcomes.add, groups, topics)
-        frames = progress.track(read(), description="drawing")
+        count = progress.tasks[0].completed  # only the first reading tells how many frames there are
+        frames = progress.track(read(), total=count, description="drawing")
         rendered = _write(out, frames, outcomes, size=_size(read(), max_pixels), rate=per_second, max_pixels=max_pixels)
     typer.echo(msgspec.json.encode(rendered) if as_json else rendered.summary)
 
