@@ -41,7 +41,9 @@ def test_every_room_is_in_the_table() -> None:
     assert ROOMS.keys() == rooms
 
 
-@pytest.mark.parametrize("room", ["ports", "wire", "sampling", "tasks", "state", "media", "ops", "models", "adapters"])
+@pytest.mark.parametrize(
+    "room", ["ports", "wire", "sampling", "tasks", "state", "media", "ops", "models", "adapters", "views"]
+)
 def test_a_room_imports_what_its_row_says(room: str) -> None:
     allowed = {rule.split(".")[1] for rule in ALLOWED_WITHIN[f"worker.{room}"]} - {room}
 

@@ -7,6 +7,7 @@ from worker.cli import deadletters, kafka, models
 from worker.cli.check import check
 from worker.cli.demo import demo
 from worker.cli.produce import produce
+from worker.cli.render import render
 from worker.cli.replay import replay
 from worker.cli.run import run
 from worker.cli.settings import settings
@@ -36,7 +37,7 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, tune, settings, produce, tail, replay, demo):
+for command in (run, check, tune, settings, produce, tail, replay, render, demo):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(kafka.app, name="kafka")

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from worker.cli.options import AsJson, BootstrapServers
+from worker.cli.progress import progress_bar
 from worker.cli.sources import Options, check_options, read_sources
 from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
@@ -115,7 +114,7 @@ def produce(
     sink, sent = KafkaSink(bootstrap_servers, options | dict(map(_option, option or []))), Sent(topic)
     started = time.monotonic()
     try:
-        with libraries_for_live(), feeds, _progress() as progress:
+        with libraries_for_live(), feeds, progress_bar() as progress:
             task = progress.add_task("", total=count)
             frames = frames_in_time(schedule, feeds, seconds=seconds, keep_times=keep_times)
             try:
@@ -213,10 +212,3 @@ def _option(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
     return name, value
-
-
-def _progress() -> Progress:
-    """Return a progress bar on standard error, disabled without a terminal; standard output is for the summary."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,99 @@
+"""What is shown on each frame, from the messages of every task."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.support.messages import MILLIS_A_FRAME, classified, clip, frame_value
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+from worker.views.facts import Outcome, Rejected, facts_of, facts_of_frames
+from worker.views.shown import Event, Facts, Meter, Share, Truth
+
+
+def frames(count: int, *cameras: str) -> Sequence[CapturedFrame]:
+    names = cameras or ("street",)
+    return [
+        CapturedFrame(names[offset % len(names)], b"", EventMillis(MILLIS_A_FRAME * offset)) for offset in range(count)
+    ]
+
+
+def shown(count: int, outcomes: Mapping[int, Outcome], *cameras: str, event_frames: int = 1) -> Sequence[Facts]:
+    found = list(facts_of_frames(frames(count, *cameras), outcomes.get, event_frames=event_frames))
+    assert [frame for frame, _ in found] == frames(count, *cameras)
+    return [facts for _, facts in found]
+
+
+def test_a_classification_says_its_classes() -> None:
+    assert facts_of(classified(3, "tabby", "tiger cat", camera="desk")) == Facts(
+        camera="desk", captured_at=EventMillis(120), classes=(Share("tabby", 0.5), Share("tiger cat", 0.25))
+    )
+
+
+@pytest.mark.parametrize("right", [True, False, None])
+def test_a_label_says_whether_the_prediction_is_right(right: bool | None) -> None:  # noqa: FBT001
+    assert facts_of(classified(0, "tabby", label="Katze", right=right)).truth == Truth("Katze", right)
+    assert facts_of(frame_value(0, 0.2, label="cut", right=right)).truth == Truth("cut", right)
+
+
+def test_a_clip_says_how_many_frames_the_model_saw() -> None:
+    assert facts_of(clip(0, 15, "push up")).note == "clip of 16 frames"
+    assert facts_of(clip(0, 15, "push up", used=14)).note == "clip: 14 of 16 frames"
+    assert facts_of(clip(0, 15, "push up")).classes == (Share("push up", 0.5),)
+
+
+def test_a_frame_value_is_a_meter_and_perhaps_an_event() -> None:
+    quiet, loud = facts_of(frame_value(7, 0.2)), facts_of(frame_value(8, 0.9, event="cut"))
+    assert (quiet.meter, quiet.event) == (Meter(0.2, 0.5), None)
+    assert (loud.meter, loud.event) == (Meter(0.9, 0.5), Event("cut", 0))
+
+
+def test_each_frame_has_its_own_value_and_an_event_begins_on_its_frame() -> None:
+    outcomes = {offset: frame_value(offset, offset / 10, event="cut" if offset == 5 else None) for offset in range(8)}
+    found = shown(8, outcomes)
+    assert [facts.meter for facts in found] == [Meter(offset / 10, 0.5) for offset in range(8)]
+    assert [facts.event for facts in found] == [None] * 5 + [Event("cut", 0)] + [None] * 2
+
+
+def test_an_event_is_shown_for_as_many_frames_as_asked_and_counts_them() -> None:
+    outcomes = {offset: frame_value(offset, 0.9, event="cut" if offset in {2, 7} else None) for offset in range(10)}
+    since = [facts.event and facts.event.since_event for facts in shown(10, outcomes, event_frames=3)]
+    assert since == [None, None, 0, 1, 2, None, None, 0, 1, 2]
+    assert [facts.event and facts.event.since_event for facts in shown(4, {0: outcomes[2]}, event_frames=9)] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+def test_a_clips_prediction_is_shown_from_its_last_frame_until_the_next_clips() -> None:
+    found = shown(9, {3: clip(0, 3, "walk"), 7: clip(4, 7, "run")})
+    assert [facts.classes[0].name if facts.classes else facts.note for facts in found] == [
+        *["no prediction"] * 3,
+        *["walk"] * 4,
+        *["run"] * 2,
+    ]
+    assert [facts.captured_at for facts in found] == [MILLIS_A_FRAME * offset for offset in range(9)]
+
+
+def test_a_camera_shows_only_its_own_clips_and_events() -> None:
+    outcomes: Mapping[int, Outcome] = {
+        2: clip(0, 2, "walk", camera="north"),
+        4: frame_value(4, 0.9, event="cut", camera="north"),
+    }
+    found = shown(8, outcomes, "north", "south", event_frames=5)
+    assert {facts.camera for facts in found if facts.classes or facts.event} == {"north"}
+    assert [facts.event and facts.event.since_event for facts in found] == [None, None, None, None, 0, None, 1, None]
+
+
+def test_a_frame_without_prediction_says_why_as_far_as_it_is_known() -> None:
+    found = shown(3, {0: classified(0, "tabby"), 1: Rejected("truncated")})
+    assert [facts.note for facts in found] == [None, "no prediction: truncated", "no prediction"]
+    assert [bool(facts.classes) for facts in found] == [True, False, False]
+
+
+def test_a_rejected_frame_within_a_clip_keeps_the_clips_classes() -> None:
+    (_, rejected, after) = shown(3, {0: clip(0, 0, "walk"), 1: Rejected("truncated")})
+    assert (rejected.classes, rejected.note) == ((Share("walk", 0.5),), "no prediction: truncated")
+    assert after.note == "clip of 1 frame"

@@ -1,0 +1,107 @@
+"""`vision-worker render` as a program of its own, over real photographs and a real video, with real weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
+from worker.media.video_file import frame_rate
+from worker.models.ready import ready_model
+
+pytestmark = pytest.mark.slow
+
+LABEL = "größer als ein Ägypter"
+
+
+def render(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Render with one thread: on busy cores, the threads of one operation mostly wait for each other."""
+    command = [sys.executable, "-m", "worker", "render", *map(str, arguments)]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def frames_of(file: Path) -> list[NDArray[np.uint8]]:
+    video, frames = cv2.VideoCapture(str(file)), list[NDArray[np.uint8]]()
+    while True:
+        more, pixels = video.read()
+        if not more:
+            return frames
+        frames.append(np.asarray(pixels, np.uint8))
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    return ready_model("mobilenet_v2")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of two sizes in folders by label, one label with an umlaut, and first of all a broken file."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for photograph, label in zip(PHOTOGRAPHS[:2], ("Egyptian cat", LABEL), strict=True):
+        (folder / label).mkdir()
+        pixels = cv2.cvtColor(load_photograph(photograph), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / label / f"{photograph.name}.jpg"), pixels)
+    (folder / "Egyptian cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    return folder
+
+
+def test_a_video_keeps_its_frames_size_rate_and_pixels(model: Path, tmp_path: Path) -> None:
+    source, out = fetch_video("carphone"), tmp_path / "out.mp4"
+    ran = render(source, "--model", model, "-o", out)
+
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1].startswith(f"120 frames, 120 with a prediction, 0 rejected: {out} (")
+    before, after = frames_of(source), frames_of(out)
+    assert len(after) == len(before) == 120
+    assert frame_rate(out) == pytest.approx(frame_rate(source), rel=1e-3)
+    for plain, drawn in zip(before[::20], after[::20], strict=True):
+        assert drawn.shape == plain.shape
+        between = slice(28, 60)  # the rows between the panels
+        assert np.abs(drawn[between].astype(int) - plain[between]).mean() < 6
+        assert np.abs(drawn.astype(int) - plain).max() > 100
+
+
+def test_pictures_become_a_video_of_one_size(pictures: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    ran = render(pictures, "--model", model, "-o", out, "--rate", "2", "--json")
+
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads(ran.stdout.splitlines()[-1])
+    assert report == {"frames": 3, "predicted": 2, "rejected": 1, "out": str(out), "codec": report["codec"]}
+    broken, first, second = frames_of(out)
+    height, width = load_photograph(PHOTOGRAPHS[0]).shape[:2]
+    assert first.shape == second.shape == (height + height % 2, width + width % 2, 3)
+    assert frame_rate(out) == pytest.approx(2)
+    assert np.median(broken) < 10
+    assert np.median(first) > 60
+
+
+def test_pictures_become_pictures_of_their_own_size(pictures: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = render(pictures, "--model", model, "-o", out)
+
+    assert ran.returncode == 0, ran.stderr
+    sizes = [np.asarray(cv2.imread(str(file))).shape for file in sorted(out.iterdir())]
+    first, second = (load_photograph(photograph).shape for photograph in PHOTOGRAPHS[:2])
+    assert sizes == [first, first, second]
+
+
+def test_what_is_wrong_with_the_output_is_said_before_the_model_is_loaded(pictures: Path, tmp_path: Path) -> None:
+    for out, text in (
+        (pictures, "is the source"),
+        (pictures / LABEL, "is not an empty folder"),
+        (tmp_path / "out.avi", "only .mp4 is written"),
+    ):
+        ran = render(pictures, "--model", tmp_path / "no-model", "-o", out)
+        assert ran.returncode == 2
+        assert text in ran.stderr
+        assert "Traceback" not in ran.stderr

@@ -1,0 +1,88 @@
+"""From messages to what is shown: of one message, and of each frame of a sequence."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+from worker.views.shown import Event, Facts, Meter, Share, Truth
+from worker.wire import ClipMessage, FrameValueMessage, Message, PredictionMessage
+from worker.wire.prediction import ClipField
+
+NO_PREDICTION = "no prediction"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What became of a frame that was refused: its dead letter's reason."""
+
+    reason: str
+
+
+Outcome = Message | Rejected
+
+
+def facts_of(message: Message) -> Facts:
+    """Return what a prediction of any task says of its frame."""
+    facts = Facts(camera=message.frame.camera, captured_at=EventMillis(message.captured_at_ms), truth=_truth(message))
+    match message:
+        case FrameValueMessage(value=value, threshold=threshold, event=event):
+            return replace(facts, meter=Meter(value, threshold), event=Event(event) if event else None)
+        case ClipMessage(clip=clip):
+            return replace(facts, classes=_classes(message), note=_clip(clip))
+        case PredictionMessage():
+            return replace(facts, classes=_classes(message))
+
+
+def facts_of_frames(
+    frames: Iterable[CapturedFrame], outcome_of: Callable[[int], Outcome | None], *, event_frames: int = 1
+) -> Iterator[tuple[CapturedFrame, Facts]]:
+    """Yield each frame, in order, with what is shown on it.
+
+    A clip's prediction is shown from the clip's last frame on, until that of the camera's next clip. A frame without
+    any prediction says so, with the reason as far as it is known.
+
+    Args:
+        frames: in the order of their offsets, from 0.
+        outcome_of: returns what the worker published for an offset; None for a frame that it skipped.
+        event_frames: on how many frames an event is shown, its own included.
+    """
+    clips, events = dict[str, Facts](), dict[str, Event]()
+    for offset, frame in enumerate(frames):
+        bare, outcome = Facts(camera=frame.camera, captured_at=frame.captured_at), outcome_of(offset)
+        shown = clips.get(frame.camera) or replace(bare, note=NO_PREDICTION)
+        if isinstance(outcome, Rejected):
+            shown = replace(shown, note=f"{NO_PREDICTION}: {outcome.reason}")
+        elif outcome is not None:
+            shown = facts_of(outcome)
+            if isinstance(outcome, ClipMessage):
+                clips[frame.camera] = shown
+        event = shown.event or _one_later(events.get(frame.camera), event_frames)
+        if event is not None:
+            events[frame.camera] = event
+        else:
+            events.pop(frame.camera, None)
+        yield frame, replace(shown, camera=frame.camera, captured_at=frame.captured_at, event=event)
+
+
+def _one_later(event: Event | None, event_frames: int) -> Event | None:
+    """Return an event as it is shown on the next frame; None once it was shown on enough of them."""
+    if event is None or event.since_event + 1 >= event_frames:
+        return None
+    return replace(event, since_event=event.since_event + 1)
+
+
+def _classes(message: PredictionMessage) -> tuple[Share, ...]:
+    return tuple(Share(each.name, each.probability) for each in message.classes)
+
+
+def _truth(message: Message) -> Truth | None:
+    if message.label is None:
+        return None
+    return Truth(message.label, message.correct.top1 if message.correct else None)
+
+
+def _clip(clip: ClipField) -> str:
+    """Say how many frames the model saw, and of how many if some were missing."""
+    frames = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
+    return f"clip of {frames}" if clip.used == clip.frames else f"clip: {clip.used} of {frames}"
