@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,8 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"labels": []}, "labels must be"),
     ({"labels": ["one", ""]}, "labels must be"),
     ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be three numbers"),
+    ({"preprocessing": {"resize": [12]}}, "preprocessing.resize must be the pixels of the shorter side"),
+    ({"preprocessing": {"crop": [8, 0]}}, "preprocessing.crop must be the pixels of a square's side"),
     ({"preprocessing": {"mean": [0.1, 0.1]}}, "preprocessing.mean must be three numbers"),
     ({"preprocessing": {"extra": 1}}, "preprocessing.extra is not a field; known fields are resize, crop"),
 ]
@@ -120,6 +123,26 @@ def test_a_single_fault(tmp_path: Path, changes: Mapping[str, Any], fault: str) 
 def test_a_crop_larger_than_the_picture_would_be_framed_in_black(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"preprocessing\.crop must be at most preprocessing\.resize"):
         load_manifest(write_manifest(tmp_path, small_manifest(preprocessing={"crop": 13})))
+
+
+@pytest.mark.parametrize(
+    ("resize", "crop", "fits"),
+    [
+        ([128, 171], [112, 112], True),
+        ([128, 171], 128, True),
+        (256, [256, 224], True),
+        ([128, 171], 129, False),
+        ([128, 171], [112, 172], False),
+        (256, [224, 257], False),
+    ],
+)
+def test_sides_may_be_height_and_width(tmp_path: Path, resize: object, crop: object, fits: bool) -> None:  # noqa: FBT001
+    write_manifest(tmp_path, small_manifest(preprocessing={"resize": resize, "crop": crop}))
+    with nullcontext() if fits else pytest.raises(SettingsError, match=r"preprocessing\.crop must be at most"):
+        found = load_manifest(tmp_path).preprocessing
+        assert [found.resize, found.crop] == [
+            tuple(each) if isinstance(each, list) else each for each in (resize, crop)
+        ]
 
 
 def test_an_empty_line_among_the_labels_would_shift_every_class(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.support.models import SIZES, SMALL, Answering, photograph, prepared, 
 from tests.support.pictures import scene
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelUnavailable
 from worker.domain.frames import Image
+from worker.domain.geometry import resized_size
 from worker.models.engines.torch_engine import find_device
 from worker.models.network import load_network
 from worker.models.store import sha256_of_file
@@ -239,7 +240,7 @@ def test_all_of_torchvisions_classifiers_are_described() -> None:
                 continue
             weights = published_weights(architecture, member)
             assert len(weights.labels) == 1000
-            assert weights.preprocessing.crop <= weights.preprocessing.resize
+            assert min(weights.preprocessing.crop_size) <= max(resized_size((9, 9), weights.preprocessing.resize))
     with pytest.raises(ModelUnavailable, match="no weights 'V9'; it has IMAGENET1K_V1, DEFAULT"):
         published_weights("squeezenet1_1", "V9")
     with pytest.raises(ModelUnavailable, match="feature weights without classes"):

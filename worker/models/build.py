@@ -153,7 +153,7 @@ def _build_engines(
         return [TorchEngine(graph, device, graph.head.outputs)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
-        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
+        make_file_once(file, lambda f: write_compiled(export_graph(graph, (*manifest.preprocessing.crop_size, 3)), f))
         return [load_compiled(file, device, streams=group.streams, outputs=graph.head.outputs)] * group.streams
     if group.precision == "int8":
         file = _int8_file(graph, manifest)
@@ -245,7 +245,7 @@ def cores() -> int:
 
 def _onnx_file(graph: ModelGraph, manifest: Manifest) -> Path:
     file = _cached(manifest, ".onnx", _key(graph, manifest))
-    return make_file_once(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
+    return make_file_once(file, lambda f: write_onnx(export_graph(graph, (*manifest.preprocessing.crop_size, 3)), f))
 
 
 def _int8_file(graph: ModelGraph, manifest: Manifest) -> Path:

@@ -1,5 +1,6 @@
 """Everything that runs on pixels, as one torch module: normalise, network, head."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -88,13 +89,17 @@ def _input_layout(program: ExportedProgram) -> torch.memory_format:
     return torch.channels_last if example.stride(1) == 1 else torch.contiguous_format
 
 
-def export_graph(graph: ModelGraph, side: int) -> ExportedProgram:
-    """Trace the graph for pictures of `side` pixels and any batch.
+def export_graph(graph: ModelGraph, shape: Sequence[int]) -> ExportedProgram:
+    """Trace the graph for samples of one shape and any batch.
+
+    Args:
+        graph: the graph, on the device where it will run.
+        shape: of a sample, (height, width, 3).
 
     Raises:
         ModelUnavailable: the network does what cannot be traced.
     """
-    pictures = torch.zeros((2, side, side, 3), dtype=torch.uint8, device=graph.device)
+    pictures = torch.zeros((2, *shape), dtype=torch.uint8, device=graph.device)
     try:
         with torch.inference_mode(mode=False), torch.no_grad():
             return torch.export.export(graph, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))

@@ -42,7 +42,7 @@ class LoadedModel:
         self.identity = identity
         self.task = task
         self.preprocessing = preprocessing
-        self.input_shape = (preprocessing.crop, preprocessing.crop, 3)
+        self.input_shape = (*preprocessing.crop_size, 3)
         self.streams = streams
         self._largest = largest
         self._engine = engine

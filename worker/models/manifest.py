@@ -76,7 +76,7 @@ def load_manifest(path: Path) -> Manifest:
         sha256=document.sha256,
         exported_from=document.exported_from or None,
         labels=labels,
-        preprocessing=Preprocessing(**msgspec.structs.asdict(document.preprocessing)),
+        preprocessing=_preprocessing(document.preprocessing),
         output=document.output,
     )
 
@@ -119,16 +119,20 @@ def manifest_schema() -> dict[str, Any]:
 _Path = Annotated[str, Meta(min_length=1)]
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 _Pixels = Annotated[int, Meta(ge=1)]
+# A list, because msgspec 0.22 reads beyond its memory for a union of a limited number and a tuple.
+_Sides = _Pixels | Annotated[list[_Pixels], Meta(min_length=2, max_length=2)]
 _Mean = Annotated[float, Meta(ge=0, le=1)]
 _Std = Annotated[float, Meta(gt=0, le=1)]
 _Label = Annotated[str, Meta(min_length=1)]
 
 
 class _Preprocessing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Resize the shorter side, crop a centred square, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
+    """Resize, crop the middle, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
 
-    resize: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1")]
-    crop: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1 and at most resize")]
+    resize: Annotated[
+        _Sides, Meta(description="the pixels of the shorter side, at least 1, or exactly [height, width]")
+    ]
+    crop: Annotated[_Sides, Meta(description="the pixels of a square's side, or [height, width], at most resize")]
     interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
     antialias: Annotated[bool, Meta(description="true or false")]
     mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
@@ -228,5 +232,13 @@ def _compare_fields(document: _Document, faults: list[str]) -> None:
         faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
     if document.exported_from is not UNSET and document.program is UNSET:
         faults.append("exported_from is only for a program: the version of weights is their own sha256")
-    if document.preprocessing.crop > document.preprocessing.resize:
-        faults.append("preprocessing.crop must be at most preprocessing.resize, or every picture gets a black border")
+    numbers = _preprocessing(document.preprocessing)
+    high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
+    if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
+        faults.append("preprocessing.crop must be at most preprocessing.resize, or pictures get a black border")
+
+
+def _preprocessing(section: _Preprocessing) -> Preprocessing:
+    numbers: dict[str, Any] = msgspec.structs.asdict(section)
+    sides = {name: tuple(numbers[name]) for name in ("resize", "crop") if isinstance(numbers[name], list)}
+    return Preprocessing(**numbers | sides)
