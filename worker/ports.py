@@ -207,8 +207,8 @@ class Model(Protocol):
         """What it is asked."""
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, 3) of a prepared picture."""
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a sample: (height, width, 3), or (frames, height, width, 3) of a model that sees time."""
 
     @property
     def streams(self) -> int:

@@ -63,7 +63,7 @@ class Pipeline:
         self._model = model
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, ...]:
         """(height, width, 3) of a frame that is ready for the model."""
         return self._model.input_shape
 
