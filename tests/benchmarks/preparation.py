@@ -27,6 +27,7 @@ from torchvision.transforms.v2 import functional as transforms_v2  # type: ignor
 from tests.support.models import open_model
 from tests.support.pictures import frame_of
 from worker.domain.frames import EncodedFrame, Image
+from worker.domain.geometry import resized_size
 from worker.domain.preprocessing import Preprocessing
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
@@ -81,7 +82,7 @@ def torchvision(api: ModuleType) -> Prepare:
     def prepare(image: Image, out: Pixels, numbers: Preprocessing) -> None:
         pixels = torch.from_numpy(image.pixels).permute(2, 0, 1)
         resized = api.resize(pixels, [numbers.resize], InterpolationMode(numbers.interpolation), antialias=True)
-        out[:] = api.center_crop(resized, [numbers.crop]).permute(1, 2, 0).numpy()
+        out[:] = api.center_crop(resized, list(numbers.crop_size)).permute(1, 2, 0).numpy()
 
     return prepare
 
@@ -90,12 +91,10 @@ def opencv(interpolation: int) -> Prepare:
     """Return a resize with OpenCV."""
 
     def prepare(image: Image, out: Pixels, numbers: Preprocessing) -> None:
-        height, width = image.pixels.shape[:2]
-        scale = numbers.resize / min(height, width)
-        size = (int(width * scale), int(height * scale))
+        size, (height, width) = resized_size(image.size, numbers.resize), numbers.crop_size
         resized = cv2.resize(image.pixels, size, interpolation=interpolation)
-        top, left = round((size[1] - numbers.crop) / 2), round((size[0] - numbers.crop) / 2)
-        out[:] = resized[top : top + numbers.crop, left : left + numbers.crop]
+        top, left = round((size[1] - height) / 2), round((size[0] - width) / 2)
+        out[:] = resized[top : top + height, left : left + width]
 
     return prepare
 
@@ -104,7 +103,7 @@ def preparations() -> dict[str, Run]:
     """Return all preparations that this machine supports, `exact` first."""
     found = {
         "exact": on_cpu(resize_middle),
-        "reduced": on_cpu(resize_middle, NUMBERS.resize),
+        "reduced": on_cpu(resize_middle, NUMBERS.least_side),
         "not offered: torchvision, float": on_cpu(torchvision(transforms)),
         "not offered: torchvision, uint8": on_cpu(torchvision(transforms_v2)),
         "not offered: OpenCV, area": on_cpu(opencv(cv2.INTER_AREA)),

@@ -1,6 +1,6 @@
 """Models for tests: real models with a manifest, and tiny networks that fail on purpose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.export import ExportedProgram
 
+from worker.domain.clips import ClipShape
 from worker.domain.frames import Image
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.models.build import assemble, build_model
 from worker.models.loaded import LoadedModel
-from worker.models.manifest import Manifest, load_manifest
+from worker.models.manifest import Manifest, TaskName, load_manifest
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
 from worker.models.torch_preparation import prepare_image
@@ -92,19 +93,23 @@ def small_model(
     output: Output = "logits",
     classes: int = 4,
     preprocessing: Preprocessing = SMALL,
+    task: TaskName = "classify",
+    clip: ClipShape | None = None,
+    labels: Sequence[str] = (),
     **settings: Any,
 ) -> LoadedModel:
-    """Wrap a network of 8x8 pixels."""
+    """Wrap a network of 8x8 pixels, or of clips of as many."""
     manifest = Manifest(
         name="small",
-        task="classify",
+        task=task,
         architecture=None,
         file=Path("small.pt2"),
         sha256="0" * 64,
         exported_from=None,
-        labels=tuple(f"class {number}" for number in range(classes)),
+        labels=tuple(labels) or tuple(f"class {number}" for number in range(classes)),
         preprocessing=preprocessing,
         output=output,
+        clip=clip,
     )
     return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
 

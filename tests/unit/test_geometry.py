@@ -1,6 +1,7 @@
 """Geometry: a point of the model's input lies where the picture has it, whichever way the picture was prepared."""
 
 import doctest
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from tests.support.pictures import frame_of
 from worker.domain import geometry
 from worker.domain.geometry import Geometry
-from worker.domain.preprocessing import Interpolation, Preprocessing
+from worker.domain.preprocessing import Interpolation, Preprocessing, Sides
 from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup
 
@@ -45,6 +46,24 @@ def test_a_spot_is_found_where_it_was(width: int, height: int, preparation: str,
     found = frame_decoder(numbers(interpolation), group, max_pixels=10_000_000)(frame_of(jpeg), out)
 
     assert (found.width, found.height) == (width, height)
+    x, y = found.to_picture(*centre(out))
+    assert x == pytest.approx(left + SPOT / 2, abs=0.75 / found.scale_x)
+    assert y == pytest.approx(top + SPOT / 2, abs=0.75 / found.scale_y)
+
+
+@pytest.mark.parametrize("crop", [112, (120, 90)])
+@pytest.mark.parametrize(("width", "height"), [(640, 272), (480, 640)])
+def test_a_spot_is_found_where_a_resize_to_height_and_width_moved_it(width: int, height: int, crop: Sides) -> None:
+    picture = np.zeros((height, width, 3), np.uint8)
+    left, top = int(width * 0.55), int(height * 0.4)
+    picture[top : top + SPOT, left : left + SPOT] = 255
+    video = replace(numbers("bilinear"), resize=(128, 171), crop=crop)
+    out = np.empty((*video.crop_size, 3), np.uint8)
+    png = cv2.imencode(".png", picture)[1].tobytes()
+
+    found = frame_decoder(video, ModelGroup(name="any"), max_pixels=10_000_000)(frame_of(png), out)
+
+    assert (found.scale_x, found.scale_y) == (171 / width, 128 / height)
     x, y = found.to_picture(*centre(out))
     assert x == pytest.approx(left + SPOT / 2, abs=0.75 / found.scale_x)
     assert y == pytest.approx(top + SPOT / 2, abs=0.75 / found.scale_y)

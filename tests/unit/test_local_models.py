@@ -1,20 +1,25 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torchvision  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 from tests.support.models import open_model, photograph, prepared
 from tests.support.pictures import scene
-from worker.cli.models import app
+from worker.cli.models import app, describe
+from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import Image
 from worker.models.manifest import load_manifest
 from worker.models.packages import FetchFailed
 from worker.models.ready import READY_MODELS, PackagedFile, model_folder, ready_model
+from worker.models.store import sha256_of_file
 from worker.models.torchvision_weights import published_weights
 
 
@@ -91,8 +96,31 @@ def test_without_weights_there_is_no_model() -> None:
     ):
         ready_model("squeezenet1_1")
     assert not model_folder("squeezenet1_1-IMAGENET1K_V1").exists()
-    with pytest.raises(ModelUnavailable, match="torchvision has no classifier 'resnet999'"):
+    with pytest.raises(ModelUnavailable, match=r"r3d_18-b3b3357e\.pth could not be downloaded"):
+        ready_model("r3d_18")
+    with pytest.raises(
+        ModelUnavailable, match=r"torchvision has no classifier 'resnet999'; it has alexnet, .*, and for clips mc3_18"
+    ):
         ready_model("resnet999")
+
+
+def test_a_video_model_by_name_sees_time(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = published_weights("mc3_18")
+    file = checkpoints / Path(published.url).name
+    torch.manual_seed(3)
+    torch.save(torchvision.models.video.mc3_18().state_dict(), file)
+    with pytest.raises(ModelUnavailable, match=r"not a90a0ba3\.\.\.: delete it"):
+        ready_model("mc3_18")
+    own = replace(published, url=f"http://127.0.0.1:9/mc3_18-{sha256_of_file(file)[:8]}.pth")
+    shutil.copy(file, checkpoints / Path(own.url).name)
+    monkeypatch.setattr("worker.models.torchvision_weights.published_weights", lambda *_: own)
+
+    manifest = load_manifest(ready_model("mc3_18"))
+
+    assert (manifest.task, manifest.clip, manifest.input_shape) == ("clip", ClipShape(16, 15.0), (16, 112, 112, 3))
+    assert (manifest.labels, manifest.preprocessing) == (published.labels, published.preprocessing)
+    assert describe(manifest)["rate"] == 15.0
+    assert open_model(manifest.file.parent).clip == manifest.clip
 
 
 # The command.

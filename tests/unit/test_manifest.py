@@ -1,15 +1,19 @@
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.support.models import small_manifest, write_manifest
+from tests.support.models import SMALL, small_manifest, write_manifest
+from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
 from worker.domain.results import ModelIdentity
-from worker.models.manifest import load_manifest, manifest_schema
+from worker.models.manifest import TaskName, load_manifest, manifest_schema
+from worker.models.manifest import write_manifest as write_whole
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "model-manifest.v1.json"
 
@@ -90,6 +94,11 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
     assert f"{file}: preprocessing.mean must be three numbers from 0 to 1, not [123.6, 1, 1]" in caught.value.faults
 
 
+VALUES: dict[str, Any] = {
+    "task": "frame_values",
+    "clip": {"frames": 100, "rate": 25, "middle": 50},
+    "labels": ["none", "cut"],
+}
 WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"program": None}, "give architecture and weights, or program alone, not none"),
     ({"architecture": "resnet18"}, "alone, not architecture and program"),
@@ -104,9 +113,63 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"labels": []}, "labels must be"),
     ({"labels": ["one", ""]}, "labels must be"),
     ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be three numbers"),
+    ({"preprocessing": {"resize": [12]}}, "preprocessing.resize must be the pixels of the shorter side"),
+    ({"preprocessing": {"crop": [8, 0]}}, "preprocessing.crop must be the pixels of a square's side"),
     ({"preprocessing": {"mean": [0.1, 0.1]}}, "preprocessing.mean must be three numbers"),
     ({"preprocessing": {"extra": 1}}, "preprocessing.extra is not a field; known fields are resize, crop"),
 ]
+
+
+WRONG += [
+    ({"clip": {"frames": 16, "rate": 15}}, "clip is only for the tasks clip and frame_values"),
+    ({"task": "clip"}, "clip is missing; task clip needs its frames and rate"),
+    ({"task": "detect"}, "task must be classify (a picture), clip"),
+    ({"task": "clip", "clip": 16}, "clip must be a mapping, not 16"),
+    ({"task": "clip", "clip": {"frames": 1, "rate": 15}}, "clip.frames must be a whole number of frames, at least 2"),
+    ({"task": "clip", "clip": {"frames": 16, "rate": 0}}, "clip.rate must be the frames a second"),
+    ({"task": "clip", "clip": {"frames": 16}}, "clip.rate is missing"),
+    ({"task": "clip", "clip": {"frames": 16, "rate": 15, "middle": 8}}, "clip.middle is not for task clip"),
+    ({"task": "clip", "clip": {"frames": 16, "rate": 15, "step": 2}}, "clip.step is not a field; known fields are"),
+    ({"task": "clip", "clip": {"frames": 16, "rate": 15}, "threshold": 0.4}, "threshold is only for the task frame"),
+    (VALUES | {"clip": {"frames": 100, "rate": 25}}, "clip.middle is missing for task frame_values"),
+    (VALUES | {"threshold": 1.5}, "threshold must be a number from 0 to 1"),
+    (VALUES | {"labels": ["none", "cut", "fade"]}, "labels must be two different names"),
+    (VALUES | {"labels": ["cut", "cut"]}, "labels must be two different names"),
+]
+
+
+@pytest.mark.parametrize("middle", [49, 102])
+def test_the_middle_lies_in_the_middle(tmp_path: Path, middle: int) -> None:
+    document = small_manifest(**VALUES | {"clip": {"frames": 100, "rate": 25, "middle": middle}})
+    with pytest.raises(SettingsError, match=rf"clip\.middle must be clip\.frames, 100, or an .* not {middle}"):
+        load_manifest(write_manifest(tmp_path, document))
+
+
+def test_a_manifest_of_clips(tmp_path: Path) -> None:
+    document = small_manifest(task="clip", clip={"frames": 16, "rate": 7.5})
+    manifest = load_manifest(write_manifest(tmp_path, document))
+    assert (manifest.task, manifest.clip) == ("clip", ClipShape(16, 7.5))
+    assert manifest.input_shape == (16, 8, 8, 3)
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(None, 0.5), (0, 0.0), (0.3, 0.3)])
+def test_a_manifest_of_frame_values(tmp_path: Path, threshold: float | None, expected: float) -> None:
+    manifest = load_manifest(write_manifest(tmp_path, small_manifest(**VALUES, threshold=threshold)))
+    assert manifest.task == "frame_values"
+    assert (manifest.clip, manifest.threshold) == (ClipShape(100, 25.0, 50), expected)
+
+
+@pytest.mark.parametrize(
+    ("task", "clip", "labels"),
+    [("classify", None, "abc"), ("clip", ClipShape(16, 15.0), "abc"), ("frame_values", ClipShape(100, 25.0, 50), "ab")],
+)
+def test_a_written_manifest_is_read_back(tmp_path: Path, task: TaskName, clip: ClipShape | None, labels: str) -> None:
+    (tmp_path / "small.pt2").write_bytes(b"a program")
+    numbers = replace(SMALL, resize=(27, 48), crop=(27, 48))
+    network = {"name": "small", "program": "small.pt2"}
+    write_whole(tmp_path, network, labels=labels, preprocessing=numbers, task=task, clip=clip)
+    found = load_manifest(tmp_path)
+    assert (found.task, found.clip, found.labels, found.preprocessing) == (task, clip, tuple(labels), numbers)
 
 
 @pytest.mark.parametrize(("changes", "fault"), WRONG)
@@ -120,6 +183,26 @@ def test_a_single_fault(tmp_path: Path, changes: Mapping[str, Any], fault: str) 
 def test_a_crop_larger_than_the_picture_would_be_framed_in_black(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"preprocessing\.crop must be at most preprocessing\.resize"):
         load_manifest(write_manifest(tmp_path, small_manifest(preprocessing={"crop": 13})))
+
+
+@pytest.mark.parametrize(
+    ("resize", "crop", "fits"),
+    [
+        ([128, 171], [112, 112], True),
+        ([128, 171], 128, True),
+        (256, [256, 224], True),
+        ([128, 171], 129, False),
+        ([128, 171], [112, 172], False),
+        (256, [224, 257], False),
+    ],
+)
+def test_sides_may_be_height_and_width(tmp_path: Path, resize: object, crop: object, fits: bool) -> None:  # noqa: FBT001
+    write_manifest(tmp_path, small_manifest(preprocessing={"resize": resize, "crop": crop}))
+    with nullcontext() if fits else pytest.raises(SettingsError, match=r"preprocessing\.crop must be at most"):
+        found = load_manifest(tmp_path).preprocessing
+        assert [found.resize, found.crop] == [
+            tuple(each) if isinstance(each, list) else each for each in (resize, crop)
+        ]
 
 
 def test_an_empty_line_among_the_labels_would_shift_every_class(tmp_path: Path) -> None:
@@ -150,7 +233,9 @@ def test_the_stored_schema_is_the_codes() -> None:
 def test_schema_and_code_agree(tmp_path: Path) -> None:
     validator = jsonschema.Draft202012Validator(manifest_schema())
     weights = small_manifest(program=None, architecture="resnet18", weights="w.pth")
-    for document in (small_manifest(), small_manifest(exported_from="b" * 64), weights):
+    clips = small_manifest(task="clip", clip={"frames": 16, "rate": 15})
+    values = small_manifest(**VALUES, threshold=0.4)
+    for document in (small_manifest(), small_manifest(exported_from="b" * 64), weights, clips, values):
         validator.validate(document)
         load_manifest(write_manifest(tmp_path, document))
     for changes, fault in WRONG:

@@ -39,7 +39,7 @@ from worker.domain.errors import (
     Reason,
 )
 from worker.domain.frames import EncodedFrame, Image, RawLayout
-from worker.domain.preprocessing import Interpolation, Preprocessing
+from worker.domain.preprocessing import Interpolation, Preprocessing, Sides
 from worker.media.images import decode_image
 from worker.media.resize import resize_middle
 from worker.models.preparation import frame_decoder
@@ -58,7 +58,7 @@ by_torchvision = pytest.mark.filterwarnings("ignore:The image decoding:Deprecati
 
 def prepared(way: str, frame: EncodedFrame, numbers: Preprocessing = MOBILENET, *, max_pixels: int = LIMIT) -> Pixels:
     """Return the model's input; nvJPEG's way on this CPU, where torchvision decodes as well."""
-    out = np.empty((numbers.crop, numbers.crop, 3), np.uint8)
+    out = np.empty((*numbers.crop_size, 3), np.uint8)
     frame_decoder(numbers, ModelGroup(name="any", preparation=way), max_pixels=max_pixels)(frame, out)
     return out
 
@@ -142,6 +142,35 @@ def test_exact_is_torchvisions_own_transform_at_any_size(
     assert apart(prepared("exact", raw(pixels), numbers), expected).max() <= 1
 
 
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("resize", [(128, 171), (27, 48), 130])
+def test_exact_is_torchvisions_own_transform_to_height_and_width(
+    resize: Sides,
+    antialias: bool,  # noqa: FBT001 a case
+) -> None:
+    numbers = replace(MOBILENET, resize=resize, crop=(26, 48), antialias=antialias)
+    for pixels in (photograph("coffee").pixels, scene(61, 97), scene(900, 33), scene(171, 128)):
+        whole = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        resized = v1.resize(whole, [resize] if isinstance(resize, int) else list(resize), antialias=antialias)
+        expected = v1.center_crop(resized, [26, 48]).permute(1, 2, 0).numpy()
+        difference = apart(prepared("exact", raw(pixels), numbers), expected)
+        assert difference.max() <= antialias
+        assert (difference > 0).mean() < 0.005
+
+
+def test_exact_is_what_torchvision_gives_to_its_video_models() -> None:
+    preset = get_model_weights("r3d_18").DEFAULT.transforms()
+    mean, std = tuple(preset.mean), tuple(preset.std)
+    numbers = replace(MOBILENET, resize=(128, 171), crop=(112, 112), antialias=False, mean=mean, std=std)
+    pictures = [photograph(name).pixels for name in ("coffee", "rocket")]
+    pictures += [scene(width, height) for height, width in SIZES]
+    for pixels in pictures:
+        expected = preset(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])[:, 0]
+        found = torch.from_numpy(prepared("exact", raw(pixels), numbers)).permute(2, 0, 1) / 255
+        normalised = (found - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        assert torch.equal(normalised, expected), pixels.shape
+
+
 def test_exact_leaves_the_picture_alone_and_takes_any_array() -> None:
     pixels = scene(300, 280)
     before, batch = pixels.copy(), np.empty((4, 224, 224, 3), np.uint8)
@@ -190,6 +219,13 @@ def test_no_other_kind_is_reduced(name: str) -> None:
     frame = frame_of(NO_JPEGS[name](scene(640, 520)))
     assert decode_image(frame, max_pixels=LIMIT, shorter_side=256).pixels.shape == (520, 640, 3)
     assert np.array_equal(prepared("reduced", frame), prepared("exact", frame))
+
+
+@pytest.mark.parametrize(("size", "reduced"), [((359, 272), False), ((359, 347), True)])
+def test_a_jpeg_is_reduced_to_no_less_than_height_and_width(size: tuple[int, int], reduced: bool) -> None:  # noqa: FBT001
+    numbers = replace(MOBILENET, resize=(128, 171), crop=112)
+    frame = frame_of(JPEG(scene(*size)))
+    assert np.array_equal(prepared("reduced", frame, numbers), prepared("exact", frame, numbers)) != reduced
 
 
 def test_raw_is_not_reduced() -> None:

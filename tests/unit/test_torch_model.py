@@ -1,6 +1,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from torch import nn
 
 from tests.support.models import SIZES, SMALL, Answering, photograph, prepared, small_model
 from tests.support.pictures import scene
+from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelUnavailable
 from worker.domain.frames import Image
+from worker.domain.geometry import resized_size
 from worker.models.engines.torch_engine import find_device
 from worker.models.network import load_network
 from worker.models.store import sha256_of_file
@@ -239,11 +242,39 @@ def test_all_of_torchvisions_classifiers_are_described() -> None:
                 continue
             weights = published_weights(architecture, member)
             assert len(weights.labels) == 1000
-            assert weights.preprocessing.crop <= weights.preprocessing.resize
+            assert min(weights.preprocessing.crop_size) <= max(resized_size((9, 9), weights.preprocessing.resize))
+            assert weights.clip is None
+            assert isinstance(weights.preprocessing.crop, int)
     with pytest.raises(ModelUnavailable, match="no weights 'V9'; it has IMAGENET1K_V1, DEFAULT"):
         published_weights("squeezenet1_1", "V9")
     with pytest.raises(ModelUnavailable, match="feature weights without classes"):
         published_weights("vgg16", "IMAGENET1K_FEATURES")
+
+
+CLIPS: Final = {
+    "r3d_18": ClipShape(16, 15.0),
+    "mc3_18": ClipShape(16, 15.0),
+    "r2plus1d_18": ClipShape(16, 15.0),
+    "s3d": ClipShape(128, 15.0),
+    "mvit_v1_b": ClipShape(16, 7.5),
+    "mvit_v2_s": ClipShape(16, 7.5),
+    "swin3d_t": ClipShape(32, 15.0),
+    "swin3d_s": ClipShape(32, 15.0),
+    "swin3d_b": ClipShape(32, 15.0),
+}
+
+
+def test_all_of_torchvisions_video_models_are_described() -> None:
+    assert CLIPS.keys() == set(torchvision.models.list_models(module=torchvision.models.video))
+    for architecture, clip in CLIPS.items():
+        for member in torchvision.models.get_model_weights(architecture).__members__:
+            weights = published_weights(architecture, member)
+            assert (weights.clip, len(weights.labels)) == (clip, 400)
+            assert weights.preprocessing.crop_size == ((112, 112) if architecture.endswith("_18") else (224, 224))
+            assert not weights.preprocessing.antialias
+    assert published_weights("r3d_18").preprocessing.resize == (128, 171)
+    assert published_weights("s3d").preprocessing.resize == (256, 256)
+    assert published_weights("swin3d_t").preprocessing.resize == 256
 
 
 # Programs.

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from worker.cli.options import AsJson
+from worker.domain.clips import ClipShape
 from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
 from worker.models.ready import READY_MODELS, model_folder, ready_model
 from worker.models.store import sha256_of_file
@@ -39,11 +40,14 @@ def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
     console = Console(highlight=False)
     console.print(table)
     console.print("Also any classifier of torchvision: vision-worker models fetch resnet50 --weights DEFAULT")
+    console.print("Also any video model of torchvision, which classifies clips: vision-worker models fetch r3d_18")
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A model of `models list`, or a torchvision classifier.")],
+    name: Annotated[
+        str, typer.Argument(help="A model of `models list`, or a torchvision classifier of pictures or clips.")
+    ],
     weights: Annotated[str | None, typer.Option(help="Name of torchvision weights.")] = None,
     as_json: AsJson = False,  # noqa: FBT002 a flag
 ) -> None:
@@ -73,11 +77,18 @@ def describe(manifest: Manifest) -> dict[str, Any]:
         "network": manifest.architecture or "torch.export program",
         "file": str(manifest.file),
         "state": _state(manifest),
+        "task": manifest.task,
+        **(_clip_facts(manifest, manifest.clip) if manifest.clip else {}),
         "classes": len(manifest.labels),
-        "labels": ", ".join((*manifest.labels[:3], "...")),
+        "labels": ", ".join((*manifest.labels[:3], *(["..."] if len(manifest.labels) > 3 else []))),
         **asdict(manifest.preprocessing),
         "output": manifest.output,
     }
+
+
+def _clip_facts(manifest: Manifest, clip: ClipShape) -> dict[str, Any]:
+    facts: dict[str, Any] = {"frames": clip.frames, "rate": clip.rate}
+    return facts if clip.middle is None else {**facts, "middle": clip.middle, "threshold": manifest.threshold}
 
 
 def _state(manifest: Manifest) -> str:

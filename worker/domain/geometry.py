@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from worker.domain.preprocessing import Preprocessing
+from worker.domain.preprocessing import Preprocessing, Sides
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -50,20 +50,28 @@ class Geometry:
         return x * self.scale_x - self.left, y * self.scale_y - self.top
 
 
-def resized_size(size: Size, shorter_side: int) -> Size:
-    """Return the size after the shorter side was resized, as torchvision rounds it.
+def resized_size(size: Size, resize: Sides) -> Size:
+    """Return the size after a resize, as torchvision rounds it.
+
+    Args:
+        size: of the picture.
+        resize: what its shorter side becomes, or (height, width) exactly.
 
     >>> resized_size((640, 480), 256)
     (341, 256)
+    >>> resized_size((640, 480), (128, 171))
+    (171, 128)
     """
+    if not isinstance(resize, int):
+        return resize[1], resize[0]
     width, height = size
     short = min(width, height)
-    return int(shorter_side * width / short), int(shorter_side * height / short)
+    return int(resize * width / short), int(resize * height / short)
 
 
 @lru_cache(_SIZES_KEPT)
 def resize_and_crop(sent: Size, decoded: Size, numbers: Preprocessing) -> Geometry:
-    """Return the geometry of a picture whose shorter side was resized, and whose middle was cut out.
+    """Return the geometry of a picture that was resized, and whose middle was cut out.
 
     Args:
         sent: the picture's size as it was sent.
@@ -71,10 +79,11 @@ def resize_and_crop(sent: Size, decoded: Size, numbers: Preprocessing) -> Geomet
         numbers: of the weights.
     """
     across, down = resized_size(decoded, numbers.resize)
+    high, wide = numbers.crop_size
     return Geometry(
         *sent,
         scale_x=across / sent[0],
         scale_y=down / sent[1],
-        left=round((across - numbers.crop) / 2),
-        top=round((down - numbers.crop) / 2),
+        left=round((across - wide) / 2),
+        top=round((down - high) / 2),
     )

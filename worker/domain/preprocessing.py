@@ -10,6 +10,8 @@ MemoryFormat = Literal["channels_last", "contiguous"]
 
 Channels = tuple[float, float, float]
 """One number each for red, green and blue."""
+Sides = int | tuple[int, int]
+"""Pixels: one number, or (height, width)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,16 +19,26 @@ class Preprocessing:
     """Resize, centre-crop, then `(pixel / 255 - mean) / std`, as torchvision's weights do it.
 
     Attributes:
-        resize: what the shorter side becomes, in pixels.
-        crop: side of the square cut from the middle, in pixels, at most `resize`.
+        resize: what the shorter side becomes, or exactly (height, width), whatever shape the picture has.
+        crop: what is cut from the middle, a square or (height, width), at most `resize`.
         antialias: smooth while shrinking; means nothing for `nearest`.
         mean: per channel, from 0 to 1.
         std: per channel, above 0, at most 1.
     """
 
-    resize: int
-    crop: int
+    resize: Sides
+    crop: Sides
     interpolation: Interpolation
     antialias: bool
     mean: Channels
     std: Channels
+
+    @property
+    def least_side(self) -> int:
+        """What a picture's shorter side must have at least, so that no side of it is enlarged."""
+        return self.resize if isinstance(self.resize, int) else max(self.resize)
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(height, width) of the model's input."""
+        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop

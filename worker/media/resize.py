@@ -53,18 +53,19 @@ def supports_resize(numbers: Preprocessing) -> bool:
 
 
 def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    """Resize the shorter side to `numbers.resize` with antialias, and write the centre crop.
+    """Resize to `numbers.resize` with antialias, and write the centre crop.
 
     Args:
         image: the whole picture.
-        out: where to write: RGB, (crop, crop, 3), uint8.
+        out: where to write: RGB, (*crop_size, 3), uint8.
         numbers: the preprocessing of the model's weights, bilinear or bicubic.
     """
     pixels = image.pixels
     width, height = image.size
     wide, high = resized_size(image.size, numbers.resize)
-    down = _taps(height, high, numbers.crop, numbers.interpolation)
-    across = _taps(width, wide, numbers.crop, numbers.interpolation)
+    crop_height, crop_width = numbers.crop_size
+    down = _taps(height, high, crop_height, numbers.interpolation)
+    across = _taps(width, wide, crop_width, numbers.interpolation)
     # Each product is along the first of three dimensions.
     rows = pixels[down.first : down.end, across.first : across.end].astype(np.float32)
     columns = cv2.transpose(_product(down.weights, rows)).astype(np.float32, copy=False)

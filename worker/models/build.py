@@ -35,10 +35,17 @@ from worker.models.store import atomic_file, cache_folder, make_file_once, sha25
 from worker.ports import Task
 from worker.settings import ModelGroup
 from worker.tasks.classify import Classify
+from worker.tasks.clip import ClassifyClip
+from worker.tasks.frame_values import FrameValues
 
 PICTURES_A_THREAD: Final = 8
-"""In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache."""
-TASKS: Final[Mapping[str, Callable[..., Task]]] = {Classify.name: Classify}
+"""In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache. A clip counts as
+its frames, and is never cut."""
+TASKS: Final[Mapping[str, Callable[[Manifest, int], Task]]] = {
+    Classify.name: lambda told, top_k: Classify(told.labels, output=told.output, top_k=top_k),
+    ClassifyClip.name: lambda told, top_k: ClassifyClip(told.labels, output=told.output, top_k=top_k),
+    FrameValues.name: lambda told, _: FrameValues(told.labels, output=told.output, threshold=told.threshold),
+}
 """By the manifest's word for it; `worker.models.heads.HEADS` has the part of it that runs on the device."""
 LIBRARIES: Final = {
     "openvino": ("openvino", "onnx", "onnxscript"),
@@ -84,7 +91,7 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
     Args:
         manifest: of the model.
         group: names the engine; of the rest, `top_k` matters alone.
-        pixels: pictures such as the model will see, prepared by it, (pictures, height, width, 3). Some dozens will do.
+        pixels: such as the model will see, prepared by it, (samples, *input_shape). Some dozens of pictures will do.
 
     Raises:
         SettingsError: the engine or the device cannot do int8.
@@ -110,6 +117,7 @@ def _load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
         sha256=manifest.sha256,
         architecture=manifest.architecture,
         classes=len(manifest.labels),
+        frames=manifest.clip.frames if manifest.clip else None,
     )
 
 
@@ -125,11 +133,13 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     keep_freed_memory()
     if (threads := _threads_per_stream(group)) is not None:
         limit_torch_threads(threads)
-    full_part = PICTURES_A_THREAD * (threads or cores())
+    pictures = manifest.clip.frames if manifest.clip else 1
+    full_part = max(1, PICTURES_A_THREAD * (threads or cores()) // pictures)
     return LoadedModel(
         identity=manifest.identity,
         task=_task(manifest, group),
         preprocessing=manifest.preprocessing,
+        clip=manifest.clip,
         engine=Streams(_build_engines(network, manifest, group, threads, full_part)),
         streams=group.streams,
         largest=full_part if group.device == "cpu" else None,
@@ -153,7 +163,7 @@ def _build_engines(
         return [TorchEngine(graph, device, graph.head.outputs)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
-        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.preprocessing.crop), f))
+        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.input_shape), f))
         return [load_compiled(file, device, streams=group.streams, outputs=graph.head.outputs)] * group.streams
     if group.precision == "int8":
         file = _int8_file(graph, manifest)
@@ -193,12 +203,13 @@ def _graph(
         head=HEADS[manifest.task](_task(manifest, group)),
         precision=group.precision if in_graph else "fp32",
         memory_format=group.memory_format,
+        sees_time=manifest.clip is not None,
         device=device,
     )
 
 
 def _task(manifest: Manifest, group: ModelGroup) -> Task:
-    return TASKS[manifest.task](manifest.labels, output=manifest.output, top_k=group.top_k)
+    return TASKS[manifest.task](manifest, group.top_k)
 
 
 def _contradictions(group: ModelGroup) -> Iterator[str]:
@@ -245,7 +256,7 @@ def cores() -> int:
 
 def _onnx_file(graph: ModelGraph, manifest: Manifest) -> Path:
     file = _cached(manifest, ".onnx", _key(graph, manifest))
-    return make_file_once(file, lambda f: write_onnx(export_graph(graph, manifest.preprocessing.crop), f))
+    return make_file_once(file, lambda f: write_onnx(export_graph(graph, manifest.input_shape), f))
 
 
 def _int8_file(graph: ModelGraph, manifest: Manifest) -> Path:
@@ -258,6 +269,7 @@ def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
         manifest.sha256,
         manifest.architecture,
         manifest.preprocessing,
+        manifest.clip,
         graph.head,  # as text, with all that it depends on
         graph.precision,
         _source_of("worker.models.graph"),

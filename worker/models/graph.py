@@ -1,5 +1,6 @@
 """Everything that runs on pixels, as one torch module: normalise, network, head."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -13,7 +14,8 @@ from worker.domain.preprocessing import MemoryFormat, Precision, Preprocessing
 from worker.models.heads import Head, Tensors
 
 _LOWERED: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_LAYOUTS: Final = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+_CHANNELS_LAST: Final = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""By the number of dimensions of what the network takes."""
 
 
 class ModelGraph(nn.Module):
@@ -23,11 +25,12 @@ class ModelGraph(nn.Module):
     few numbers come back.
 
     Args:
-        network: takes normalised RGB, (batch, 3, crop, crop), float32.
+        network: takes normalised RGB, float32, (batch, 3, height, width), or (batch, 3, frames, height, width).
         numbers: the weights were trained with.
         head: takes what `network` returns.
         precision: of convolutions and matrix products, by torch's autocast; all else stays float32.
         memory_format: of activations and weights, unless `network` is a program: that has its own.
+        sees_time: whether the network takes clips.
 
     Raises:
         ModelUnavailable: the network is a program of another layout than the one that was asked for.
@@ -44,57 +47,79 @@ class ModelGraph(nn.Module):
         head: Head,
         precision: Precision = "fp32",
         memory_format: MemoryFormat = "channels_last",
+        sees_time: bool = False,
         device: torch.device,
     ) -> None:
         super().__init__()
+        dimensions = 5 if sees_time else 4
+        channels_last = _CHANNELS_LAST[dimensions]
         if isinstance(network, ExportedProgram):
             # A program was exported in eval mode, holds devices in its graph too, and wants its own memory layout.
             self.layout = _input_layout(network)
-            if (memory_format, self.layout) == ("contiguous", torch.channels_last):
+            if (memory_format, self.layout) == ("contiguous", channels_last):
                 raise ModelUnavailable(
                     "memory_format contiguous: this program was exported in channels_last, and runs in nothing else; "
                     "leave model.memory_format as it is, or export the program once more"
                 )
             module: nn.Module = move_to_device_pass(network, device).module()
         else:
-            self.layout = _LAYOUTS[memory_format]
+            self.layout = channels_last if memory_format == "channels_last" else torch.contiguous_format
             module = network.eval().to(device)
-        self.network = module.to(memory_format=self.layout).requires_grad_(requires_grad=False)
-        self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(numbers.std, device=device).view(3, 1, 1))
+        self.network = _laid_out(module, self.layout).requires_grad_(requires_grad=False)
+        each = (3, *(1,) * (dimensions - 2))
+        self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(each))
+        self.register_buffer("std", torch.tensor(numbers.std, device=device).view(each))
+        self._channels_first = (0, dimensions - 1, *range(1, dimensions - 1))
         self.device = device
         self.head, self.precision = head, precision
         self._lowered = _LOWERED.get(precision)
 
     def forward(self, pictures: torch.Tensor) -> Tensors:
-        """Take uint8, (batch, crop, crop, 3).
+        """Take uint8, (batch, height, width, 3), or (batch, frames, height, width, 3).
+
+        A clip may have any number of frames that its network can take, unless that is a program.
 
         Raises:
             ModelContractBroken: the network's output is not what the head takes.
         """
-        pixels = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
+        pixels = pictures.permute(self._channels_first).to(torch.float32, memory_format=self.layout)
         with self._autocast():
             found = self.network(pixels.div_(255).sub_(self.mean).div_(self.std))
-        outputs: Tensors = self.head(found, pictures.shape[0])
+        outputs: Tensors = self.head(found, pictures.shape)
         return outputs
 
     def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, self._lowered) if self._lowered else nullcontext()
 
 
+def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """Lay out the weights of a network as its activations."""
+    if layout is not torch.channels_last_3d:
+        return network.to(memory_format=layout)
+    # `to` would take this layout to the weights of four dimensions too, which a network that sees time may also have.
+    for weights in network.parameters():
+        if weights.dim() == 5:
+            weights.data = weights.contiguous(memory_format=layout)
+    return network
+
+
 def _input_layout(program: ExportedProgram) -> torch.memory_format:
     (name,) = program.graph_signature.user_inputs
     (example,) = (node.meta["val"] for node in program.graph.nodes if node.name == name)
-    return torch.channels_last if example.stride(1) == 1 else torch.contiguous_format
+    return _CHANNELS_LAST[example.dim()] if example.stride(1) == 1 else torch.contiguous_format
 
 
-def export_graph(graph: ModelGraph, side: int) -> ExportedProgram:
-    """Trace the graph for pictures of `side` pixels and any batch.
+def export_graph(graph: ModelGraph, shape: Sequence[int]) -> ExportedProgram:
+    """Trace the graph for samples of one shape and any batch.
+
+    Args:
+        graph: the graph, on the device where it will run.
+        shape: of a sample, (height, width, 3), or (frames, height, width, 3).
 
     Raises:
         ModelUnavailable: the network does what cannot be traced.
     """
-    pictures = torch.zeros((2, side, side, 3), dtype=torch.uint8, device=graph.device)
+    pictures = torch.zeros((2, *shape), dtype=torch.uint8, device=graph.device)
     try:
         with torch.inference_mode(mode=False), torch.no_grad():
             return torch.export.export(graph, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))

@@ -3,20 +3,23 @@
 A head names its outputs, which its task in `worker/tasks` reads by these names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import torch
 from torch import nn
 
 from worker.domain.errors import ModelContractBroken
-from worker.tasks.classify import OUTPUTS, Classify
+from worker.tasks import classify, frame_values
+from worker.tasks.classify import Classify
+from worker.tasks.clip import ClassifyClip
+from worker.tasks.frame_values import FrameValues
 
 Tensors = tuple[torch.Tensor, ...]
 
 
 class Head(nn.Module):
-    """Takes what the network returns for a batch.
+    """Takes what the network returns for a batch, and the shape of that batch, as `ModelGraph` takes it.
 
     Attributes:
         outputs: the names of what it puts out, in order.
@@ -32,23 +35,16 @@ class ClassifyHead(Head):
         ModelContractBroken: when it runs, if the network's output does not fit the batch or the labels.
     """
 
-    outputs = OUTPUTS
+    outputs = classify.OUTPUTS
 
     def __init__(self, task: Classify) -> None:
         super().__init__()
         self._logits = task.output == "logits"
         self._classes, self._kept = len(task.labels), task.kept
 
-    def forward(self, found: object, batch: int) -> Tensors:
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
         """Take (batch, classes), and return `worker.tasks.classify.OUTPUTS`."""
-        expected = (batch, self._classes)
-        if not isinstance(found, torch.Tensor):
-            raise ModelContractBroken(f"the network returned a {type(found).__name__}, not a tensor {expected}")
-        if found.shape != expected:
-            raise ModelContractBroken(
-                f"the network returned {tuple(found.shape)}, not {expected}: do its labels belong to its weights?"
-            )
-        scores = found.float()
+        scores = _checked(found, (batch[0], self._classes), "do its labels belong to its weights?").float()
         best, indices = torch.topk(scores, self._kept, dim=1)
         if self._logits:
             # Softmax, of the best alone.
@@ -61,5 +57,41 @@ class ClassifyHead(Head):
         return f"logits={self._logits}, classes={self._classes}, kept={self._kept}"
 
 
-HEADS: Final[Mapping[str, Callable[..., Head]]] = {Classify.name: ClassifyHead}
+class FrameValuesHead(Head):
+    """Makes values from 0 to 1 of a network's logits, unless they are already.
+
+    Raises:
+        ModelContractBroken: when it runs, if the network's output does not fit the batch.
+    """
+
+    outputs = frame_values.OUTPUTS
+
+    def __init__(self, task: FrameValues) -> None:
+        super().__init__()
+        self._logits = task.output == "logits"
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take (batch, frames), and return `worker.tasks.frame_values.OUTPUTS`."""
+        scores = _checked(found, (batch[0], batch[1]), "task frame_values needs a value for each frame").float()
+        return (torch.sigmoid(scores) if self._logits else scores,)
+
+    def extra_repr(self) -> str:
+        """Say all that the head depends on; converted graphs are kept by it."""
+        return f"logits={self._logits}"
+
+
+def _checked(found: object, expected: tuple[int, int], advice: str) -> torch.Tensor:
+    """Return what the network returned, if it is a tensor of the expected shape."""
+    if not isinstance(found, torch.Tensor):
+        raise ModelContractBroken(f"the network returned a {type(found).__name__}, not a tensor {expected}")
+    if found.shape != expected:
+        raise ModelContractBroken(f"the network returned {tuple(found.shape)}, not {expected}: {advice}")
+    return found
+
+
+HEADS: Final[Mapping[str, Callable[..., Head]]] = {
+    Classify.name: ClassifyHead,
+    ClassifyClip.name: ClassifyHead,
+    FrameValues.name: FrameValuesHead,
+}
 """By the name of the task, which it takes."""

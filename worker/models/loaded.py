@@ -24,9 +24,10 @@ class LoadedModel:
         identity: name and version.
         task: what it is asked.
         preprocessing: what becomes of a picture before the model sees it.
+        clip: what it takes together; None for a model of single pictures.
         engine: runs the graph whose head belongs to the task.
         streams: calls that run at once.
-        largest: pictures in a call. CPUs are fastest with calls that fit into their caches, and an engine that prepares
+        largest: samples in a call. CPUs are fastest with calls that fit into their caches, and an engine that prepares
             itself for every size it has not seen then sees few; None where only the whole batch is fast.
     """
 
@@ -36,6 +37,7 @@ class LoadedModel:
         identity: ModelIdentity,
         task: Task,
         preprocessing: Preprocessing,
+        clip: ClipShape | None = None,
         engine: Engine,
         streams: int,
         largest: int | None,
@@ -43,8 +45,9 @@ class LoadedModel:
         self.identity = identity
         self.task = task
         self.preprocessing = preprocessing
-        self.input_shape = self.frame_shape = (preprocessing.crop, preprocessing.crop, 3)
-        self.clip: ClipShape | None = None
+        self.clip = clip
+        self.frame_shape = (*preprocessing.crop_size, 3)
+        self.input_shape: tuple[int, ...] = (clip.frames, *self.frame_shape) if clip else self.frame_shape
         self.streams = streams
         self._largest = largest
         self._engine = engine
@@ -57,8 +60,8 @@ class LoadedModel:
         """Run one batch, or a part of one, through the model in the caller's thread.
 
         Args:
-            pixels: resized and cropped as `preprocessing` says, RGB, (batch, height, width, 3), uint8, batch at
-                least 1.
+            pixels: resized and cropped as `preprocessing` says, RGB, (batch, *input_shape), uint8, batch at least 1.
+                Clips may have fewer frames, where the network is no program and its engine is torch, uncompiled.
 
         Raises:
             ModelFailed: the network raised.

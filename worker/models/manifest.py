@@ -4,20 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import yaml
 from msgspec import UNSET, Meta, UnsetType
 
+from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
 from worker.domain.preprocessing import Interpolation, Output, Preprocessing
 from worker.domain.results import ModelIdentity
 from worker.models.store import sha256_of_file
 
-TaskName = Literal["classify"]
+TaskName = Literal["classify", "clip", "frame_values"]
 
 MANIFEST_FILE: Final = "model.yaml"
+
+_THRESHOLD: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,10 @@ class Manifest:
         sha256: hash of `file`, 64 hex digits.
         exported_from: sha256 of the weights that a program was exported from. Two exports of the same weights have
             different bytes (they contain source paths and torch's version), but are the same model.
-        labels: class names by index; a name may occur twice.
+        labels: class names by index; a name may occur twice. Of the task `frame_values`, the name of nothing and the
+            name of the event.
+        clip: what the model takes, if it sees time; None for single pictures.
+        threshold: of the task `frame_values`, from which value on there is the event.
     """
 
     name: str
@@ -44,6 +50,14 @@ class Manifest:
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     output: Output
+    clip: ClipShape | None = None
+    threshold: float = _THRESHOLD
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a sample: (height, width, 3), or (frames, height, width, 3)."""
+        places = (self.clip.frames,) if self.clip else ()
+        return (*places, *self.preprocessing.crop_size, 3)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -66,6 +80,7 @@ def load_manifest(path: Path) -> Manifest:
     if document is not None:
         labels = _read_labels(document.labels, file.parent, faults)
         _compare_fields(document, faults)
+        _compare_with_task(document, labels, faults)
     if document is None or faults:
         raise SettingsError([f"{file}: {fault}" for fault in faults])
     return Manifest(
@@ -76,13 +91,21 @@ def load_manifest(path: Path) -> Manifest:
         sha256=document.sha256,
         exported_from=document.exported_from or None,
         labels=labels,
-        preprocessing=Preprocessing(**msgspec.structs.asdict(document.preprocessing)),
+        preprocessing=_preprocessing(document.preprocessing),
         output=document.output,
+        clip=_clip(document.clip),
+        threshold=_THRESHOLD if document.threshold is UNSET else document.threshold,
     )
 
 
 def write_manifest(
-    folder: Path, network: Mapping[str, str], *, labels: Sequence[str], preprocessing: Preprocessing
+    folder: Path,
+    network: Mapping[str, str],
+    *,
+    labels: Sequence[str],
+    preprocessing: Preprocessing,
+    task: TaskName = "classify",
+    clip: ClipShape | None = None,
 ) -> None:
     """Write the manifest and the file of class names of a model that returns logits.
 
@@ -91,10 +114,14 @@ def write_manifest(
         network: the manifest's `name`, and either `architecture` and `weights` or `program`.
         labels: class names by index.
         preprocessing: the preprocessing that the network was trained with.
+        task: the model's task.
+        clip: what the model takes, if it sees time.
     """
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    seen = {name: value for name, value in asdict(clip).items() if value is not None} if clip else {}
     document = {
         **network,
+        **({"task": task, "clip": seen} if seen else {}),
         "sha256": sha256_of_file(folder / (network.get("weights") or network["program"])),
         "labels": "labels.txt",
         "preprocessing": asdict(preprocessing),
@@ -111,7 +138,20 @@ def manifest_schema() -> dict[str, Any]:
         {"required": ["architecture", "weights"], "properties": {"program": False, "exported_from": False}},
         {"required": ["program"], "properties": {"architecture": False, "weights": False}},
     ]
-    schema["$defs"][_Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds}
+    two = {"anyOf": [{"type": "string"}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
+    tasks = [
+        {
+            "if": {"properties": {"task": {"enum": ["clip", "frame_values"]}}, "required": ["task"]},
+            "then": {"required": ["clip"]},
+            "else": {"properties": {"clip": False}},
+        },
+        {
+            "if": {"properties": {"task": {"const": "frame_values"}}, "required": ["task"]},
+            "then": {"properties": {"labels": two, "clip": {"required": ["middle"]}}},
+            "else": {"properties": {"threshold": False, "clip": {"properties": {"middle": False}}}},
+        },
+    ]
+    schema["$defs"][_Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -119,29 +159,57 @@ def manifest_schema() -> dict[str, Any]:
 _Path = Annotated[str, Meta(min_length=1)]
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 _Pixels = Annotated[int, Meta(ge=1)]
+# A list, because msgspec 0.22 reads beyond its memory for a union of a limited number and a tuple.
+_Sides = _Pixels | Annotated[list[_Pixels], Meta(min_length=2, max_length=2)]
 _Mean = Annotated[float, Meta(ge=0, le=1)]
 _Std = Annotated[float, Meta(gt=0, le=1)]
 _Label = Annotated[str, Meta(min_length=1)]
+_Frames = Annotated[int, Meta(ge=2)]
+_Rate = Annotated[float, Meta(gt=0, le=1000)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class _Preprocessing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Resize the shorter side, crop a centred square, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
+    """Resize, crop the middle, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
 
-    resize: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1")]
-    crop: Annotated[_Pixels, Meta(description="a whole number of pixels, at least 1 and at most resize")]
+    resize: Annotated[
+        _Sides, Meta(description="the pixels of the shorter side, at least 1, or exactly [height, width]")
+    ]
+    crop: Annotated[_Sides, Meta(description="the pixels of a square's side, or [height, width], at most resize")]
     interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
     antialias: Annotated[bool, Meta(description="true or false")]
     mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
     std: Annotated[tuple[_Std, _Std, _Std], Meta(description="three numbers above 0, at most 1")]
 
 
+class _Clip(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The frames that a model takes together."""
+
+    frames: Annotated[_Frames, Meta(description="a whole number of frames, at least 2")]
+    rate: Annotated[_Rate, Meta(description="the frames a second that the weights were trained with, above 0")]
+    middle: Annotated[
+        _Pixels | UnsetType,
+        Meta(
+            description="the number of frames in the middle that get a value, as many as frames or an even number less"
+        ),
+    ] = UNSET
+
+
 class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A torchvision architecture with its weights, or a torch.export program, with labels and preprocessing."""
 
     name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
-    task: Annotated[TaskName, Meta(description="classify, the only task so far")] = "classify"
+    task: Annotated[
+        TaskName,
+        Meta(description="classify (a picture), clip (classify a clip) or frame_values (a value for each frame)"),
+    ] = "classify"
+    clip: Annotated[_Clip | UnsetType, Meta(description="a mapping, for the tasks clip and frame_values")] = UNSET
+    threshold: Annotated[
+        _Share | UnsetType,
+        Meta(description="a number from 0 to 1, for the task frame_values: from which value on there is the event"),
+    ] = UNSET
     architecture: Annotated[
-        _Path | UnsetType, Meta(description="a torchvision classification builder, such as mobilenet_v2")
+        _Path | UnsetType, Meta(description="a torchvision builder, such as mobilenet_v2, or r3d_18 for clips")
     ] = UNSET
     weights: Annotated[
         _Path | UnsetType, Meta(description="the path of the architecture's state dict, relative to this file")
@@ -190,7 +258,7 @@ def _read(section: type[_Section], raw: object, prefix: str, faults: list[str]) 
         f"{prefix}{key} is not a field; known fields are {', '.join(fields)}" for key in raw if key not in fields
     ]
     for name, field in fields.items():
-        kind, meta = field.type.__origin__, field.type.__metadata__[-1]
+        kind, meta = _without_unset(field.type.__origin__), field.type.__metadata__[-1]
         if name not in raw:
             if field.required:
                 faults.append(f"{prefix}{name} is missing; give {meta.description}")
@@ -202,6 +270,12 @@ def _read(section: type[_Section], raw: object, prefix: str, faults: list[str]) 
             except msgspec.ValidationError:
                 faults.append(f"{prefix}{name} must be {meta.description}, not {shortened(raw[name])}")
     return section(**found) if len(faults) == before else None
+
+
+def _without_unset(kind: Any) -> Any:
+    """Return the section of an optional section; anything else as it is."""
+    sections = [each for each in get_args(kind) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    return sections[0] if sections else kind
 
 
 def _read_labels(labels: str | list[str], folder: Path, faults: list[str]) -> tuple[str, ...]:
@@ -228,5 +302,38 @@ def _compare_fields(document: _Document, faults: list[str]) -> None:
         faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
     if document.exported_from is not UNSET and document.program is UNSET:
         faults.append("exported_from is only for a program: the version of weights is their own sha256")
-    if document.preprocessing.crop > document.preprocessing.resize:
-        faults.append("preprocessing.crop must be at most preprocessing.resize, or every picture gets a black border")
+    numbers = _preprocessing(document.preprocessing)
+    high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
+    if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
+        faults.append("preprocessing.crop must be at most preprocessing.resize, or pictures get a black border")
+
+
+def _compare_with_task(document: _Document, labels: Sequence[str], faults: list[str]) -> None:
+    """Find what the task lacks, and what is not for it."""
+    task, clip, values = document.task, document.clip, document.task == "frame_values"
+    if task == "classify" and clip is not UNSET:
+        faults.append("clip is only for the tasks clip and frame_values: task classify takes single pictures")
+    if task != "classify" and clip is UNSET:
+        faults.append(f"clip is missing; task {task} needs its frames and rate")
+    if document.threshold is not UNSET and not values:
+        faults.append(f"threshold is only for the task frame_values, not for {task}")
+    if values and labels and not (len(labels) == 2 == len(set(labels))):
+        faults.append("labels must be two different names for task frame_values: of nothing, and of the event")
+    if clip is UNSET or task == "classify":
+        return
+    if (clip.middle is not UNSET) != values:
+        faults.append("clip.middle is missing for task frame_values" if values else "clip.middle is not for task clip")
+    elif clip.middle is not UNSET and (clip.middle > clip.frames or (clip.frames - clip.middle) % 2):
+        faults.append(f"clip.middle must be clip.frames, {clip.frames}, or an even number less, not {clip.middle}")
+
+
+def _clip(section: _Clip | UnsetType) -> ClipShape | None:
+    if section is UNSET:
+        return None
+    return ClipShape(section.frames, section.rate, None if section.middle is UNSET else section.middle)
+
+
+def _preprocessing(section: _Preprocessing) -> Preprocessing:
+    numbers: dict[str, Any] = msgspec.structs.asdict(section)
+    sides = {name: tuple(numbers[name]) for name in ("resize", "crop") if isinstance(numbers[name], list)}
+    return Preprocessing(**numbers | sides)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from worker.domain.errors import ModelUnavailable
+from worker.models.architectures import of_clips, of_pictures
 from worker.models.store import sha256_of_bytes
 
 # Without this, these two networks spend seconds on random weights and warn about it, although all are overwritten.
@@ -19,7 +20,9 @@ _ARGUMENTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"ini
 _OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 
 
-def load_network(file: Path, *, sha256: str, architecture: str | None, classes: int) -> nn.Module | ExportedProgram:
+def load_network(
+    file: Path, *, sha256: str, architecture: str | None, classes: int, frames: int | None = None
+) -> nn.Module | ExportedProgram:
     """Load a network on the CPU, after checking the hash of its file.
 
     Weights are read with `weights_only=True`, and every tensor must fit the architecture. A program is different: a
@@ -30,6 +33,7 @@ def load_network(file: Path, *, sha256: str, architecture: str | None, classes: 
         sha256: hash of the file, 64 hex digits.
         architecture: torchvision's name of the network that the state dict belongs to; None for a program.
         classes: number of classes of the network.
+        frames: of a clip; None for a network of single pictures.
 
     Raises:
         ModelUnavailable: the file is missing, has another hash, or does not fit the architecture.
@@ -44,16 +48,25 @@ def load_network(file: Path, *, sha256: str, architecture: str | None, classes: 
             f"{file} has sha256 {found}, but its manifest says {sha256}: get the file again, or correct the manifest"
         )
     if architecture is None:
-        return _load_program(file, data)
+        return _load_program(file, data, frames)
+    _check_architecture(architecture, sees_time=frames is not None)
     return _load_weights(file, data, architecture, classes)
 
 
+def _check_architecture(architecture: str, *, sees_time: bool) -> None:
+    right, other = (of_clips(), of_pictures()) if sees_time else (of_pictures(), of_clips())
+    if architecture in right:
+        return
+    if architecture in other:
+        one, task = ("single pictures", "classify") if sees_time else ("clips", "clip, with its frames and rate")
+        raise ModelUnavailable(f"architecture {architecture!r} takes {one}: say task: {task}, in its manifest")
+    raise ModelUnavailable(
+        f"architecture {architecture!r} is not a classifier of torchvision; it has {', '.join(of_pictures())}, and for "
+        f"clips {', '.join(of_clips())}"
+    )
+
+
 def _load_weights(file: Path, data: bytes, architecture: str, classes: int) -> nn.Module:
-    known = torchvision.models.list_models(module=torchvision.models)
-    if architecture not in known:
-        raise ModelUnavailable(
-            f"architecture {architecture!r} is not a classifier of torchvision; it has {', '.join(known)}"
-        )
     network: nn.Module = torchvision.models.get_model(
         architecture, weights=None, num_classes=classes, **_ARGUMENTS.get(architecture, {})
     )
@@ -68,7 +81,7 @@ def _load_weights(file: Path, data: bytes, architecture: str, classes: int) -> n
     return network
 
 
-def _load_program(file: Path, data: bytes) -> ExportedProgram:
+def _load_program(file: Path, data: bytes, frames: int | None) -> ExportedProgram:
     try:
         program = torch.export.load(io.BytesIO(data))
     except Exception as error:
@@ -76,9 +89,12 @@ def _load_program(file: Path, data: bytes) -> ExportedProgram:
     inputs = program.graph_signature.user_inputs
     shapes = [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in inputs]
     match shapes:
-        case [(torch.SymInt(), 3, int(), int())]:
+        case [(torch.SymInt(), 3, int(), int())] if frames is None:
             return program
+        case [(torch.SymInt(), 3, int(found), int(), int())] if found == frames:
+            return program
+    wanted = "(batch, 3, height, width)" if frames is None else f"(batch, 3, {frames}, height, width)"
     raise ModelUnavailable(
-        f"{file} takes inputs of shape {shapes}, not one (batch, 3, height, width) with any batch size: export it with "
+        f"{file} takes inputs of shape {shapes}, not one {wanted} with any batch size: export it with "
         "dynamic_shapes=({0: torch.export.Dim('batch', min=1)},)"
     )

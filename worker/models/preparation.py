@@ -32,7 +32,7 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
     """
     # Four times as fast as torchvision's own resize, with the same result but for about one value in 50,000.
     prepare = resize_middle if supports_resize(numbers) else prepare_image
-    shorter_side = numbers.resize if group.preparation == "reduced" else None
+    shorter_side = numbers.least_side if group.preparation == "reduced" else None
     decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
 
     def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:

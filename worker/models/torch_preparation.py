@@ -1,6 +1,6 @@
 """Resize and crop pictures as torchvision's weights require: with torchvision, or on the GPU that decodes them.
 
-Both write RGB, (crop, crop, 3), uint8, to a slot of a batch.
+Both write RGB, (*crop_size, 3), uint8, to a slot of a batch.
 """
 
 from queue import SimpleQueue
@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as transforms_v2  # type: ignor
 
 from worker.domain.errors import ImageUndecodable, ModelUnavailable, Reason
 from worker.domain.frames import Image
-from worker.domain.preprocessing import Preprocessing
+from worker.domain.preprocessing import Preprocessing, Sides
 
 _CUDA_STREAMS: Final = 8
 
@@ -32,7 +32,7 @@ def prepare_image(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
         numbers: the preprocessing of the model's weights.
     """
     mode = InterpolationMode(numbers.interpolation)
-    resized = transforms.resize(_as_tensor(image), [numbers.resize], mode, antialias=numbers.antialias)
+    resized = transforms.resize(_as_tensor(image), _as_list(numbers.resize), mode, antialias=numbers.antialias)
     _write_middle(resized, out, numbers)
 
 
@@ -60,7 +60,7 @@ class JpegPreparation:
             for _ in range(_CUDA_STREAMS):
                 self._streams.put(_new_stream(device))
             example = encode_jpeg(torch.zeros(3, 16, 16, dtype=torch.uint8)).numpy().tobytes()
-            self(example, np.empty((numbers.crop, numbers.crop, 3), np.uint8))
+            self(example, np.empty((*numbers.crop_size, 3), np.uint8))
         except (RuntimeError, ImageUndecodable) as error:
             raise ModelUnavailable(
                 f"torchvision cannot decode JPEG on {device} ({error}): set model.preparation: exact"
@@ -81,11 +81,12 @@ class JpegPreparation:
             with torch.cuda.stream(stream):
                 encoded = torch.frombuffer(bytearray(jpeg), dtype=torch.uint8)
                 pixels = decode_jpeg(encoded, ImageReadMode.RGB, device=self._device)
-                mode = InterpolationMode(self._numbers.interpolation)
+                numbers = self._numbers
+                mode = InterpolationMode(numbers.interpolation)
                 # The second transforms API stays in uint8.
-                resized = transforms_v2.resize(pixels, [self._numbers.resize], mode, antialias=self._numbers.antialias)
+                resized = transforms_v2.resize(pixels, _as_list(numbers.resize), mode, antialias=numbers.antialias)
                 # Copying the result waits for the device, so errors on the device are raised here.
-                _write_middle(resized, out, self._numbers)
+                _write_middle(resized, out, numbers)
         except RuntimeError as error:
             raise ImageUndecodable(
                 Reason.NOT_A_PICTURE, f"the JPEG cannot be decoded on {self._device}: {error}"
@@ -98,11 +99,15 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
+def _as_list(sides: Sides) -> list[int]:
+    return [sides] if isinstance(sides, int) else list(sides)
+
+
 def _as_tensor(image: Image) -> torch.Tensor:
     # torch accepts neither read-only nor negatively strided arrays; the view as (3, height, width) costs nothing.
     return torch.from_numpy(np.require(image.pixels, requirements=["C", "W"])).permute(2, 0, 1)
 
 
 def _write_middle(pixels: torch.Tensor, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    middle = transforms.center_crop(pixels, [numbers.crop])
+    middle = transforms.center_crop(pixels, list(numbers.crop_size))
     out[:] = middle.permute(1, 2, 0).cpu().numpy()

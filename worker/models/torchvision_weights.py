@@ -1,21 +1,25 @@
 """Weights that torchvision publishes: look them up by name, with their preprocessing and class names."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import torch
-import torchvision  # type: ignore[import-untyped]
 
+from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
-from worker.domain.preprocessing import Preprocessing
+from worker.domain.preprocessing import Preprocessing, Sides
+from worker.models.architectures import weights_of
 from worker.models.store import sha256_of_file
 
 # The published weights of these two networks need pixels normalised with mean and std 0.5. The networks can do this
 # themselves (`transform_input`). Here it is part of the preprocessing, so that it travels with the weights.
 _HALF: Final = (0.5, 0.5, 0.5)
 _INPUT_TRANSFORMED: Final = frozenset({"googlenet", "inception_v3"})
+_CLIP_FACT: Final = re.compile(r"`(frame_rate|clip_len)=([\d.]+)`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,7 @@ class PublishedWeights:
         member: the member's own name, such as `IMAGENET1K_V1`, even if `DEFAULT` was requested.
         url: download address; the file name in it ends with the first hex digits of the file's sha256.
         labels: class names by index.
+        clip: what a network takes that sees time; None for one of single pictures.
     """
 
     architecture: str
@@ -34,6 +39,7 @@ class PublishedWeights:
     url: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
+    clip: ClipShape | None
 
 
 def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWeights:
@@ -42,16 +48,13 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
     torchvision's own weights are BSD-3-Clause. Weights named SWAG are CC-BY-NC-4.0, not for commercial use.
 
     Args:
-        architecture: a classification builder, such as `resnet50`.
+        architecture: a builder of a classifier, such as `resnet50`, or `r3d_18` for clips.
         member: name of a member of the builder's weights enum.
 
     Raises:
         ModelUnavailable: torchvision has no such classifier or weights; the text lists those that it has.
     """
-    known = torchvision.models.list_models(module=torchvision.models)
-    if architecture not in known:
-        raise ModelUnavailable(f"torchvision has no classifier {architecture!r}; it has {', '.join(known)}")
-    enum = torchvision.models.get_model_weights(architecture)
+    enum = weights_of(architecture)
     if member not in enum.__members__:
         raise ModelUnavailable(f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}")
     weights = enum[member]
@@ -60,7 +63,7 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
         raise ModelUnavailable(
             f"{architecture} {member} are feature weights without classes; it has {', '.join(enum.__members__)}"
         )
-    numbers = weights.transforms()
+    numbers, clip = weights.transforms(), _clip_of(weights)
     half = architecture in _INPUT_TRANSFORMED
     return PublishedWeights(
         architecture=architecture,
@@ -68,14 +71,27 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
         url=weights.url,
         labels=tuple(labels),
         preprocessing=Preprocessing(
-            resize=numbers.resize_size[0],
-            crop=numbers.crop_size[0],
+            resize=_sides(numbers.resize_size),
+            crop=_sides(numbers.crop_size),
             interpolation=numbers.interpolation.value,
-            antialias=bool(numbers.antialias),
+            # The presets of the video models resize without it, and say so nowhere but in their code.
+            antialias=clip is None and bool(numbers.antialias),
             mean=_HALF if half else tuple(numbers.mean),
             std=_HALF if half else tuple(numbers.std),
         ),
+        clip=clip,
     )
+
+
+def _clip_of(weights: Any) -> ClipShape | None:
+    """Read what a network takes together from the prose of its weights; that is where torchvision says it."""
+    told = dict(_CLIP_FACT.findall(weights.meta["_docs"]))
+    return ClipShape(int(told["clip_len"]), float(told["frame_rate"])) if told else None
+
+
+def _sides(size: Sequence[int]) -> Sides:
+    """Return what a preset says. The presets of pictures give one number; a square crop is the same either way."""
+    return (size[0], size[1]) if len(size) == 2 else size[0]
 
 
 def download_weights(weights: PublishedWeights) -> Path:

@@ -40,7 +40,7 @@ class Classify:
             label.
     """
 
-    name = "classify"
+    name: str = "classify"
 
     def __init__(self, labels: Sequence[str], *, output: Output, top_k: int) -> None:
         self.labels = tuple(labels)

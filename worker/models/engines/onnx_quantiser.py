@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quant_pre
 
 _LAYERS: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _CALL_SIZE: Final = 8
-"""Pictures per call: the activations of all layers are in memory at the same time."""
+"""Pictures per call, or a clip: the activations of all layers are in memory at the same time."""
 
 
 def write_int8(file: Path, quantised: Path, pixels: NDArray[np.uint8]) -> None:
@@ -32,7 +32,7 @@ def write_int8(file: Path, quantised: Path, pixels: NDArray[np.uint8]) -> None:
     Args:
         file: the ONNX file in float32, from uint8 pictures to ranked classes.
         quantised: the file to write.
-        pixels: sample pictures, prepared as the model's input, (pictures, height, width, 3).
+        pixels: sample pictures or clips, prepared as the model's input.
 
     Raises:
         ModelUnavailable: the network has nothing to quantise, or ONNX Runtime cannot quantise it.
@@ -68,9 +68,10 @@ class _CalibrationPictures(CalibrationDataReader):  # type: ignore[misc] # onnxr
     """Returns the pictures in parts."""
 
     def __init__(self, name: str, pixels: NDArray[np.uint8]) -> None:
-        parts = range(0, len(pixels), _CALL_SIZE)
+        size = _CALL_SIZE if pixels.ndim == 4 else 1
+        parts = range(0, len(pixels), size)
         self._parts: Iterator[dict[str, NDArray[np.uint8]]] = iter(
-            [{name: pixels[first : first + _CALL_SIZE]} for first in parts]
+            [{name: pixels[first : first + size]} for first in parts]
         )
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
