@@ -160,8 +160,8 @@ class Load:
     """What the worker can take on at the moment.
 
     Attributes:
-        room: samples that the model can take before it falls further behind.
-        in_process: seconds from reading a frame to publishing its result, as lately measured.
+        room: samples that the model can take before it falls further behind: one call runs, and one waits.
+        in_process: seconds until the result of a frame that is read now will be published.
     """
 
     room: int
@@ -176,6 +176,15 @@ class LoadPolicy(Protocol):
 
     def release(self, room: int) -> Sequence[Sample]:
         """Return samples that were held back, as many as there is room for."""
+
+    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:
+        """Return the frames of an admitted sample, skipped, if it is to be left out after all; nothing if it is not.
+
+        Args:
+            sample: its call of the model is about to begin.
+            wall: what time it is.
+            in_process: seconds until its result will be published.
+        """
 
 
 class PartitionState(Protocol):

@@ -175,7 +175,7 @@ def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSett
     max_age = sampling.max_age_ms / 1000 if sampling.on_lag == "skip_older_than" else None
     publication_interval = 0.0
     if settings.delivery.guarantee == "exactly_once":
-        publication_interval = interval if target is None else min(interval, target / 4000)
+        publication_interval = min(interval, (target or math.inf) / 4000, (max_age or math.inf) / 4)
     return LoopSettings(
         window=settings.window.size_ms,
         lateness=settings.window.lateness_ms,
@@ -190,10 +190,9 @@ def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSett
         max_in_flight_bytes=settings.limits.memory // 4,
         commit_interval=interval,
         publication_interval=publication_interval,
-        backlog_interval=BACKLOG * interval if target is None else publication_interval,
+        backlog_interval=BACKLOG * interval if target is None and max_age is None else publication_interval,
         publish_within=max_poll_interval / 2,
         hand_over_within=settings.kafka.hand_over_within,
-        max_age=max_age,
         sheds_load=sampling.on_lag != "process_all",
         awaits_silence=clip is not None,
     )
