@@ -214,7 +214,7 @@ class VirtualWorker:
     machine: Machine = field(default_factory=Machine)
     max_frames: int = 32
     partitions: int = 4
-    cameras: int = 16
+    cameras: int = 1
     make_policy: Callable[[], LoadPolicy] | None = None
     max_age: float | None = None
     seed: int = 1
