@@ -21,10 +21,12 @@ ENGINES: Final = [
     *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")),
 ]
 QUICK: Final = ("mobilenet_v2", "eager")
+PICTURES: Final = ("mobilenet_v2", "efficientnet_lite0")
+"""The ready models of pictures."""
 # Compiling takes half a minute, and the ready models consist of the same operations: one of them is enough.
 PAIRS: Final = [
     pytest.param(pair, marks=() if pair == QUICK else pytest.mark.slow, id="-".join(pair))
-    for name, engine in product(READY_MODELS, ENGINES)
+    for name, engine in product(PICTURES, ENGINES)
     if (pair := (name, str(engine.values[0]))) != ("efficientnet_lite0", "compile")
 ]
 NAMES: Final = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")
@@ -64,10 +66,10 @@ def photographs(model: LoadedModel, count: int = len(NAMES)) -> NDArray[np.uint8
 # What does not depend on the engine.
 
 
-@pytest.mark.parametrize("model", [(name, "eager") for name in READY_MODELS], ids="-".join, indirect=True)
+@pytest.mark.parametrize("model", [(name, "eager") for name in PICTURES], ids="-".join, indirect=True)
 class TestPreparation:
     def test_identity_and_labels(self, model: LoadedModel) -> None:
-        assert model.identity.name in READY_MODELS
+        assert model.identity.name in PICTURES
         assert model.identity.version == READY_MODELS[model.identity.name].weights.sha256[:12]
         assert len(model.task.labels) == 1000
         assert model.task.labels[967] == "espresso"
