@@ -195,6 +195,7 @@ class Pipeline:
         scored = list[Outcome]()
         for each, results in zip(answered.samples, task.results(answered.outputs, asked), strict=True):
             batch, clip = each.batched.batch, each.clip
+            window = batch.window
             if clip is not None:
                 scored += [Shown(frame.frame) for frame in clip.covers]
             for answer, result in zip(clip.answers if clip else each.batched.sample.answers, results, strict=True):
@@ -203,7 +204,7 @@ class Pipeline:
                 scored.append(
                     Prediction(
                         frame=frame,
-                        window=batch.window,
+                        window=window if frame.captured_at in window else window.of_same_size(frame.captured_at),
                         model=self._model.identity,
                         result=result,
                         label=label,
