@@ -1,4 +1,4 @@
-"""Predictions out (schemas/prediction.v1.json)."""
+"""Predictions out (schemas/prediction.v1.json, clip-prediction.v1.json and frame-value.v1.json)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -208,5 +208,8 @@ def decode_message(value: bytes) -> Message:
     """
     task = msgspec.json.decode(value, type=_TaskOf).task
     if task not in _TYPES:
-        raise msgspec.ValidationError(f"predictions of the task {task!r} are not known here")
+        known = ", ".join(_TYPES)
+        raise msgspec.ValidationError(
+            f"a prediction of the task {task!r}, but this version reads {known}: use a newer vision-worker"
+        )
     return msgspec.json.decode(value, type=_TYPES[task])
