@@ -56,7 +56,8 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     ),
     "worker.views": ("worker.domain", "worker.wire", "worker.views"),
     "worker.views.drawing": ("worker.domain", "worker.views.layout", "worker.views.shown", "worker.views.text"),
-    "worker.views.layout": ("worker.domain", "worker.views.shown", "worker.views.text"),
+    "worker.views.layout": ("worker.domain", "worker.views.clock", "worker.views.shown", "worker.views.text"),
+    "worker.views.clock": ("worker.domain",),
     "worker.views.shown": ("worker.domain",),
     "worker.views.text": (),
     "worker.local": (
