@@ -52,6 +52,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
         "worker.sampling",
         "worker.state",
         "worker.stream",
+        "worker.views",
         "worker.app",
     ),
     "worker.views": ("worker.domain", "worker.wire", "worker.views"),

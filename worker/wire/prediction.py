@@ -123,6 +123,11 @@ def frame_field(frame: Frame) -> FrameField:
     )
 
 
+def message_of(prediction: Prediction, *, published_at: EventMillis) -> Message:
+    """Return the message of a prediction of any task."""
+    return _MESSAGES[type(prediction.result)](prediction, prediction.result, published_at)
+
+
 def render_prediction(topic: str, prediction: Prediction, *, published_at: EventMillis) -> OutboundRecord:
     """Write a prediction, to the same partition number as its frame's."""
     frame = prediction.frame
