@@ -13,7 +13,7 @@ from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity, Outcome, Result, Verdict
+from worker.domain.results import ModelIdentity, Outcome, Prediction, Result, Verdict
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
@@ -37,6 +37,10 @@ that cannot be taken."""
 
 Prepare = Callable[[EncodedFrame], "Future[Picture]"]
 """Begins to decode a frame before it is known which call of the model will show it."""
+
+Annotate = Callable[[Prediction, EncodedFrame], bytes | None]
+"""Makes a JPEG of a frame with its prediction drawn on it; None if none is wanted of this frame, or it cannot be made.
+May be called from several threads at once, and raises nothing."""
 
 Restore = Callable[[Collection[TopicPartition]], Iterable[Tally]]
 """Reads back what the states of the given input partitions have saved last."""

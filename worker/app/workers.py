@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from worker.adapters.clocks import monotonic_clock, wall_clock
 from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
+from worker.app.annotator import Annotator
 from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.app.sampling import sampling_of
@@ -90,7 +91,11 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
         limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
         worker = compose(
             Ports(source, sink, partial(published_tallies, settings.kafka, settings.topics.accuracy)),
-            ModelParts(model, frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels)),
+            ModelParts(
+                model,
+                frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
+                annotator(settings, telemetry) if settings.topics.annotated else None,
+            ),
             threads,
             CLOCKS,
             topics=output_topics(settings.topics),
@@ -162,7 +167,13 @@ def memory_worker(
 
 def output_topics(topics: Topics) -> OutputTopics:
     """Return where each kind of message goes."""
-    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped)
+    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped, topics.annotated)
+
+
+def annotator(settings: Settings, telemetry: Telemetry) -> Annotator:
+    """Return what draws predictions on pictures."""
+    every, max_pixels = settings.sampling.annotate_every_ms, settings.limits.max_pixels
+    return Annotator(every, max_pixels=max_pixels, failed=telemetry.not_drawn)
 
 
 def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSettings:

@@ -94,8 +94,8 @@ def _too_small_records(role: str, topic: "Topic", frames: "Topic") -> Iterator[s
     largest, room = (int(each.config.get("max.message.bytes", 0)) for each in (frames, topic))
     if largest and room < largest + HEADERS:
         yield (
-            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; a "
-            f"bad frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
+            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; what "
+            f"is made of a frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
         )
 
 
