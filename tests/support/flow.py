@@ -78,6 +78,8 @@ class Flow:
     topics: OutputTopics = TOPICS
     annotate: Annotate | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    make_source: type[MemorySource] = MemorySource
+    awaits_silence: bool = False
     source: MemorySource = field(init=False)
     worker: Worker = field(init=False)
     inference: Executor = field(init=False)
@@ -85,7 +87,7 @@ class Flow:
     def __post_init__(self) -> None:
         ticks = Ticks()
         self.inference = self.make_executor()
-        self.source = MemorySource(self.script, failing_commits=self.failing_commits)
+        self.source = self.make_source(self.script, failing_commits=self.failing_commits)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
             ModelParts(self.model, self.decode, self.annotate),
@@ -103,6 +105,7 @@ class Flow:
                 backlog_interval=2 * self.commit_interval,
                 publish_within=30.0,
                 hand_over_within=3.0,
+                awaits_silence=self.awaits_silence,
             ),
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
             sampling=self.sampling,

@@ -270,7 +270,7 @@ def test_the_value_of_a_frame_fits_its_schema_and_reads_back(
     assert msgspec.json.encode(message) == sent.value
 
 
-@given(identifiers, st.integers(0, NOW), st.sampled_from(["late", "over-rate", "gap-by-damage"]))
+@given(identifiers, st.integers(0, NOW), st.sampled_from(["late", "over-rate", "damaged-clip"]))
 def test_a_skipped_frame_fits_its_schema_and_reads_back(camera: str, captured_at: int, reason: str) -> None:
     frame = a_frame(12, partition=3, captured_at=captured_at, camera=camera).frame
     sent = wire.render_skipped("skipped", Skipped(frame, reason), published_at=NOW)
