@@ -2,6 +2,7 @@
 
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from worker.models.loaded import LoadedModel
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.tuning.frames import polls, sample_frames, set_apart
 from worker.tuning.groups import Groups
-from worker.tuning.measure import model_rate, prepare_frames, probabilities_of
+from worker.tuning.measure import call_size, model_rate, prepare_frames, probabilities_of
 from worker.wire.prediction import FrameField, ModelField, WindowField
 
 GROUPS = Groups(ModelGroup(path=Path("model")), WindowGroup(), Limits())
@@ -87,7 +88,14 @@ def test_without_frames_there_are_no_clips() -> None:
 def test_a_rate_is_of_clips() -> None:
     model = small_model(Brightness(), task="frame_values", clip=ClipShape(6, 25.0, 2), labels=("dark", "light"))
     pixels = prepare_frames(GROUPS, model, [grey(number) for number in range(12)])
-    assert model_rate(model, pixels, 3, 0.01) > 0
+    assert model_rate(model, pixels, call_size(model, 3), 0.01) > 0
+
+
+@pytest.mark.parametrize(("frames", "streams", "expected"), [(16, 2, 2), (4, 2, 4), (1000, 1, 1)])
+def test_a_model_of_clips_is_measured_with_a_part_for_each_stream(frames: int, streams: int, expected: int) -> None:
+    settings: dict[str, Any] = {"threads": streams, "streams": streams}
+    assert call_size(small_model(Motion(), task="clip", clip=ClipShape(frames, 15.0), **settings), 32) == expected
+    assert call_size(small_model(nn.Identity(), **settings), 32) == 32
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.25, [(0, 0.75), (1, 0.25)]), (0.5, [(1, 0.5), (0, 0.5)])])

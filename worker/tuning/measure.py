@@ -156,7 +156,8 @@ class Trials:
         seconds = self._seconds / ROUNDS
         if stage.model_alone:
             settle_threads(candidate.groups.model, usual=self._default_threads)
-            rate = model_rate(candidate.model, self._pixels, candidate.groups.window.max_frames, seconds)
+            call = call_size(candidate.model, candidate.groups.window.max_frames)
+            rate = model_rate(candidate.model, self._pixels, call, seconds)
             return rate * _answers_a_sample(self._manifest)
         return self._worker_rate(candidate, seconds)
 
@@ -204,6 +205,17 @@ class Trials:
             topics=TOPICS,
         ) as worker:
             inference.serve(partial(loop, worker))
+
+
+def call_size(model: LoadedModel, largest_batch: int) -> int:
+    """Return with how many samples in a call a model is measured alone.
+
+    A batch of clips may take minutes. A part for each stream is as fast, and clips are never cut.
+    """
+    if model.clip is None:
+        return largest_batch
+    parts: Sequence[slice] = model.parts(largest_batch)[: model.streams]
+    return sum(part.stop - part.start for part in parts)
 
 
 def model_rate(model: LoadedModel, pixels: Pixels, call: int, seconds: float) -> float:
