@@ -39,7 +39,7 @@ FRAMES: Final = {
 }
 """Frames of a clip; fewer than in training where a network takes any number."""
 VIDEO: Final = "bikes"
-STARTS: Final = (0, 160)
+STARTS: Final = (0, 140)
 """First frames of the clips, each of another shot."""
 TOLERANCE: Final = 1e-4
 ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
@@ -101,10 +101,11 @@ def compare_engines(name: str, folder: Path, frames: int, console: Console) -> N
         ready = time.perf_counter() - began
         decode = frame_decoder(model.preprocessing, ModelGroup(path=folder), max_pixels=10_000_000)
         pixels = prepared_clips(model, decode, clips_of(frames))
-        found = model.run(pixels)
+        # A clip alone may be answered by other code than several.
+        found = [model.run(pixels), *(model.run(pixels[n : n + 1]) for n in range(len(pixels)))]
         expected = expected or found
-        values = "values" if "values" in found else "probabilities"
-        difference = float(np.abs(found[values] - expected[values]).max())
+        values = "values" if "values" in found[0] else "probabilities"
+        difference = max(float(np.abs(a[values] - b[values]).max()) for a, b in zip(found, expected, strict=True))
         (rate,) = best_rates((model.run,), [pixels[n : n + 1] for n in range(len(pixels))])
         table.add_row(engine, f"{difference:.1e}", rate, f"{ready:.0f} s")
     console.print(table, "")
