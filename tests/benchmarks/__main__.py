@@ -14,8 +14,10 @@ from typing import Final
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.outcome import Outcome
 from tests.benchmarks.parts.agreement import agreement
+from tests.benchmarks.parts.clips import clips
 from tests.benchmarks.parts.costs import hops, memory, start_up
 from tests.benchmarks.parts.latency import latency
+from tests.benchmarks.parts.overload import overload
 from tests.benchmarks.parts.scaling import scaling
 from tests.benchmarks.parts.throughput import heavy_model, light_model, null_model, other_sizes
 from tests.benchmarks.report import as_markdown, render, write
@@ -36,8 +38,10 @@ PARTS: Final[Mapping[str, Part]] = {
     "memory": memory,
     "startup": start_up,
     "agreement": agreement,
+    "clips": clips,
+    "overload": overload,
 }
-NOT_QUICK: Final = frozenset({"sizes", "heavy"})
+NOT_QUICK: Final = frozenset({"sizes", "heavy", "clips", "overload"})
 
 
 def main(arguments: Sequence[str]) -> int:

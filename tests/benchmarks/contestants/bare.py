@@ -40,15 +40,21 @@ class Frames:
 
 
 def work(frames: Frames, decode: Decode, model: LoadedModel, lines: Lock) -> None:
-    """Decode and classify without end."""
-    pixels = np.empty((PICTURES_A_THREAD, *model.input_shape), np.uint8)
+    """Decode and classify without end; the frames of clips come one after the other."""
+    pixels = np.empty((samples_a_call(model), *model.input_shape), np.uint8)
+    slots = pixels.reshape(-1, *model.frame_shape)
     while True:
-        for encoded, slot in zip(frames.take(len(pixels)), pixels, strict=True):
+        for encoded, slot in zip(frames.take(len(slots)), slots, strict=True):
             decode(encoded, slot)
         model.run(pixels)
         with lines:
             sys.stdout.write(json.dumps({"at": time.time(), "frames": len(pixels)}) + "\n")
             sys.stdout.flush()
+
+
+def samples_a_call(model: LoadedModel) -> int:
+    """Return how many pictures, or clips, a call takes: as many as the worker gives to a thread."""
+    return max(1, PICTURES_A_THREAD // model.clip.frames) if model.clip else PICTURES_A_THREAD
 
 
 def end_all(failed: threading.ExceptHookArgs) -> None:

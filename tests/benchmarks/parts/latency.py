@@ -1,24 +1,19 @@
 """Measure latency from capture to prediction at shares of the worker's capacity, without and with a target."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.cores import Shares, shares, watched
-from tests.benchmarks.frames import CAMERAS, USUAL, record
+from tests.benchmarks.loaded import worker_with_load
 from tests.benchmarks.measure import Spread, percentiles, rate
 from tests.benchmarks.models import light
 from tests.benchmarks.outcome import Lines, Outcome, Table
-from tests.benchmarks.processes import Place, Worker, worker
 from tests.benchmarks.profiles import Settings
-from tests.support.workers import wait_until
 from worker import wire
-from worker.adapters.kafka import KafkaSink
-from worker.domain.records import OutboundRecord
 from worker.settings import WindowGroup
 
 LOADS: Final = (0.2, 0.5, 0.8)
@@ -71,7 +66,7 @@ def _capacity_while_sending(bench: Bench) -> float:
     The sender and the broker, which receives the frames one by one, use the same cores. So the rate is lower while
     frames are sent than with a backlog.
     """
-    with _worker_with_load(bench, bench.profile, 0.2 * bench.capacity) as loaded:
+    with worker_with_load(bench, light(), bench.profile, 0.2 * bench.capacity) as loaded:
         began = time.time() + bench.effort.warm
         ended = began + 2 * bench.effort.seconds
         loaded.send(bench.capacity, ended - began + bench.effort.warm)
@@ -155,7 +150,7 @@ def _cores_cells(found: Sequence[Delays]) -> list[str]:
 
 def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[float]) -> list[Delays]:
     stretches = list[Stretch]()
-    with _worker_with_load(bench, profile, 0.2 * capacity) as loaded:
+    with worker_with_load(bench, light(), profile, 0.2 * capacity) as loaded:
         for _ in range(bench.effort.few):
             for load in loads:
                 before, began = loaded.worker.stage_seconds()["classify"], time.time()
@@ -179,45 +174,3 @@ def _measure(bench: Bench, profile: Settings, capacity: float, loads: Sequence[f
         found.append(Delays(stretch, percentiles(stored, SHOWN), percentiles(published, SHOWN)))
         bench.tell(f"latency at {stretch.load:.0%}: {', '.join(f'{each:.0f}' for each in found[-1].stored)} ms")
     return found
-
-
-@dataclass(slots=True)
-class _LoadedWorker:
-    """A worker, and a connection for sending frames to it.
-
-    All loads use one connection, as cameras do: connecting takes half a second, and then all frames captured meanwhile
-    would arrive at the same time.
-    """
-
-    place: Place
-    worker: Worker
-    sink: KafkaSink
-    sent: int = 0
-
-    def send(self, frames_per_second: float, seconds: float) -> None:
-        """Send frames at a constant rate, and return when every frame has its prediction."""
-        for frame in _paced(self.place.frames, frames_per_second, seconds):
-            self.sink.send(frame)
-            self.sent += 1
-        self.sink.flush()
-        wait_until(lambda: self.worker.frames() >= self.sent, f"{self.sent} frames are predicted")
-
-
-@contextmanager
-def _worker_with_load(bench: Bench, profile: Settings, frames_per_second: float) -> Iterator[_LoadedWorker]:
-    """Start a worker on its own topics, and send frames at this rate until it is warmed up."""
-    with bench.place() as place, closing(KafkaSink(bench.servers, {"linger.ms": 0})) as sink:
-        loaded = _LoadedWorker(place, worker(profile)(place, light()), sink)
-        try:
-            loaded.worker.wait_until_ready()
-            loaded.send(frames_per_second, bench.effort.warm)
-            yield loaded
-        finally:
-            loaded.worker.stop()
-
-
-def _paced(topic: str, frames_per_second: float, seconds: float) -> Iterator[OutboundRecord]:
-    began = time.time()
-    for number in range(max(CAMERAS, round(frames_per_second * seconds))):
-        time.sleep(max(0.0, began + number / frames_per_second - time.time()))
-        yield record(topic, number, USUAL, time.time())
