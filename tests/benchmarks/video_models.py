@@ -27,10 +27,10 @@ from worker.models.torchvision_weights import published_weights
 from worker.settings import ModelGroup
 
 FRAMES: Final = {
-    "r3d_18": 16,
-    "mc3_18": 16,
-    "r2plus1d_18": 16,
-    "s3d": 16,
+    "r3d_18": 8,
+    "mc3_18": 8,
+    "r2plus1d_18": 8,
+    "s3d": 14,  # the fewest that it takes
     "mvit_v1_b": 16,  # as its weights were trained; it takes nothing else
     "mvit_v2_s": 16,
     "swin3d_t": 4,
@@ -72,7 +72,7 @@ def compare(architecture: str, frames: int) -> tuple[list[str], bool]:
         folder = drawn_video_model(Path(scratch), architecture, frames)
         ours, plain = by_worker(folder), by_torchvision(folder, architecture)
         found, expected = ours(clips), plain(clips)
-        rates = best_rates((ours, plain), [[each] for each in clips])
+        rates = best_rates((ours, plain), [clips[:1]])
     same = int((found.argmax(axis=1) == expected.argmax(axis=1)).sum())
     difference = float(np.abs(found - expected).max())
     highest = float(expected.max())

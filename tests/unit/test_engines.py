@@ -251,3 +251,18 @@ def test_running_out_of_memory_is_told_from_other_failures(error: Exception, kin
     with pytest.raises(ModelFailed) as caught:
         small_model(Answering(answer), preprocessing=SMALL).warm_up(1)
     assert type(caught.value) is kind
+
+
+# What an engine cannot read.
+
+
+def test_an_engine_that_cannot_take_a_network_says_what_to_set(tmp_path: Path) -> None:
+    from worker.models.engines.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - need not be installed
+    from worker.models.engines.openvino_engine import load_openvino  # noqa: PLC0415 - need not be installed
+
+    file = tmp_path / "network.onnx"
+    file.write_bytes(b"no graph")
+    with pytest.raises(ModelUnavailable, match=r"(?s)ONNX Runtime .* cannot run .*; set model\.engine: eager"):
+        load_onnxruntime(file, device="cpu", streams=1, threads=1, outputs=())
+    with pytest.raises(ModelUnavailable, match=r"(?s)OpenVINO .* cannot run .*; set model\.engine: eager"):
+        load_openvino(file, streams=1, threads=1, precision="fp32", usual=1, outputs=())

@@ -199,8 +199,8 @@ def _build_engines(
 def _check_compiled(engine: Engine, graph: ModelGraph, shape: Sequence[int]) -> None:
     """Compare one clip with uncompiled torch.
 
-    Code of torch 2.14 that was compiled for any batch takes the strides of a single clip for those of several. Where a
-    network's convolutions alternate between two layouts, a clip alone then gets a wrong answer.
+    Two networks in channels_last_3d, compiled by torch 2.14 for any batch, answered a clip alone wrongly, and several
+    clips rightly. Why is not known; in the contiguous layout both are right.
 
     Raises:
         ModelUnavailable: the compiled code answers otherwise.
