@@ -115,9 +115,12 @@ class Worker:
         self.subscribed_at = self._monotonic()
 
     def drain(self) -> None:
-        """Finish what is in flight, publish it, and commit it."""
-        now = self._monotonic()
-        self._submit([(each, batch) for each in self._assigned for batch in each.drain(now, self._limits)])
+        """Finish what is in flight, publish it, and commit it.
+
+        A worker that was told to stop leaves clips that are open to its successor, which reads their frames again.
+        """
+        now, over = self._monotonic(), not self._stopping
+        self._submit([(each, batch) for each in self._assigned for batch in each.drain(now, self._limits, over=over)])
         while self._collect(wait=True):
             pass
         self._publisher.hand_over(self._assigned, self._assigned)
