@@ -24,7 +24,7 @@ from tests.support.clip_cameras import LAST, SPEEDS, Filmed, clip_settings, long
 from tests.support.clip_program import write_clip_model
 from tests.support.workers import Stage, WorkerProcess, stage, wait_until
 
-PARTITIONS = 3
+PARTITIONS = 2
 IDLE = 1.5  # seconds
 
 

@@ -29,7 +29,7 @@ STRIDE: Final = 3
 """Slots: clips overlap, so a worker that takes over needs frames of which some are published."""
 LATENESS: Final = 200
 """Milliseconds."""
-SPEEDS: Final = (30, 25, 12, 20, 15, 30)
+SPEEDS: Final = (30, 25, 12, 20)
 """Frames a second of the cameras of `shuffled`."""
 LAST: Final = f"cam-{len(SPEEDS) - 1}"
 """The camera of `shuffled` that can be made to fall silent."""
