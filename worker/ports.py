@@ -13,7 +13,7 @@ from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity, Outcome, Result, Verdict
+from worker.domain.results import ModelIdentity, Outcome, Prediction, Result, Verdict
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
@@ -37,6 +37,10 @@ that cannot be taken."""
 
 Prepare = Callable[[EncodedFrame], "Future[Picture]"]
 """Begins to decode a frame before it is known which call of the model will show it."""
+
+Annotate = Callable[[Prediction, EncodedFrame], bytes | None]
+"""Makes a JPEG of a frame with its prediction drawn on it; None if none is wanted of this frame, or it cannot be made.
+May be called from several threads at once, and raises nothing."""
 
 Restore = Callable[[Collection[TopicPartition]], Iterable[Tally]]
 """Reads back what the states of the given input partitions have saved last."""
@@ -160,8 +164,8 @@ class Load:
     """What the worker can take on at the moment.
 
     Attributes:
-        room: samples that the model can take before it falls further behind.
-        in_process: seconds from reading a frame to publishing its result, as lately measured.
+        room: samples that the model can take before it falls further behind: one call runs, and one waits.
+        in_process: seconds until the result of a frame that is read now will be published.
     """
 
     room: int
@@ -176,6 +180,15 @@ class LoadPolicy(Protocol):
 
     def release(self, room: int) -> Sequence[Sample]:
         """Return samples that were held back, as many as there is room for."""
+
+    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:
+        """Return the frames of an admitted sample, skipped, if it is to be left out after all; nothing if it is not.
+
+        Args:
+            sample: its call of the model is about to begin.
+            wall: what time it is.
+            in_process: seconds until its result will be published.
+        """
 
 
 class PartitionState(Protocol):

@@ -1,6 +1,7 @@
 """What `ports.Model` promises, held by every engine, with real weights and run by its manifest alone."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -8,10 +9,24 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from tests.support.models import SIZES, best_classes, drawn_beginning, open_model, photograph, prepared
+from tests.support.models import (
+    SIZES,
+    Brightness,
+    Motion,
+    best_classes,
+    drawn_beginning,
+    moving_clips,
+    open_model,
+    photograph,
+    prepared,
+    small_model,
+)
 from tests.support.pictures import scene
+from worker.domain.clips import ClipShape
+from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import Image
 from worker.models.loaded import LoadedModel
 from worker.models.ready import READY_MODELS, ready_model
@@ -21,10 +36,12 @@ ENGINES: Final = [
     *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")),
 ]
 QUICK: Final = ("mobilenet_v2", "eager")
+PICTURES: Final = ("mobilenet_v2", "efficientnet_lite0")
+"""The ready models of pictures."""
 # Compiling takes half a minute, and the ready models consist of the same operations: one of them is enough.
 PAIRS: Final = [
     pytest.param(pair, marks=() if pair == QUICK else pytest.mark.slow, id="-".join(pair))
-    for name, engine in product(READY_MODELS, ENGINES)
+    for name, engine in product(PICTURES, ENGINES)
     if (pair := (name, str(engine.values[0]))) != ("efficientnet_lite0", "compile")
 ]
 NAMES: Final = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")
@@ -64,10 +81,10 @@ def photographs(model: LoadedModel, count: int = len(NAMES)) -> NDArray[np.uint8
 # What does not depend on the engine.
 
 
-@pytest.mark.parametrize("model", [(name, "eager") for name in READY_MODELS], ids="-".join, indirect=True)
+@pytest.mark.parametrize("model", [(name, "eager") for name in PICTURES], ids="-".join, indirect=True)
 class TestPreparation:
     def test_identity_and_labels(self, model: LoadedModel) -> None:
-        assert model.identity.name in READY_MODELS
+        assert model.identity.name in PICTURES
         assert model.identity.version == READY_MODELS[model.identity.name].weights.sha256[:12]
         assert len(model.task.labels) == 1000
         assert model.task.labels[967] == "espresso"
@@ -148,3 +165,48 @@ def test_engines_agree_on_a_network_with_other_operations(engine: str, drawn: Pa
     model = open_model(drawn, engine=engine)
     assert len({*model.run(photographs(model))["indices"][:, 0].tolist()}) > 1
     assert_same(model, drawn, 9)
+
+
+# Clips.
+
+SEEING_TIME: Final[Mapping[str, Mapping[str, Any]]] = {
+    "clip": {"network": Motion(), "task": "clip", "clip": ClipShape(6, 15.0)},
+    "frame_values": {
+        "network": Brightness(),
+        "task": "frame_values",
+        "clip": ClipShape(6, 25.0, 2),
+        "labels": ("dark", "light"),
+    },
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("task", SEEING_TIME)
+def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "VISION_WORKER_CACHE", str(tmp_path)
+    )  # what is converted is known by its file, and there is none
+    model = small_model(**SEEING_TIME[task], engine=engine, threads=2, streams=2)
+    model.warm_up(3)
+    of_torch = small_model(**SEEING_TIME[task])
+    for count in (1, 2, 9):
+        found, expected = model.run(moving_clips(count)), of_torch.run(moving_clips(count))
+        assert found.keys() == expected.keys()
+        for name in found:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+    assert np.ptp(expected["values" if task == "frame_values" else "probabilities"], axis=0).max() > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_compiled_program_answers_a_clip_rightly_or_is_refused(
+    layout: torch.memory_format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path))
+    example = torch.zeros(2, 3, 6, 8, 8).to(memory_format=layout)
+    program = torch.export.export(Motion().eval(), (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    expected = small_model(**SEEING_TIME["clip"]).run(moving_clips(1))
+    told = {**SEEING_TIME["clip"], "network": program}
+    with nullcontext() if layout is torch.contiguous_format else suppress(ModelUnavailable):
+        found = small_model(**told, engine="compile").run(moving_clips(1))
+        np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)

@@ -75,7 +75,7 @@ def test_the_script_creates_exactly_the_topics_of_the_list(tmp_path: Path) -> No
 
     assert partitions == int(SERVICE["environment"]["PARTITIONS"])
     assert made.keys() == wanted.keys()
-    for role, name in Topics().model_dump().items():
+    for role, name in Topics().in_use().items():
         assert wanted[name].config.items() <= made[name].config.items()
         assert made[name].partitions >= (partitions if NEEDS[role].partitions_as_frames else 1)
 
@@ -97,7 +97,7 @@ def test_the_topics_meet_the_workers_requirements(tmp_path: Path) -> None:
     with LocalKafka() as kafka:
         for _ in range(2):  # the second run finds nothing to do
             run_script(tool, kafka.bootstrap_servers)
-        found = KafkaAdmin(kafka.bootstrap_servers, {}).topics(Topics().model_dump().values())
+        found = KafkaAdmin(kafka.bootstrap_servers, {}).topics(Topics().in_use().values())
     findings = Findings()
     judge_topics(Topics(), found, findings)
     assert findings.faults == []

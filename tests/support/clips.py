@@ -151,7 +151,10 @@ def clips_by_hand(
 ) -> list[Clip]:
     """Return the clips of all cameras, from all of their frames."""
     clips = []
-    for camera, slots in kept_by_hand(shots, rate).items():
+    for camera, filled in kept_by_hand(shots, rate).items():
+        slots = {slot: shot for slot, shot in filled.items() if not shot.damaged}
+        if not slots:
+            continue
         last_before: Shot | None = None
         for start in range((min(slots) // stride - frames) * stride, max(slots) + 1, stride):
             there = [slots.get(slot) for slot in range(start, start + frames)]

@@ -17,7 +17,7 @@ from worker.domain.records import OutboundRecord, Position, Record, TopicPartiti
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Clocks, Decode
+from worker.ports import Annotate, Clocks, Decode
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.render import OutputTopics
 from worker.stream.worker import Worker
@@ -50,6 +50,8 @@ class Flow:
         commit_interval: seconds.
         make_executor: returns the executor of the model: it runs calls at once, or when told to.
         sampling: which frames the model sees.
+        topics: where results go.
+        annotate: draws predictions.
         window: milliseconds.
         linger: seconds.
         target: seconds from capture to prediction; replaces the linger.
@@ -73,7 +75,11 @@ class Flow:
     commit_interval: float = 0.0
     make_executor: Callable[[], Executor] = Inline
     sampling: Sampling = EACH_FRAME_ALONE
+    topics: OutputTopics = TOPICS
+    annotate: Annotate | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    make_source: type[MemorySource] = MemorySource
+    awaits_silence: bool = False
     source: MemorySource = field(init=False)
     worker: Worker = field(init=False)
     inference: Executor = field(init=False)
@@ -81,13 +87,13 @@ class Flow:
     def __post_init__(self) -> None:
         ticks = Ticks()
         self.inference = self.make_executor()
-        self.source = MemorySource(self.script, failing_commits=self.failing_commits)
+        self.source = self.make_source(self.script, failing_commits=self.failing_commits)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
-            ModelParts(self.model, self.decode),
+            ModelParts(self.model, self.decode, self.annotate),
             Threads(Inline(), self.inference),
             Clocks(ticks.wall, ticks.monotonic),
-            topics=TOPICS,
+            topics=self.topics,
             settings=LoopSettings(
                 window=self.window,
                 lateness=self.lateness,
@@ -99,6 +105,7 @@ class Flow:
                 backlog_interval=2 * self.commit_interval,
                 publish_within=30.0,
                 hand_over_within=3.0,
+                awaits_silence=self.awaits_silence,
             ),
             telemetry=Telemetry(self.registry, max_cameras=self.max_cameras),
             sampling=self.sampling,

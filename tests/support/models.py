@@ -134,6 +134,38 @@ class Answering(nn.Module):
         return self.answer(pixels)
 
 
+class Motion(nn.Module):
+    """Four classes by a convolution over space and time; its weights are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.layers = nn.Sequential(nn.Conv3d(3, 5, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+        self.last = nn.Linear(5, 4)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (batch, 4), given (batch, 3, frames, height, width)."""
+        scores: torch.Tensor = self.last(self.layers(pixels)) * 6
+        return scores
+
+
+class Brightness(nn.Module):
+    """A value for each frame: the logit grows with its brightness."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (batch, frames), given (batch, 3, frames, height, width)."""
+        return pixels.mean(dim=(1, 3, 4))
+
+
+def moving_clips(count: int, frames: int = 6) -> NDArray[np.uint8]:
+    """Return clips of a camera that moves, (count, frames, 8, 8, 3)."""
+    blocks = np.random.default_rng(2).integers(0, 256, (2 * count, frames + 2, 3), np.uint8)
+    whole = np.kron(blocks, np.ones((4, 4, 1), np.uint8))
+    return np.array(
+        [[whole[8 * n : 8 * n + 8, 3 * t : 3 * t + 8] for t in range(frames)] for n in range(count)], np.uint8
+    )
+
+
 def photograph(name: str) -> Image:
     """Return one of the sample photographs."""
     return Image(load_photograph(next(each for each in PHOTOGRAPHS if each.name == name)))

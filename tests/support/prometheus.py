@@ -20,6 +20,7 @@ from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.results import DeadLetter, Verdict
+from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import STAGES, Telemetry
@@ -47,6 +48,8 @@ def tell_everything(telemetry: Telemetry) -> None:
         a_prediction(a_frame(label="no such class")),
     ]
     telemetry.delivered([*letters, *predictions], published_at=EventMillis(1_500))
+    telemetry.delivered([Skipped(a_frame().frame, "late"), Shown(a_frame().frame)], published_at=EventMillis(1_500))
+    telemetry.not_drawn(a_frame().frame, ValueError("too large"))
     telemetry.in_flight(1_000)
     telemetry.committed(None)
     telemetry.committed("coordinator not available")

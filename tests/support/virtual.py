@@ -5,9 +5,10 @@ would have run it, and provide its result when that time has come.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ from tests.support.flow import TOPICS
 from tests.support.frames import a_record
 from worker import wire
 from worker.adapters.memory import MemorySink, MemorySource
-from worker.app.compose import ModelParts, Ports, Threads, compose
+from worker.app.compose import ModelParts, Ports, Sampling, Threads, compose
 from worker.domain.arrays import Arrays
 from worker.domain.batches import BatchLimits
 from worker.domain.checkpoints import Checkpoint
@@ -31,11 +32,12 @@ from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Clocks
+from worker.ports import Clocks, LoadPolicy
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 
 EPOCH = 1_700_000_000_000
 MAX_POLL = 64
+SKIPPED = "skipped"
 UPSTREAM = 0.004
 """Seconds from capture until a frame can be polled."""
 
@@ -135,12 +137,12 @@ class Cameras(MemorySource):
     """Returns frames after they were captured.
 
     Args:
-        taken: capture time of each frame, in seconds, in order.
+        taken: capture time of each frame, in seconds, in order; cameras take turns.
     """
 
-    def __init__(self, clock: Clock, taken: Sequence[float], partitions: int) -> None:
+    def __init__(self, clock: Clock, taken: Sequence[float], partitions: int, cameras: int) -> None:
         super().__init__(())
-        self._clock, self._taken, self._partitions = clock, taken, partitions
+        self._clock, self._taken, self._partitions, self._cameras = clock, taken, partitions, cameras
         self._next = 0
         self._value = picture("red")
 
@@ -160,16 +162,19 @@ class Cameras(MemorySource):
     def _record(self, number: int) -> Record:
         partition, offset = number % self._partitions, number // self._partitions
         timestamp = EPOCH + math.floor(self._taken[number] * 1000)
-        return a_record(offset, partition=partition, value=self._value, timestamp=timestamp)
+        key = f"cam-{number % self._cameras}".encode()
+        return a_record(offset, partition=partition, value=self._value, key=key, timestamp=timestamp)
 
 
 class Broker(MemorySink):
-    """Spends time on each publication, and records its time and the age of each confirmed prediction."""
+    """Spends time on each publication, and records its time, predictions' ages, and skipped frames by reason."""
 
     def __init__(self, clock: Clock, machine: Machine, chance: Random) -> None:
         super().__init__()
         self._clock, self._machine, self._chance = clock, machine, chance
         self.ages: list[tuple[float, float]] = []
+        self.ages_by_camera: dict[str, list[tuple[float, float]]] = {}
+        self.skipped: Counter[tuple[str, str]] = Counter()
         self.publications: list[float] = []
 
     def publish(
@@ -181,8 +186,13 @@ class Broker(MemorySink):
         self._clock.spend(self._machine.publish + self._machine.result * len(records) + hiccup)
         for record in self.published:
             if record.topic == TOPICS.predictions:
-                captured = (wire.decode_prediction(record.value or b"").captured_at_ms - EPOCH) / 1000
+                message = wire.decode_prediction(record.value or b"")
+                captured = (message.captured_at_ms - EPOCH) / 1000
                 self.ages.append((captured, self._clock.now - captured))
+                self.ages_by_camera.setdefault(message.frame.camera, []).append(self.ages[-1])
+            if record.topic == SKIPPED:
+                left_out = wire.decode_skipped(record.value or b"")
+                self.skipped[left_out.frame.camera, left_out.reason] += 1
         self.published.clear()
 
 
@@ -193,6 +203,7 @@ class VirtualWorker:
     Attributes:
         taken: capture time of each frame, in seconds, in order.
         target: seconds.
+        make_policy: makes what leaves frames out under too much load; `max_age` as of the loop's settings.
         slower_from: time from which on the model takes twice as long.
         limits: the batch limits that were in force, each with its start time.
         calls: start time and number of frames of each model call.
@@ -203,6 +214,9 @@ class VirtualWorker:
     machine: Machine = field(default_factory=Machine)
     max_frames: int = 32
     partitions: int = 4
+    cameras: int = 1
+    make_policy: Callable[[], LoadPolicy] | None = None
+    max_age: float | None = None
     seed: int = 1
     slower_from: float = math.inf
     limits: list[tuple[float, BatchLimits]] = field(default_factory=list)
@@ -216,24 +230,26 @@ class VirtualWorker:
         model = TimedModel(clock, self.machine, chance, self.slower_from)
         self.broker = Broker(clock, self.machine, chance)
         worker = compose(
-            Ports(Cameras(clock, self.taken, self.partitions), self.broker, lambda _: ()),
+            Ports(Cameras(clock, self.taken, self.partitions, self.cameras), self.broker, lambda _: ()),
             ModelParts(model, partial(self._decode, clock)),
             Threads(Ahead(clock, 2), Ahead(clock, 1, gap=self.machine.gap)),
             Clocks(clock.wall, clock.monotonic),
-            topics=TOPICS,
+            topics=replace(TOPICS, skipped=SKIPPED),
             settings=LoopSettings(
                 window=1_000,
                 lateness=200,
-                bounds=Bounds(self.target, 0.1, self.max_frames, 300.0),
+                bounds=Bounds(self.target, 0.1, self.max_frames, self.max_age or 300.0),
                 max_failed_share=0.5,
                 max_in_flight_bytes=2**26,
                 commit_interval=0.1,
                 publication_interval=0.0,
-                backlog_interval=BACKLOG * 0.1 if self.target is None else 0.0,
+                backlog_interval=BACKLOG * 0.1 if self.target is None and self.max_age is None else 0.0,
                 publish_within=30.0,
                 hand_over_within=3.0,
+                sheds_load=self.make_policy is not None,
             ),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=1),
+            sampling=Sampling(make_policy=self.make_policy),
         )
         self.control = worker.control
         worker.join()

@@ -12,11 +12,11 @@ RIGHT = {
 }
 
 
-def judged(**changes: Topic | None) -> Findings:
+def judged(topics: Topics | None = None, **changes: Topic | None) -> Findings:
     found = {name: topic for name, topic in RIGHT.items() if changes.get(name.replace("-", "_"), topic) is not None}
     found |= {topic.name: topic for topic in changes.values() if topic is not None}
     findings = Findings()
-    judge_topics(Topics(), found, findings)
+    judge_topics(topics or Topics(), found, findings)
     return findings
 
 
@@ -54,6 +54,21 @@ def test_dead_letters_without_room_for_the_largest_frame_are_worth_a_warning() -
 
     assert findings.faults == []
     assert str(1048588 + HEADERS) in findings.warnings[0]
+
+
+def test_a_topic_that_is_unset_by_default_is_checked_like_the_others_once_it_is_set() -> None:
+    topics = Topics(skipped="skips", annotated="seen")
+    missing = judged(topics)
+    poor = judged(topics, skips=Topic("skips", 5, {}), seen=Topic("seen", 6, {"max.message.bytes": "1048588"}))
+    right = judged(topics, skips=Topic("skips", 6, {}), seen=Topic("seen", 6, RIGHT["dead-letters"].config))
+
+    assert missing.faults == [
+        "topics.skipped: topic 'skips' does not exist; create it with 6 partitions",
+        "topics.annotated: topic 'seen' does not exist; create it with 6 partitions",
+    ]
+    assert [fault.partition(" partitions")[0] for fault in poor.faults] == ["topics.skipped: 'skips' has 5"]
+    assert [warning.partition(":")[0] for warning in poor.warnings] == ["topics.annotated"]
+    assert (right.faults, right.warnings, len(right.facts)) == ([], [], 6)
 
 
 def test_configuration_that_may_not_be_read_is_not_held_against_anybody() -> None:

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.video import R3D_18_Weights  # type: ignore[import-untyped]
 
-from tests.support.models import SMALL, Answering, small_model
-from tests.support.pictures import scene
+from tests.support.models import SMALL, Answering, Brightness, Motion, moving_clips, small_model
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelUnavailable
 from worker.models.build import PICTURES_A_THREAD, cores
@@ -23,37 +21,6 @@ from worker.models.store import sha256_of_file
 
 CLIP: Final = ClipShape(6, 15.0)
 VALUES: Final = ClipShape(6, 25.0, 2)
-
-
-class Motion(nn.Module):
-    """Four classes by a convolution over space and time; its weights are drawn."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(5)
-        self.layers = nn.Sequential(nn.Conv3d(3, 5, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten())
-        self.last = nn.Linear(5, 4)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return (batch, 4), given (batch, 3, frames, height, width)."""
-        scores: torch.Tensor = self.last(self.layers(pixels)) * 30
-        return scores
-
-
-class Brightness(nn.Module):
-    """A value for each frame: the logit grows with its brightness."""
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return (batch, frames), given (batch, 3, frames, height, width)."""
-        return pixels.mean(dim=(1, 3, 4))
-
-
-def clips(count: int, frames: int = 6) -> NDArray[np.uint8]:
-    """Return clips of a camera that moves, (count, frames, 8, 8, 3)."""
-    whole = scene(90, 60)
-    return np.array(
-        [[whole[8 * n : 8 * n + 8, 3 * t : 3 * t + 8] for t in range(frames)] for n in range(count)], np.uint8
-    )
 
 
 def exported(file: Path, network: nn.Module, example: torch.Tensor) -> str:
@@ -72,10 +39,10 @@ def test_the_network_sees_exactly_what_torchvision_would_give_it() -> None:
 
     preset = R3D_18_Weights.DEFAULT.transforms()
     numbers = replace(SMALL, resize=8, antialias=False, mean=tuple(preset.mean), std=tuple(preset.std))
-    small_model(Answering(answer), task="clip", clip=CLIP, preprocessing=numbers).run(clips(2))
+    small_model(Answering(answer), task="clip", clip=CLIP, preprocessing=numbers).run(moving_clips(2))
     preset.resize_size, preset.crop_size = [8, 8], [8, 8]
     assert seen[0].shape == (2, 3, 6, 8, 8)
-    assert torch.equal(seen[0], preset(torch.from_numpy(clips(2).transpose(0, 1, 4, 2, 3).copy())))
+    assert torch.equal(seen[0], preset(torch.from_numpy(moving_clips(2).transpose(0, 1, 4, 2, 3).copy())))
 
 
 def test_the_shape_of_a_sample_and_of_a_frame() -> None:
@@ -89,8 +56,8 @@ def test_the_shape_of_a_sample_and_of_a_frame() -> None:
 def test_a_clip_is_classified_like_a_picture(memory_format: str) -> None:
     model = small_model(Motion(), task="clip", clip=CLIP, memory_format=memory_format)
     model.warm_up(3)
-    found = model.run(clips(3))
-    normalised = (clips(3) / 255 - SMALL.mean) / SMALL.std
+    found = model.run(moving_clips(3))
+    normalised = (moving_clips(3) / 255 - SMALL.mean) / SMALL.std
     expected = Motion().eval()(torch.from_numpy(normalised.transpose(0, 4, 1, 2, 3)).float()).softmax(dim=1)
     assert model.task.name == "clip"
     assert np.array_equal(found["indices"][:, 0], expected.argmax(dim=1))
@@ -100,7 +67,7 @@ def test_a_clip_is_classified_like_a_picture(memory_format: str) -> None:
 
 def test_fewer_frames_are_a_clip_too() -> None:
     model = small_model(Motion(), task="clip", clip=CLIP)
-    whole = clips(2)
+    whole = moving_clips(2)
     shorter = model.run(np.ascontiguousarray(whole[:, :4]))
     assert shorter["indices"].shape == (2, 4)
     assert not np.array_equal(shorter["probabilities"], model.run(whole)["probabilities"])
@@ -125,11 +92,11 @@ def test_logits_become_values_and_probabilities_stay() -> None:
         labels=labels,
         output="probabilities",
     )
-    np.testing.assert_array_equal(said.run(clips(2))["values"], row.expand(2, 6))
+    np.testing.assert_array_equal(said.run(moving_clips(2))["values"], row.expand(2, 6))
     scored = small_model(
         Answering(lambda x: row.logit().expand(len(x), 6)), task="frame_values", clip=VALUES, labels=labels
     )
-    np.testing.assert_allclose(scored.run(clips(2))["values"], row.expand(2, 6), atol=1e-7)
+    np.testing.assert_allclose(scored.run(moving_clips(2))["values"], row.expand(2, 6), atol=1e-7)
 
 
 BROKEN: list[tuple[Callable[[torch.Tensor], object], str]] = [
@@ -147,7 +114,7 @@ def test_values_that_break_the_contract(answer: Callable[[torch.Tensor], object]
         Answering(answer), task="frame_values", clip=VALUES, labels=("dark", "light"), output="probabilities"
     )
     with pytest.raises(ModelContractBroken, match=text):
-        model.run(clips(2))
+        model.run(moving_clips(2))
 
 
 # Files.
@@ -184,8 +151,8 @@ def test_a_program_answers_as_its_network(tmp_path: Path, layout: torch.memory_f
     program = small_model(
         load_network(file, sha256=sha256, architecture=None, classes=4, frames=6), task="clip", clip=CLIP
     )
-    expected = small_model(Motion(), task="clip", clip=CLIP).run(clips(3))
-    np.testing.assert_allclose(program.run(clips(3))["probabilities"], expected["probabilities"], atol=1e-6)
+    expected = small_model(Motion(), task="clip", clip=CLIP).run(moving_clips(3))
+    np.testing.assert_allclose(program.run(moving_clips(3))["probabilities"], expected["probabilities"], atol=1e-6)
 
 
 def test_a_program_of_other_clips_is_refused(tmp_path: Path) -> None:

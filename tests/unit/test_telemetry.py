@@ -162,3 +162,11 @@ def test_no_more_kinds_are_told_of_than_there_may_be_cameras() -> None:
     telemetry = Watched(max_cameras=2).telemetry
 
     assert [telemetry._worth_telling(kind) for kind in ("a", "b", "c")] == [True, True, False]
+
+
+def test_pictures_that_could_not_be_made_are_counted() -> None:
+    watched = Watched()
+    for _ in range(3):
+        watched.telemetry.not_drawn(a_frame().frame, ValueError("too large"))
+
+    assert watched.value("undrawn_pictures_total") == 3

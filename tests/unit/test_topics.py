@@ -4,13 +4,16 @@ from worker.cli.tail import Kind
 from worker.settings import Topics
 from worker.settings.topics import HEADERS, NEEDS, replay_marks
 
+ALL = Topics(skipped="skipped", annotated="annotated")
+"""Those that are unset by default too."""
+
 
 def test_every_topic_that_can_be_set_is_in_the_list() -> None:
     assert list(NEEDS) == list(Topics.model_fields)
 
 
 def test_topics_made_by_the_list_pass_the_check() -> None:
-    topics, findings = Topics.with_prefix("demo"), Findings()
+    topics, findings = ALL, Findings()
     specs = topics.specs(partitions=3, largest_frame=1000)
     judge_topics(topics, {each.name: Topic(*each) for each in specs}, findings)
 
@@ -28,20 +31,32 @@ def test_a_spec_says_what_the_topic_needs_and_leaves_the_rest_to_the_broker() ->
     assert not any("max.message.bytes" in each.config for each in Topics().specs(partitions=3))
 
 
-def test_topics_with_a_prefix_keep_their_usual_names_behind_it() -> None:
-    assert list(Topics.with_prefix("run").model_dump().values()) == [
-        "run-frames",
-        "run-predictions",
-        "run-accuracy",
-        "run-dead-letters",
-    ]
+def test_a_topic_that_is_unset_is_not_made_and_one_that_is_set_is() -> None:
+    *_, skipped, annotated = ALL.specs(partitions=3, largest_frame=1000)
+
+    assert set(ALL.in_use()) - set(Topics().in_use()) == {"skipped", "annotated"}
+    assert len(Topics().specs(partitions=3)) == len(NEEDS) - 2
+    assert skipped == ("skipped", 3, {})
+    assert annotated == ("annotated", 3, {"max.message.bytes": str(1000 + HEADERS)})
+
+
+def test_topics_with_a_prefix_keep_their_usual_names_behind_it_and_the_others_stay_unset() -> None:
+    assert Topics.with_prefix("run").model_dump() == {
+        "frames": "run-frames",
+        "predictions": "run-predictions",
+        "accuracy": "run-accuracy",
+        "dead_letters": "run-dead-letters",
+        "skipped": None,
+        "annotated": None,
+    }
 
 
 def test_marks_of_replays_are_compacted_and_named_after_the_dead_letters() -> None:
     assert replay_marks("dead-letters") == ("dead-letters-replayed", 1, {"cleanup.policy": "compact"})
 
 
-def test_tail_shows_every_output() -> None:
-    usual = Topics().model_dump()
+def test_tail_shows_every_output_but_pictures() -> None:
+    outputs = [role for role, needs in NEEDS.items() if needs.direction == "output" and role != "annotated"]
 
-    assert [kind.value for kind in Kind] == [usual[role] for role in NEEDS if NEEDS[role].direction == "output"]
+    assert [kind.value for kind in Kind] == [role.replace("_", "-") for role in outputs]
+    assert {kind.value for kind in Kind} - {"skipped"} <= set(Topics().in_use().values())

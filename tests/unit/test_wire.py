@@ -1,8 +1,10 @@
 """Every message against its schema in schemas/, there and back."""
 
 import json
+import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,15 +13,33 @@ from jsonschema import ValidationError
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
 from tests.support.schemas import check_headers, check_json, sample, schema, validator
 from worker import wire
+from worker.domain.clips import ClipSpan
 from worker.domain.errors import EnvelopeInvalid, Reason
-from worker.domain.frames import CapturedFrame, EncodedFrame, RawLayout
+from worker.domain.frames import CapturedFrame, EncodedFrame, Frame, RawLayout
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
-from worker.domain.results import DeadLetter, Verdict
+from worker.domain.results import (
+    Classification,
+    DeadLetter,
+    FrameValue,
+    ModelIdentity,
+    Prediction,
+    ScoredClass,
+    Verdict,
+)
+from worker.domain.samples import Skipped
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis, Monotonic
+from worker.domain.windows import Window
+from worker.sampling import by_camera, clips, load, order
+from worker.stream import clip_input
 from worker.wire.frame import MAX_CLOCK_AHEAD
 
 NOW = EventMillis(1_700_000_000_500)
+REASONS = [
+    *(order.LATE, order.DUPLICATE, clips.OVER_RATE, clips.BETWEEN_CLIPS, clips.GAP, clip_input.DAMAGED),
+    *(load.TOO_OLD, load.REPLACED, load.NOT_NTH, by_camera.OUT_OF_MEMORY),
+]
+KINDS = ["frame", "prediction", "clip-prediction", "frame-value", "skipped", "accuracy", "dead-letter"]
 
 
 def parse(record: Record) -> EncodedFrame:
@@ -45,7 +65,7 @@ def a_dead_letter(record: Record) -> DeadLetter:
     )
 
 
-@pytest.mark.parametrize("kind", ["frame", "prediction", "accuracy", "dead-letter"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_stored_samples_are_valid_and_a_missing_field_is_not(kind: str) -> None:
     document = sample(kind)
     validator(kind).validate(document)
@@ -201,6 +221,131 @@ def test_a_prediction_fits_its_schema_and_reads_back(verdict: Verdict | None) ->
     ]
     assert message.label == "cat"
     assert (message.correct is None) == (verdict is None)
+
+
+probabilities = st.floats(0, 1).map(lambda each: round(each, 6))
+verdicts = st.none() | st.builds(Verdict, st.booleans(), st.booleans())
+scored = st.lists(st.builds(ScoredClass, st.integers(0, 999), identifiers, probabilities), min_size=1, max_size=3)
+
+
+@given(scored, st.integers(0, NOW), st.integers(0, 99), st.integers(1, 16), st.integers(0, 15), verdicts)
+def test_the_prediction_of_a_clip_fits_its_schema_and_reads_back(
+    classes: list[ScoredClass], began_at: int, before: int, used: int, repeated: int, verdict: Verdict | None
+) -> None:
+    first = a_frame(5, partition=3, captured_at=began_at, label="walk").frame
+    last = a_frame(5 + before, partition=3, captured_at=began_at + 40 * before, label="run")
+    prediction = replace(
+        a_prediction(last, verdict),
+        result=Classification(tuple(classes), ()),
+        clip=ClipSpan(first, last.frame, used, used + repeated),
+    )
+    sent = wire.render_prediction("predictions", prediction, published_at=NOW)
+    check_json("clip-prediction", sent.value)
+    message = wire.decode_message(sent.value or b"")
+
+    assert isinstance(message, wire.ClipMessage)
+    assert (sent.partition, sent.key) == (3, b"cam-1")
+    assert message.frame.offset == message.clip.last.offset == 5 + before
+    assert (message.captured_at_ms, message.label) == (began_at + 40 * before, "run")
+    assert (message.clip.first.id, message.clip.first.captured_at_ms) == ("frames-3-5", began_at)
+    assert (message.clip.used, message.clip.frames) == (used, used + repeated)
+    assert [(each.index, each.name, each.probability) for each in message.classes] == classes
+    assert msgspec.json.encode(message) == sent.value
+    assert wire.decode_prediction(sent.value or b"").classes == message.classes
+
+
+@given(probabilities, probabilities, identifiers | st.none(), verdicts)
+def test_the_value_of_a_frame_fits_its_schema_and_reads_back(
+    value: float, threshold: float, event: str | None, verdict: Verdict | None
+) -> None:
+    result = FrameValue(value, threshold, event, above="cut")
+    prediction = replace(a_prediction(a_frame(12, partition=3, label="cut"), verdict), result=result)
+    sent = wire.render_prediction("predictions", prediction, published_at=NOW)
+    check_json("frame-value", sent.value)
+    message = wire.decode_message(sent.value or b"")
+
+    assert isinstance(message, wire.FrameValueMessage)
+    assert (message.value, message.threshold, message.event) == (value, threshold, event)
+    assert (message.frame.offset, message.label) == (12, "cut")
+    assert msgspec.json.encode(message) == sent.value
+
+
+@given(identifiers, st.integers(0, NOW), st.sampled_from(["late", "over-rate", "damaged-clip"]))
+def test_a_skipped_frame_fits_its_schema_and_reads_back(camera: str, captured_at: int, reason: str) -> None:
+    frame = a_frame(12, partition=3, captured_at=captured_at, camera=camera).frame
+    sent = wire.render_skipped("skipped", Skipped(frame, reason), published_at=NOW)
+    check_json("skipped", sent.value)
+    message = wire.decode_skipped(sent.value or b"")
+
+    assert (sent.partition, sent.key) == (3, camera.encode())
+    assert (message.frame.camera, message.frame.offset) == (camera, 12)
+    assert (message.captured_at_ms, message.published_at_ms, message.reason) == (captured_at, NOW, reason)
+    assert msgspec.json.encode(message) == sent.value
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_the_schema_explains_every_reason_for_which_the_worker_skips(reason: str) -> None:
+    explained = schema("skipped")["properties"]["reason"]
+
+    assert re.search(rf"[ ,]{reason}[ ,]", explained["description"])
+    assert re.fullmatch(explained["pattern"], reason)
+
+
+def sampled_frame(number: int, offset: int, captured_at: int, label: str | None) -> Frame:
+    position = Position(TopicPartition("frames", 3), offset)
+    name, arrived_at = f"north-gate-{number:06}", EventMillis(1_700_000_000_150)
+    return Frame(position, "north-gate", name, EventMillis(captured_at), arrived_at, Monotonic(0.0), label)
+
+
+LAST = sampled_frame(42, 1234, 1_700_000_000_123, "espresso")
+SAMPLED = replace(
+    a_prediction(a_frame(), Verdict(top1=True, top5=True)),
+    frame=LAST,
+    window=Window(EventMillis(1_700_000_000_000), EventMillis(1_700_000_001_000)),
+    model=ModelIdentity("mobilenet_v2", "b03531047ffa"),
+    result=Classification((ScoredClass(967, "espresso", 0.875), ScoredClass(968, "cup", 0.0625)), (967, 968)),
+    label="espresso",
+    seconds={"gather": 0.1, "decode": 0.012, "classify": 0.04},
+)
+CLIP = replace(
+    SAMPLED,
+    model=ModelIdentity("r3d_18", "b3b3357e1c2a"),
+    result=Classification((ScoredClass(261, "push up", 0.875), ScoredClass(306, "situp", 0.0625)), (261, 306)),
+    label="push up",
+    clip=ClipSpan(sampled_frame(27, 1204, 1_699_999_998_123, None), LAST, used=15, places=16),
+)
+VALUE = replace(
+    SAMPLED,
+    model=ModelIdentity("shots", "5c1a7c0f1b2d"),
+    result=FrameValue(0.9375, 0.5, "cut", above="cut"),
+    label="cut",
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prediction"), [("prediction", SAMPLED), ("clip-prediction", CLIP), ("frame-value", VALUE)]
+)
+def test_a_prediction_is_written_as_the_stored_sample_byte_for_byte(kind: str, prediction: Prediction) -> None:
+    published_at = EventMillis(1_700_000_000_310)
+    written = json.dumps(sample(kind), separators=(",", ":")).encode()
+
+    assert wire.render_prediction("predictions", prediction, published_at=published_at).value == written
+    assert msgspec.json.encode(wire.decode_message(written)) == written
+
+
+def test_a_skipped_frame_is_written_as_the_stored_sample() -> None:
+    sent = wire.render_skipped("skipped", Skipped(LAST, "over-rate"), published_at=EventMillis(1_700_000_000_310))
+
+    assert sent.value == json.dumps(sample("skipped"), separators=(",", ":")).encode()
+
+
+def test_a_prediction_of_an_unknown_task_is_refused_with_the_tasks_that_are_known() -> None:
+    later = json.dumps(sample("prediction") | {"task": "boxes"}).encode()
+
+    with pytest.raises(msgspec.ValidationError, match=r"task 'boxes'.*classify, clip, frame_values"):
+        wire.decode_message(later)
+    with pytest.raises(msgspec.ValidationError, match="classes"):
+        wire.decode_prediction(json.dumps(sample("frame-value")).encode())
 
 
 def test_the_trace_context_is_handed_on() -> None:

@@ -10,7 +10,7 @@ from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.ports import Clocks, Decode, LoadPolicy, Model, Prepare, Restore, Sampler, Sink, Source
+from worker.ports import Annotate, Clocks, Decode, LoadPolicy, Model, Prepare, Restore, Sampler, Sink, Source
 from worker.sampling.every_frame import EveryFrame
 from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
@@ -39,10 +39,15 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """The model, and what prepares its input."""
+    """The model, what prepares its input, and what draws its predictions.
+
+    Attributes:
+        annotate: makes pictures of predictions; None if nobody wants any.
+    """
 
     model: Model
     decode: Decode
+    annotate: Annotate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def compose(
     windows = TumblingWindows(settings.window)
     control, stages = LatencyControl(settings.bounds), Stages(telemetry, clocks.monotonic)
     calls = ModelCalls(
-        Pipeline(decode=parts.decode, model=parts.model),
+        Pipeline(decode=parts.decode, model=parts.model, annotate=parts.annotate),
         decoders=threads.decoders,
         inference=threads.inference,
         max_call=settings.bounds.max_frames,

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from worker.adapters.clocks import monotonic_clock, wall_clock
 from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
+from worker.app.annotator import Annotator
 from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.app.sampling import sampling_of
@@ -90,7 +91,11 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
         limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
         worker = compose(
             Ports(source, sink, partial(published_tallies, settings.kafka, settings.topics.accuracy)),
-            ModelParts(model, frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels)),
+            ModelParts(
+                model,
+                frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
+                annotator(settings, telemetry) if settings.topics.annotated else None,
+            ),
             threads,
             CLOCKS,
             topics=output_topics(settings.topics),
@@ -162,7 +167,13 @@ def memory_worker(
 
 def output_topics(topics: Topics) -> OutputTopics:
     """Return where each kind of message goes."""
-    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped)
+    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped, topics.annotated)
+
+
+def annotator(settings: Settings, telemetry: Telemetry) -> Annotator:
+    """Return what draws predictions on pictures."""
+    every, max_pixels = settings.sampling.annotate_every_ms, settings.limits.max_pixels
+    return Annotator(every, max_pixels=max_pixels, failed=telemetry.not_drawn)
 
 
 def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSettings:
@@ -175,7 +186,7 @@ def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSett
     max_age = sampling.max_age_ms / 1000 if sampling.on_lag == "skip_older_than" else None
     publication_interval = 0.0
     if settings.delivery.guarantee == "exactly_once":
-        publication_interval = interval if target is None else min(interval, target / 4000)
+        publication_interval = min(interval, (target or math.inf) / 4000, (max_age or math.inf) / 4)
     return LoopSettings(
         window=settings.window.size_ms,
         lateness=settings.window.lateness_ms,
@@ -190,10 +201,9 @@ def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSett
         max_in_flight_bytes=settings.limits.memory // 4,
         commit_interval=interval,
         publication_interval=publication_interval,
-        backlog_interval=BACKLOG * interval if target is None else publication_interval,
+        backlog_interval=BACKLOG * interval if target is None and max_age is None else publication_interval,
         publish_within=max_poll_interval / 2,
         hand_over_within=settings.kafka.hand_over_within,
-        max_age=max_age,
         sheds_load=sampling.on_lag != "process_all",
         awaits_silence=clip is not None,
     )

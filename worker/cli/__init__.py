@@ -12,6 +12,7 @@ from worker.cli.replay import replay
 from worker.cli.run import run
 from worker.cli.settings import settings
 from worker.cli.tail import tail
+from worker.cli.topics import topics
 from worker.cli.tune import tune
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, tune, settings, produce, tail, replay, render, demo):
+for command in (run, check, topics, tune, settings, produce, tail, replay, render, demo):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(kafka.app, name="kafka")

@@ -94,8 +94,8 @@ def _too_small_records(role: str, topic: "Topic", frames: "Topic") -> Iterator[s
     largest, room = (int(each.config.get("max.message.bytes", 0)) for each in (frames, topic))
     if largest and room < largest + HEADERS:
         yield (
-            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; a "
-            f"bad frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
+            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; what "
+            f"is made of a frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
         )
 
 
@@ -125,6 +125,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 
 def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
+    from worker.app.sampling import sampling_of
     from worker.models.build import load_model
     from worker.models.preparation import frame_decoder
     from worker.tuning.groups import Groups
@@ -136,8 +137,16 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         loaded = load_model(model)
         frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
         loaded.warm_up(1)
+        sampling_of(
+            found.groups.sampling,
+            loaded.clip,
+            engine=model.engine,
+            frame_shape=loaded.frame_shape,
+            lateness=found.groups.window.lateness_ms,
+            live=True,
+        )
     except SettingsError as error:
-        findings.faults.extend(f"model: {fault}" for fault in error.faults)
+        findings.faults.extend(fault if fault.startswith("sampling") else f"model: {fault}" for fault in error.faults)
     except WorkerError as error:
         findings.faults.append(f"model: {error}")
     else:

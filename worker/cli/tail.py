@@ -11,6 +11,11 @@ from worker import wire
 from worker.cli.options import AsJson, BootstrapServers
 from worker.domain.errors import WorkerError
 from worker.domain.records import Record, TopicPartition
+from worker.domain.times import EventMillis
+from worker.views.clock import clock
+
+BEST = 3
+"""Classes of a clip in its line."""
 
 
 class Kind(StrEnum):
@@ -19,6 +24,7 @@ class Kind(StrEnum):
     PREDICTIONS = "predictions"
     ACCURACY = "accuracy"
     DEAD_LETTERS = "dead-letters"
+    SKIPPED = "skipped"
 
 
 def tail(
@@ -29,7 +35,7 @@ def tail(
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N records.")] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Print predictions, running accuracy or dead letters as they are published. Ctrl-C stops it."""
+    """Print predictions, running accuracy, dead letters or skipped frames as they are published. Ctrl-C stops it."""
     from worker.adapters.kafka import KafkaAdmin, KafkaReader
 
     name = topic or kind.value
@@ -56,7 +62,7 @@ def tail(
 
 
 def as_document(kind: Kind, record: Record) -> Any:
-    """Return one message for programs: predictions and accuracy unchanged, a dead letter as its report."""
+    """Return one message for programs: unchanged, but a dead letter as its report."""
     if kind is not Kind.DEAD_LETTERS:
         return msgspec.Raw(record.value or b"null")
     return {
@@ -71,21 +77,55 @@ def as_line(kind: Kind, record: Record) -> str:
     """Return one message as a line for people."""
     match kind:
         case Kind.PREDICTIONS:
-            return _prediction_line(wire.decode_prediction(record.value or b""))
+            return _prediction_line(wire.decode_message(record.value or b""))
         case Kind.ACCURACY:
             return _accuracy_line(wire.decode_accuracy(record.value or b""))
         case Kind.DEAD_LETTERS:
             report, key = wire.parse_dead_letter(record), (record.key or b"").decode(errors="replace")
             source = f"{report.topic}[{report.partition}]@{report.offset}"
             return f"{report.reason:<14} {key:<16} {len(record.value or b''):>9} bytes  {source}  {report.text}"
+        case Kind.SKIPPED:
+            return _skipped_line(wire.decode_skipped(record.value or b""))
 
 
-def _prediction_line(message: wire.PredictionMessage) -> str:
-    best, correct = message.classes[0], message.correct
+def _prediction_line(message: wire.Message) -> str:
+    correct = message.correct
     mark = " " if correct is None else "+" if correct.top1 else "-"
     age = message.published_at_ms - message.captured_at_ms
     label = f"  label {message.label}" if message.label else ""
-    return f"{mark} {message.frame.camera:<16} {best.name:<24} {best.probability:6.1%}  {age:>6} ms{label}"
+    match message:
+        case wire.FrameValueMessage():
+            said, more = _value(message), ""
+        case wire.ClipMessage():
+            said, more = _best(message), _clip(message)
+        case wire.PredictionMessage():
+            said, more = _best(message), ""
+    return f"{mark} {message.frame.camera:<16} {said}  {age:>6} ms{label}{more}"
+
+
+def _best(message: wire.PredictionMessage) -> str:
+    best = message.classes[0]
+    return f"{best.name:<24} {best.probability:6.1%}"
+
+
+def _clip(message: wire.ClipMessage) -> str:
+    """Say which clip, and what else it may show."""
+    clip = message.clip
+    began, ended = (clock(EventMillis(end.captured_at_ms)) for end in (clip.first, clip.last))
+    others = ", ".join(f"{each.name} {each.probability:.1%}" for each in message.classes[1:BEST])
+    return f"  {began} to {ended}, {clip.used} of {clip.frames} frames{others and f', else {others}'}"
+
+
+def _value(message: wire.FrameValueMessage) -> str:
+    sign = ">=" if message.value >= message.threshold else "<"
+    event = f"*** {message.event} ***" if message.event else ""
+    return f"{event:<24} {message.value:.3f} {sign:<2} {message.threshold:.3f}"
+
+
+def _skipped_line(message: wire.SkippedMessage) -> str:
+    frame = message.frame
+    source = f"{frame.topic}[{frame.partition}]@{frame.offset}"
+    return f"{message.reason:<14} {frame.camera:<16} {clock(EventMillis(message.captured_at_ms))}  {source}"
 
 
 def _accuracy_line(message: wire.AccuracyMessage) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from worker.tuning.search import Stage, Tried
 
 _BOUNDS = Bounds()
+_UNITS = {"classify": "frames", "clip": "clips", "frame_values": "values"}
+"""By the model's task, what is measured: each has a prediction."""
 
 
 def tune(
@@ -66,9 +68,11 @@ def tune(
     with console.status("preparing frames and the reference"):
         wanted = count * 5 // 4
         source = read_frames(frames) if frames else _moving_photographs(wanted)
-        judged, calibration = set_apart(sample_frames(source, wanted))
+        in_a_row = manifest.clip is not None
+        judged, calibration = set_apart(sample_frames(source, wanted, in_a_row=in_a_row), in_a_row=in_a_row)
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
-    description = f"{trials.answered} frames of {frames.absolute() if frames else 'moving photographs, 640x480'}"
+    unit = _UNITS[manifest.task]
+    description = f"{trials.answered} {unit} of {frames.absolute() if frames else 'moving photographs, 640x480'}"
     console.print(
         f"{manifest.identity} on {key.processor}, {key.cores} cores; {description}.\n"
         f"A candidate agrees if its most likely class is the reference's on at least {min_agreement:.2%} of the "
@@ -79,7 +83,7 @@ def tune(
     def race(stage: "Stage", choices: "Sequence[Choice]") -> "Sequence[Tried]":
         with console.status(f"{stage.name}: measuring {len(choices)} candidates"):
             results = trials.race(stage, choices)
-        for table in _tables(stage.name, results):
+        for table in _tables(stage.name, results, unit):
             console.print(table, "")
         return results
 
@@ -99,7 +103,7 @@ def tune(
     if as_json:
         typer.echo(msgspec.json.encode({"file": str(file), **msgspec.to_builtins(profile)}))
     else:
-        console.print(_conclusion(profile, file), markup=False, soft_wrap=True)
+        console.print(_conclusion(profile, file, unit), markup=False, soft_wrap=True)
         if groups.model.profile == "off":
             console.print("model.profile is off now: remove that setting to use the profile", soft_wrap=True)
 
@@ -128,7 +132,7 @@ def _moving_photographs(count: int) -> Iterator[CapturedFrame]:
         raise WorkerError(f"there are no sample frames: give a folder or a video with --frames ({error})") from error
 
 
-def _tables(title: str, results: "Sequence[Tried]") -> Iterator[Table]:
+def _tables(title: str, results: "Sequence[Tried]", unit: str) -> Iterator[Table]:
     """Yield tables of a stage's results: candidates with the settings that differ, and those that cannot run here."""
     names = dict.fromkeys(name for each in results for name in each.settings)
     differ = [name for name in names if len({str(each.settings.get(name)) for each in results}) > 1]
@@ -138,7 +142,7 @@ def _tables(title: str, results: "Sequence[Tried]") -> Iterator[Table]:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ["model.settings"] if versus_untuned else differ:
         table.add_column(name.partition(".")[2].replace("_", " "))
-    for heading in ("frames/s", "same class", "difference"):
+    for heading in (f"{unit}/s", "same class", "difference"):
         table.add_column(heading, justify="right")
     table.add_column("why not", overflow="fold")
     refused = defaultdict[str, list[str]](list)
@@ -163,14 +167,14 @@ def _format(value: object) -> str:
     return "unset" if value is None else str(value)
 
 
-def _conclusion(profile: "Profile", file: Path) -> str:
+def _conclusion(profile: "Profile", file: Path, unit: str) -> str:
     if profile.untuned_frames_per_second is None:
         gain = ""
     else:
         gain = f", {profile.frames_per_second / profile.untuned_frames_per_second:.2f} times as many as without"
     settings = ", ".join(f"{name}: {_format(value)}" for name, value in profile.settings.items())
     return (
-        f"{profile.frames_per_second:.1f} frames/s{gain} (the whole worker, without Kafka)\n"
+        f"{profile.frames_per_second:.1f} {unit}/s{gain} (the whole worker, without Kafka)\n"
         f"{settings or 'no settings are faster than the current ones'}\n"
         f"Saved in {file}\n"
         "vision-worker run uses it from now on; your own settings take precedence. To undo it, delete the file, or set "

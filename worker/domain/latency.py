@@ -48,8 +48,6 @@ LEAST_STEP: Final = 0.002
 HIGH: Final = 0.99
 RECENT: Final = 1000
 """Frames whose delays are looked back on."""
-RECENT_PUBLICATIONS: Final = 50
-"""Publications whose slowest result is looked back on."""
 FEWEST: Final = 20
 """Frames before which nothing is known."""
 A_POLL: Final = 12
@@ -91,16 +89,15 @@ class LatencyControl:
         self._since: Monotonic | None = None
         self._arrived = 0
         self._others: deque[float] = deque(maxlen=RECENT)
-        self._in_process: deque[float] = deque(maxlen=RECENT_PUBLICATIONS)
 
     @property
     def target(self) -> float | None:
         """Seconds from capture to a confirmed result, if there is such a target."""
         return self._bounds.target
 
-    def arrived(self, frames: int) -> None:
-        """Frames were read."""
-        self._arrived += frames
+    def arrived(self, samples: int) -> None:
+        """Samples have come for the model."""
+        self._arrived += samples
 
     def called(self, frames: int, seconds: float) -> None:
         """A call of the model took `seconds`."""
@@ -111,22 +108,22 @@ class LatencyControl:
         """Results were confirmed.
 
         Args:
-            delays: of each, the seconds since capture that were neither gathering nor the model.
+            delays: of each result, the seconds since capture that were neither gathering nor the model.
             seconds: that publishing took.
         """
         self._others.extend(max(0.0, delay) for delay in delays)
         if delays:
             self.publication.note(len(delays), seconds)
 
-    def processed(self, seconds: float | None) -> None:
-        """The slowest result of a publication took `seconds` from reading its frame; None if there was no result."""
-        if seconds is not None:
-            self._in_process.append(seconds)
+    def until_published(self, ahead: int, call: int) -> float:
+        """Return the seconds until the result of a sample is published that waits for no others.
 
-    @property
-    def in_process(self) -> float:
-        """Seconds from reading a frame to publishing its result: the longest of the last publications."""
-        return max(self._in_process, default=0.0)
+        Args:
+            ahead: samples that the model takes before it.
+            call: samples that one call takes.
+        """
+        calls = ahead // call + 1
+        return calls * self.model.base + (ahead + 1) * self.model.each + self.publication.of(call)
 
     def limits(self, now: Monotonic) -> BatchLimits:
         """Return the limits in force; a new object once a tick."""

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from worker.domain.clips import ClipSpan
@@ -96,6 +96,7 @@ class Prediction:
         seconds: processing seconds spent per stage so far.
         took: seconds that a thread of the model spent on the frame and those that shared its part of a call.
         clip: the clip that the frame is the last of; None for a model of single frames.
+        annotated: a JPEG of the frame with the prediction drawn on it; None for all but a few.
     """
 
     frame: Frame
@@ -109,6 +110,7 @@ class Prediction:
     seconds: Mapping[str, float]
     took: float
     clip: ClipSpan | None = None
+    annotated: bytes | None = field(default=None, repr=False)
 
     @property
     def position(self) -> Position:

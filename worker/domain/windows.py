@@ -15,6 +15,10 @@ class Window:
     def __contains__(self, at: EventMillis) -> bool:
         return self.start <= at < self.end
 
+    def of_same_size(self, at: EventMillis) -> "Window":
+        """Return the window of the same size that holds `at`."""
+        return TumblingWindows(self.end - self.start).of(at)
+
 
 @dataclass(frozen=True, slots=True)
 class TumblingWindows:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
+from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
@@ -65,6 +66,7 @@ class Telemetry:
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
         )
+        self._undrawn = counter("undrawn_pictures", "Pictures for topics.annotated that could not be made.")
         self._relieved = counter(
             "relieved_cameras", "Times a camera's open clips were given up because memory was short."
         )
@@ -171,6 +173,18 @@ class Telemetry:
                 "or give each worker fewer cameras",
                 partition=str(partition),
                 so_far=self._reported["relieved"],
+            )
+
+    def not_drawn(self, frame: Frame, error: Exception) -> None:
+        """The picture of a prediction could not be made; its prediction is not affected. From any thread."""
+        self._undrawn.inc()
+        if self._worth_telling("not drawn"):
+            self._log.warning(
+                "a picture with its prediction could not be made and is left out",
+                error=f"{type(error).__name__}: {error}",
+                camera=frame.camera,
+                position=str(frame.position),
+                so_far=self._reported["not drawn"],
             )
 
     def in_flight(self, size: int) -> None:

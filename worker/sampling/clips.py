@@ -72,12 +72,11 @@ class ClipTrack:
         if slot <= self._last_slot:
             return [Skipped(frame.frame, OVER_RATE, needs=self.last)]
         taken = self._complete(before=slot)
+        self._last_slot, self.last = slot, arrival.witness
+        if slot % rules.stride >= rules.frames:
+            return [*taken, Skipped(frame.frame, BETWEEN_CLIPS)]
         if slot // rules.stride < self._next_clip:
             return [*taken, Skipped(frame.frame, LATE)]
-        self._last_slot, self.last = slot, arrival.witness
-        first = max(self._next_clip, (slot - rules.frames) // rules.stride + 1)
-        if slot < first * rules.stride:
-            return [*taken, Skipped(frame.frame, BETWEEN_CLIPS)]
         self.held.append(Held(frame, self._prepare(frame), arrival.witness, slot))
         return [*taken, *self._complete(before=slot + 1)]
 

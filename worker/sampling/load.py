@@ -8,17 +8,27 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from worker.domain.samples import Sample, Skipped
+from worker.domain.times import EventMillis
 from worker.ports import Load
 
 TOO_OLD: Final = "too-old"
 REPLACED: Final = "replaced"
 NOT_NTH: Final = "not-nth"
 
+PLANNED: Final = 0.8
+"""Share of the largest age that is planned with; the rest is for what no measurement predicts."""
+
 Admitted = Sequence[Sample | Skipped]
+
+
+FAIR: Final = 0.75
+"""Of n cameras, one is served again once this share of n others was; so none gets more than 1/0.75 of its share."""
 
 
 class SkipOlderThan:
     """Implements `ports.LoadPolicy`: leaves out what would be older than the limit when its result is published.
+
+    Cameras whose frames happen to come first in each poll would be served more than others, so cameras take turns.
 
     Args:
         max_age: seconds from capture to publication.
@@ -26,19 +36,42 @@ class SkipOlderThan:
 
     def __init__(self, max_age: float) -> None:
         self._max_age = max_age
+        self._served = 0
+        self._turns: dict[str, int] = {}  # how many were served when the camera was
 
     def admit(self, samples: Iterable[Sample], load: Load) -> Admitted:
         """Return the samples that are young enough, and the frames of the others, skipped."""
         admitted = list[Sample | Skipped]()
         for sample in samples:
-            newest = sample.newest.frame
-            age = (newest.arrived_at - newest.captured_at) / 1000
-            admitted += [sample] if age + load.in_process <= self._max_age else skip(sample, TOO_OLD)
+            frame = sample.newest.frame
+            too_old = self._is_too_old(sample, frame.arrived_at, load.in_process)
+            if too_old or not self._takes_turn(frame.camera, is_pressed=load.room <= 0):
+                admitted += skip(sample, TOO_OLD)
+            else:
+                admitted.append(sample)
         return admitted
 
     def release(self, room: int) -> Sequence[Sample]:  # noqa: ARG002 none is held
         """Return nothing: no sample is held back."""
         return ()
+
+    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:
+        """Skip a sample that has waited for too long."""
+        return skip(sample, TOO_OLD) if self._is_too_old(sample, wall, in_process) else ()
+
+    def _takes_turn(self, camera: str, *, is_pressed: bool) -> bool:
+        if not is_pressed:
+            self._turns.clear()
+            return True
+        turn = self._turns.setdefault(camera, self._served - len(self._turns))
+        if self._served - turn < FAIR * (len(self._turns) - 1):
+            return False
+        self._served += 1
+        self._turns[camera] = self._served
+        return True
+
+    def _is_too_old(self, sample: Sample, now: EventMillis, in_process: float) -> bool:
+        return (now - sample.newest.frame.captured_at) / 1000 + in_process > PLANNED * self._max_age
 
 
 class LatestPerCamera:
@@ -66,6 +99,10 @@ class LatestPerCamera:
         """Return the samples that have waited longest, as many as there is room for."""
         cameras = list(self._waiting)[: max(0, room)]
         return [self._waiting.pop(camera) for camera in cameras]
+
+    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:  # noqa: ARG002
+        """Return nothing: what was admitted is predicted."""
+        return ()
 
 
 class EveryNth:
@@ -95,6 +132,10 @@ class EveryNth:
 
     def release(self, room: int) -> Sequence[Sample]:  # noqa: ARG002 none is held
         """Return nothing: no sample is held back."""
+        return ()
+
+    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:  # noqa: ARG002
+        """Return nothing: what was admitted is predicted."""
         return ()
 
 

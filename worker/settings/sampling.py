@@ -39,3 +39,10 @@ class SamplingGroup(Group):
         1000, ge=10, description="for skip_older_than: largest age of a prediction, from capture to publication"
     )
     nth: int = Field(2, ge=2, description="for every_nth: one of so many is taken")
+    annotate_every_ms: int = Field(
+        1000,
+        ge=1,
+        le=600_000,
+        description="with topics.annotated: a picture of each camera's first predicted frame in so many milliseconds "
+        "of capture time",
+    )

@@ -24,7 +24,8 @@ class Needs:
         lost_unless_compacted: what is lost if old records are deleted; None if the topic need not be compacted.
         partitions_as_frames: whether it needs at least as many partitions as the topic of frames, because a result goes
             to the partition number of its frame.
-        room_for_frames: whether a record may be as large as the largest frame plus `HEADERS`.
+        room_for_frames: whether a record may be as large as the largest frame plus `HEADERS`: it is that frame, or a
+            picture made of it.
     """
 
     direction: Literal["input", "output"]
@@ -54,7 +55,10 @@ NEEDS: Final[Mapping[str, Needs]] = {
     "dead_letters": Needs(direction="output", content="frames that could not be processed", room_for_frames=True),
     "skipped": Needs(direction="output", content="which frames were left out, and why", partitions_as_frames=True),
     "annotated": Needs(
-        direction="output", content="JPEGs with the predictions drawn on them", partitions_as_frames=True
+        direction="output",
+        content="JPEGs with the predictions drawn on them",
+        partitions_as_frames=True,
+        room_for_frames=True,
     ),
 }
 """The requirements by name of the setting, which is a field of `Topics`."""
@@ -88,7 +92,7 @@ class Topics(Group):
 
     @classmethod
     def with_prefix(cls, prefix: str) -> Self:
-        """Return topics with their default names after a prefix: PREFIX-frames and so on."""
+        """Return topics with their default names after a prefix, PREFIX-frames and so on; those unset stay unset."""
         return cls.model_validate({role: f"{prefix}-{name}" for role, name in cls().in_use().items()})
 
     def specs(self, *, partitions: int, largest_frame: int | None = None) -> list[TopicSpec]:

@@ -16,7 +16,7 @@ from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
 from worker.domain.samples import ClipPlan, Picture, Sample
 
-DAMAGED: Final = "gap-by-damage"
+DAMAGED: Final = "damaged-clip"
 
 
 class ShownClip(NamedTuple):

@@ -25,7 +25,6 @@ class LoopSettings:
         backlog_interval: the same while more frames wait than the model takes.
         publish_within: seconds for one publication.
         hand_over_within: seconds for the last publication before a partition goes.
-        max_age: seconds from capture to publication beyond which frames are left out; None if age does not matter.
         sheds_load: samples may be left out while the worker does not keep up.
         awaits_silence: something is decided by a camera's silence.
         idle_poll: longest wait for records, in seconds; bounds how soon a stop is noticed.
@@ -41,7 +40,6 @@ class LoopSettings:
     backlog_interval: float
     publish_within: float
     hand_over_within: float
-    max_age: float | None = None
     sheds_load: bool = False
     awaits_silence: bool = False
     idle_poll: float = 0.2

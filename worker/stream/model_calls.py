@@ -14,7 +14,7 @@ publish             call N             by the loop's own thread, which alone own
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import chain
@@ -146,9 +146,14 @@ class ModelCalls:
         return 0 < len(self._waiting) < self.call_size and self._can_begin
 
     @property
-    def room(self) -> int:
-        """Samples that can be submitted before the model falls further behind: one call runs, and one waits."""
-        return 2 * self.call_size - len(self._waiting) - sum(call.samples for call in self._calls)
+    def ahead(self) -> int:
+        """Samples that were submitted and are not answered."""
+        return len(self._waiting) + self.begun
+
+    @property
+    def begun(self) -> int:
+        """Samples whose calls have begun and are not collected."""
+        return sum(call.samples for call in self._calls)
 
     def prepare(self, frame: EncodedFrame) -> "Future[Picture]":
         """Begin to decode a frame that clips will show."""
@@ -164,6 +169,17 @@ class ModelCalls:
     def submit(self, partition: Partition, batch: Batch) -> None:
         """Take a batch of a partition in; its samples wait until `begin`."""
         self._waiting.extend(BatchedSample(partition, batch, sample) for sample in batch.samples)
+
+    def leave_out(self, is_outdated: Callable[[Partition, Sample], bool]) -> None:
+        """Ask of the samples of the call that begins next, if one can, which of them need no call any more."""
+        kept = list[BatchedSample]()
+        while self._can_begin and self._waiting and len(kept) < self.call_size:
+            each = self._waiting.popleft()
+            if is_outdated(each.partition, each.sample):
+                self._decoded_early -= _decoded_early([each.sample])
+            else:
+                kept.append(each)
+        self._waiting.extendleft(reversed(kept))
 
     def begin(self) -> None:
         """Begin the calls that there is room for now."""

@@ -10,7 +10,7 @@ from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.samples import Sample, Shown, Skipped
 from worker.domain.tallies import Tally
-from worker.domain.times import Monotonic
+from worker.domain.times import EventMillis, Monotonic
 from worker.ports import Load, LoadPolicy, PartitionState, Sampler
 from worker.stream.batcher import WindowBatcher
 from worker.stream.ledger import Ledger
@@ -73,11 +73,20 @@ class Partition:
             load: what the worker can take on; None where nothing is left out.
         """
         self.ledger.begin(frame.frame.position, frame.frame.camera, len(frame.data))
-        return self._admit(self._expect(self._sampler.take(frame, now)), load)
+        samples = self._expect(self._sampler.take(frame, now))
+        return samples if load is None else self._admit(samples, load)
 
     def pass_time(self, now: Monotonic, load: Load | None) -> list[Sample]:
         """Return the samples that are complete because no frame came for a while; arguments as of `take`."""
-        return self._admit(self._expect(self._sampler.pass_time(now)), load)
+        samples = self._expect(self._sampler.pass_time(now))
+        return samples if load is None else self._admit(samples, load)
+
+    def gives_up(self, sample: Sample, wall: EventMillis, in_process: float) -> bool:
+        """Tell whether the load policy leaves a sample out that has waited for its call; it is skipped then."""
+        skipped = self._policy.reconsider(sample, wall, in_process) if self._policy else ()
+        for each in skipped:
+            self.ledger.finish(each)
+        return bool(skipped)
 
     def release(self, room: int) -> Sequence[Sample]:
         """Return samples that the load policy has held back, as many as there is room for."""
@@ -137,8 +146,8 @@ class Partition:
                     self.ledger.finish(Shown(frame.frame))
         return samples
 
-    def _admit(self, samples: list[Sample], load: Load | None) -> list[Sample]:
-        if self._policy is None or load is None or not samples:
+    def _admit(self, samples: list[Sample], load: Load) -> list[Sample]:
+        if self._policy is None:
             return samples
         admitted = []
         for each in self._policy.admit(samples, load):

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from worker.domain.geometry import Geometry
 from worker.domain.results import DeadLetter, Outcome, Prediction, dead_letter
 from worker.domain.samples import Sample, Shown, Skipped
 from worker.domain.times import Monotonic
-from worker.ports import Asked, Decode, Model
+from worker.ports import Annotate, Asked, Decode, Model
 from worker.stream.clip_input import DAMAGED, ShownClip, show_clip
 from worker.stream.partition import Partition
 
@@ -77,11 +77,16 @@ class Answered:
 
 
 class Pipeline:
-    """The way of a call, stage by stage; the caller measures and publishes."""
+    """The way of a call, stage by stage; the caller measures and publishes.
 
-    def __init__(self, *, decode: Decode, model: Model) -> None:
+    Args:
+        annotate: makes pictures of predictions; None if nobody wants any.
+    """
+
+    def __init__(self, *, decode: Decode, model: Model, annotate: Annotate | None = None) -> None:
         self._decode = decode
         self._model = model
+        self._annotate = annotate
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -190,31 +195,33 @@ class Pipeline:
         """
         if not answered.samples:
             return []
-        task = self._model.task
+        task, annotate, identity = self._model.task, self._annotate, self._model.identity
         asked = [Asked(each.geometry, each.places) for each in answered.samples if each.geometry]
         scored = list[Outcome]()
         for each, results in zip(answered.samples, task.results(answered.outputs, asked), strict=True):
             batch, clip = each.batched.batch, each.clip
+            window, span = batch.window, clip.span if clip else None
             if clip is not None:
-                scored += [Shown(frame.frame) for frame in clip.covers]
+                scored += [Shown(covered.frame) for covered in clip.covers]
             for answer, result in zip(clip.answers if clip else each.batched.sample.answers, results, strict=True):
                 frame = answer.frame
-                label = clip.label if clip and clip.span else frame.label
-                scored.append(
-                    Prediction(
-                        frame=frame,
-                        window=batch.window,
-                        model=self._model.identity,
-                        result=result,
-                        label=label,
-                        verdict=task.judge(result, label),
-                        late=batch.late,
-                        closed_by=batch.closed_by,
-                        seconds={"gather": gathered - frame.arrived, **seconds},
-                        took=took,
-                        clip=clip.span if clip else None,
-                    )
+                label = clip.label if clip and span else frame.label
+                prediction = Prediction(
+                    frame=frame,
+                    window=window if frame.captured_at in window else window.of_same_size(frame.captured_at),
+                    model=identity,
+                    result=result,
+                    label=label,
+                    verdict=task.judge(result, label),
+                    late=batch.late,
+                    closed_by=batch.closed_by,
+                    seconds={"gather": gathered - frame.arrived, **seconds},
+                    took=took,
+                    clip=span,
                 )
+                if annotate is not None:
+                    prediction = replace(prediction, annotated=annotate(prediction, answer))
+                scored.append(prediction)
         return scored
 
 

@@ -107,12 +107,9 @@ class Publisher:
             for cut in cuts:
                 cut.partition.settle(cut)
             published_at = self._wall()
-            if self._control.target is not None:
+            if self._control.target is not None or self._settings.sheds_load:
                 overheads = [each.overhead(published_at) for each in outcomes if isinstance(each, Prediction)]
                 self._control.published(overheads, took())
-            if self._settings.max_age is not None:
-                arrivals = (each.frame.arrived_at for each in outcomes if isinstance(each, Prediction))
-                self._control.processed(max(((published_at - each) / 1000 for each in arrivals), default=None))
             self._telemetry.delivered(outcomes, published_at=published_at)
             if self._sink.exactly_once:
                 for cut in cuts:

@@ -17,12 +17,14 @@ class OutputTopics:
 
     Attributes:
         skipped: None if skipped frames are only counted.
+        annotated: pictures with their predictions; None if there are none.
     """
 
     predictions: str
     accuracy: str
     dead_letters: str
     skipped: str | None = None
+    annotated: str | None = None
 
 
 class Renderer:
@@ -35,12 +37,14 @@ class Renderer:
     def render(
         self, outcomes: Iterable[Outcome], saved: Iterable[Tally], *, published_at: EventMillis
     ) -> list[OutboundRecord]:
-        """Write predictions, dead letters, skipped frames and accuracy as they go out."""
+        """Write predictions, their pictures, dead letters, skipped frames and accuracy as they go out."""
         topics, records = self._topics, list[OutboundRecord]()
         for outcome in outcomes:
             match outcome:
                 case Prediction():
                     records.append(wire.render_prediction(topics.predictions, outcome, published_at=published_at))
+                    if outcome.annotated is not None and topics.annotated is not None:
+                        records.append(wire.render_annotated(topics.annotated, outcome, outcome.annotated))
                 case DeadLetter():
                     version = self._worker_version
                     records.append(wire.render_dead_letter(topics.dead_letters, outcome, worker_version=version))

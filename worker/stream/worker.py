@@ -70,6 +70,7 @@ class Worker:
         self._partitions: dict[TopicPartition, Partition] = {}
         self._limits = BatchLimits(settings.bounds.linger, settings.bounds.max_frames)
         self._backlog = self._stopping = self._broken = False
+        self._sampled = 0
         self._silence = Silence(longest_step=2 * settings.idle_poll)
         self.last_step = self.last_poll = clocks.monotonic()
         self.joined = False
@@ -172,8 +173,8 @@ class Worker:
         """Parse what was read and put it into its windows; return the batches that this closes, or that are due."""
         arrived_at, arrived, closed = self._wall(), self._monotonic(), Closed()
         self._update_limits(arrived)
+        self._sampled = 0
         if records:
-            self.control.arrived(len(records))
             with self.stages("parse"):
                 for record in records:
                     closed += self._take(record, arrived_at, arrived)
@@ -181,7 +182,10 @@ class Worker:
             closed += self._hear_silence(arrived)
         if self._settings.sheds_load:
             for partition in self._assigned:
-                closed += self._add(partition, partition.release(self._room()), arrived)
+                closed += self._add(partition, partition.release(self._load().room), arrived)
+            if self._load().room <= 0:  # nothing is saved by lingering, and what came first shall be predicted first
+                closed += self._close_all(ClosedBy.LINGER)
+        self.control.arrived(self._sampled)
         expires_at = self._linger_expires_at()
         if expires_at is not None and self._monotonic() >= expires_at:
             closed += self._close_all(ClosedBy.LINGER)
@@ -195,29 +199,38 @@ class Worker:
             camera = wire.camera_of(record)
             partition.reject(dead_letter(record, stage="parse", error=error, arrived_at=arrived_at, camera=camera))
             return []
-        return self._add(partition, partition.take(encoded, self._silence.now, self._load()), arrived)
+        load = self._load() if self._settings.sheds_load else None
+        return self._add(partition, partition.take(encoded, self._silence.now, load), arrived)
 
     def _add(self, partition: Partition, samples: Iterable[Sample], now: Monotonic) -> Closed:
         closed = Closed()
         for sample in samples:
+            self._sampled += 1
             begun = self._calls.decode_early(sample)
             closed += [(partition, batch) for batch in partition.windows.add(begun, now, self._limits)]
         return closed
 
-    def _room(self) -> int:
-        """Return how many samples the model can take before it falls further behind; those in open batches count."""
-        return self._calls.room - sum(len(partition.windows) for partition in self._assigned)
+    def _ahead(self) -> int:
+        """Count the samples that the model has not answered for."""
+        return self._calls.ahead + sum(len(partition.windows) for partition in self._assigned)
 
-    def _load(self) -> Load | None:
-        """Return what the worker can take on; None if nothing is ever left out."""
-        return Load(self._room(), self.control.in_process) if self._settings.sheds_load else None
+    def _load(self) -> Load:
+        """Return what the worker can take on."""
+        ahead, call = self._ahead(), self._calls.call_size
+        return Load(room=2 * call - ahead, in_process=self._limits.linger + self.control.until_published(ahead, call))
+
+    def _is_outdated(self, partition: Partition, sample: Sample) -> bool:
+        """Ask once more before the call of the model begins: by then it is known how long the sample has waited."""
+        begun, call = self._calls.begun, self._calls.call_size
+        return partition.gives_up(sample, self._wall(), self.control.until_published(begun, call))
 
     def _hear_silence(self, now: Monotonic) -> Closed:
         """Let samplers decide what a camera's silence decides, in partitions of which everything was read."""
         heard, lag, closed = self._silence.looked(), self._source.lag(), Closed()
         for name, partition in self._partitions.items():
             if name not in heard or lag.get(name, 0) == 0:
-                closed += self._add(partition, partition.pass_time(self._silence.now, self._load()), now)
+                load = self._load() if self._settings.sheds_load else None
+                closed += self._add(partition, partition.pass_time(self._silence.now, load), now)
         return closed
 
     def _relieve(self) -> bool:
@@ -245,6 +258,8 @@ class Worker:
         for partition, batch in closed:
             self._telemetry.batch_closed(batch, partition.name)
             self._calls.submit(partition, batch)
+        if self._settings.sheds_load:
+            self._calls.leave_out(self._is_outdated)
         self._calls.begin()
 
     def _collect(self, *, wait: bool = False) -> bool:

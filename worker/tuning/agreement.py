@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 Probabilities = Mapping[int, float]
-"""Probability by class index, for the classes that a prediction names, most likely first."""
+"""Probability by class index, for the classes that a prediction names, most likely first.
+
+Of a frame's value, class 1 is the event, and class 0 that there is none."""
 Answers = Mapping[str, Probabilities]
-"""Probabilities by frame id; a refused frame has no entry."""
+"""Probabilities by the id of the frame that carries the prediction; a refused frame has no entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,27 +36,45 @@ def read_frames(source: Path) -> Iterator[CapturedFrame]:
     return read_video(source, camera=source.stem, start=_START, rate=1)
 
 
-def sample_frames(frames: Iterable[CapturedFrame], count: int) -> Sequence[CapturedFrame]:
-    """Take a sample, evenly spread over the first frames. Each gets its own frame id and no label.
+def sample_frames(frames: Iterable[CapturedFrame], count: int, *, in_a_row: bool) -> Sequence[CapturedFrame]:
+    """Take a sample of the first frames. Each gets its own frame id and no label.
 
     Args:
         frames: any number of frames.
         count: frames to take, at least 1; fewer are returned if there are fewer.
+        in_a_row: take one after the other, as a model needs them that sees time; else they are evenly spread.
     """
-    taken = enumerate(_take_spread(iter(frames), count))
-    return [replace(each, frame_id=str(number), label=None) for number, each in taken]
+    taken = islice(frames, count) if in_a_row else _take_spread(iter(frames), count)
+    return [replace(each, frame_id=str(number), label=None) for number, each in enumerate(taken)]
 
 
-def set_apart(frames: Sequence[CapturedFrame]) -> tuple[Sequence[CapturedFrame], Sequence[CapturedFrame]]:
+def set_apart(
+    frames: Sequence[CapturedFrame], *, in_a_row: bool
+) -> tuple[Sequence[CapturedFrame], Sequence[CapturedFrame]]:
     """Split frames: four fifths for the comparison and a fifth for the calibration.
 
     A model must not be judged by the frames that it was calibrated with.
+
+    Args:
+        frames: a sample.
+        in_a_row: the last fifth is for the calibration, and no row is torn; else it is every fifth frame.
     """
+    if in_a_row:
+        kept = len(frames) - len(frames) // _CALIBRATION_STEP
+        return frames[:kept], frames[kept:]
     return [each for number, each in enumerate(frames) if number % _CALIBRATION_STEP], frames[::_CALIBRATION_STEP]
 
 
-def polls(frames: Sequence[CapturedFrame], *, endless: bool = False) -> Iterator[Sequence[Record]]:
-    """Yield frames as polled records of one camera, all with the same capture time: only its size closes a batch."""
+def polls(
+    frames: Sequence[CapturedFrame], *, rate: float | None = None, endless: bool = False
+) -> Iterator[Sequence[Record]]:
+    """Yield frames as polled records of one camera.
+
+    Args:
+        frames: all of them.
+        rate: frames a second by their capture times; None gives all the same, and only its size closes a batch.
+        endless: begin again after the last frame; time goes on.
+    """
     sent = [wire.render_frame(PARTITION.topic, replace(each, camera="tune")) for each in frames]
     numbered = enumerate(cycle(sent) if endless else sent)
     while chunk := list(islice(numbered, POLL_SIZE)):
@@ -66,7 +84,7 @@ def polls(frames: Sequence[CapturedFrame], *, endless: bool = False) -> Iterator
                 each.key,
                 each.value,
                 tuple(header for header in each.headers if header[0] != CAPTURED_AT),
-                _START,
+                EventMillis(_START + round(offset * 1000 / rate)) if rate else _START,
             )
             for offset, each in chunk
         ]

@@ -20,7 +20,7 @@ from worker.app.main_thread import MainThread
 from worker.app.workers import memory_worker
 from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
-from worker.domain.records import OutboundRecord
+from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.models.build import build_model, calibrate, settle_threads
 from worker.models.loaded import LoadedModel
@@ -28,7 +28,7 @@ from worker.models.manifest import Manifest
 from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup, Topics, WindowGroup
 from worker.stream.worker import Worker
-from worker.tuning.agreement import Agreement, Answers, Bounds, compare
+from worker.tuning.agreement import Agreement, Answers, Bounds, Probabilities, compare
 from worker.tuning.frames import polls
 from worker.tuning.groups import Choice, Groups
 from worker.tuning.search import Stage, Tried
@@ -85,13 +85,13 @@ class Trials:
         self._reference = self._answers(reference, model)
         if not self._reference:
             raise WorkerError(f"none of the {len(frames)} frames can be decoded: give other frames with --frames")
-        self._pixels = _prepare_frames(reference, model, frames)
-        self._calibration = _prepare_frames(reference, model, calibration)
+        self._pixels = prepare_frames(reference, model, frames)
+        self._calibration = prepare_frames(reference, model, calibration)
         self._calibrated = False
 
     @property
     def answered(self) -> int:
-        """Number of frames that the reference answered."""
+        """Number of predictions of the reference."""
         return len(self._reference)
 
     def race(self, stage: Stage, choices: Sequence[Choice]) -> Sequence[Tried]:
@@ -142,25 +142,27 @@ class Trials:
 
     def _answers(self, groups: Groups, model: LoadedModel) -> Answers:
         """Run all frames once through the whole worker."""
-        found: dict[str, dict[int, float]] = {}
+        found: dict[str, Probabilities] = {}
 
         def write(record: OutboundRecord) -> None:
             if record.topic == TOPICS.predictions:
-                message = wire.decode_prediction(record.value or b"")
-                found[message.frame.id] = {each.index: each.probability for each in message.classes}
+                message = wire.decode_message(record.value or b"")
+                found[message.frame.id] = probabilities_of(message)
 
-        self._run_worker(groups, model, polls(self._frames), write, Worker.run)
+        self._run_worker(groups, model, self._polls(), write, Worker.run)
         return found
 
     def _rate(self, candidate: _Candidate, stage: Stage) -> float:
         seconds = self._seconds / ROUNDS
         if stage.model_alone:
             settle_threads(candidate.groups.model, usual=self._default_threads)
-            return model_rate(candidate.model, self._pixels, candidate.groups.window.max_frames, seconds)
+            call = call_size(candidate.model, candidate.groups.window.max_frames)
+            rate = model_rate(candidate.model, self._pixels, call, seconds)
+            return rate * _answers_a_sample(self._manifest)
         return self._worker_rate(candidate, seconds)
 
     def _worker_rate(self, candidate: _Candidate, seconds: float) -> float:
-        """Return the frames per second of the whole worker, from its first publication to its last."""
+        """Return the predictions per second of the whole worker, from its first publication to its last."""
         published, marks = 0, list[tuple[int, float]]()
 
         def write(record: OutboundRecord) -> None:
@@ -174,9 +176,13 @@ class Trials:
                 if published > (marks[-1][0] if marks else 0):
                     marks.append((published, time.monotonic()))
 
-        self._run_worker(candidate.groups, candidate.model, polls(self._frames, endless=True), write, measure)
+        self._run_worker(candidate.groups, candidate.model, self._polls(endless=True), write, measure)
         (first, began), (last, ended) = marks[0], marks[-1]
         return (last - first) / (ended - began)
+
+    def _polls(self, *, endless: bool = False) -> Iterable[Sequence[Record]]:
+        clip = self._manifest.clip
+        return polls(self._frames, rate=clip.rate if clip else None, endless=endless)
 
     def _run_worker(
         self,
@@ -201,13 +207,24 @@ class Trials:
             inference.serve(partial(loop, worker))
 
 
+def call_size(model: LoadedModel, largest_batch: int) -> int:
+    """Return with how many samples in a call a model is measured alone.
+
+    A batch of clips may take minutes. A part for each stream is as fast, and clips are never cut.
+    """
+    if model.clip is None:
+        return largest_batch
+    parts: Sequence[slice] = model.parts(largest_batch)[: model.streams]
+    return sum(part.stop - part.start for part in parts)
+
+
 def model_rate(model: LoadedModel, pixels: Pixels, call: int, seconds: float) -> float:
-    """Return the pictures per second of a model alone.
+    """Return the samples per second of a model alone: pictures, or clips.
 
     Args:
         model: a model that is warmed up.
-        pixels: prepared pictures, (pictures, height, width, 3), used again and again.
-        call: pictures per call.
+        pixels: prepared samples, (samples, *input_shape), used again and again.
+        call: samples per call.
         seconds: how long to measure; at least one call is measured.
     """
     calls = [pixels[np.arange(first, first + call) % len(pixels)] for first in range(0, len(pixels), call)]
@@ -223,13 +240,32 @@ def model_rate(model: LoadedModel, pixels: Pixels, call: int, seconds: float) ->
     return threads.serve(measure)
 
 
-def _prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[CapturedFrame]) -> Pixels:
-    """Return the accepted frames as the model's input, (pictures, height, width, 3)."""
+def prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[CapturedFrame]) -> Pixels:
+    """Return the accepted frames as the model's input, (samples, *input_shape).
+
+    Clips follow each other. If the frames are too few for one, it begins again with the first.
+    """
     decode = frame_decoder(model.preprocessing, groups.model, max_pixels=groups.limits.max_pixels)
     slots = []
     for record in chain.from_iterable(polls(frames)):
-        slot = np.empty(model.input_shape, np.uint8)
+        slot = np.empty(model.frame_shape, np.uint8)
         with suppress(FrameRejected):
             decode(wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0)), slot)
             slots.append(slot)
-    return np.array(slots, np.uint8).reshape(-1, *model.input_shape)
+    pictures = np.array(slots, np.uint8).reshape(-1, *model.frame_shape)
+    if model.clip is None or not slots:
+        return pictures.reshape(-1, *model.input_shape)
+    places = max(1, len(pictures) // model.clip.frames) * model.clip.frames
+    return pictures[np.arange(places) % len(pictures)].reshape(-1, *model.input_shape)
+
+
+def probabilities_of(message: wire.Message) -> Probabilities:
+    """Return what a prediction says, most likely first; of a frame's value, whether there is the event."""
+    if isinstance(message, wire.FrameValueMessage):
+        by_index = {0: 1 - message.value, 1: message.value}
+        return by_index if message.value < message.threshold else dict(reversed(by_index.items()))
+    return {each.index: each.probability for each in message.classes}
+
+
+def _answers_a_sample(manifest: Manifest) -> int:
+    return (manifest.clip and manifest.clip.middle) or 1

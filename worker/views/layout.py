@@ -7,11 +7,10 @@ picture that is too small for all of it, the rows that matter most are kept.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from worker.domain.times import EventMillis
+from worker.views.clock import clock
 from worker.views.shown import Event, Facts, Meter, Share, Truth
 from worker.views.text import Font, shorten
 
@@ -21,10 +20,6 @@ PANEL_SHARE: Final = 0.55
 
 _WIDEST: Final = 17
 """Width of the lower panel in text sizes. It does not follow the texts: in a video it would twitch."""
-_FIRST_DATE: Final = 365 * 86_400_000
-"""Times in the first year after the epoch are those of recordings, which begin at 0: they have no date."""
-_LAST_DATE: Final = 253_402_300_799_999
-"""The end of the year 9999, in milliseconds: Python knows no later date."""
 
 
 class Tone(Enum):
@@ -193,12 +188,3 @@ def _truth(truth: Truth) -> Row:
         None: ("no class", Tone.PLAIN),
     }[truth.right]
     return Row(f"label: {truth.label}", word, tone=tone, rank=1)
-
-
-def clock(at: EventMillis) -> str:
-    """Write a capture time to the millisecond, in UTC; without a date where it is a position in a recording."""
-    if not 0 <= at <= _LAST_DATE:
-        return f"{at} ms"  # of a clock that is wrong
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)
-    written = moment.strftime("%H:%M:%S.") + f"{at % 1000:03}"
-    return written if at < _FIRST_DATE else f"{moment:%Y-%m-%d} {written}"

@@ -8,6 +8,7 @@ from worker.wire.accuracy import (
     parse_accuracy,
     render_accuracy,
 )
+from worker.wire.annotated import render_annotated
 from worker.wire.dead_letter import (
     DeadLetterReport,
     original_headers,
@@ -50,6 +51,7 @@ __all__ = [
     "parse_dead_letter",
     "parse_frame",
     "render_accuracy",
+    "render_annotated",
     "render_dead_letter",
     "render_frame",
     "render_mark",

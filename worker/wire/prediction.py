@@ -1,4 +1,4 @@
-"""Predictions out (schemas/prediction.v1.json)."""
+"""Predictions out (schemas/prediction.v1.json, clip-prediction.v1.json and frame-value.v1.json)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -123,6 +123,11 @@ def frame_field(frame: Frame) -> FrameField:
     )
 
 
+def message_of(prediction: Prediction, *, published_at: EventMillis) -> Message:
+    """Return the message of a prediction of any task."""
+    return _MESSAGES[type(prediction.result)](prediction, prediction.result, published_at)
+
+
 def render_prediction(topic: str, prediction: Prediction, *, published_at: EventMillis) -> OutboundRecord:
     """Write a prediction, to the same partition number as its frame's."""
     frame = prediction.frame
@@ -208,5 +213,8 @@ def decode_message(value: bytes) -> Message:
     """
     task = msgspec.json.decode(value, type=_TaskOf).task
     if task not in _TYPES:
-        raise msgspec.ValidationError(f"predictions of the task {task!r} are not known here")
+        known = ", ".join(_TYPES)
+        raise msgspec.ValidationError(
+            f"a prediction of the task {task!r}, but this version reads {known}: use a newer vision-worker"
+        )
     return msgspec.json.decode(value, type=_TYPES[task])

@@ -47,7 +47,9 @@ def load_onnxruntime(
             for _ in range(streams)
         ]
     except Exception as error:
-        raise ModelUnavailable(f"ONNX Runtime {onnxruntime.__version__} cannot run {file}: {error}") from error
+        raise ModelUnavailable(
+            f"ONNX Runtime {onnxruntime.__version__} cannot run {file}: {error}; set model.engine: eager"
+        ) from error
     used = sessions[0].get_providers()
     if used[0] != provider:  # it falls back silently if CUDA's libraries are missing
         raise ModelUnavailable(f"device {device!r}: ONNX Runtime could not start {provider}, only {', '.join(used)}")

@@ -75,7 +75,9 @@ def load_openvino(
         compiled = [_compile(core, models, options) for _ in range(streams)]
         used = compiled[0][0].get_property("INFERENCE_PRECISION_HINT")
     except RuntimeError as error:
-        raise ModelUnavailable(f"OpenVINO {openvino.__version__} cannot run {file}: {error}") from error
+        raise ModelUnavailable(
+            f"OpenVINO {openvino.__version__} cannot run {file}: {error}; set model.engine: eager"
+        ) from error
     if used != _PRECISIONS[precision]:
         raise ModelUnavailable(f"precision {precision}: OpenVINO uses {used} on this CPU; set model.precision: fp32")
     # The first use fills a table under OpenVINO's own lock. If two threads did this at the same time, they would
