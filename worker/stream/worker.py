@@ -228,7 +228,8 @@ class Worker:
         """Let samplers decide what a camera's silence decides, in partitions of which everything was read."""
         heard, lag, closed = self._silence.looked(), self._source.lag(), Closed()
         for name, partition in self._partitions.items():
-            if name not in heard or lag.get(name, 0) == 0:
+            # Where something was read, more of a partition that lags may have come, and wait for its turn.
+            if not heard or lag.get(name, 0) == 0:
                 load = self._load() if self._settings.sheds_load else None
                 closed += self._add(partition, partition.pass_time(self._silence.now, load), now)
         return closed
