@@ -20,7 +20,6 @@ from confluent_kafka import KafkaException
 
 from tests.chaos.run import Run
 from tests.chaos.scenarios import SCENARIOS, Scenario
-from tests.chaos.verdict import judge
 from worker.domain.errors import WorkerError
 from worker.local.broker import LocalKafka
 from worker.ops.logs import configure_logs
@@ -98,7 +97,7 @@ def _run_scenario(scenario: Scenario, run: Run) -> Result:
         faults.append(f"{type(error).__name__}: {' ... '.join(dict.fromkeys([*lines[:1], *lines[-1:]]))[:800]}")
     finally:
         run.close()
-    verdict = judge(run.stage, run.excuses)
+    verdict = run.judge()
     return Result(
         scenario.name,
         run.mode,
@@ -109,7 +108,12 @@ def _run_scenario(scenario: Scenario, run: Run) -> Result:
             "duplicated": verdict.duplicated,
             "accuracy_equal": verdict.accuracy_equal,
         },
-        {"longest_pause_s": round(verdict.longest_pause, 1), "took_s": round(time.monotonic() - began), **run.figures},
+        {
+            "longest_pause_s": round(verdict.longest_pause, 1),
+            "took_s": round(time.monotonic() - began),
+            **verdict.figures,
+            **run.figures,
+        },
         faults + run.faults + verdict.faults(run.mode, run.sent),
     )
 

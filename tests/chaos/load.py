@@ -1,6 +1,7 @@
 """Send frames at a constant rate, independently of what happens to brokers and workers."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from tests.support.cameras import Cameras
 from tests.support.workers import Stage
 from worker.adapters.kafka import KafkaSink
+from worker.domain.records import OutboundRecord
 
 FRAMES_A_SECOND: Final = 10.0
 """Of all cameras together: a worker and a broker on two cores keep up with it while another worker starts."""
@@ -18,10 +20,13 @@ class Load:
 
     Args:
         rate: frames per second.
+        frames: what is sent, without end; unset, the frames of five cameras with real pictures.
     """
 
-    def __init__(self, on: Stage, rate: float = FRAMES_A_SECOND) -> None:
-        self._cameras = Cameras(on)
+    def __init__(
+        self, on: Stage, rate: float = FRAMES_A_SECOND, frames: Iterator[OutboundRecord] | None = None
+    ) -> None:
+        self._frames = Cameras(on).frames() if frames is None else frames
         self._interval = 1 / rate
         self._sink = KafkaSink(on.servers, {})
         self._stopped = Event()
@@ -53,6 +58,6 @@ class Load:
     def _send(self) -> int:
         sent, began = 0, time.monotonic()
         while not self._stopped.wait(max(0.0, began + sent * self._interval - time.monotonic())):
-            self._sink.send(self._cameras._next())
+            self._sink.send(next(self._frames))
             sent += 1
         return sent

@@ -13,13 +13,18 @@ from typing import Final
 from confluent_kafka.admin import AdminClient
 
 from tests.chaos.load import FRAMES_A_SECOND, Load
-from tests.chaos.verdict import Excuse
+from tests.chaos.verdict import Excuse, Verdict, judge, judge_clips
 from tests.support.cameras import Cameras
+from tests.support.clip_cameras import clip_settings, in_order
+from tests.support.clip_program import write_clip_model
 from tests.support.workers import Stage, WorkerProcess, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, Topic
 from worker.local.broker import LocalKafka
 
 PARTITIONS: Final = 4
+CAMERAS: Final = 5
+FILMED: Final = 6
+"""So many times as many numbered frames are sent as photographs: the model takes no time, and clips need many."""
 
 
 class Run:
@@ -52,9 +57,16 @@ class Run:
         self.may_end = False
         self.faults: list[str] = []
         self._folder = folder
+        self._clip_model: Path | None = None
         self._load: Load | None = None
         self._sent_before = 0
         self._undo = ExitStack()
+
+    def film(self) -> None:
+        """Let the workers see clips, and let cameras send numbered frames; to be called first."""
+        folder = self._folder / "clip-model"
+        folder.mkdir()
+        self._clip_model = write_clip_model(folder)
 
     def begin(self, workers: int) -> None:
         """Start workers, and then the load when they are ready."""
@@ -62,12 +74,16 @@ class Run:
         self.load()
 
     def load(self, rate: float = FRAMES_A_SECOND) -> None:
-        """Send frames at this rate from now on, until the run ends."""
-        self._load = Load(self.stage, rate)
+        """Send frames at this rate from now on, until the run ends; numbered ones several times as fast."""
+        if self._clip_model is None:
+            self._load = Load(self.stage, rate)
+        else:
+            self._load = Load(self.stage, FILMED * rate, in_order(self.stage, CAMERAS))
 
     def start(self, count: int = 1) -> list[WorkerProcess]:
         """Start workers at the same time, and return when they are ready."""
-        settings = self.stage.settings(delivery={"guarantee": self.mode})
+        filming = clip_settings(self._clip_model) if self._clip_model else {}
+        settings = self.stage.settings(delivery={"guarantee": self.mode}, **filming)
         new = [self._undo.enter_context(WorkerProcess(settings, self._folder)) for _ in range(count)]
         self.workers += new
         for worker in new:
@@ -145,6 +161,10 @@ class Run:
         for worker in tuple(self.workers):
             self.stop(worker)
 
+    def judge(self) -> Verdict:
+        """Read all topics, and count."""
+        return (judge_clips if self._clip_model else judge)(self.stage, self.excuses)
+
     def close(self) -> None:
         """Stop everything that still runs."""
         if self._load is not None:
@@ -166,7 +186,7 @@ def _admin(servers: str) -> AdminClient:
 
 
 def _stage(servers: str, *, copies: int) -> Stage:
-    stage = Stage(servers, f"chaos-{uuid.uuid4().hex[:12]}", PARTITIONS, _admin(servers))
+    stage = Stage(servers, f"chaos-{uuid.uuid4().hex[:12]}", PARTITIONS, _admin(servers), notes_skipped=True)
     config = {"min.insync.replicas": str(max(1, copies - 1))}
     specs = stage.topics.specs(partitions=PARTITIONS)
     topics = [Topic(each.name, each.partitions, config | each.config) for each in specs]

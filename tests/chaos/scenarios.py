@@ -39,6 +39,23 @@ def kill_loop(run: Run) -> None:
         _kill_and_replace(run)
 
 
+def clips(run: Run) -> None:
+    """Kill workers and let others come and go, at random times, while the model sees clips that overlap.
+
+    No broker is restarted: while it is away no camera is heard, and `sampling.idle_ms` closes clips that are open.
+    """
+    run.film()
+    run.begin(workers=2)
+    run.figures["kills"] = run.figures["rebalances"] = 2 if run.quick else 10
+    faults = [_kill_and_replace, _come_and_go] * int(run.figures["kills"])
+    run.random.shuffle(faults)
+    for fault in faults:
+        time.sleep(run.random.uniform(0.2, 4.0))
+        fault(run)
+    run.wait_until_shared()
+    run.steady()
+
+
 def zombie(run: Run) -> None:
     """Pause a worker until another one has done its work, then resume it."""
     run.begin(workers=2)
@@ -128,6 +145,7 @@ def soak(run: Run) -> None:
 
 SCENARIOS: Final = (
     Scenario("kill_loop", 1, kill_loop),
+    Scenario("clips", 1, clips),
     Scenario("zombie", 1, zombie),
     Scenario("scale", 1, scale),
     Scenario("outage", 1, outage),
@@ -153,6 +171,14 @@ def _kill_and_replace(run: Run) -> None:
         victim.kill()
     run.workers.remove(victim)
     run.start()
+
+
+def _come_and_go(run: Run) -> None:
+    """Start a worker, and stop another one a moment after it is ready."""
+    leaving = run.random.choice(run.workers)
+    run.start()
+    time.sleep(run.random.uniform(0.2, 2.0))
+    run.stop(leaving)
 
 
 def _pause_beyond_session(run: Run) -> None:

@@ -1,9 +1,9 @@
 """Cameras that send real pictures, and the expected results, counted independently of the worker."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import count, cycle
+from itertools import count, cycle, islice
 from typing import Final
 
 from tests.support.workers import Stage, model_folder
@@ -40,7 +40,12 @@ class Cameras:
 
     def send(self, frames: int) -> None:
         """Send the next frames, and return when they are confirmed."""
-        self._stage.send(self._next() for _ in range(frames))
+        self._stage.send(islice(self.frames(), frames))
+
+    def frames(self) -> Iterator[OutboundRecord]:
+        """Shoot frames without end; each call goes on where the last one stopped."""
+        while True:
+            yield self._next()
 
     def _next(self) -> OutboundRecord:
         number = next(self._numbers)

@@ -74,16 +74,19 @@ class Stage:
 
     Attributes:
         partitions: number of partitions of frames, predictions and accuracy.
+        notes_skipped: whether frames that are left out are written to a topic.
     """
 
     servers: str
     name: str
     partitions: int
     admin: AdminClient
+    notes_skipped: bool = False
 
     @cached_property
     def topics(self) -> Topics:
-        return Topics.with_prefix(self.name)
+        topics = Topics.with_prefix(self.name)
+        return topics.model_copy(update={"skipped": self.skipped}) if self.notes_skipped else topics
 
     @property
     def frames(self) -> str:
@@ -100,6 +103,10 @@ class Stage:
     @property
     def dead_letters(self) -> str:
         return self.topics.dead_letters
+
+    @property
+    def skipped(self) -> str:
+        return f"{self.name}-skipped"
 
     @property
     def group(self) -> str:
@@ -138,6 +145,11 @@ class Stage:
         """Return all predictions, in offset order within each partition."""
         return [wire.decode_prediction(record.value or b"") for record in self.read(self.predictions)]
 
+    def read_clips(self) -> list[wire.ClipMessage]:
+        """Return all predictions of a model of clips, in offset order within each partition."""
+        messages = [wire.decode_message(record.value or b"") for record in self.read(self.predictions)]
+        return [each for each in messages if isinstance(each, wire.ClipMessage)]
+
     def ends(self) -> dict[int, int]:
         """Return the end offset of each partition of the frames."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -173,10 +185,10 @@ class Stage:
 
 
 @contextmanager
-def stage(servers: str, *, partitions: int) -> Iterator[Stage]:
+def stage(servers: str, *, partitions: int, notes_skipped: bool = False) -> Iterator[Stage]:
     """Create a worker's topics as its README says; delete them at the end."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin)
+    made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin, notes_skipped)
     specs = made.topics.specs(partitions=partitions)
     KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
     yield made

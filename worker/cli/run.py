@@ -20,6 +20,7 @@ def run(config: ConfigFile = None) -> None:
     """Read frames from Kafka, run the model, publish predictions and running accuracy.
 
     On SIGTERM and SIGINT, the worker finishes, publishes and commits open frames, leaves the group, and exits with 0.
+    It leaves open clips to the worker that reads their partition next.
     """
     for signum in _STOP:
         signal.signal(signum, lambda *_: sys.exit(0))  # there are no open frames before the worker runs

@@ -102,10 +102,10 @@ class Partition:
         self.ledger.begin(letter.position, letter.camera, len(letter.record.value or b""))
         self.ledger.finish(letter)
 
-    def drain(self, now: Monotonic, limits: BatchLimits) -> list[Batch]:
-        """Finish all that is incomplete, and close every batch."""
-        closed = []
-        for sample in (*self.release(len(self.ledger)), *self._expect(self._sampler.drain())):
+    def drain(self, now: Monotonic, limits: BatchLimits, *, over: bool) -> list[Batch]:
+        """Close every batch; if the frames are over, finish all that is incomplete before."""
+        closed, rest = [], self._sampler.drain() if over else ()
+        for sample in (*self.release(len(self.ledger)), *self._expect(rest)):
             closed += self.windows.add(sample, now, limits)
         return closed + self.windows.drain(ClosedBy.DRAIN)
 

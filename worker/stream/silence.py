@@ -2,7 +2,9 @@
 
 A worker that waits for its model reads nothing, and a partition that it has not read to the end may hold more of a
 camera. Neither is the camera's silence. So time counts only while the loop polls, a step that takes long counts as a
-short one, and a partition is looked at only if everything in it was read.
+short one, and a partition is looked at only if everything in it was read. Markers of transactions are never read, so
+any partition is looked at if nothing was read for a while, of no partition: then nothing waits behind the records of
+another one.
 """
 
 from collections.abc import Iterable

@@ -116,9 +116,12 @@ class Worker:
         self.subscribed_at = self._monotonic()
 
     def drain(self) -> None:
-        """Finish what is in flight, publish it, and commit it."""
-        now = self._monotonic()
-        self._submit([(each, batch) for each in self._assigned for batch in each.drain(now, self._limits)])
+        """Finish what is in flight, publish it, and commit it.
+
+        A worker that was told to stop leaves clips that are open to its successor, which reads their frames again.
+        """
+        now, over = self._monotonic(), not self._stopping
+        self._submit([(each, batch) for each in self._assigned for batch in each.drain(now, self._limits, over=over)])
         while self._collect(wait=True):
             pass
         self._publisher.hand_over(self._assigned, self._assigned)
@@ -225,7 +228,8 @@ class Worker:
         """Let samplers decide what a camera's silence decides, in partitions of which everything was read."""
         heard, lag, closed = self._silence.looked(), self._source.lag(), Closed()
         for name, partition in self._partitions.items():
-            if name not in heard or lag.get(name, 0) == 0:
+            # Where something was read, more of a partition that lags may have come, and wait for its turn.
+            if not heard or lag.get(name, 0) == 0:
                 load = self._load() if self._settings.sheds_load else None
                 closed += self._add(partition, partition.pass_time(self._silence.now, load), now)
         return closed
