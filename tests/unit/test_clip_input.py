@@ -34,11 +34,13 @@ def show(
     least: int = 1,
     label: ClipLabel | None = "last",
     labels: Sequence[str | None] = ("a", "b", "b", "c"),
+    published: Collection[int] = (),
 ) -> tuple[ShownClip, list[int]]:
     """Show a clip of four frames; return it, and the numbers of the pictures at its places."""
     frames = tuple(a_frame(number, label=labels[number]) for number in range(4))
     pictures = tuple(a_picture(number, is_damaged=number in damaged) for number in range(4))
     plan = ClipPlan(tuple(shown), (3,), tuple(frames[each] for each in covers), 0, gap, least, label)
+    plan = plan._replace(published=frozenset(published))
     out = np.full((PLACES, 1, 1, 3), 255, np.uint8)
     clip = show_clip(Sample(frames, (frames[3],), pictures, plan), plan, out)
     return clip, out[: clip.length, 0, 0, 0].tolist()
@@ -120,3 +122,21 @@ def test_values_of_frames_stay_at_their_places() -> None:
     assert (shown, offsets(clip.answers), clip.span) == ([], [], None)
     clip, shown = show(damaged=[1], covers=(), label=None)
     assert (shown, offsets(clip.answers), clip.places) == ([0, 0, 2, 3], [3], [3])
+
+
+# ----- what an earlier worker has published
+
+
+def test_a_clip_whose_prediction_is_published_is_not_asked_again() -> None:
+    clip, shown = show(published=[3, 0])
+    assert (shown, offsets(clip.answers), offsets(clip.covers), offsets(clip.skipped)) == ([], [], [1, 2], [])
+
+
+def test_a_clip_of_which_only_the_damaged_last_frame_is_published_is_asked() -> None:
+    clip, shown = show(published=[3], damaged=[3])
+    assert (shown, offsets(clip.answers), offsets(clip.covers), clip.damaged) == ([0, 1, 2, 2], [2], [0, 1], [])
+
+
+def test_values_that_are_published_are_left_out() -> None:
+    clip, _ = show(published=[3], covers=(), label=None)
+    assert (clip.length, offsets(clip.answers)) == (0, [])

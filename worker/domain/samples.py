@@ -40,6 +40,7 @@ class ClipPlan(NamedTuple):
         gap: what becomes of the clip where a frame cannot be decoded.
         least: fewest different frames with which there is a prediction.
         label: which label counts as that of the clip; None if each answer has its own.
+        published: the offsets of those of `covers` and of the answers whose outcome was published before a restart.
     """
 
     shown: tuple[int, ...]
@@ -49,6 +50,7 @@ class ClipPlan(NamedTuple):
     gap: Gap
     least: int
     label: ClipLabel | None
+    published: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

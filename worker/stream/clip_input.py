@@ -56,50 +56,52 @@ def show_clip(sample: Sample, plan: ClipPlan, out: NDArray[np.uint8]) -> ShownCl
         out: where to: (places, height, width, 3), uint8.
     """
     pictures = [each.result() for each in sample.pictures]
-    new = {each.frame.position.offset for each in (*plan.covers, *sample.answers)}
-    is_good = {
-        frame.frame.position.offset: isinstance(picture.found, Geometry)
-        for frame, picture in zip(sample.frames, pictures, strict=True)
-    }
-    before = sum(
-        picture.took
-        for frame, picture in zip(sample.frames, pictures, strict=True)
-        if frame.frame.position.offset in new
-    )
-    damaged = [
-        (frame, picture.found)
-        for frame, picture in zip(sample.frames, pictures, strict=True)
-        if isinstance(picture.found, FrameRejected) and frame.frame.position.offset in new
-    ]
-    covers = [each for each in plan.covers if is_good[each.frame.position.offset]]
+    found = {_offset(frame): picture.found for frame, picture in zip(sample.frames, pictures, strict=True)}
+    took = {_offset(frame): picture.took for frame, picture in zip(sample.frames, pictures, strict=True)}
+    new = (*plan.covers, *sample.answers)
+    good = [each for each in new if isinstance(found[_offset(each)], Geometry)]
+    is_good = {_offset(each) for each in good}
     answers = [
-        (each, place)
-        for each, place in zip(sample.answers, plan.places, strict=True)
-        if is_good[each.frame.position.offset]
+        (each, place) for each, place in zip(sample.answers, plan.places, strict=True) if _offset(each) in is_good
     ]
+    if plan.label is not None and not answers and good:
+        answers = [(good[-1], plan.places[-1])]  # the clip ends with the last frame that there is
+    carriers = {_offset(each) for each, _ in answers}
+    # What was published before a restart has its outcome; a clip's other frames still need one.
+    open_answers = [each for each in answers if _offset(each[0]) not in plan.published]
+    rest = [each for each in good if _offset(each) not in plan.published | carriers]
+    damaged = [
+        (each, error)
+        for each in new
+        if isinstance(error := found[_offset(each)], FrameRejected) and _offset(each) not in plan.published
+    ]
+    before = sum(took[_offset(each)] for each in new)
     shown = _shown(plan, pictures)
-    if plan.label is not None and not answers and covers:
-        answers = [(covers.pop(), plan.places[-1])]  # the clip ends with the last frame that there is
-    if not answers or shown is None:
-        skipped = [*covers, *(each for each, _ in answers)]
+    if shown is None or not answers:
+        skipped = [*rest, *(each for each, _ in open_answers)]
         return ShownClip(0, None, skipped=skipped, damaged=damaged, before=before)
+    if not open_answers:
+        return ShownClip(0, None, covers=rest, damaged=damaged, before=before)
 
     for place, index in enumerate(shown):
         out[place] = pictures[index].pixels
     used = [sample.frames[index].frame for index in sorted(set(shown))]
     newest = next(each.found for each in reversed(pictures) if isinstance(each.found, Geometry))
-    whole = plan.label is not None
     return ShownClip(
         length=len(shown),
         geometry=newest,
-        answers=[each for each, _ in answers],
-        places=[place for _, place in answers],
-        covers=covers,
+        answers=[each for each, _ in open_answers],
+        places=[place for _, place in open_answers],
+        covers=rest,
         damaged=damaged,
-        span=ClipSpan(used[0], used[-1], len(used), len(shown)) if whole else None,
+        span=ClipSpan(used[0], used[-1], len(used), len(shown)) if plan.label is not None else None,
         label=label_of_clip(used, plan.label) if plan.label is not None else None,
         before=before,
     )
+
+
+def _offset(encoded: EncodedFrame) -> int:
+    return encoded.frame.position.offset
 
 
 def _shown(plan: ClipPlan, pictures: Sequence[Picture]) -> Sequence[int] | None:

@@ -83,25 +83,30 @@ class Ledger:
             self._cameras.setdefault(camera, deque()).append(entry)
             self.in_flight_bytes += size
 
-    def expect(self, sample: Sample) -> Sample:
+    def expect(self, sample: Sample) -> Sample | None:
         """Note what a sample needs until its frames are published.
 
         Returns:
-            The sample with those of its frames that are not published: without answers if all of them are.
+            The sample without answers that are published; a clip as a whole, with what is published of it. None if all
+            of it is.
         """
         clip = sample.clip
         if clip is None:
             if len(sample.frames) == 1 and self._is_open(sample.newest.frame):
                 return sample  # it needs itself
             answers = self._expect(sample.answers, sample.frames[0].frame.position.offset)
-            return sample if len(answers) == len(sample.answers) else replace(sample, answers=answers)
-        answers, covers = self._expect(sample.answers, clip.needs), self._expect(clip.covers, clip.needs)
-        places = tuple(
-            place for each, place in zip(sample.answers, clip.places, strict=True) if self._is_open(each.frame)
-        )
-        return replace(sample, answers=answers, clip=clip._replace(places=places, covers=covers))
+            if len(answers) == len(sample.answers):
+                return sample
+            return replace(sample, answers=answers) if answers else None
+        new = (*clip.covers, *sample.answers)
+        expected = self._expect(new, clip.needs)
+        if len(expected) == len(new):
+            return sample
+        published = {each.frame.position.offset for each in new} - {each.frame.position.offset for each in expected}
+        return replace(sample, clip=clip._replace(published=frozenset(published))) if expected else None
 
     def _expect(self, frames: Iterable[EncodedFrame], oldest: int) -> tuple[EncodedFrame, ...]:
+        """Note what these frames need; return those that are not published."""
         found = []
         for each in frames:
             entry = self._open.get(each.frame.position.offset)

@@ -8,7 +8,7 @@ from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
-from worker.domain.samples import Sample, Shown, Skipped
+from worker.domain.samples import Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ports import Load, LoadPolicy, PartitionState, Sampler
@@ -137,13 +137,8 @@ class Partition:
         for each in taken:
             if isinstance(each, Skipped):
                 self.ledger.finish(each)
-                continue
-            sample = self.ledger.expect(each)
-            if sample.answers:
+            elif (sample := self.ledger.expect(each)) is not None:
                 samples.append(sample)
-            elif sample.clip:
-                for frame in sample.clip.covers:
-                    self.ledger.finish(Shown(frame.frame))
         return samples
 
     def _admit(self, samples: list[Sample], load: Load) -> list[Sample]:

@@ -228,7 +228,8 @@ class Pipeline:
 def _prepared_clip(batched: BatchedSample, clip: ShownClip) -> Prepared:
     letters = [_rejected(encoded, "decode", error) for encoded, error in clip.damaged]
     skipped = [Skipped(each.frame, DAMAGED) for each in clip.skipped]
-    return Prepared(batched, clip.geometry, clip.places, [*letters, *skipped], clip.before, clip)
+    shown = [] if clip.places else [Shown(each.frame) for each in clip.covers]  # an earlier worker has asked the model
+    return Prepared(batched, clip.geometry, clip.places, [*letters, *skipped, *shown], clip.before, clip)
 
 
 def _of_one_length(samples: Sequence[Prepared]) -> Iterator[range]:
