@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 import typer
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -275,11 +276,11 @@ def _value_of(record: Record) -> wire.FrameValueMessage:
 
 
 def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
-    table = Table(title=f"{CLASSIFIER}: what is in the picture?", title_justify="left")
+    table = _narrow_table(f"{CLASSIFIER}: what is in the picture?")
     table.add_column("camera")
     table.add_column("label", style="dim")
-    table.add_column("last prediction", min_width=18)
-    for heading in ("confidence", "accuracy", "right / labelled", "frames/s", "lag", "p50 ms", "p99 ms"):
+    table.add_column("last prediction", width=19, no_wrap=True)
+    for heading in ("accuracy", "right", "frames/s", "lag", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")
     for camera, frames in cameras.items():
         row = board.row(camera)
@@ -288,10 +289,9 @@ def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
         p50, p99 = row.latency(50), row.latency(99)
         table.add_row(
             camera,
-            frames[0].label or "none",
-            f"[{'green' if right else 'default'}]{best.name}[/]" if best else "",
-            f"{best.probability:.0%}" if best else "",
-            f"{row.correct / row.labelled:.1%}" if row.labelled else "n/a",
+            frames[0].label,
+            f"[{'green' if right else 'default'}]{best.probability:4.0%} {best.name}[/]" if best else "",
+            f"{row.correct / row.labelled:.1%}" if row.labelled else "",
             f"{row.correct} / {row.labelled}",
             f"{row.frames_per_second(now):.1f}",
             str(row.lag),
@@ -304,12 +304,14 @@ def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
 def _video_table(row: "VideoRow") -> Table:
     from worker.local.cuts import VIDEO
 
-    table = Table(title=f"{CUT_FINDER}: where does another shot begin?", title_justify="left")
-    table.add_column("video")
+    table = _narrow_table(f"{CUT_FINDER}: after which frame does another shot begin?")
+    table.add_column("camera", min_width=10)
     for heading in ("frames sent", "values", "lag"):
-        table.add_column(heading, justify="right", min_width=len(heading))
-    table.add_column("last cut", min_width=26)
-    table.add_column("cuts found / expected", justify="right")
+        table.add_column(heading, justify="right", min_width=6)
+    table.add_column("last cut", width=23)
+    table.add_column("cuts found / expected so far", justify="right")
+    table.caption = "The frames of two seconds get their values together, once those of the next second are there."
+    table.caption_justify = "left"
     number, value = next(reversed(row.found.items()), (None, 0.0))
     table.add_row(
         VIDEO,
@@ -320,6 +322,11 @@ def _video_table(row: "VideoRow") -> Table:
         f"{len(row.found)} / {row.due}",
     )
     return table
+
+
+def _narrow_table(title: str) -> Table:
+    """Return an empty table with little space between its columns: a terminal may have a hundred."""
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
 
 
 def _partitions(topic: str) -> list[TopicPartition]:
