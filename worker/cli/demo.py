@@ -87,7 +87,6 @@ def demo(
     Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS, else that of `vision-worker kafka up`, else starts one for the duration
     of the demo. Exits with 0 only if every frame was predicted and counted, and exactly the known cuts were found.
     """
-    from worker.local.agreement import compare, compare_values
     from worker.local.cuts import VideoRow
     from worker.local.summary import Summary, summarise
 
@@ -104,10 +103,7 @@ def demo(
             folder / "video",
             {"model": {"path": str(ready.cut_finder)}, "sampling": {"idle_ms": VIDEO_IDLE_MS}},
         )
-        with console.status("warming up the workers, rendering cameras"):
-            cameras, frames = ready.cameras.result(), ready.video.result()
-            for each in (pictures, video):
-                each.worker.wait_until_ready()
+        cameras, frames = ready.cameras.result(), ready.video.result()
         rounds = max(1, int(seconds / ROUND))
         console.print(
             f"Kafka at {servers}\n"
@@ -135,6 +131,8 @@ def demo(
             broker=servers,
         )
         if verify:
+            from worker.local.agreement import compare, compare_values
+
             with console.status("comparing with replay and torchvision"):
                 summary = replace(
                     summary,
@@ -210,10 +208,14 @@ def _stream_and_watch(
         *(video.topics.predictions, video.topics.dead_letters),
     ]
     partitions = [partition for topic in outputs for partition in _partitions(topic)]
-    with closing(KafkaReader(servers, {})) as reader, Live(console=console, auto_refresh=False) as live:
+    with closing(KafkaReader(servers, {})) as reader, ExitStack() as screen:
         records = reader.follow(partitions, from_beginning=True, timeout=0.1)
-        for _ in range(POLLS_BEFORE_START):
-            next(records)
+        with console.status("warming up the workers"):
+            pictures.worker.wait_until_ready()
+            for _ in range(POLLS_BEFORE_START):
+                next(records)
+            video.worker.wait_until_ready()
+        live = screen.enter_context(Live(console=console, auto_refresh=False))
         feed.start()
         player.start()
         shown, heard = 0.0, time.monotonic()
@@ -292,7 +294,7 @@ def _table(board: "Scoreboard", cameras: "Cameras", now: float) -> Table:
             frames[0].label,
             f"[{'green' if right else 'default'}]{best.probability:4.0%} {best.name}[/]" if best else "",
             f"{row.correct / row.labelled:.1%}" if row.labelled else "",
-            f"{row.correct} / {row.labelled}",
+            f"{row.correct}/{row.labelled}",
             f"{row.frames_per_second(now):.1f}",
             str(row.lag),
             f"{p50:.0f}" if p50 is not None else "",
@@ -309,7 +311,7 @@ def _video_table(row: "VideoRow") -> Table:
     for heading in ("frames sent", "values", "lag"):
         table.add_column(heading, justify="right", min_width=6)
     table.add_column("last cut", width=23)
-    table.add_column("cuts found / expected so far", justify="right")
+    table.add_column("cuts found / expected", justify="right")
     table.caption = "The frames of two seconds get their values together, once those of the next second are there."
     table.caption_justify = "left"
     number, value = next(reversed(row.found.items()), (None, 0.0))
