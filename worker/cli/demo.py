@@ -4,12 +4,12 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 import typer
@@ -40,7 +40,7 @@ LARGEST_FRAME: Final = 2**20
 """Bytes; the frames of the demo's cameras are ten times smaller."""
 ROUND: Final = 10.0
 """Seconds that the video takes."""
-VIDEO_IDLE_MS: Final = 1_500
+IDLE_MS: Final = 1_500
 """The last frames of the video get their values after so long a silence: no frame comes for which they could wait."""
 GIVE_UP_AFTER: Final = 60.0
 """Seconds without any result, after the last frame was sent. A machine that is too slow needs longer, but it may."""
@@ -87,6 +87,7 @@ def demo(
     Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS, else that of `vision-worker kafka up`, else starts one for the duration
     of the demo. Exits with 0 only if every frame was predicted and counted, and exactly the known cuts were found.
     """
+    from worker.local.cameras import CameraFeed, play_cameras, play_video
     from worker.local.cuts import VideoRow
     from worker.local.summary import Summary, summarise
 
@@ -95,22 +96,17 @@ def demo(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vision-worker-demo-")))
         ready = _prepare(stack, console, seconds, rate)
         servers, run = ready.servers, f"demo-{uuid.uuid4().hex[:6]}"
-        pictures = _start(stack, servers, run, folder / "pictures", {"model": {"path": str(ready.classifier)}})
-        video = _start(
-            stack,
-            servers,
-            f"{run}-video",
-            folder / "video",
-            {"model": {"path": str(ready.cut_finder)}, "sampling": {"idle_ms": VIDEO_IDLE_MS}},
-        )
-        cameras, frames = ready.cameras.result(), ready.video.result()
-        rounds = max(1, int(seconds / ROUND))
+        pictures = _start(stack, servers, run, folder / "pictures", ready.classifier)
+        video = _start(stack, servers, f"{run}-video", folder / "video", ready.cut_finder)
+        cameras, frames, rounds = ready.cameras.result(), ready.video.result(), max(1, int(seconds / ROUND))
+        feed = CameraFeed(servers, pictures.topics.frames, play_cameras(cameras, seconds))
+        player = CameraFeed(servers, video.topics.frames, play_video(frames, rounds))
         console.print(
             f"Kafka at {servers}\n"
             f"{CLASSIFIER} with its ImageNet weights: {len(cameras)} cameras for {seconds:g} s\n"
             f"{CUT_FINDER}: a video of {ROUND:g} s, {rounds} {'time' if rounds == 1 else 'times'}"
         )
-        board, row = _stream_and_watch(servers, pictures, video, cameras, frames, seconds, rounds, console)
+        board, row = _stream_and_watch(servers, pictures, video, feed, player, cameras, console)
         with console.status("stopping the workers"):
             for each in (pictures, video):
                 if (status := each.worker.stop()) != 0:
@@ -164,9 +160,7 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) ->
     return _Prepared(servers, classifier, cut_finder, cameras, video)
 
 
-def _start(
-    stack: ExitStack, servers: str, prefix: str, folder: Path, settings: Mapping[str, Mapping[str, Any]]
-) -> _Stage:
+def _start(stack: ExitStack, servers: str, prefix: str, folder: Path, model: Path) -> _Stage:
     """Start a worker on topics for this run only, so that other users of the broker are not disturbed."""
     from worker.adapters.kafka import KafkaAdmin, Topic
     from worker.local.worker_process import WorkerProcess
@@ -174,12 +168,16 @@ def _start(
     topics = Topics.with_prefix(prefix)
     specs = topics.specs(partitions=PARTITIONS, largest_frame=LARGEST_FRAME)
     KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
-    # One thread of two cores for each worker: on a busy machine, threads that wait for each other are slower than one.
-    # No profile, because the answers are compared with torchvision's, bit for bit.
-    model = {"threads": max(1, (os.cpu_count() or 1) // 2), "profile": "off", **settings["model"]}
-    kafka = {"bootstrap_servers": servers, "group_id": topics.frames}
+    settings = {
+        "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
+        "topics": topics.model_dump(),
+        # Half of the cores for each of the two workers: on a busy machine, threads that wait for each other are slower
+        # than one. No profile, because the answers are compared with torchvision's, bit for bit.
+        "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2), "profile": "off"},
+        "sampling": {"idle_ms": IDLE_MS},
+    }
     folder.mkdir()
-    worker = WorkerProcess({**settings, "kafka": kafka, "topics": topics.model_dump(), "model": model}, folder)
+    worker = WorkerProcess(settings, folder)
     stack.callback(worker.kill)
     return _Stage(topics, worker)
 
@@ -188,21 +186,17 @@ def _stream_and_watch(
     servers: str,
     pictures: _Stage,
     video: _Stage,
+    feed: "CameraFeed",
+    player: "CameraFeed",
     cameras: "Cameras",
-    frames: Sequence[CapturedFrame],
-    seconds: float,
-    rounds: int,
     console: Console,
 ) -> "tuple[Scoreboard, VideoRow]":
     """Let the cameras send, and follow the workers' outputs until every frame is processed."""
     from worker.adapters.kafka import KafkaReader
-    from worker.local.cameras import CameraFeed, play_cameras, play_video
     from worker.local.cuts import VIDEO, VideoRow
     from worker.local.scoreboard import Scoreboard
 
     board, row = Scoreboard(), VideoRow()
-    feed = CameraFeed(servers, pictures.topics.frames, play_cameras(cameras, seconds))
-    player = CameraFeed(servers, video.topics.frames, play_video(frames, rounds))
     outputs = [
         *(pictures.topics.predictions, pictures.topics.accuracy, pictures.topics.dead_letters),
         *(video.topics.predictions, video.topics.dead_letters),
@@ -222,20 +216,19 @@ def _stream_and_watch(
         for record in records:
             now = time.monotonic()
             if record is not None:
-                heard = now
                 _record_result(board, record, pictures.topics, now)
                 _record_value(row, record, video.topics)
             sending = feed.is_alive() or player.is_alive()
+            heard = now if sending or record is not None else heard
             board.sent(feed.counts)
             row.sent = player.counts[VIDEO]
             done = not sending and board.settled and row.lag == 0
             if done or now - shown > REFRESH_EVERY:
                 live.update(Group(_table(board, cameras, now), _video_table(row)), refresh=True)
                 shown = now
+            _check_all_run((feed, player), (pictures.worker, video.worker))
             if done:
                 break
-            _check_all_run((feed, player), (pictures.worker, video.worker))
-            heard = now if sending else heard
             if now > heard + GIVE_UP_AFTER:
                 raise WorkerError(
                     f"{board.total('lag')} frames of the cameras and {row.lag} of the video were not processed, and "
@@ -312,7 +305,7 @@ def _video_table(row: "VideoRow") -> Table:
         table.add_column(heading, justify="right", min_width=6)
     table.add_column("last cut", width=23)
     table.add_column("cuts found / expected", justify="right")
-    table.caption = "The frames of two seconds get their values together, once those of the next second are there."
+    table.caption = "The frames of two seconds get their values together, when the next second is there."
     table.caption_justify = "left"
     number, value = next(reversed(row.found.items()), (None, 0.0))
     table.add_row(
