@@ -20,7 +20,7 @@ def expected_cuts(frames: int) -> list[int]:
     """Return the frames after which there is a cut, of so many frames of the repeated video.
 
     From one round to the next there is a cut too. TransNetV2 finds it as surely as the others, wherever its input
-    begins: its value is 0.94 or more there, 0.79 or more at the other cuts, and 0.03 at most at all other frames.
+    begins: its value is 0.94 or more there, 0.78 or more at the other cuts, and 0.03 at most at all other frames.
     """
     return [number for number in range(frames - 1) if number % FRAMES in _PLACES]
 
