@@ -1,5 +1,6 @@
 """The demo's figures, and that it fails when they are wrong."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ from worker import wire
 from worker.domain.results import Verdict
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
+from worker.local.cuts import VideoRow
 from worker.local.scoreboard import Scoreboard
-from worker.local.summary import Agreement, Summary, summarise
+from worker.local.summary import Agreement, Summary, ValueAgreement, summarise
 
 
 def a_message(offset: int, *, camera: str = "cam-1", published_at: int = 3_000) -> wire.PredictionMessage:
@@ -24,13 +26,19 @@ def a_tally(seen: int, labelled: int, correct: int, camera: str = "cam-1") -> wi
     return wire.decode_accuracy(wire.render_accuracy("accuracy", tally, published_at=EventMillis(0)).value or b"")
 
 
-def a_summary() -> Summary:
+def a_video() -> VideoRow:
+    """Return a video of one cut, of which everything is as it should be."""
+    return VideoRow(sent=42, values=Counter(range(42)), found={29: 0.98})
+
+
+def a_summary(video: VideoRow | None = None) -> Summary:
     return summarise(
         frames_sent=4,
         predictions=[a_message(offset) for offset in range(4)],
         tallies=[a_tally(3, 3, 2, "b"), a_tally(1, 0, 0, "a")],
         dead_letters=0,
         latencies=[100, 200, 300, 400],
+        video=video or a_video(),
         broker="b:1",
     )
 
@@ -42,10 +50,13 @@ def test_the_figures() -> None:
     assert summary.accuracy_by_camera == {"a": None, "b": 2 / 3}
     assert summary.frames_per_second == 2.0
     assert summary.latency_ms == {"p50": 250.0, "p99": 397.0}
+    assert (summary.cuts_found, summary.cuts_expected) == (1, 1)
+    assert (summary.video.frames_sent, summary.video.values) == (42, 42)
     assert summary.faults() == []
 
 
 AGREED = Agreement(4, 4, 0.0, 2, 4, 0.0)
+VALUES_AGREED = ValueAgreement(42, 42, 1e-7)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +69,9 @@ AGREED = Agreement(4, 4, 0.0, 2, 4, 0.0)
         (replace(a_summary(), agreement=replace(AGREED, replay_same=3)), "predictions differ"),
         (replace(a_summary(), agreement=replace(AGREED, torchvision_same=3)), "predictions differ"),
         (replace(a_summary(), agreement=replace(AGREED, replay_correct=1)), "replay counts 1 right answers"),
+        (a_summary(replace(a_video(), found={})), "there should be a cut, but none was found, after frame 29"),
+        (a_summary(replace(a_video(), sent=43)), "bikes: there is no value for frame 42"),
+        (replace(a_summary(), video_agreement=replace(VALUES_AGREED, replay_same=41)), "values differ from replay"),
     ],
 )
 def test_a_run_that_lost_or_miscounted_anything_says_so(summary: Summary, text: str) -> None:
@@ -65,7 +79,7 @@ def test_a_run_that_lost_or_miscounted_anything_says_so(summary: Summary, text: 
 
 
 def test_a_run_in_which_all_agree_is_right() -> None:
-    assert replace(a_summary(), agreement=AGREED).faults() == []
+    assert replace(a_summary(), agreement=AGREED, video_agreement=VALUES_AGREED).faults() == []
 
 
 def test_the_scoreboard_knows_when_every_frame_has_come_out() -> None:

@@ -1,22 +1,27 @@
-"""Compare a worker's predictions with the offline replay and a plain torchvision loop on the same frames."""
+"""Compare a worker's results with the offline replay, and with a plain torchvision loop, on the same frames."""
 
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import torch
 from torchvision.io import ImageReadMode, decode_image  # type: ignore[import-untyped]
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # type: ignore[import-untyped]
 
+from worker import wire
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
-from worker.local.summary import Agreement
+from worker.local.summary import Agreement, ValueAgreement
 from worker.media.folder import write_recording
 from worker.models.manifest import load_manifest
-from worker.wire import AccuracyMessage, PredictionMessage
+from worker.wire import FrameValueMessage, Message, PredictionMessage
+
+VALUES_SAME: Final = 1e-4
+"""Values that differ less are the same: the model sees other frames in the same call."""
 
 Answers = Mapping[str, tuple[int, float]]
 """Index and probability of the most likely class, by frame id."""
@@ -31,13 +36,37 @@ def compare(frames: Sequence[CapturedFrame], predictions: Iterable[PredictionMes
         model: folder of a MobileNetV2 with torchvision's ImageNet weights.
     """
     ours = answers(predictions)
-    with tempfile.TemporaryDirectory() as scratch:
-        recording = write_recording(Path(scratch, "recording"), frames)
-        replayed, correct = _replay(recording, model)
+    messages, correct = _replay(frames, model)
+    replayed = answers(each for each in messages if isinstance(each, PredictionMessage))
     plain = torchvision_loop(frames, load_manifest(model).file)
     replay_same, replay_difference = _compare(ours, replayed)
     plain_same, plain_difference = _compare(ours, plain)
     return Agreement(len(frames), replay_same, replay_difference, correct, plain_same, plain_difference)
+
+
+def compare_values(
+    frames: Sequence[CapturedFrame], messages: Iterable[FrameValueMessage], model: Path
+) -> ValueAgreement:
+    """Run the frames of a video through replay, and compare each value with the worker's.
+
+    What the model sees with a frame follows from the capture times alone. The frames keep theirs in the replay, so the
+    model sees the same there.
+
+    Args:
+        frames: the frames as they were in Kafka, each with its frame id.
+        messages: the worker's values of the same frames.
+        model: folder of a model of the task `frame_values`.
+    """
+    replayed = values(each for each in _replay(frames, model)[0] if isinstance(each, FrameValueMessage))
+    ours = values(messages)
+    differences = [abs(ours[frame] - replayed[frame]) for frame in ours if frame in replayed]
+    same = sum(difference < VALUES_SAME for difference in differences)
+    return ValueAgreement(len(frames), same, max(differences, default=0.0))
+
+
+def values(messages: Iterable[FrameValueMessage]) -> Mapping[str, float]:
+    """Return the value of each frame, by frame id."""
+    return {each.frame.id: each.value for each in messages}
 
 
 def answers(predictions: Iterable[PredictionMessage]) -> Answers:
@@ -45,16 +74,19 @@ def answers(predictions: Iterable[PredictionMessage]) -> Answers:
     return {each.frame.id: (each.classes[0].index, each.classes[0].probability) for each in predictions}
 
 
-def _replay(recording: Path, model: Path) -> tuple[Answers, int]:
-    command = [sys.executable, "-m", "worker", "replay", str(recording.parent)]
-    options = ["--labels", str(recording), "--model", str(model)]
-    ran = subprocess.run([*command, *options], check=False, capture_output=True)
+def _replay(frames: Iterable[CapturedFrame], model: Path) -> tuple[list[Message], int]:
+    """Return the replay's messages, and the number of its right answers."""
+    with tempfile.TemporaryDirectory() as scratch:
+        recording = write_recording(Path(scratch, "recording"), frames)
+        command = [sys.executable, "-m", "worker", "replay", str(recording.parent)]
+        options = ["--labels", str(recording), "--model", str(model)]
+        ran = subprocess.run([*command, *options], check=False, capture_output=True)
     if ran.returncode != 0:
         raise WorkerError(f"replay failed: {ran.stderr.decode(errors='replace').strip()}")
-    lines = [msgspec.json.decode(line) for line in ran.stdout.splitlines()]
-    predictions = [msgspec.convert(line["prediction"], PredictionMessage) for line in lines if "prediction" in line]
-    tallies = [msgspec.convert(line["accuracy"], AccuracyMessage) for line in lines if "accuracy" in line]
-    return answers(predictions), sum(tally.correct.top1 for tally in tallies)
+    lines = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in ran.stdout.splitlines()]
+    messages = [wire.decode_message(bytes(line["prediction"])) for line in lines if "prediction" in line]
+    tallies = [wire.decode_accuracy(bytes(line["accuracy"])) for line in lines if "accuracy" in line]
+    return messages, sum(tally.correct.top1 for tally in tallies)
 
 
 def torchvision_loop(frames: Iterable[CapturedFrame], weights: Path) -> Answers:

@@ -3,11 +3,10 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Final
 
 from worker import wire
 from worker.adapters.clocks import wall_clock
@@ -15,26 +14,23 @@ from worker.adapters.kafka import KafkaSink
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.local.pacing import interleave, timeline
+from worker.local.cuts import VIDEO, frame_id
+from worker.local.pacing import Due, interleave, timeline
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.local.scenes import LENGTH, Scene
 from worker.media.video import read_video
-
-VIDEO: Final = "bikes"
-VIDEO_STRIDE: Final = 5
-"""Every fifth frame of the video is sent, at the video's own speed."""
 
 Cameras = Mapping[str, Sequence[CapturedFrame]]
 """The frames that each camera repeats, by name; their capture times determine its speed."""
 
 
 def render_cameras(seconds: float, rate: float) -> Cameras:
-    """Render every frame in advance, so that the worker has the CPU during the run.
+    """Render every frame of the photographs' cameras in advance, so that the workers have the CPU during the run.
 
     Args:
         seconds: how long the cameras will run. A short run shows a camera's whole movement in fewer frames, so that it
             is as difficult for the model as a long run.
-        rate: frames per second of each camera with a photograph.
+        rate: frames per second of each camera.
     """
     length = min(LENGTH, max(2, int(seconds * rate)))
     found: dict[str, Sequence[CapturedFrame]] = {}
@@ -46,8 +42,22 @@ def render_cameras(seconds: float, rate: float) -> Cameras:
             )
             for number, jpeg in enumerate(scene.frames())
         ]
-    found[VIDEO] = list(read_video(fetch_video(VIDEO), camera=VIDEO, start=EventMillis(0)))[::VIDEO_STRIDE]
     return found
+
+
+def render_video() -> Sequence[CapturedFrame]:
+    """Return all frames of the video, encoded in advance; their capture times begin at 0."""
+    return list(read_video(fetch_video(VIDEO), camera=VIDEO, start=EventMillis(0)))
+
+
+def play_cameras(cameras: Cameras, seconds: float) -> Iterator[Due]:
+    """Yield the frames of all cameras, which repeat their frames for so long."""
+    return interleave([timeline(partial(iter, frames), rounds=None) for frames in cameras.values()], seconds)
+
+
+def play_video(frames: Sequence[CapturedFrame], rounds: int) -> Iterator[Due]:
+    """Yield the frames of the video at its own speed, so many times, without a pause between."""
+    return timeline(partial(iter, frames), rounds=rounds)
 
 
 def moving_photographs(count: int) -> Iterator[CapturedFrame]:
@@ -63,31 +73,36 @@ def moving_photographs(count: int) -> Iterator[CapturedFrame]:
 
 
 class CameraFeed(threading.Thread):
-    """Sends every camera's frames when they are due; their capture time is the time of sending.
+    """Sends frames when they are due; their capture time is the time at which they are due.
+
+    So the intervals between capture times are exact, however late a busy machine sends a frame.
+
+    Args:
+        schedule: the frames of one or several cameras, by due time.
 
     Attributes:
         counts: number of frames sent, by camera; other threads only read it.
         failure: the error that ended the feed early, if any.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, cameras: Cameras, seconds: float) -> None:
-        super().__init__(name="cameras", daemon=True)
+    def __init__(self, bootstrap_servers: str, topic: str, schedule: Iterable[Due]) -> None:
+        super().__init__(name=topic, daemon=True)
         self.counts: Counter[str] = Counter()
         self.failure: WorkerError | None = None
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
-        timelines = [timeline(partial(iter, frames), rounds=None) for frames in cameras.values()]
-        self._schedule = interleave(timelines, seconds)
+        self._schedule = schedule
 
     def run(self) -> None:
-        """Send frames until the time has elapsed."""
-        sink, began = KafkaSink(self._bootstrap_servers, {}), time.monotonic()
+        """Send all frames of the schedule."""
+        sink = KafkaSink(self._bootstrap_servers, {})
+        began, start = time.monotonic(), wall_clock()
         try:
             for due, frame in self._schedule:
                 time.sleep(max(0.0, began + due - time.monotonic()))
                 number = self.counts[frame.camera]
-                now = wall_clock()
-                named = replace(frame, frame_id=f"{frame.camera}-{number:06}", captured_at=now)
+                captured_at = EventMillis(start + round(due * 1000))
+                named = replace(frame, frame_id=frame_id(frame.camera, number), captured_at=captured_at)
                 sink.send(wire.render_frame(self._topic, named))
                 self.counts[frame.camera] = number + 1
             sink.flush()

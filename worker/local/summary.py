@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from worker.local.cuts import VideoRow, VideoSummary, expected_cuts, summarise_video
 from worker.wire import AccuracyMessage, PredictionMessage
 
 TORCHVISION_SAME: Final = 0.99
@@ -33,16 +34,33 @@ class Agreement:
         return self.frames == self.replay_same and self.torchvision_same >= TORCHVISION_SAME * self.frames
 
 
+@dataclass(frozen=True, slots=True)
+class ValueAgreement:
+    """The number of the video's frames whose value is that of the replay, and the largest difference of all."""
+
+    frames: int
+    replay_same: int
+    replay_difference: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether all agree."""
+        return self.frames == self.replay_same
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The figures of one run.
+    """The figures of one run. Those without `cuts` or `video` in their name are of the classified cameras only.
 
     Attributes:
         seen: number of predictions that the accuracy topic counts.
         accuracy: correct divided by labelled; None if no frame is labelled.
         frames_per_second: rate of predictions, from the first capture to the last publication.
         latency_ms: percentiles of the time from capture to the prediction's arrival at a consumer.
+        cuts_found: number of cuts found in the video, right or wrong.
+        cuts_expected: number of cuts that the frames sent of the video have.
         agreement: agreement with replay and torchvision, if requested.
+        video_agreement: agreement of the video's values with replay, if requested.
     """
 
     frames_sent: int
@@ -55,11 +73,15 @@ class Summary:
     accuracy_by_camera: Mapping[str, float | None]
     frames_per_second: float | None
     latency_ms: Mapping[str, float]
+    cuts_found: int
+    cuts_expected: int
+    video: VideoSummary
     broker: str
     agreement: Agreement | None = None
+    video_agreement: ValueAgreement | None = None
 
     def faults(self) -> list[str]:
-        """Return a text for each fault of the run; none if every frame was processed and counted."""
+        """Return a text for each fault of the run; none if all was processed, counted and found."""
         faults = []
         if not self.predictions or self.predictions + self.dead_letters != self.frames_sent:
             faults.append(
@@ -74,6 +96,9 @@ class Summary:
             faults.append(
                 f"replay counts {self.agreement.replay_correct} right answers, the accuracy topic {self.correct}"
             )
+        faults += self.video.faults()
+        if self.video_agreement and not self.video_agreement.complete:
+            faults.append(f"the video's values differ from replay: {self.video_agreement}")
         return faults
 
 
@@ -84,16 +109,18 @@ def summarise(
     tallies: Sequence[AccuracyMessage],
     dead_letters: int,
     latencies: Sequence[int],
+    video: VideoRow,
     broker: str,
 ) -> Summary:
     """Compute the summary.
 
     Args:
-        frames_sent: number of frames, counted by the cameras.
-        predictions: all messages of the predictions topic.
+        frames_sent: number of frames to classify, counted by the cameras.
+        predictions: all predictions of these frames.
         tallies: the last message of each key of the accuracy topic.
         dead_letters: number of messages of the dead-letters topic.
         latencies: milliseconds from capture to arrival, one per prediction.
+        video: the number of the video's frames sent, and all their values.
         broker: address of the broker.
     """
     labelled, correct = sum(t.labelled for t in tallies), sum(t.correct.top1 for t in tallies)
@@ -111,5 +138,8 @@ def summarise(
         accuracy_by_camera={t.camera: t.accuracy.top1 for t in sorted(tallies, key=lambda tally: tally.camera)},
         frames_per_second=round(len(predictions) / span * 1000, 2) if span else None,
         latency_ms={f"p{p}": round(float(np.percentile(latencies, p)), 1) for p in (50, 99) if latencies},
+        cuts_found=len(video.found),
+        cuts_expected=len(expected_cuts(video.sent)),
+        video=summarise_video(video),
         broker=broker,
     )
