@@ -208,7 +208,7 @@ class Pipeline:
                 label = clip.label if clip and span else frame.label
                 prediction = Prediction(
                     frame=frame,
-                    window=window if frame.captured_at in window else window.of_same_size(frame.captured_at),
+                    window=window if clip is None else window.of_same_size(frame.captured_at),
                     model=identity,
                     result=result,
                     label=label,
