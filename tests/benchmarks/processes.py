@@ -43,7 +43,7 @@ class Place:
         """Return a worker's settings; the profile's groups override them."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
-            "topics": self.topics.model_dump(),
+            "topics": self.topics.in_use(),
             "model": {"path": str(model.folder), "profile": "off"},  # tuned settings are passed explicitly
             "ops": {"port": 0, "log_format": "json"},
         }

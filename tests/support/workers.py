@@ -116,7 +116,7 @@ class Stage:
         """Return the settings of one worker; the given groups override them."""
         settings: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": self.servers, "group_id": self.group},
-            "topics": self.topics.model_dump(),
+            "topics": self.topics.in_use(),
             # Eight frames per call: the warm-up call has the same size.
             "window": {"max_frames": 8},
             "model": {"path": str(model_folder()), "threads": 1, "profile": "off"},

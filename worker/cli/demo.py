@@ -170,7 +170,7 @@ def _start(stack: ExitStack, servers: str, prefix: str, folder: Path, model: Pat
     KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
     settings = {
         "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
-        "topics": topics.model_dump(),
+        "topics": topics.in_use(),
         # Half of the cores for each of the two workers: on a busy machine, threads that wait for each other are slower
         # than one. No profile, because the answers are compared with torchvision's, bit for bit.
         "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // 2), "profile": "off"},
