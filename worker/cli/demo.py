@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 import typer
@@ -168,7 +168,7 @@ def _start(stack: ExitStack, servers: str, prefix: str, folder: Path, model: Pat
     topics = Topics.with_prefix(prefix)
     specs = topics.specs(partitions=PARTITIONS, largest_frame=LARGEST_FRAME)
     KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "kafka": {"bootstrap_servers": servers, "group_id": topics.frames},
         "topics": topics.in_use(),
         # Half of the cores for each of the two workers: on a busy machine, threads that wait for each other are slower

@@ -14,7 +14,8 @@ class ModelGroup(Group):
     path: Path | None = Field(None, description="folder of a model, or its manifest file")
     name: str | None = Field(
         None,
-        description="a model of `vision-worker models list`, or a classifier of torchvision, for pictures or video; instead of path",
+        description="a model of `vision-worker models list`, or a classifier of torchvision, for pictures or video; "
+        "instead of path",
     )
     weights: str | None = Field(None, description="torchvision weights of the model `name`, such as IMAGENET1K_V1")
     device: str = Field(
