@@ -25,7 +25,7 @@ from worker.wire.frame import CAMERA_ID
 pytestmark = pytest.mark.slow
 
 CUTS = [29, 75, 136, 186, 241]
-"""The frames with which a new shot begins to show, as known of this video."""
+"""The last frame of each shot but the last, as known of this video."""
 CAMERAS = ("bikes-0", "bikes-1")
 """One in each partition."""
 EPOCH = EventMillis(1_700_000_000_000)

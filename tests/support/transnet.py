@@ -1,4 +1,4 @@
-"""Which frames of a video begin a new shot, by the procedure that TransNetV2's authors have published."""
+"""Which frames of a video end a shot, by the procedure that TransNetV2's authors have published."""
 
 from collections.abc import Callable
 from typing import Final
