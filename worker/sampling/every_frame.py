@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from worker.domain.frames import EncodedFrame
-from worker.domain.samples import Sample
+from worker.domain.samples import Sample, Skipped
 from worker.domain.times import Monotonic
 
 
@@ -16,7 +16,7 @@ class EveryFrame:
 
     held_bytes = 0
 
-    def take(self, frame: EncodedFrame, now: Monotonic) -> Sequence[Sample]:  # noqa: ARG002 silence decides nothing
+    def take(self, frame: EncodedFrame, now: Monotonic) -> Sequence[Sample | Skipped]:  # noqa: ARG002 silence decides nothing
         """Return the frame as a sample."""
         alone = (frame,)
         return (Sample(alone, alone),)

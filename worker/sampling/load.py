@@ -25,7 +25,19 @@ FAIR: Final = 0.75
 """Of n cameras, one is served again once this share of n others was; so none gets more than 1/0.75 of its share."""
 
 
-class SkipOlderThan:
+class HoldsNothing:
+    """What most policies share: nothing is held back, and what was admitted is predicted."""
+
+    def release(self, room: int) -> Sequence[Sample]:  # noqa: ARG002 none is held
+        """Return nothing."""
+        return ()
+
+    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:  # noqa: ARG002
+        """Return nothing."""
+        return ()
+
+
+class SkipOlderThan(HoldsNothing):
     """Implements `ports.LoadPolicy`: leaves out what would be older than the limit when its result is published.
 
     Cameras whose frames happen to come first in each poll would be served more than others, so cameras take turns.
@@ -51,10 +63,6 @@ class SkipOlderThan:
                 admitted.append(sample)
         return admitted
 
-    def release(self, room: int) -> Sequence[Sample]:  # noqa: ARG002 none is held
-        """Return nothing: no sample is held back."""
-        return ()
-
     def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:
         """Skip a sample that has waited for too long."""
         return skip(sample, TOO_OLD) if self._is_too_old(sample, wall, in_process) else ()
@@ -74,7 +82,7 @@ class SkipOlderThan:
         return (now - sample.newest.frame.captured_at) / 1000 + in_process > PLANNED * self._max_age
 
 
-class LatestPerCamera:
+class LatestPerCamera(HoldsNothing):
     """Implements `ports.LoadPolicy`: while there is no room, only the newest sample of each camera waits for it."""
 
     def __init__(self) -> None:
@@ -100,12 +108,8 @@ class LatestPerCamera:
         cameras = list(self._waiting)[: max(0, room)]
         return [self._waiting.pop(camera) for camera in cameras]
 
-    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:  # noqa: ARG002
-        """Return nothing: what was admitted is predicted."""
-        return ()
 
-
-class EveryNth:
+class EveryNth(HoldsNothing):
     """Implements `ports.LoadPolicy`: while there is no room, takes one of n samples of each camera.
 
     Args:
@@ -129,14 +133,6 @@ class EveryNth:
             self._left_out[camera] = 0 if taken else left_out + 1
             admitted += [sample] if taken else skip(sample, NOT_NTH)
         return admitted
-
-    def release(self, room: int) -> Sequence[Sample]:  # noqa: ARG002 none is held
-        """Return nothing: no sample is held back."""
-        return ()
-
-    def reconsider(self, sample: Sample, wall: EventMillis, in_process: float) -> Sequence[Skipped]:  # noqa: ARG002
-        """Return nothing: what was admitted is predicted."""
-        return ()
 
 
 def skip(sample: Sample, reason: str) -> list[Skipped]:
