@@ -18,11 +18,10 @@ NOT_NTH: Final = "not-nth"
 PLANNED: Final = 0.8
 """Share of the largest age that is planned with; the rest is for what no measurement predicts."""
 
-Admitted = Sequence[Sample | Skipped]
-
-
 FAIR: Final = 0.75
 """Of n cameras, one is served again once this share of n others was; so none gets more than 1/0.75 of its share."""
+
+Admitted = Sequence[Sample | Skipped]
 
 
 class HoldsNothing:

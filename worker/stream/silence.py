@@ -7,10 +7,10 @@ any partition is looked at if nothing was read for a while, of no partition: the
 another one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
-from worker.domain.records import Record, TopicPartition
+from worker.domain.records import Record
 from worker.domain.times import Monotonic
 
 LOOK_EVERY: Final = 0.1
@@ -32,18 +32,18 @@ class Silence:
         self._longest_step = longest_step
         self._polled_at: Monotonic | None = None
         self._looked_at = Monotonic(0.0)
-        self._heard = set[TopicPartition]()
+        self._heard = False
 
-    def polled(self, records: Iterable[Record], at: Monotonic) -> bool:
+    def polled(self, records: Sequence[Record], at: Monotonic) -> bool:
         """Note a poll and what it returned; tell whether it is time to look."""
         if self._polled_at is not None:
             self.now = Monotonic(self.now + min(at - self._polled_at, self._longest_step))
         self._polled_at = at
-        self._heard.update(record.position.partition for record in records)
+        self._heard = self._heard or bool(records)
         return self.now - self._looked_at >= LOOK_EVERY
 
-    def looked(self) -> set[TopicPartition]:
-        """Note that it was looked; return the partitions of which something was read since the last time."""
-        heard, self._heard = self._heard, set()
+    def looked(self) -> bool:
+        """Note that it was looked; tell whether anything was read since the last time."""
+        heard, self._heard = self._heard, False
         self._looked_at = self.now
         return heard
