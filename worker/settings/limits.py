@@ -11,7 +11,8 @@ class Limits(Group):
     memory: ByteSize = Field(
         ByteSize(256 * 2**20),
         ge=2**20,
-        description="for encoded frames: half for prefetching, a quarter for one poll, a quarter for open windows",
+        description="for encoded frames: half for prefetching, a quarter for one poll, a quarter for open windows "
+        "and clips; prepared frames of open clips count too",
     )
     max_pixels: int = Field(
         50_000_000, ge=1, description="largest accepted picture in pixels, checked in its header before decoding"
