@@ -80,7 +80,9 @@ def test_the_first_frame_of_a_slot_fills_it_and_the_others_need_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gap", "shown"), [("repeat", [[8, 8, 10, 10]]), ("shorten", [[8, 10]]), ("skip", [])], ids=["repeat", "shorten", "skip"]
+    ("gap", "shown"),
+    [("repeat", [[8, 8, 10, 10]]), ("shorten", [[8, 10]]), ("skip", [])],
+    ids=["repeat", "shorten", "skip"],
 )
 def test_what_a_clip_with_gaps_shows(gap: Gap, shown: list[list[int]]) -> None:
     found = follow(a_track(gap=gap), a_slot(8), a_slot(10), a_slot(12))

@@ -172,3 +172,14 @@ def test_who_cannot_do_it(settings: dict[str, Any], fault: str, manifest: Manife
         opened(manifest, **settings)
     with pytest.raises(SettingsError, match=fault):
         calibrate(manifest, group(manifest, **settings), PICTURES)
+
+
+def test_a_network_on_which_openvino_crashes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails because a newer OpenVINO no longer crashes, `check_survives` can go."""
+    with monkeypatch.context() as usual:
+        usual.delenv("VISION_WORKER_CACHE")  # the model itself is in the user's cache
+        manifest = load_manifest(ready_model("transnetv2"))
+    settings = group(manifest, engine="openvino")
+    calibrate(manifest, settings, np.zeros((1, *manifest.input_shape), np.uint8))
+    with pytest.raises(ModelUnavailable, match="crashes on this network in 8 bits .* model.engine: onnxruntime"):
+        build_model(manifest, settings)

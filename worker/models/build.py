@@ -179,8 +179,10 @@ def _build_engines(
     else:
         file = _onnx_file(graph, manifest)
     if group.engine == "openvino":
-        from worker.models.engines.openvino_engine import load_openvino  # noqa: PLC0415 - need not be installed
+        from worker.models.engines.openvino_engine import check_survives, load_openvino  # noqa: PLC0415 - as above
 
+        if group.precision == "int8" and manifest.clip:
+            check_survives(file, usual=full_part)
         return load_openvino(
             file,
             streams=group.streams,

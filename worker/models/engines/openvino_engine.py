@@ -1,5 +1,6 @@
 """Run the graph with OpenVINO on a CPU."""
 
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,29 @@ _PRECISIONS: Final = {
 _FIXED_SIZE_BYTES: Final = 256 * 2**20
 """Limit for all streams together: weights of models compiled for a fixed number of pictures. One such model is always
 compiled."""
+
+
+_TRY: Final = f"""
+import sys
+from pathlib import Path
+from {__name__} import load_openvino
+load_openvino(Path(sys.argv[1]), streams=1, threads=1, precision="int8", usual=int(sys.argv[2]), outputs=())
+"""
+
+
+def check_survives(file: Path, *, usual: int) -> None:
+    """Load a quantised file in a process of its own: OpenVINO 2026.4 crashes on some, that of TransNetV2 among them.
+
+    Raises:
+        ModelUnavailable: the process has crashed, as this one would.
+    """
+    command = [sys.executable, "-c", _TRY, str(file), str(usual)]
+    ended = subprocess.run(command, check=False, capture_output=True).returncode
+    if ended < 0:
+        raise ModelUnavailable(
+            f"OpenVINO {openvino.__version__} crashes on this network in 8 bits (signal {-ended}): set "
+            "model.precision: fp32, or model.engine: onnxruntime"
+        )
 
 
 def load_openvino(
