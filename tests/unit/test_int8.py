@@ -181,5 +181,5 @@ def test_a_network_on_which_openvino_crashes_is_refused(monkeypatch: pytest.Monk
         manifest = load_manifest(ready_model("transnetv2"))
     settings = group(manifest, engine="openvino")
     calibrate(manifest, settings, np.zeros((1, *manifest.input_shape), np.uint8))
-    with pytest.raises(ModelUnavailable, match="crashes on this network in 8 bits .* model.engine: onnxruntime"):
+    with pytest.raises(ModelUnavailable, match="crashes on this network in 8 bits"):
         build_model(manifest, settings)
