@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from tests.support.frames import a_frame
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.times import Monotonic
-from worker.sampling.by_camera import FORGOTTEN_AFTER, OUT_OF_MEMORY, ByCamera
+from worker.sampling.by_camera import FORGOTTEN_AFTER, OUT_OF_MEMORY, UNHEARD, ByCamera
 from worker.sampling.clips import ClipRules, ClipTrack
 
 IDLE = 5.0
@@ -80,6 +80,18 @@ def test_of_a_thousand_cameras_nothing_remains_of_those_that_fell_silent() -> No
     assert sampler.held_bytes <= len(speaking) * 4 * PICTURE
     assert sampler.oldest_needed() is not None
     assert sampler.oldest_needed() > 1000  # type: ignore[operator]
+
+
+def test_in_a_backlog_a_camera_is_silent_once_it_is_missing_among_many_frames() -> None:
+    sampler = a_sampler()
+    take(sampler, 0, 8, "gone")
+    for offset in range(1, UNHEARD + 1):
+        take(sampler, offset, 8 + offset, "here")
+    assert sampler.oldest_needed() == 0
+    frame = a_frame(UNHEARD + 1, captured_at=100 * (UNHEARD + 9), camera="here")
+    finished = [each for each in sampler.take(frame, Monotonic(0.0)) if isinstance(each, Sample)]
+    assert "gone" in {each.newest.frame.camera for each in finished}
+    assert (sampler.oldest_needed() or 0) > UNHEARD // 2
 
 
 def test_memory_is_taken_from_the_camera_heard_longest_ago() -> None:

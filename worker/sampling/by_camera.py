@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from worker.domain.checkpoints import SPAN
 from worker.domain.frames import EncodedFrame
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.times import Monotonic
@@ -14,6 +15,10 @@ OUT_OF_MEMORY: Final = "out-of-memory"
 FORGOTTEN_AFTER: Final = 10
 """Idle times after which nothing is known of a silent camera any more. Until then a frame of a clip that is over is
 late; afterwards it begins the clip anew."""
+
+UNHEARD: Final = SPAN // 2
+"""Offsets of a partition without a frame of a camera after which it counts as silent, however fast they were read. In a
+backlog its silence is not heard, and its open clips would hold back what can be published beyond the checkpoint."""
 
 Taken = Sequence[Sample | Skipped]
 
@@ -59,6 +64,7 @@ class _Camera:
     order: CaptureOrder
     track: Track
     heard: Monotonic
+    offset: int = 0
     needs: int | None = None
     held_bytes: int = 0
 
@@ -96,18 +102,19 @@ class ByCamera:
         camera = self._open.pop(name, None) or self._silent.pop(name, None)
         if camera is None:
             camera = _Camera(CaptureOrder(self._lateness), self._make_track(), now)
-        camera.heard = now
+        camera.heard, camera.offset = now, frame.frame.position.offset
         self._open[name] = camera
         released = camera.order.add(frame)
-        return [released] if isinstance(released, Skipped) else self._follow(camera, released)
+        taken: list[Sample | Skipped] = [released] if isinstance(released, Skipped) else self._follow(camera, released)
+        while camera.offset - _first(self._open).offset > UNHEARD:
+            taken += self._silence_first()
+        return taken
 
     def pass_time(self, now: Monotonic) -> Taken:
         """Finish what is open of cameras that have been silent for too long, and forget those silent for longer."""
         taken = list[Sample | Skipped]()
         while self._open and now - _first(self._open).heard >= self._idle:
-            name = next(iter(self._open))
-            self._silent[name] = self._open.pop(name)
-            taken += self._finish(self._silent[name])
+            taken += self._silence_first()
         while self._silent and now - _first(self._silent).heard >= FORGOTTEN_AFTER * self._idle:
             del self._silent[next(iter(self._silent))]
         return taken
@@ -129,6 +136,12 @@ class ByCamera:
     def oldest_needed(self) -> int | None:
         """Return the oldest offset that a sample yet to come needs; None if none does."""
         return min((camera.needs for camera in self._open.values() if camera.needs is not None), default=None)
+
+    def _silence_first(self) -> list[Sample | Skipped]:
+        """Finish what is open of the camera that was heard longest ago."""
+        name = next(iter(self._open))
+        camera = self._silent[name] = self._open.pop(name)
+        return self._finish(camera)
 
     def _follow(self, camera: _Camera, released: Iterable[Arrival]) -> list[Sample | Skipped]:
         taken = [each for arrival in released for each in camera.track.follow(arrival)]
