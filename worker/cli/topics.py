@@ -31,6 +31,8 @@ def topics(
         raise SettingsError(faults or ["the settings of kafka and topics cannot be read"])
     admin, wanted = cluster_admin(groups["kafka"]), groups["topics"].in_use()
     existing = admin.topics(wanted.values())
+    if (frames := existing.get(groups["topics"].frames)) is not None:
+        partitions = max(partitions, frames.partitions)  # a result goes to the partition number of its frame
     specs = groups["topics"].specs(partitions=partitions, largest_frame=largest_frame)
     missing = [Topic(*spec) for spec in specs if spec.name not in existing]
     if missing:
