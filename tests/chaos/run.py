@@ -24,7 +24,7 @@ from worker.local.broker import LocalKafka
 PARTITIONS: Final = 4
 CAMERAS: Final = 5
 FILMED: Final = 6
-"""So many times as many numbered frames are sent as photographs: the model takes no time, and clips need many."""
+"""Numbered frames sent for each photograph: their model takes no time, and a clip needs many frames."""
 
 
 class Run:

@@ -36,7 +36,7 @@ class Annotator:
     Args:
         every_ms: milliseconds of capture time in a slot.
         max_pixels: of the largest accepted picture.
-        failed: hears of each picture that could not be made, and why; may be called from several threads at once.
+        failed: is called with each frame that could not be drawn, and the error; several threads may call it at once.
     """
 
     def __init__(self, every_ms: int, *, max_pixels: int, failed: Callable[[Frame, Exception], None]) -> None:
@@ -45,7 +45,7 @@ class Annotator:
         self._failed = failed
         self._drawn: OrderedDict[str, deque[int]] = OrderedDict()
         self._choosing = Lock()
-        self._drawing = Lock()  # nobody promises that threads may share one of OpenCV's fonts
+        self._drawing = Lock()  # OpenCV does not document that threads may share a font
 
     def __call__(self, prediction: Prediction, encoded: EncodedFrame) -> bytes | None:
         """Return the JPEG of a frame with its prediction; None if its slot has one already, or it cannot be made."""

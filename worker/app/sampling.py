@@ -6,13 +6,32 @@ from collections.abc import Callable, Iterator
 from worker.app.compose import Sampling
 from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
+from worker.models.loaded import LoadedModel
 from worker.ports import LoadPolicy, Prepare
 from worker.sampling.at_rate import AtRate
 from worker.sampling.by_camera import ByCamera, Track
 from worker.sampling.clips import ClipRules, ClipTrack
 from worker.sampling.frame_values import ValueRules, ValueTrack
 from worker.sampling.load import EveryNth, LatestPerCamera, SkipOlderThan
-from worker.settings import SamplingGroup
+from worker.settings import ModelGroup, SamplingGroup, WindowGroup
+
+
+def sampling_for(
+    model: LoadedModel, group: ModelGroup, sampling: SamplingGroup, window: WindowGroup, *, live: bool
+) -> Sampling:
+    """Return how frames become samples for a loaded model; see `sampling_of`.
+
+    Raises:
+        SettingsError: the settings do not fit what the model sees.
+    """
+    return sampling_of(
+        sampling,
+        model.clip,
+        engine=group.engine,
+        frame_shape=model.frame_shape,
+        lateness=window.lateness_ms,
+        live=live,
+    )
 
 
 def sampling_of(

@@ -16,7 +16,7 @@ from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.annotator import Annotator
 from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
-from worker.app.sampling import sampling_of
+from worker.app.sampling import sampling_for
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord
@@ -74,14 +74,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
     group = settings.model
     telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=warm_up_seconds)
     limits = settings.limits
-    sampling = sampling_of(
-        settings.sampling,
-        model.clip,
-        engine=group.engine,
-        frame_shape=model.frame_shape,
-        lateness=settings.window.lateness_ms,
-        live=True,
-    )
+    sampling = sampling_for(model, group, settings.sampling, settings.window, live=True)
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
     target = settings.window.latency_target_ms
@@ -143,14 +136,7 @@ def memory_worker(
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
         SettingsError: the settings of sampling do not fit the model.
     """
-    samples = sampling_of(
-        sampling,
-        loaded.clip,
-        engine=model.engine,
-        frame_shape=loaded.frame_shape,
-        lateness=window.lateness_ms,
-        live=False,
-    )
+    samples = sampling_for(loaded, model, sampling, window, live=False)
     with threads_for(model, limits, inference) as threads:
         limit_opencv_threads(1)  # as on Kafka
         yield compose(

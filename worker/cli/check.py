@@ -125,7 +125,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 
 def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
-    from worker.app.sampling import sampling_of
+    from worker.app.sampling import sampling_for
     from worker.models.build import load_model
     from worker.models.preparation import frame_decoder
     from worker.tuning.groups import Groups
@@ -137,14 +137,7 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         loaded = load_model(model)
         frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
         loaded.warm_up(1)
-        sampling_of(
-            found.groups.sampling,
-            loaded.clip,
-            engine=model.engine,
-            frame_shape=loaded.frame_shape,
-            lateness=found.groups.window.lateness_ms,
-            live=True,
-        )
+        sampling_for(loaded, model, found.groups.sampling, found.groups.window, live=True)
     except SettingsError as error:
         findings.faults.extend(fault if fault.startswith("sampling") else f"model: {fault}" for fault in error.faults)
     except WorkerError as error:

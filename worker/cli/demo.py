@@ -41,7 +41,7 @@ LARGEST_FRAME: Final = 2**20
 ROUND: Final = 10.0
 """Seconds that the video takes."""
 IDLE_MS: Final = 1_500
-"""The last frames of the video get their values after so long a silence: no frame comes for which they could wait."""
+"""Silence after which the last frames of the video get their values: no later frame comes that could complete them."""
 GIVE_UP_AFTER: Final = 60.0
 """Seconds without any result, after the last frame was sent. A machine that is too slow needs longer, but it may."""
 REFRESH_EVERY: Final = 0.25

@@ -78,17 +78,10 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A frame that gets no result on purpose. It is counted, and its offset is committed like any other.
-
-    Attributes:
-        reason: the sampler's word for it, in lower case with hyphens; the `reason` label of its metric.
-        needs: the oldest offset that must be read again to decide the same again; None if it is its own.
-    """
+class _OfFrame:
+    """What becomes of a frame that gets no message of its own."""
 
     frame: Frame
-    reason: str
-    needs: int | None = None
 
     @property
     def position(self) -> Position:
@@ -102,17 +95,18 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(_OfFrame):
     """A frame that a clip has shown to the model, and that carries no prediction: the clip's last frame does."""
 
-    frame: Frame
 
-    @property
-    def position(self) -> Position:
-        """Where the frame lies in Kafka."""
-        return self.frame.position
+@dataclass(frozen=True, slots=True)
+class Skipped(_OfFrame):
+    """A frame that gets no result on purpose. It is counted, and its offset is committed like any other.
 
-    @property
-    def camera(self) -> str:
-        """Who took it."""
-        return self.frame.camera
+    Attributes:
+        reason: the sampler's word for it, in lower case with hyphens; the `reason` label of its metric.
+        needs: the oldest offset that must be read again to decide the same again; None if it is its own.
+    """
+
+    reason: str
+    needs: int | None = None

@@ -51,12 +51,12 @@ def render_video() -> Sequence[CapturedFrame]:
 
 
 def play_cameras(cameras: Cameras, seconds: float) -> Iterator[Due]:
-    """Yield the frames of all cameras, which repeat their frames for so long."""
+    """Yield the frames of all cameras for these seconds; each camera repeats its frames."""
     return interleave([timeline(partial(iter, frames), rounds=None) for frames in cameras.values()], seconds)
 
 
 def play_video(frames: Sequence[CapturedFrame], rounds: int) -> Iterator[Due]:
-    """Yield the frames of the video at its own speed, so many times, without a pause between."""
+    """Yield the frames of the video at its own speed, in this number of rounds, without a pause between them."""
     return timeline(partial(iter, frames), rounds=rounds)
 
 

@@ -38,7 +38,7 @@ class SamplingGroup(Group):
     max_age_ms: int = Field(
         1000, ge=10, description="for skip_older_than: largest age of a prediction, from capture to publication"
     )
-    nth: int = Field(2, ge=2, description="for every_nth: one of so many is taken")
+    nth: int = Field(2, ge=2, description="for every_nth: one sample of this number is taken")
     annotate_every_ms: int = Field(
         1000,
         ge=1,

@@ -40,7 +40,7 @@ def clips(bench: Bench) -> Sequence[Outcome]:
 
 def _contest(bench: Bench, model: TimedModel, engine: str) -> Outcome:
     group = {"engine": engine, "streams": bench.cores, "threads": bench.cores}
-    # Cameras send ten frames a second: each fills a slot, so that no frame is decoded in vain and none is repeated.
+    # Cameras send ten frames a second: each frame fills a slot, so every decoded frame is used once.
     profile: Settings = {"model": group, "sampling": {"rate": CAMERA_RATE}}
     pictures = write_pictures(USUAL, bench.folder / "pictures")
     runs = {
