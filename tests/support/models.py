@@ -19,7 +19,8 @@ from worker.domain.preprocessing import Output, Preprocessing
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.models.build import assemble, build_model
 from worker.models.loaded import LoadedModel
-from worker.models.manifest import Manifest, TaskName, load_manifest
+from worker.models.manifest import Manifest, load_manifest
+from worker.models.manifest_fields import TaskName
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
 from worker.models.torch_preparation import prepare_image

@@ -16,6 +16,7 @@ from tests.support.models import SMALL, Answering, Brightness, Motion, moving_cl
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelUnavailable
 from worker.models.build import PICTURES_A_THREAD, cores
+from worker.models.manifest_fields import TaskName
 from worker.models.network import load_network
 from worker.models.store import sha256_of_file
 
@@ -124,24 +125,28 @@ def test_weights_of_a_video_model_load_strictly(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     torch.save(torchvision.models.video.mc3_18(num_classes=4).state_dict(), file)
     found = sha256_of_file(file)
-    load_network(file, sha256=found, architecture="mc3_18", classes=4, frames=16)
+    load_network(file, sha256=found, architecture="mc3_18", classes=4, task="clip", frames=16)
     with pytest.raises(ModelUnavailable, match=r"(?s)not a state dict of mc3_18 with 5 classes.*size mismatch"):
-        load_network(file, sha256=found, architecture="mc3_18", classes=5, frames=16)
+        load_network(file, sha256=found, architecture="mc3_18", classes=5, task="clip", frames=16)
 
 
 @pytest.mark.parametrize(
-    ("architecture", "frames", "text"),
+    ("architecture", "task", "text"),
     [
-        ("mc3_18", None, r"'mc3_18' takes clips: say task: clip"),
-        ("resnet18", 16, r"'resnet18' takes single pictures: say task: classify"),
-        ("resnet999", 16, r"'resnet999' is not a classifier .* has alexnet.*, and for clips mc3_18, .*swin3d_t"),
+        ("mc3_18", "classify", r"'mc3_18' is not for the task classify: its manifest needs task: clip"),
+        ("resnet18", "clip", r"'resnet18' is not for the task clip: its manifest needs task: classify or embed"),
+        ("ssd300_vgg16", "segment", r"'ssd300_vgg16' is not for the task segment: its manifest needs task: detect"),
+        ("cnn_rnn", "detect", r"'cnn_rnn' is not for the task detect: its manifest needs task: clip or recurrent"),
+        ("resnet999", "clip", r"'resnet999' is not known; for the task clip there is mc3_18, .*swin3d_t, cnn_rnn"),
+        ("resnet18", "frame_values", r"manifest needs task: classify or embed"),
+        ("resnet999", "frame_values", r"for the task frame_values there is none: give a program"),
     ],
 )
-def test_a_network_of_another_kind(tmp_path: Path, architecture: str, frames: int | None, text: str) -> None:
+def test_a_network_of_another_kind(tmp_path: Path, architecture: str, task: TaskName, text: str) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"")
     with pytest.raises(ModelUnavailable, match=text):
-        load_network(file, sha256=sha256_of_file(file), architecture=architecture, classes=4, frames=frames)
+        load_network(file, sha256=sha256_of_file(file), architecture=architecture, classes=4, task=task)
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])

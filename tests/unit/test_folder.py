@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.domain.boxes import Box, TrueBox
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
@@ -17,6 +18,8 @@ START = EventMillis(1_700_000_000_000)
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.sampled_from(
     ['a,"b"', "two\r\nlines", "\r", "\n", "\ufeffmark", " ", "'", "=1+1", "\0"]
 )
+sides = st.floats(0, 1e6, width=32)
+boxes = st.builds(lambda left, top: Box(left, top, left + 1, top + 2), sides, sides)
 captured_frames = st.builds(
     CapturedFrame,
     camera=texts,
@@ -25,6 +28,7 @@ captured_frames = st.builds(
     content_type=st.none() | st.sampled_from(["image/jpeg", "image/png", "image/webp", "image/x-raw"]) | texts,
     frame_id=st.none() | texts,
     label=st.none() | texts,
+    boxes=st.none() | st.lists(st.builds(TrueBox, texts, boxes), max_size=3).map(tuple),
 )
 
 

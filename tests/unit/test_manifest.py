@@ -11,9 +11,11 @@ import pytest
 from tests.support.models import SMALL, small_manifest, write_manifest
 from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
+from worker.domain.networks import CnnRnnShape, Recurrence
 from worker.domain.results import ModelIdentity
-from worker.models.manifest import TaskName, load_manifest, manifest_schema
+from worker.models.manifest import load_manifest
 from worker.models.manifest import write_manifest as write_whole
+from worker.models.manifest_fields import TaskName, manifest_schema
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "model-manifest.v1.json"
 
@@ -123,19 +125,77 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
 WRONG += [
     ({"clip": {"frames": 16, "rate": 15}}, "clip is only for the tasks clip and frame_values"),
     ({"task": "clip"}, "clip is missing; task clip needs its frames and rate"),
-    ({"task": "detect"}, "task must be classify (a picture), clip"),
+    ({"task": "caption"}, "task must be classify (a picture), clip"),
     ({"task": "clip", "clip": 16}, "clip must be a mapping, not 16"),
     ({"task": "clip", "clip": {"frames": 1, "rate": 15}}, "clip.frames must be a whole number of frames, at least 2"),
     ({"task": "clip", "clip": {"frames": 16, "rate": 0}}, "clip.rate must be the frames a second"),
     ({"task": "clip", "clip": {"frames": 16}}, "clip.rate is missing"),
     ({"task": "clip", "clip": {"frames": 16, "rate": 15, "middle": 8}}, "clip.middle is not for task clip"),
     ({"task": "clip", "clip": {"frames": 16, "rate": 15, "step": 2}}, "clip.step is not a field; known fields are"),
-    ({"task": "clip", "clip": {"frames": 16, "rate": 15}, "threshold": 0.4}, "threshold is only for the task frame"),
+    (
+        {"task": "clip", "clip": {"frames": 16, "rate": 15}, "threshold": 0.4},
+        "threshold is only for the tasks frame_values and detect, not for clip",
+    ),
     (VALUES | {"clip": {"frames": 100, "rate": 25}}, "clip.middle is missing for task frame_values"),
     (VALUES | {"threshold": 1.5}, "threshold must be a number from 0 to 1"),
     (VALUES | {"labels": ["none", "cut", "fade"]}, "labels must be two different names"),
     (VALUES | {"labels": ["cut", "cut"]}, "labels must be two different names"),
 ]
+
+
+CNN_RNN: dict[str, Any] = {
+    "program": None,
+    "architecture": "cnn_rnn",
+    "weights": "w.pth",
+    "network": {"backbone": "resnet18"},
+    "task": "recurrent",
+    "recurrent": {"silence_ms": 500},
+}
+WRONG += [
+    ({"recurrent": {}}, "recurrent is only for the task recurrent, not for classify"),
+    ({"network": {"backbone": "resnet18"}}, "network is only for the architecture cnn_rnn"),
+    ({"task": "recurrent", "recurrent": {}}, "task recurrent needs architecture: cnn_rnn"),
+    (CNN_RNN | {"recurrent": None}, "recurrent is missing; task recurrent needs it"),
+    (CNN_RNN | {"network": None}, "network is missing; architecture cnn_rnn needs its backbone"),
+    (CNN_RNN | {"network": {"backbone": "resnet18", "rnn": "rnn"}}, "network.rnn must be gru or lstm"),
+    (CNN_RNN | {"network": {"backbone": "resnet18", "grid": 3}}, "network.grid is only for network.layer"),
+    (CNN_RNN | {"recurrent": {"silence_ms": 0}}, "recurrent.silence_ms must be the milliseconds"),
+    (CNN_RNN | {"recurrent": None, "task": "segment", "output": None}, "architecture cnn_rnn is for the tasks clip"),
+    ({"most": 3}, "most is only for the task detect, not for classify"),
+    ({"task": "segment", "labels": None}, "labels is missing; give a file with a class name per line"),
+    ({"task": "recurrent", "output": None}, "output is missing; give logits or probabilities"),
+]
+
+
+def test_where_pictures_are_padded_nothing_is_cut_off(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"crop must be preprocessing\.resize where pictures are padded"):
+        load_manifest(write_manifest(tmp_path, small_manifest(preprocessing={"pad": True})))
+    numbers = {"pad": True, "resize": [8, 12], "crop": [8, 12]}
+    assert load_manifest(write_manifest(tmp_path, small_manifest(preprocessing=numbers))).preprocessing.pad
+
+
+def test_a_manifest_of_a_cnn_rnn(tmp_path: Path) -> None:
+    parts: dict[str, Any] = {
+        "backbone": "resnet18",
+        "rnn": "lstm",
+        "hidden": 64,
+        "layers": 2,
+        "layer": "layer2",
+        "grid": 4,
+    }
+    document = small_manifest(**CNN_RNN | {"network": parts, "recurrent": {"rate": 5, "silence_ms": 500}})
+    manifest = load_manifest(write_manifest(tmp_path, document))
+    assert manifest.network == CnnRnnShape(**parts)
+    assert manifest.recurrence == Recurrence(rate=5.0, silence_ms=500)
+    assert manifest.input_shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"), [("detect", ["none", "cup"]), ("segment", ["none", "cup"]), ("embed", None)]
+)
+def test_tasks_without_scores_need_no_output(tmp_path: Path, task: TaskName, labels: list[str] | None) -> None:
+    manifest = load_manifest(write_manifest(tmp_path, small_manifest(task=task, labels=labels, output=None)))
+    assert (manifest.task, manifest.labels, manifest.threshold, manifest.most) == (task, tuple(labels or ()), 0.5, 100)
 
 
 @pytest.mark.parametrize("middle", [49, 102])
@@ -227,7 +287,9 @@ def test_missing_files(tmp_path: Path) -> None:
 
 def test_the_stored_schema_is_the_codes() -> None:
     fresh = json.dumps(manifest_schema(), indent=2) + "\n"
-    assert SCHEMA.read_text() == fresh, f"write the output of worker.models.manifest.manifest_schema() to {SCHEMA}"
+    assert SCHEMA.read_text() == fresh, (
+        f"write the output of worker.models.manifest_fields.manifest_schema() to {SCHEMA}"
+    )
 
 
 def test_schema_and_code_agree(tmp_path: Path) -> None:

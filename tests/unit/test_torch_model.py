@@ -209,7 +209,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_architecture_torchvision_does_not_have(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
-    with pytest.raises(ModelUnavailable, match=r"'resnet999' is not a classifier of torchvision; it has alexnet"):
+    with pytest.raises(ModelUnavailable, match=r"'resnet999' is not known; for the task classify there is alexnet"):
         load_network(file, sha256=saved(file, {}), architecture="resnet999", classes=4)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.boxes import TrueBox
 from worker.domain.records import Position, Record
 from worker.domain.times import EventMillis, Monotonic
 
@@ -37,6 +38,7 @@ class Frame:
         arrived: processing time at which the worker polled it.
         label: the ground truth as the producer wrote it: a class name or an index.
         traceparent: W3C trace context, handed on.
+        boxes: the ground truth of a detector; empty where there is nothing, None where nothing is known.
     """
 
     position: Position
@@ -47,6 +49,7 @@ class Frame:
     arrived: Monotonic
     label: str | None = None
     traceparent: str | None = None
+    boxes: tuple[TrueBox, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class CapturedFrame:
     Attributes:
         captured_at: event time in milliseconds.
         frame_id: None lets the worker name it topic-partition-offset.
+        boxes: the ground truth of a detector; empty where there is nothing, None where nothing is known.
     """
 
     camera: str
@@ -108,3 +112,4 @@ class CapturedFrame:
     content_type: str | None = None
     frame_id: str | None = None
     label: str | None = None
+    boxes: tuple[TrueBox, ...] | None = None

@@ -24,6 +24,8 @@ class Preprocessing:
         antialias: smooth while shrinking; means nothing for `nearest`.
         mean: per channel, from 0 to 1.
         std: per channel, above 0, at most 1.
+        pad: scale the whole picture into `resize` without changing its shape, and fill the rest at the right or below
+            with black (letterbox); `crop` is `resize` then.
     """
 
     resize: Sides
@@ -32,6 +34,7 @@ class Preprocessing:
     antialias: bool
     mean: Channels
     std: Channels
+    pad: bool = False
 
     @property
     def least_side(self) -> int:

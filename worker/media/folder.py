@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from worker.domain.boxes import read_boxes, write_boxes
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
@@ -13,7 +14,7 @@ from worker.domain.times import EventMillis
 RECORDING: Final = "frames.csv"
 
 _REQUIRED: Final = ("file", "label")
-_COLUMNS: Final = (*_REQUIRED, "camera-id", "frame-id", "captured-at", "content-type")
+_COLUMNS: Final = (*_REQUIRED, "camera-id", "frame-id", "captured-at", "content-type", "boxes")
 _CONTENT_TYPES: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _SUFFIXES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _DIGITS: Final = re.compile("([0-9]+)")
@@ -35,7 +36,8 @@ def read_folder(
         start: capture time of the first picture.
         rate: pictures per second, above 0; used if the CSV gives no capture times.
         labels: a CSV with the columns `file` (path below the folder, with `/`) and `label`, and any of `camera-id`,
-            `frame-id`, `captured-at` (milliseconds; if present, needed for every picture) and `content-type`.
+            `frame-id`, `captured-at` (milliseconds; if present, needed for every picture), `content-type` and
+            `boxes` (JSON, as of `worker.domain.boxes.read_boxes`).
         camera: the camera of all pictures; None takes the row's camera, else the folder's name.
 
     Raises:
@@ -61,6 +63,7 @@ def read_folder(
                 content_type=row.get("content-type", _CONTENT_TYPES[pictures[name].suffix.lower()]) or None,
                 frame_id=row.get("frame-id") or None,
                 label=row.get("label", parent.partition("/")[0]) or None,
+                boxes=read_boxes(row["boxes"]) if row.get("boxes") else None,
             )
 
     return frames()
@@ -91,7 +94,8 @@ def write_recording(folder: Path, frames: Iterable[CapturedFrame]) -> Path:
         for number, frame in enumerate(frames):
             name = f"{number:08}{_SUFFIXES.get(frame.content_type or '', '.jpg')}"
             (folder / name).write_bytes(frame.data)
-            cells = (name, frame.label, frame.camera, frame.frame_id, frame.captured_at, frame.content_type)
+            boxes = None if frame.boxes is None else write_boxes(frame.boxes)
+            cells = (name, frame.label, frame.camera, frame.frame_id, frame.captured_at, frame.content_type, boxes)
             table.writerow(cells)
     return recording
 
@@ -152,6 +156,10 @@ def _row_faults(row: _Row, pictures: Mapping[str, Path], rows: Mapping[str, _Row
     at = row.get("captured-at", "0")
     if not (at.isascii() and at.isdigit() and len(at) <= len(str(_LATEST)) and int(at) < _LATEST):
         faults.append(f"captured-at is {at!r}: it must be milliseconds since the epoch, in decimal digits")
+    try:
+        read_boxes(row.get("boxes") or "[]")
+    except ValueError as error:
+        faults.append(f"boxes: {error}")
     return faults
 
 

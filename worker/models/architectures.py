@@ -1,33 +1,72 @@
-"""The networks that torchvision builds by name, for pictures and for clips: one lookup."""
+"""The networks that are built by name, by what they do: one lookup."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torchvision  # type: ignore[import-untyped]
 
 from worker.domain.errors import ModelUnavailable
+from worker.domain.networks import CNN_RNN
+from worker.models.manifest_fields import TaskName
 
 
 def of_pictures() -> list[str]:
     """Return the names of torchvision's classifiers of pictures."""
-    names: list[str] = torchvision.models.list_models(module=torchvision.models)
-    return names
+    return _names(torchvision.models)
 
 
 def of_clips() -> list[str]:
     """Return the names of torchvision's classifiers of clips."""
-    names: list[str] = torchvision.models.list_models(module=torchvision.models.video)
-    return names
+    return _names(torchvision.models.video)
+
+
+def of_detectors() -> list[str]:
+    """Return the names of torchvision's detectors."""
+    return _names(torchvision.models.detection)
+
+
+def of_segmenters() -> list[str]:
+    """Return the names of torchvision's networks that classify each pixel."""
+    return _names(torchvision.models.segmentation)
+
+
+def for_task(task: TaskName) -> Sequence[str]:
+    """Return the names of the networks that can do a task; none for a task that only a program can do."""
+    match task:
+        case "classify" | "embed":
+            return of_pictures()
+        case "clip":
+            return [*of_clips(), CNN_RNN]
+        case "recurrent":
+            return [CNN_RNN]
+        case "detect":
+            return of_detectors()
+        case "segment":
+            return of_segmenters()
+        case "frame_values":
+            return []
+
+
+def tasks_of(architecture: str) -> list[TaskName]:
+    """Return the tasks that a network can do; none if there is no network of that name."""
+    tasks: tuple[TaskName, ...] = ("classify", "embed", "clip", "recurrent", "detect", "segment")
+    return [task for task in tasks if architecture in for_task(task)]
 
 
 def weights_of(architecture: str) -> Any:
     """Return the enum of the weights that torchvision publishes for a network.
 
     Raises:
-        ModelUnavailable: torchvision has no such classifier.
+        ModelUnavailable: torchvision has no such network.
     """
-    if architecture not in (*of_pictures(), *of_clips()):
+    if architecture == CNN_RNN or not tasks_of(architecture):
         raise ModelUnavailable(
-            f"torchvision has no classifier {architecture!r}; it has {', '.join(of_pictures())}, and for clips "
-            f"{', '.join(of_clips())}"
+            f"torchvision has no network {architecture!r}; it has, for pictures {', '.join(of_pictures())}; for clips "
+            f"{', '.join(of_clips())}; to detect {', '.join(of_detectors())}; to segment {', '.join(of_segmenters())}"
         )
     return torchvision.models.get_model_weights(architecture)
+
+
+def _names(module: Any) -> list[str]:
+    names: list[str] = torchvision.models.list_models(module=module)
+    return names

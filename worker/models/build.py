@@ -118,6 +118,8 @@ def _load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
         sha256=manifest.sha256,
         architecture=manifest.architecture,
         classes=len(manifest.labels),
+        task=manifest.task,
+        shape=manifest.network,
         frames=manifest.clip.frames if manifest.clip else None,
     )
 
@@ -298,6 +300,7 @@ def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
     return [
         manifest.sha256,
         manifest.architecture,
+        manifest.network,
         manifest.preprocessing,
         manifest.clip,
         graph.head,  # as text, with all that it depends on

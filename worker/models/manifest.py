@@ -1,26 +1,36 @@
 """Read and write a model's manifest: the file `model.yaml` of its folder, as in `schemas/model-manifest.v1.json`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 import yaml
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
-from worker.domain.preprocessing import Interpolation, Output, Preprocessing
+from worker.domain.networks import CNN_RNN, CnnRnnShape, Recurrence
+from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.manifest_fields import (
+    NAMELESS,
+    SCORED,
+    ClipFields,
+    Document,
+    NetworkFields,
+    PreprocessingFields,
+    RecurrentFields,
+    TaskName,
+)
 from worker.models.store import sha256_of_file
-
-TaskName = Literal["classify", "clip", "frame_values"]
 
 MANIFEST_FILE: Final = "model.yaml"
 
 _THRESHOLD: Final = 0.5
+_MOST: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +40,21 @@ class Manifest:
     Attributes:
         name: the model's name, without slash or space.
         task: the model's task.
-        architecture: torchvision's name of the network; None if `file` is a complete `torch.export` program.
+        architecture: torchvision's name of the network, or `cnn_rnn`; None if `file` is a complete `torch.export`
+            program.
         file: the weights of the architecture, or the program; it is not checked here.
         sha256: hash of `file`, 64 hex digits.
         exported_from: sha256 of the weights that a program was exported from. Two exports of the same weights have
             different bytes (they contain source paths and torch's version), but are the same model.
         labels: class names by index; a name may occur twice. Of the task `frame_values`, the name of nothing and the
-            name of the event.
-        clip: what the model takes, if it sees time; None for single pictures.
-        threshold: of the task `frame_values`, from which value on there is the event.
+            name of the event. Of `detect` and `segment`, the first is that of the background. Empty for `embed`.
+        output: what the network returns, of tasks whose network returns scores.
+        clip: what the model takes, if it takes clips; None for single pictures.
+        threshold: of the task `frame_values`, from which value on there is the event; of `detect`, from which score on
+            a box is reported.
+        most: of the task `detect`, the most boxes of a picture that are reported.
+        network: the parts of a `cnn_rnn`.
+        recurrence: how a model of the task `recurrent` goes from frame to frame.
     """
 
     name: str
@@ -52,6 +68,9 @@ class Manifest:
     output: Output
     clip: ClipShape | None = None
     threshold: float = _THRESHOLD
+    most: int = _MOST
+    network: CnnRnnShape | None = None
+    recurrence: Recurrence | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -76,9 +95,10 @@ def load_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST_FILE if path.is_dir() else path
     faults: list[str] = []
-    document = _read(_Document, _parse(file), "", faults)
+    raw = _parse(file)
+    document = _read(Document, raw, "", faults, also=_needed(raw))
     if document is not None:
-        labels = _read_labels(document.labels, file.parent, faults)
+        labels = () if document.labels is UNSET else _read_labels(document.labels, file.parent, faults)
         _compare_fields(document, faults)
         _compare_with_task(document, labels, faults)
     if document is None or faults:
@@ -92,144 +112,62 @@ def load_manifest(path: Path) -> Manifest:
         exported_from=document.exported_from or None,
         labels=labels,
         preprocessing=_preprocessing(document.preprocessing),
-        output=document.output,
+        output="logits" if document.output is UNSET else document.output,
         clip=_clip(document.clip),
         threshold=_THRESHOLD if document.threshold is UNSET else document.threshold,
+        most=document.most or _MOST,
+        network=_network(document.network),
+        recurrence=_recurrence(document.recurrent),
     )
 
 
 def write_manifest(
     folder: Path,
-    network: Mapping[str, str],
+    network: Mapping[str, Any],
     *,
     labels: Sequence[str],
     preprocessing: Preprocessing,
     task: TaskName = "classify",
     clip: ClipShape | None = None,
+    recurrence: Recurrence | None = None,
 ) -> None:
-    """Write the manifest and the file of class names of a model that returns logits.
+    """Write the manifest and the file of class names of a model that returns logits, if it returns scores.
 
     Args:
         folder: the model's folder, which already has its weights or its program.
-        network: the manifest's `name`, and either `architecture` and `weights` or `program`.
-        labels: class names by index.
+        network: the manifest's `name`, either `architecture` and `weights` or `program`, and `network` for a `cnn_rnn`.
+        labels: class names by index; empty for the task `embed`.
         preprocessing: the preprocessing that the network was trained with.
         task: the model's task.
-        clip: what the model takes, if it sees time.
+        clip: what the model takes, if it takes clips.
+        recurrence: of the task `recurrent`.
     """
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-    seen = {name: value for name, value in asdict(clip).items() if value is not None} if clip else {}
+    sections = {
+        "clip": _without_none(clip),
+        "recurrent": _without_none(recurrence),
+        "labels": "labels.txt" if labels else None,
+        "output": "logits" if task in SCORED else None,
+    }
+    numbers = asdict(preprocessing)
+    if not preprocessing.pad:
+        del numbers["pad"]
     document = {
         **network,
-        **({"task": task, "clip": seen} if seen else {}),
+        **({} if task == "classify" else {"task": task}),
         "sha256": sha256_of_file(folder / (network.get("weights") or network["program"])),
-        "labels": "labels.txt",
-        "preprocessing": asdict(preprocessing),
-        "output": "logits",
+        **{name: value for name, value in sections.items() if value is not None},
+        "preprocessing": numbers,
     }
+    if labels:
+        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
     (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
 
 
-def manifest_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a manifest, which is also in `schemas/model-manifest.v1.json`."""
-    schema = msgspec.json.schema(_Document)
-    kinds = [
-        {"required": ["architecture", "weights"], "properties": {"program": False, "exported_from": False}},
-        {"required": ["program"], "properties": {"architecture": False, "weights": False}},
-    ]
-    two = {"anyOf": [{"type": "string"}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
-    tasks = [
-        {
-            "if": {"properties": {"task": {"enum": ["clip", "frame_values"]}}, "required": ["task"]},
-            "then": {"required": ["clip"]},
-            "else": {"properties": {"clip": False}},
-        },
-        {
-            "if": {"properties": {"task": {"const": "frame_values"}}, "required": ["task"]},
-            "then": {"properties": {"labels": two, "clip": {"required": ["middle"]}}},
-            "else": {"properties": {"threshold": False, "clip": {"properties": {"middle": False}}}},
-        },
-    ]
-    schema["$defs"][_Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-# Descriptions are used in the schema and in the texts of faults: "crop must be ...".
-_Path = Annotated[str, Meta(min_length=1)]
-_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-_Pixels = Annotated[int, Meta(ge=1)]
-# A list, because msgspec 0.22 reads beyond its memory for a union of a limited number and a tuple.
-_Sides = _Pixels | Annotated[list[_Pixels], Meta(min_length=2, max_length=2)]
-_Mean = Annotated[float, Meta(ge=0, le=1)]
-_Std = Annotated[float, Meta(gt=0, le=1)]
-_Label = Annotated[str, Meta(min_length=1)]
-_Frames = Annotated[int, Meta(ge=2)]
-_Rate = Annotated[float, Meta(gt=0, le=1000)]
-_Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class _Preprocessing(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Resize, crop the middle, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
-
-    resize: Annotated[
-        _Sides, Meta(description="the pixels of the shorter side, at least 1, or exactly [height, width]")
-    ]
-    crop: Annotated[_Sides, Meta(description="the pixels of a square's side, or [height, width], at most resize")]
-    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
-    antialias: Annotated[bool, Meta(description="true or false")]
-    mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
-    std: Annotated[tuple[_Std, _Std, _Std], Meta(description="three numbers above 0, at most 1")]
-
-
-class _Clip(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The frames that a model takes together."""
-
-    frames: Annotated[_Frames, Meta(description="a whole number of frames, at least 2")]
-    rate: Annotated[_Rate, Meta(description="the frames a second that the weights were trained with, above 0")]
-    middle: Annotated[
-        _Pixels | UnsetType,
-        Meta(
-            description="the number of frames in the middle that get a value, as many as frames or an even number less"
-        ),
-    ] = UNSET
-
-
-class _Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A torchvision architecture with its weights, or a torch.export program, with labels and preprocessing."""
-
-    name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
-    task: Annotated[
-        TaskName,
-        Meta(description="classify (a picture), clip (classify a clip) or frame_values (a value for each frame)"),
-    ] = "classify"
-    clip: Annotated[_Clip | UnsetType, Meta(description="a mapping, for the tasks clip and frame_values")] = UNSET
-    threshold: Annotated[
-        _Share | UnsetType,
-        Meta(description="a number from 0 to 1, for the task frame_values: from which value on there is the event"),
-    ] = UNSET
-    architecture: Annotated[
-        _Path | UnsetType, Meta(description="a torchvision builder, such as mobilenet_v2, or r3d_18 for clips")
-    ] = UNSET
-    weights: Annotated[
-        _Path | UnsetType, Meta(description="the path of the architecture's state dict, relative to this file")
-    ] = UNSET
-    program: Annotated[
-        _Path | UnsetType, Meta(description="the path of a torch.export .pt2 file, relative to this file")
-    ] = UNSET
-    sha256: Annotated[
-        _Sha256, Meta(description="64 hex digits, the hash of weights or program (sha256sum FILE), quoted")
-    ]
-    exported_from: Annotated[
-        _Sha256 | UnsetType,
-        Meta(description="64 hex digits, the hash of the weights that a program was exported from, quoted"),
-    ] = UNSET
-    labels: Annotated[
-        _Path | Annotated[list[_Label], Meta(min_length=1)],
-        Meta(description="a file with a class name per line, relative to this file, or a list (quote no, yes, 7)"),
-    ]
-    preprocessing: Annotated[_Preprocessing, Meta(description="a mapping")]
-    output: Annotated[Output, Meta(description="logits or probabilities, depending on what the network returns")]
+def _without_none(section: ClipShape | Recurrence | None) -> dict[str, Any] | None:
+    if section is None:
+        return None
+    return {name: value for name, value in asdict(section).items() if value is not None}
 
 
 _Section = TypeVar("_Section", bound=msgspec.Struct)
@@ -246,8 +184,19 @@ def _parse(file: Path) -> object:
         raise SettingsError([f"{file}: cannot be read as YAML: {error}"]) from error
 
 
-def _read(section: type[_Section], raw: object, prefix: str, faults: list[str]) -> _Section | None:
-    """Convert field by field, because msgspec stops at the first fault; None if there is any fault."""
+def _needed(raw: object) -> frozenset[str]:
+    """Return the fields that the task of a manifest needs, besides those that every manifest needs."""
+    task = raw.get("task", "classify") if isinstance(raw, dict) else None
+    return frozenset({"labels"} if task not in NAMELESS else ()) | ({"output"} if task in SCORED else frozenset())
+
+
+def _read(
+    section: type[_Section], raw: object, prefix: str, faults: list[str], *, also: Collection[str] = ()
+) -> _Section | None:
+    """Convert field by field, because msgspec stops at the first fault; None if there is any fault.
+
+    The fields named in `also` must be there besides those that are always required.
+    """
     if not isinstance(raw, dict):
         faults.append(f"{prefix.rstrip('.') or 'the file'} must be a mapping, not {shortened(raw)}")
         return None
@@ -260,7 +209,7 @@ def _read(section: type[_Section], raw: object, prefix: str, faults: list[str]) 
     for name, field in fields.items():
         kind, meta = _without_unset(field.type.__origin__), field.type.__metadata__[-1]
         if name not in raw:
-            if field.required:
+            if field.required or name in also:
                 faults.append(f"{prefix}{name} is missing; give {meta.description}")
         elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             found[name] = _read(kind, raw[name], f"{prefix}{name}.", faults)
@@ -295,7 +244,7 @@ def _read_labels(labels: str | list[str], folder: Path, faults: list[str]) -> tu
     return names
 
 
-def _compare_fields(document: _Document, faults: list[str]) -> None:
+def _compare_fields(document: Document, faults: list[str]) -> None:
     """Find faults in combinations of fields."""
     given = {name for name in ("architecture", "weights", "program") if getattr(document, name) is not UNSET}
     if given not in ({"architecture", "weights"}, {"program"}):
@@ -306,20 +255,22 @@ def _compare_fields(document: _Document, faults: list[str]) -> None:
     high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
     if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
         faults.append("preprocessing.crop must be at most preprocessing.resize, or pictures get a black border")
+    if numbers.pad and numbers.crop_size != (high, wide):
+        faults.append("preprocessing.crop must be preprocessing.resize where pictures are padded: nothing is cut off")
 
 
-def _compare_with_task(document: _Document, labels: Sequence[str], faults: list[str]) -> None:
+def _compare_with_task(document: Document, labels: Sequence[str], faults: list[str]) -> None:
     """Find what the task lacks, and what is not for it."""
     task, clip, values = document.task, document.clip, document.task == "frame_values"
-    if task == "classify" and clip is not UNSET:
-        faults.append("clip is only for the tasks clip and frame_values: task classify takes single pictures")
-    if task != "classify" and clip is UNSET:
+    sees_clips = task in {"clip", "frame_values"}
+    faults += _misplaced(document)
+    if clip is not UNSET and not sees_clips:
+        faults.append(f"clip is only for the tasks clip and frame_values: task {task} takes single pictures")
+    if clip is UNSET and sees_clips:
         faults.append(f"clip is missing; task {task} needs its frames and rate")
-    if document.threshold is not UNSET and not values:
-        faults.append(f"threshold is only for the task frame_values, not for {task}")
     if values and labels and not (len(labels) == 2 == len(set(labels))):
         faults.append("labels must be two different names for task frame_values: of nothing, and of the event")
-    if clip is UNSET or task == "classify":
+    if clip is UNSET or not sees_clips:
         return
     if (clip.middle is not UNSET) != values:
         faults.append("clip.middle is missing for task frame_values" if values else "clip.middle is not for task clip")
@@ -327,13 +278,52 @@ def _compare_with_task(document: _Document, labels: Sequence[str], faults: list[
         faults.append(f"clip.middle must be clip.frames, {clip.frames}, or an even number less, not {clip.middle}")
 
 
-def _clip(section: _Clip | UnsetType) -> ClipShape | None:
+def _misplaced(document: Document) -> Iterator[str]:
+    """Find sections that the task or the architecture needs and that are missing, and those that are not for it."""
+    task, of_parts = document.task, document.architecture == CNN_RNN
+    if document.threshold is not UNSET and task not in {"frame_values", "detect"}:
+        yield f"threshold is only for the tasks frame_values and detect, not for {task}"
+    if document.most is not UNSET and task != "detect":
+        yield f"most is only for the task detect, not for {task}"
+    if of_parts != (document.network is not UNSET):
+        yield (
+            "network is missing; architecture cnn_rnn needs its backbone"
+            if of_parts
+            else ("network is only for the architecture cnn_rnn")
+        )
+    if of_parts and task not in {"clip", "recurrent"}:
+        yield f"architecture cnn_rnn is for the tasks clip and recurrent, not for {task}"
+    if task == "recurrent" and not of_parts:
+        yield "task recurrent needs architecture: cnn_rnn, whose hidden state can be kept between frames"
+    if (task == "recurrent") != (document.recurrent is not UNSET):
+        yield (
+            "recurrent is missing; task recurrent needs it, such as {silence_ms: 10000}"
+            if task == "recurrent"
+            else (f"recurrent is only for the task recurrent, not for {task}")
+        )
+    network = document.network
+    if network is not UNSET and network.layer is UNSET and network.grid != 1:
+        yield "network.grid is only for network.layer: what a classifier sees has no rows and columns"
+
+
+def _network(section: NetworkFields | UnsetType) -> CnnRnnShape | None:
+    if section is UNSET:
+        return None
+    layer = section.layer or None
+    return CnnRnnShape(section.backbone, section.rnn, section.hidden, section.layers, layer, section.grid)
+
+
+def _recurrence(section: RecurrentFields | UnsetType) -> Recurrence | None:
+    return Recurrence(section.rate or None, section.silence_ms) if section else None
+
+
+def _clip(section: ClipFields | UnsetType) -> ClipShape | None:
     if section is UNSET:
         return None
     return ClipShape(section.frames, section.rate, None if section.middle is UNSET else section.middle)
 
 
-def _preprocessing(section: _Preprocessing) -> Preprocessing:
+def _preprocessing(section: PreprocessingFields) -> Preprocessing:
     numbers: dict[str, Any] = msgspec.structs.asdict(section)
     sides = {name: tuple(numbers[name]) for name in ("resize", "crop") if isinstance(numbers[name], list)}
     return Preprocessing(**numbers | sides)

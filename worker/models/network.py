@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torchvision  # type: ignore[import-untyped]
@@ -11,17 +11,26 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from worker.domain.errors import ModelUnavailable
-from worker.models.architectures import of_clips, of_pictures
+from worker.domain.networks import CnnRnnShape
+from worker.models.architectures import for_task, tasks_of
+from worker.models.classifiers import NO_RANDOM_WEIGHTS
+from worker.models.cnn_rnn import CnnRnn
+from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_bytes
 
-# Without this, these two networks spend seconds on random weights and warn about it, although all are overwritten.
-_ARGUMENTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
 # torchvision's DenseNet files still have the names of 2017, such as "denselayer1.norm.1" for "denselayer1.norm1".
 _OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 
 
 def load_network(
-    file: Path, *, sha256: str, architecture: str | None, classes: int, frames: int | None = None
+    file: Path,
+    *,
+    sha256: str,
+    architecture: str | None,
+    classes: int,
+    task: TaskName = "classify",
+    frames: int | None = None,
+    shape: CnnRnnShape | None = None,
 ) -> nn.Module | ExportedProgram:
     """Load a network on the CPU, after checking the hash of its file.
 
@@ -31,9 +40,11 @@ def load_network(
     Args:
         file: a state dict, or a `.pt2` program.
         sha256: hash of the file, 64 hex digits.
-        architecture: torchvision's name of the network that the state dict belongs to; None for a program.
+        architecture: the name of the network that the state dict belongs to; None for a program.
         classes: number of classes of the network.
+        task: what the network is for.
         frames: of a clip; None for a network of single pictures.
+        shape: of the architecture `cnn_rnn`.
 
     Raises:
         ModelUnavailable: the file is missing, has another hash, or does not fit the architecture.
@@ -49,33 +60,51 @@ def load_network(
         )
     if architecture is None:
         return _load_program(file, data, frames)
-    _check_architecture(architecture, sees_time=frames is not None)
-    return _load_weights(file, data, architecture, classes)
+    network = build_network(architecture, task=task, classes=classes, shape=shape)
+    return _load_weights(network, file, data, f"{architecture} with {classes} classes")
 
 
-def _check_architecture(architecture: str, *, sees_time: bool) -> None:
-    right, other = (of_clips(), of_pictures()) if sees_time else (of_pictures(), of_clips())
-    if architecture in right:
+def build_network(architecture: str, *, task: TaskName, classes: int, shape: CnnRnnShape | None = None) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        architecture: its name.
+        task: what it is for.
+        classes: how many it tells apart; of a detector or a segmenter, the background is one of them.
+        shape: of the architecture `cnn_rnn`.
+
+    Raises:
+        ModelUnavailable: there is no such network, or it is not for this task.
+    """
+    _check_architecture(architecture, task)
+    if shape is not None:
+        return CnnRnn(shape, classes)
+    arguments: dict[str, Any] = dict(NO_RANDOM_WEIGHTS.get(architecture, {}))
+    if task in {"detect", "segment"}:
+        arguments["weights_backbone"] = None
+    network: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes, **arguments)
+    return network
+
+
+def _check_architecture(architecture: str, task: TaskName) -> None:
+    if architecture in for_task(task):
         return
-    if architecture in other:
-        one, task = ("single pictures", "classify") if sees_time else ("clips", "clip, with its frames and rate")
-        raise ModelUnavailable(f"architecture {architecture!r} takes {one}: say task: {task}, in its manifest")
-    raise ModelUnavailable(
-        f"architecture {architecture!r} is not a classifier of torchvision; it has {', '.join(of_pictures())}, and for "
-        f"clips {', '.join(of_clips())}"
-    )
+    if others := tasks_of(architecture):
+        right = " or ".join(others)
+        raise ModelUnavailable(
+            f"architecture {architecture!r} is not for the task {task}: its manifest needs task: {right}"
+        )
+    known = ", ".join(for_task(task)) or "none: give a program"
+    raise ModelUnavailable(f"architecture {architecture!r} is not known; for the task {task} there is {known}")
 
 
-def _load_weights(file: Path, data: bytes, architecture: str, classes: int) -> nn.Module:
-    network: nn.Module = torchvision.models.get_model(
-        architecture, weights=None, num_classes=classes, **_ARGUMENTS.get(architecture, {})
-    )
+def _load_weights(network: nn.Module, file: Path, data: bytes, what: str) -> nn.Module:
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         network.load_state_dict({_OLD_DENSENET.sub(r"\1", name): tensor for name, tensor in state.items()}, strict=True)
     except Exception as error:
         raise ModelUnavailable(
-            f"{file} is not a state dict of {architecture} with {classes} classes: {error}\n"
+            f"{file} is not a state dict of {what}: {error}\n"
             "Save one with torch.save(network.state_dict(), FILE), and check that architecture and labels match it"
         ) from error
     return network

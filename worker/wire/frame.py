@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from worker.domain.boxes import read_boxes, write_boxes
 from worker.domain.errors import EnvelopeInvalid
 from worker.domain.frames import CapturedFrame, EncodedFrame, Frame, RawLayout
 from worker.domain.records import OutboundRecord, Record
@@ -14,6 +15,7 @@ FRAME_ID: Final = "frame-id"
 CAPTURED_AT: Final = "captured-at"
 CONTENT_TYPE: Final = "content-type"
 LABEL: Final = "label"
+BOXES: Final = "boxes"
 TRACEPARENT: Final = "traceparent"
 PIXEL_FORMAT: Final = "pixel-format"
 WIDTH: Final = "width"
@@ -52,6 +54,7 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
     captured_at = take(CAPTURED_AT, _integer)
     content_type = take(CONTENT_TYPE, _identifier)
     label = take(LABEL, _identifier)
+    boxes = take(BOXES, read_boxes)
     pixel_format = take(PIXEL_FORMAT, _pixel_format)
     width, height = take(WIDTH, _positive), take(HEIGHT, _positive)
     if captured_at is not None and captured_at > record.timestamp + MAX_CLOCK_AHEAD:
@@ -76,6 +79,7 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
         arrived=arrived,
         label=label,
         traceparent=trace.decode() if trace and _TRACEPARENT.fullmatch(trace) else None,
+        boxes=boxes,
     )
     raw = RawLayout(pixel_format, width, height) if pixel_format and width and height else None
     return EncodedFrame(frame, record, content_type, raw)
@@ -96,8 +100,10 @@ def render_frame(topic: str, frame: CapturedFrame) -> OutboundRecord:
         CONTENT_TYPE: frame.content_type,
         LABEL: frame.label,
     }
-    headers = tuple((name, text.encode()) for name, text in named.items() if text is not None)
-    return OutboundRecord(topic, None, frame.camera.encode(), frame.data, headers)
+    headers = [(name, text.encode()) for name, text in named.items() if text is not None]
+    if frame.boxes is not None:
+        headers.append((BOXES, write_boxes(frame.boxes).encode()))
+    return OutboundRecord(topic, None, frame.camera.encode(), frame.data, tuple(headers))
 
 
 def _shown(raw: bytes) -> str:

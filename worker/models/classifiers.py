@@ -1,0 +1,55 @@
+"""torchvision's classifiers as parts: built by name, and the layer that gives the scores found and replaced."""
+
+from typing import Any, Final
+
+import torchvision  # type: ignore[import-untyped]
+from torch import nn
+
+from worker.domain.errors import ModelUnavailable
+from worker.models.architectures import of_pictures
+
+# Without this, these two networks spend seconds on random weights, and warn about it.
+NO_RANDOM_WEIGHTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
+
+
+def build_classifier(name: str, *, classes: int, **arguments: Any) -> nn.Module:
+    """Build a classifier of pictures with random weights.
+
+    Raises:
+        ModelUnavailable: torchvision has no such classifier.
+    """
+    if name not in of_pictures():
+        raise ModelUnavailable(f"torchvision has no classifier {name!r}; it has {', '.join(of_pictures())}")
+    arguments = NO_RANDOM_WEIGHTS.get(name, {}) | arguments
+    network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **arguments)
+    return network
+
+
+def classifier_of(network: nn.Module, *, classes: int) -> str:
+    """Return the name of the layer that gives the scores: the last one with an output for each class.
+
+    >>> classifier_of(build_classifier("resnet18", classes=7), classes=7)
+    'fc'
+
+    Raises:
+        ModelUnavailable: there is none.
+    """
+    found: list[str] = [name for name, each in network.named_modules() if _outputs(each) == classes]
+    if not found:
+        raise ModelUnavailable(f"the network has no layer with {classes} outputs")
+    return found[-1]
+
+
+def replace_module(network: nn.Module, name: str, replacement: nn.Module) -> None:
+    """Put another module in the place of the one with this name."""
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, replacement)
+
+
+def _outputs(module: nn.Module) -> int | None:
+    match module:
+        case nn.Linear():
+            return module.out_features
+        case nn.Conv2d() | nn.Conv3d():
+            return module.out_channels
+    return None

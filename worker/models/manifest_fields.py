@@ -1,0 +1,190 @@
+"""The fields of a manifest, and the JSON Schema that follows from them (schemas/model-manifest.v1.json)."""
+
+from collections.abc import Collection
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from worker.domain.networks import CNN_RNN, Cell
+from worker.domain.preprocessing import Interpolation, Output
+
+TaskName = Literal["classify", "clip", "frame_values", "recurrent", "detect", "segment", "embed"]
+
+SCORED: Final = frozenset({"classify", "clip", "frame_values", "recurrent"})
+"""Tasks whose network returns scores, so that `output` has to say of which kind."""
+NAMELESS: Final = frozenset({"embed"})
+"""Tasks without classes."""
+
+# Descriptions are used in the schema and in the texts of faults: "crop must be ...".
+_Path = Annotated[str, Meta(min_length=1)]
+_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+_Pixels = Annotated[int, Meta(ge=1)]
+# A list, because msgspec 0.22 reads beyond its memory for a union of a limited number and a tuple.
+_Sides = _Pixels | Annotated[list[_Pixels], Meta(min_length=2, max_length=2)]
+_Mean = Annotated[float, Meta(ge=0, le=1)]
+_Std = Annotated[float, Meta(gt=0, le=1)]
+_Label = Annotated[str, Meta(min_length=1)]
+_Frames = Annotated[int, Meta(ge=2)]
+_Rate = Annotated[float, Meta(gt=0, le=1000)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class PreprocessingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Resize, crop the middle, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
+
+    resize: Annotated[
+        _Sides, Meta(description="the pixels of the shorter side, at least 1, or exactly [height, width]")
+    ]
+    crop: Annotated[_Sides, Meta(description="the pixels of a square's side, or [height, width], at most resize")]
+    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
+    antialias: Annotated[bool, Meta(description="true or false")]
+    mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
+    std: Annotated[tuple[_Std, _Std, _Std], Meta(description="three numbers above 0, at most 1")]
+    pad: Annotated[
+        bool,
+        Meta(
+            description="true or false: scale the whole picture into `resize` without changing its shape, and fill the "
+            "rest at the right or below with black; crop must be resize"
+        ),
+    ] = False
+
+
+class ClipFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The frames that a model takes together."""
+
+    frames: Annotated[_Frames, Meta(description="a whole number of frames, at least 2")]
+    rate: Annotated[_Rate, Meta(description="the frames a second that the weights were trained with, above 0")]
+    middle: Annotated[
+        _Pixels | UnsetType,
+        Meta(
+            description="the number of frames in the middle that get a value, as many as frames or an even number less"
+        ),
+    ] = UNSET
+
+
+class NetworkFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The parts of the architecture cnn_rnn."""
+
+    backbone: Annotated[_Path, Meta(description="a torchvision classifier of pictures, such as mobilenet_v2")]
+    rnn: Annotated[Cell, Meta(description="gru or lstm")] = "gru"
+    hidden: Annotated[_Pixels, Meta(description="how many numbers a layer of the RNN remembers, at least 1")] = 128
+    layers: Annotated[_Pixels, Meta(description="the number of layers of the RNN, at least 1")] = 1
+    layer: Annotated[
+        _Path | UnsetType,
+        Meta(description="the backbone's layer whose output the RNN sees; by default what its classifier would see"),
+    ] = UNSET
+    grid: Annotated[_Pixels, Meta(description="to how many rows and columns `layer`'s output is averaged")] = 1
+
+
+class RecurrentFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How a model of the task recurrent goes from frame to frame."""
+
+    rate: Annotated[
+        _Rate | UnsetType,
+        Meta(description="the frames a second that the weights were trained with; by default every frame is taken"),
+    ] = UNSET
+    silence_ms: Annotated[
+        _Pixels, Meta(description="the milliseconds without a frame after which the hidden state begins anew")
+    ] = 10_000
+
+
+class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A torchvision architecture with its weights, or a torch.export program, with labels and preprocessing."""
+
+    name: Annotated[str, Meta(pattern=r"^[^/\s]+$", description="a name without slash or space")]
+    task: Annotated[
+        TaskName,
+        Meta(
+            description="classify (a picture), clip (classify a clip), frame_values (a value for each frame), "
+            "recurrent (classify each frame of a stream), detect (boxes), segment (areas) or embed (a vector)"
+        ),
+    ] = "classify"
+    clip: Annotated[ClipFields | UnsetType, Meta(description="a mapping, for the tasks clip and frame_values")] = UNSET
+    threshold: Annotated[
+        _Share | UnsetType,
+        Meta(
+            description="a number from 0 to 1: for the task frame_values, from which value on there is the event; for "
+            "detect, from which score on a box is reported"
+        ),
+    ] = UNSET
+    most: Annotated[
+        _Pixels | UnsetType, Meta(description="the most boxes of a picture that are reported, for the task detect")
+    ] = UNSET
+    network: Annotated[NetworkFields | UnsetType, Meta(description="a mapping, for the architecture cnn_rnn")] = UNSET
+    recurrent: Annotated[RecurrentFields | UnsetType, Meta(description="a mapping, for the task recurrent")] = UNSET
+    architecture: Annotated[
+        _Path | UnsetType, Meta(description="a torchvision builder, such as mobilenet_v2, r3d_18 for clips; or cnn_rnn")
+    ] = UNSET
+    weights: Annotated[
+        _Path | UnsetType, Meta(description="the path of the architecture's state dict, relative to this file")
+    ] = UNSET
+    program: Annotated[
+        _Path | UnsetType, Meta(description="the path of a torch.export .pt2 file, relative to this file")
+    ] = UNSET
+    sha256: Annotated[
+        _Sha256, Meta(description="64 hex digits, the hash of weights or program (sha256sum FILE), quoted")
+    ]
+    exported_from: Annotated[
+        _Sha256 | UnsetType,
+        Meta(description="64 hex digits, the hash of the weights that a program was exported from, quoted"),
+    ] = UNSET
+    labels: Annotated[
+        _Path | Annotated[list[_Label], Meta(min_length=1)] | UnsetType,
+        Meta(description="a file with a class name per line, relative to this file, or a list (quote no, yes, 7)"),
+    ] = UNSET
+    preprocessing: Annotated[PreprocessingFields, Meta(description="a mapping")]
+    output: Annotated[
+        Output | UnsetType, Meta(description="logits or probabilities, depending on what the network returns")
+    ] = UNSET
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a manifest, which is also in `schemas/model-manifest.v1.json`."""
+    schema = msgspec.json.schema(Document)
+    kinds = [
+        {"required": ["architecture", "weights"], "properties": {"program": False, "exported_from": False}},
+        {"required": ["program"], "properties": {"architecture": False, "weights": False}},
+    ]
+    two = {"anyOf": [{"type": "string"}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
+    tasks = [
+        {
+            "if": _is_task({"clip", "frame_values"}),
+            "then": {"required": ["clip"]},
+            "else": {"properties": {"clip": False}},
+        },
+        {
+            "if": _is_task({"frame_values"}),
+            "then": {"properties": {"labels": two, "clip": {"required": ["middle"]}}},
+            "else": {"properties": {"clip": {"properties": {"middle": False}}}},
+        },
+        _only_for({"frame_values", "detect"}, "threshold"),
+        _only_for({"detect"}, "most"),
+        {
+            "if": {"properties": {"architecture": {"const": CNN_RNN}}, "required": ["architecture"]},
+            "then": {"required": ["network"], "properties": {"task": {"enum": ["clip", "recurrent"]}}},
+            "else": {"properties": {"network": False}},
+        },
+        {
+            "if": _is_task({"recurrent"}),
+            "then": {"required": ["recurrent", "architecture"], "properties": {"architecture": {"const": CNN_RNN}}},
+            "else": {"properties": {"recurrent": False}},
+        },
+        {"if": _is_task(SCORED, by_default=True), "then": {"required": ["output"]}},
+        {"if": _is_task(NAMELESS), "else": {"required": ["labels"]}},
+    ]
+    schema["$defs"][NetworkFields.__name__] |= {
+        "if": {"properties": {"grid": {"minimum": 2}}, "required": ["grid"]},
+        "then": {"required": ["layer"]},
+    }
+    schema["$defs"][Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _is_task(names: Collection[str], *, by_default: bool = False) -> dict[str, Any]:
+    condition: dict[str, Any] = {"properties": {"task": {"enum": sorted(names)}}}
+    return condition if by_default else {**condition, "required": ["task"]}
+
+
+def _only_for(names: Collection[str], field: str) -> dict[str, Any]:
+    return {"if": _is_task(names), "else": {"properties": {field: False}}}
