@@ -29,7 +29,8 @@ from worker.domain.records import OutboundRecord, Position, Record, TopicPartiti
 from worker.domain.times import EventMillis
 from worker.local.cameras import moving_photographs
 from worker.models.build import load_model
-from worker.settings import Limits, ModelGroup, SamplingGroup, Topics, WindowGroup
+from worker.settings import Limits, ModelGroup, Topics, WindowGroup
+from worker.settings.offline import Groups
 from worker.stream.worker import Worker
 
 WARM: Final = 60.0
@@ -84,9 +85,8 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
                 measured.append((now, resident_mebibytes()))
 
     window = WindowGroup(size_ms=WINDOW_MS, lateness_ms=0, max_frames=LARGEST)
-    with memory_worker(
-        polls(), count, inference, loaded=loaded, model=group, window=window, limits=Limits(), sampling=SamplingGroup()
-    ) as worker:
+    groups = Groups(model=group, window=window, limits=Limits())
+    with memory_worker(polls(), count, inference, loaded=loaded, groups=groups) as worker:
         if isinstance(inference, MainThread):
             inference.serve(lambda: loop(worker))
         else:

@@ -12,11 +12,8 @@ from worker import wire
 from worker.app.dead_letters import (
     Count,
     Selection,
-    age,
     counts,
     entry_of,
-    iso,
-    moment,
     place,
     position_of,
     printable,
@@ -25,6 +22,7 @@ from worker.app.dead_letters import (
 )
 from worker.cli.deadletters import as_table
 from worker.domain.errors import ImageUndecodable, Reason
+from worker.domain.moments import age, iso, moment
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
 from worker.domain.results import dead_letter
 from worker.domain.times import EventMillis, Monotonic

@@ -21,7 +21,7 @@ from worker.models.build import load_model
 from worker.models.manifest import load_manifest
 from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup
-from worker.tuning.groups import Groups
+from worker.settings.offline import Groups
 from worker.tuning.in_force import in_force
 from worker.tuning.profile import Key, Profile, file_of, key_of, read_profile, write_profile
 

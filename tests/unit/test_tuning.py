@@ -8,9 +8,10 @@ import pytest
 
 from worker.domain.errors import SettingsError
 from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings.offline import Choice, Groups
 from worker.tuning.agreement import Agreement
 from worker.tuning.candidates import Room, decoder_counts, other_engines, thread_splits, torch_candidates, values_of
-from worker.tuning.groups import Choice, Groups, not_overridden
+from worker.tuning.groups import not_overridden
 from worker.tuning.search import MARGIN, Race, Stage, Tried, fastest, search
 
 

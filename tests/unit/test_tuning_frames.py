@@ -16,8 +16,8 @@ from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis, Monotonic
 from worker.models.loaded import LoadedModel
 from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings.offline import Groups
 from worker.tuning.frames import polls, sample_frames, set_apart
-from worker.tuning.groups import Groups
 from worker.tuning.measure import call_size, model_rate, prepare_frames, probabilities_of
 from worker.wire.prediction import FrameField, ModelField, WindowField
 

@@ -27,7 +27,8 @@ from worker.models.preparation import frame_decoder
 from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
 from worker.ports import Clocks
-from worker.settings import Limits, ModelGroup, SamplingGroup, Settings, Topics, WindowGroup
+from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
+from worker.settings.offline import Groups
 from worker.stream.loop_settings import BACKLOG, LoopSettings
 from worker.stream.render import OutputTopics
 from worker.stream.worker import Worker
@@ -35,6 +36,7 @@ from worker.stream.worker import Worker
 STANDBY_AFTER = 15.0
 """Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
 tell a member that there is nothing for it."""
+DEFAULT_TOPICS = Topics()
 CLOCKS = Clocks(wall_clock, monotonic_clock)
 
 
@@ -123,20 +125,17 @@ def memory_worker(
     inference: Executor,
     *,
     loaded: LoadedModel,
-    model: ModelGroup,
-    window: WindowGroup,
-    limits: Limits,
-    sampling: SamplingGroup,
+    groups: Groups,
+    topics: Topics = DEFAULT_TOPICS,
 ) -> Iterator[Worker]:
     """Build the same worker over records that are here or are made as they are read; what it publishes goes to `write`.
-
-    The topics have their default names.
 
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
         SettingsError: the settings of sampling do not fit the model.
     """
-    samples = sampling_for(loaded, model, sampling, window, live=False)
+    model, limits = groups.model, groups.limits
+    samples = sampling_for(loaded, model, groups.sampling, groups.window, live=False)
     with threads_for(model, limits, inference) as threads:
         limit_opencv_threads(1)  # as on Kafka
         yield compose(
@@ -144,8 +143,8 @@ def memory_worker(
             ModelParts(loaded, frame_decoder(loaded.preprocessing, model, max_pixels=limits.max_pixels)),
             threads,
             CLOCKS,
-            topics=output_topics(Topics()),
-            settings=unhurried(window, limits, loaded.clip),
+            topics=output_topics(topics),
+            settings=unhurried(groups.window, limits, loaded.clip),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras),
             sampling=samples,
         )

@@ -6,6 +6,8 @@ from worker import __version__
 from worker.cli import deadletters, kafka, models
 from worker.cli.check import check
 from worker.cli.demo import demo
+from worker.cli.evaluate import evaluate
+from worker.cli.export import export
 from worker.cli.produce import produce
 from worker.cli.render import render
 from worker.cli.replay import replay
@@ -38,7 +40,7 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, topics, tune, settings, produce, tail, replay, render, demo):
+for command in (run, check, topics, tune, settings, produce, tail, replay, render, export, evaluate, demo):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(kafka.app, name="kafka")

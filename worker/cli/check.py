@@ -128,7 +128,7 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
     from worker.app.sampling import sampling_for
     from worker.models.build import load_model
     from worker.models.preparation import frame_decoder
-    from worker.tuning.groups import Groups
+    from worker.settings.offline import Groups
     from worker.tuning.in_force import in_force
 
     try:

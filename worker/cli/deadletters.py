@@ -14,10 +14,7 @@ from worker.adapters.clocks import wall_clock
 from worker.app.dead_letters import (
     Entry,
     Selection,
-    age,
     counts,
-    iso,
-    moment,
     place,
     position_of,
     printable,
@@ -26,6 +23,7 @@ from worker.app.dead_letters import (
 )
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import Reason, SettingsError, WorkerError
+from worker.domain.moments import age, iso, moment
 from worker.domain.times import EventMillis
 from worker.settings import read_groups
 from worker.settings.topics import replay_marks

@@ -1,5 +1,6 @@
 """The same pipeline on files, without Kafka: what `replay` and `render` share."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import starmap
 from pathlib import Path
@@ -10,19 +11,19 @@ from worker.domain.errors import SettingsError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.settings import ModelGroup, read_groups
-from worker.tuning.groups import Groups
+from worker.settings import ModelGroup, Topics, read_groups
+from worker.settings.offline import Groups
 
 SOURCE: Final = TopicPartition("replay", 0)
 """The partition that the frames of files are said to lie in; the first frame has offset 0."""
 
 
-def offline_groups(config: Path | None, model: Path | None) -> Groups:
+def offline_groups(config: Path | None, model: Path | str | None) -> Groups:
     """Return the settings in force for a run on files: those of model, sampling, window and limits.
 
     Args:
         config: settings as a YAML file.
-        model: a manifest; replaces the settings' model, and uses no profile.
+        model: a folder or a manifest, or the name of a model; replaces the settings' model, and uses no profile.
 
     Raises:
         SettingsError: a setting that is used has a fault, or there is no model.
@@ -30,7 +31,7 @@ def offline_groups(config: Path | None, model: Path | None) -> Groups:
     """
     groups, faults = read_groups(config)
     # With --model, a model runs with default settings, equally on every machine: this is the reference for comparisons.
-    group = ModelGroup(path=model, profile="off") if model else groups.get("model")
+    group = _named(str(model)) if model else groups.get("model")
     faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
     if group is None or faults:
         raise SettingsError(faults or ["give a model with --model or in --config"])
@@ -38,6 +39,11 @@ def offline_groups(config: Path | None, model: Path | None) -> Groups:
     from worker.tuning.in_force import in_force
 
     return in_force(Groups.of({**groups, "model": group})).groups
+
+
+def _named(model: str) -> ModelGroup:
+    is_path = os.sep in model or model.endswith((".yaml", ".yml")) or Path(model).exists()
+    return ModelGroup(path=Path(model), profile="off") if is_path else ModelGroup(name=model, profile="off")
 
 
 def read_frames(source: Path, *, labels: Path | None, camera: str | None, rate: float) -> Iterator[CapturedFrame]:
@@ -67,10 +73,15 @@ def dead_letter_of(record: OutboundRecord) -> wire.DeadLetterReport:
     return wire.parse_dead_letter(Record(Position(SOURCE, 0), record.key, record.value, record.headers, EventMillis(0)))
 
 
-def run_offline(frames: Iterable[CapturedFrame], write: Callable[[OutboundRecord], None], groups: Groups) -> None:
+def run_offline(
+    frames: Iterable[CapturedFrame],
+    write: Callable[[OutboundRecord], None],
+    groups: Groups,
+    topics: Topics | None = None,
+) -> None:
     """Run a worker over the frames; what it would publish goes to `write`, which is called in another thread.
 
-    The topics have their default names.
+    The topics have their default names, unless others are given.
 
     Raises:
         WorkerError: the model cannot be loaded, the source cannot be read, or something other than a frame is broken.
@@ -87,9 +98,7 @@ def run_offline(frames: Iterable[CapturedFrame], write: Callable[[OutboundRecord
         write,
         inference,
         loaded=loaded,
-        model=groups.model,
-        window=groups.window,
-        limits=groups.limits,
-        sampling=groups.sampling,
+        groups=groups,
+        topics=topics or Topics(),
     ) as worker:
         inference.serve(worker.run)

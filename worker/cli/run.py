@@ -30,7 +30,7 @@ def run(config: ConfigFile = None) -> None:
 
     from worker.app.main_thread import MainThread
     from worker.app.workers import kafka_worker
-    from worker.tuning.groups import Groups
+    from worker.settings.offline import Groups
     from worker.tuning.in_force import in_force
 
     try:

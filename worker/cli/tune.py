@@ -19,7 +19,7 @@ from worker.settings import read_groups
 from worker.tuning.agreement import Bounds
 
 if TYPE_CHECKING:
-    from worker.tuning.groups import Choice, Groups
+    from worker.settings.offline import Choice, Groups
     from worker.tuning.profile import Profile
     from worker.tuning.search import Stage, Tried
 
@@ -114,7 +114,7 @@ def _read_groups(config: Path | None) -> "Groups":
     Raises:
         SettingsError: they have faults, or name no model.
     """
-    from worker.tuning.groups import Groups
+    from worker.settings.offline import Groups
 
     groups, faults = read_groups(config)
     if faults := [fault for fault in faults if not fault.startswith("kafka")]:

@@ -4,19 +4,26 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.domain.boxes import read_boxes, write_boxes
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
+from worker.media.picture_files import check_empty
 
 RECORDING: Final = "frames.csv"
 
 _REQUIRED: Final = ("file", "label")
 _COLUMNS: Final = (*_REQUIRED, "camera-id", "frame-id", "captured-at", "content-type", "boxes")
+_NOTES: Final = ("position", "predicted", "probability")
+"""Columns for people, which are not read back: where in Kafka the frame lay, and what a model said of it."""
 _CONTENT_TYPES: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _SUFFIXES: Final = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+_BEGINNINGS: Final = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), ".png"),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), ".webp"),
+)
 _DIGITS: Final = re.compile("([0-9]+)")
 _LATEST: Final = 2**63
 
@@ -69,10 +76,25 @@ def read_folder(
     return frames()
 
 
+class Row(NamedTuple):
+    """A frame to be written, with notes for people.
+
+    Attributes:
+        below: the sub-folder that its picture goes to; empty for none.
+        position: where in Kafka it lay.
+        predicted: what a model said of it.
+        probability: how likely the model holds that.
+    """
+
+    frame: CapturedFrame
+    below: str = ""
+    position: str | None = None
+    predicted: str | None = None
+    probability: float | None = None
+
+
 def write_recording(folder: Path, frames: Iterable[CapturedFrame]) -> Path:
     """Write frames as pictures and a CSV, from which `read_folder` reads the same frames in the same order.
-
-    The bytes are not inspected. A file's suffix follows the content type; an unknown content type gives .jpg.
 
     Args:
         folder: is created; must be empty.
@@ -82,22 +104,52 @@ def write_recording(folder: Path, frames: Iterable[CapturedFrame]) -> Path:
         The CSV; pass it as `labels`.
 
     Raises:
-        SettingsError: the folder is not empty.
+        SettingsError: the folder is not empty, or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise SettingsError([f"{folder} is not empty: record into a new folder, so that no files are mixed or lost"])
-    recording = folder / RECORDING
-    with recording.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
-        for number, frame in enumerate(frames):
-            name = f"{number:08}{_SUFFIXES.get(frame.content_type or '', '.jpg')}"
-            (folder / name).write_bytes(frame.data)
-            boxes = None if frame.boxes is None else write_boxes(frame.boxes)
-            cells = (name, frame.label, frame.camera, frame.frame_id, frame.captured_at, frame.content_type, boxes)
-            table.writerow(cells)
+    return write_rows(folder, map(Row, frames), notes=False)
+
+
+def write_rows(folder: Path, rows: Iterable[Row], *, notes: bool = True) -> Path:
+    """Write frames as `write_recording` does, some of them in sub-folders, and notes of them in the CSV.
+
+    The bytes are not changed. A file's suffix follows the content type, else the first bytes; .jpg if both are unknown.
+    """
+    check_empty(folder)
+    recording, columns = folder / RECORDING, (*_COLUMNS, *_NOTES) if notes else _COLUMNS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with recording.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, columns, extrasaction="ignore")
+            table.writeheader()
+            for number, row in enumerate(rows):
+                name = "/".join(filter(None, (row.below, f"{number:08}{_suffix(row.frame)}")))
+                (folder / row.below).mkdir(exist_ok=True)
+                (folder / name).write_bytes(row.frame.data)
+                table.writerow(_cells(name, row))
+    except OSError as error:
+        raise SettingsError([f"{error.filename or folder} cannot be written: {error.strerror}"]) from error
     return recording
+
+
+def _cells(name: str, row: Row) -> dict[str, object]:
+    frame = row.frame
+    return {
+        "file": name,
+        "label": frame.label,
+        "camera-id": frame.camera,
+        "frame-id": frame.frame_id,
+        "captured-at": frame.captured_at,
+        "content-type": frame.content_type,
+        "boxes": None if frame.boxes is None else write_boxes(frame.boxes),
+        "position": row.position,
+        "predicted": row.predicted,
+        "probability": row.probability,
+    }
+
+
+def _suffix(frame: CapturedFrame) -> str:
+    by_content = (suffix for begins, suffix in _BEGINNINGS if begins.match(frame.data))
+    return _SUFFIXES.get(frame.content_type or "") or next(by_content, ".jpg")
 
 
 def _read_bytes(file: Path) -> bytes:
@@ -140,8 +192,8 @@ def _read_rows(labels: Path, pictures: Mapping[str, Path]) -> dict[str, _Row]:
 def _header_fault(header: list[str]) -> str | None:
     if missing := [name for name in _REQUIRED if name not in header]:
         return f"no column {' and no column '.join(missing)}: the first line names the columns"
-    if unknown := [name for name in header if name not in _COLUMNS]:
-        return f"unknown column {', '.join(map(repr, unknown))}: known are {', '.join(_COLUMNS)}"
+    if unknown := [name for name in header if name not in (*_COLUMNS, *_NOTES)]:
+        return f"unknown column {', '.join(map(repr, unknown))}: known are {', '.join((*_COLUMNS, *_NOTES))}"
     if len(set(header)) < len(header):
         return "a column is named twice"
     return None

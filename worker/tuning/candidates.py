@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, Final, get_args
 
 from worker.settings import Limits, ModelGroup, WindowGroup
-from worker.tuning.groups import Choice, Groups
+from worker.settings.offline import Choice, Groups
 
 TORCH_ENGINES: Final = ("eager", "compile")
 """Engines for which tuning chooses the memory format."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from worker.models.build import find_manifest
-from worker.tuning.groups import Choice, Groups, not_overridden
+from worker.settings.offline import Choice, Groups
+from worker.tuning.groups import not_overridden
 from worker.tuning.profile import damaged, file_of, key_of, read_profile
 
 

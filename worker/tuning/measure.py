@@ -27,10 +27,10 @@ from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest
 from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup, Topics, WindowGroup
+from worker.settings.offline import Choice, Groups
 from worker.stream.worker import Worker
 from worker.tuning.agreement import Agreement, Answers, Bounds, Probabilities, compare
 from worker.tuning.frames import polls
-from worker.tuning.groups import Choice, Groups
 from worker.tuning.search import Stage, Tried
 
 ROUNDS: Final = 5
@@ -194,16 +194,7 @@ class Trials:
     ) -> None:
         settle_threads(groups.model, usual=self._default_threads)
         inference = MainThread(model.streams)
-        with memory_worker(
-            script,
-            write,
-            inference,
-            loaded=model,
-            model=groups.model,
-            window=groups.window,
-            limits=groups.limits,
-            sampling=groups.sampling,
-        ) as worker:
+        with memory_worker(script, write, inference, loaded=model, groups=groups) as worker:
             inference.serve(partial(loop, worker))
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.domain.errors import SettingsError
+from worker.settings.offline import Choice
 from worker.tuning.agreement import Agreement
 from worker.tuning.candidates import Room, decoder_counts, other_engines, thread_splits, torch_candidates, values_of
-from worker.tuning.groups import Choice
 
 MARGIN: Final = 1.02
 """How much faster a candidate must be than the current settings: a smaller gain is within a machine's own variation."""

@@ -10,9 +10,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client, record_of
 from worker.domain.errors import SourceLost
 from worker.domain.records import Position, Record, TopicPartition
+from worker.domain.times import EventMillis
 
 STALLED_AFTER = 60.0
 """Seconds without a record or an end of partition after which reading fails."""
+
+DISORDER_MS = 3_600_000
+"""Milliseconds by which the timestamps of a partition may be out of order for `written_between` to find all records."""
 
 BATCH_WITHIN = 0.05
 """Seconds to wait for a batch of 1,000 records; this bounds the wait at the end of a partition."""
@@ -92,6 +96,29 @@ class KafkaReader:
             elif error.code() != KafkaError._PARTITION_EOF:
                 _raise_unless_transient(error)
 
+    def written_between(
+        self, partitions: Iterable[TopicPartition], since: EventMillis, until: EventMillis
+    ) -> Iterator[Record]:
+        """Yield every committed record with a timestamp from `since` on and before `until`, partition by partition.
+
+        Timestamps need not rise with the offset. A record is found if no record that was written more than
+        `DISORDER_MS` after `until` lies before it. Records that are written after this was called are left out.
+
+        Raises:
+            SourceLost: a partition is missing or cannot be read, or nothing was received for a minute.
+        """
+        for each in partitions:
+            self._check_topic(each.topic, [each.partition])
+            first, beyond = self._offset_at(each, since), self._offset_at(each, until + DISORDER_MS)
+            end = self._high_watermarks([each])[each]
+            if first < 0:
+                continue
+            self._consumer.assign([Partition(each.topic, each.partition, first)])
+            end = min(end, beyond) if beyond >= 0 else end
+            while (record := self._next_record()) is not None and record.position.offset < end:
+                if since <= record.timestamp < until:
+                    yield record
+
     def at(self, positions: Iterable[Position]) -> Iterator[Record]:
         """Yield the records at these positions, in order of position; missing or deleted records are skipped.
 
@@ -126,6 +153,15 @@ class KafkaReader:
                 return None
             _raise_unless_transient(error)
         raise SourceLost(f"no answer for {STALLED_AFTER:.0f} s while fetching single records")
+
+    def _offset_at(self, partition: TopicPartition, at: int) -> int:
+        """Return the first offset whose record was written at this time or later; -1 if there is none."""
+        asked = Partition(partition.topic, partition.partition, at)
+        try:
+            (found,) = self._consumer.offsets_for_times([asked], timeout=STALLED_AFTER)
+        except KafkaException as error:
+            raise SourceLost(f"the times of {partition} cannot be read: {error.args[0].str()}") from error
+        return int(found.offset)
 
     def _assign(self, partitions: Collection[TopicPartition], offset: int) -> None:
         for topic in {each.topic for each in partitions}:
