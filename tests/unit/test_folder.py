@@ -61,7 +61,7 @@ def test_a_recording_comes_back_as_it_was(frames: list[CapturedFrame]) -> None:
 
 
 def test_a_recording_is_never_mixed_with_what_is_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="is not empty"):
+    with pytest.raises(SettingsError, match="not an empty folder"):
         write_recording(a_folder(tmp_path, "old.jpg"), [])
     assert [file.name for file in tmp_path.iterdir()] == ["old.jpg"]
 

@@ -10,6 +10,7 @@ import typer
 from worker.adapters.clocks import wall_clock
 from worker.domain.errors import SettingsError
 from worker.domain.moments import moment
+from worker.domain.records import Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.settings import Kafka, Topics, read_groups
 
@@ -45,19 +46,22 @@ def kafka_of(config: Path | None) -> tuple[Kafka, Topics]:
     return groups["kafka"], groups["topics"]
 
 
-def read_stretch(kafka: Kafka, topic: str, since: EventMillis, until: EventMillis) -> Iterator[Any]:
-    """Yield the records of a topic that were written in a stretch of time, partition by partition.
+def read_stretch(kafka: Kafka, topic: str, since: EventMillis, until: EventMillis) -> "Iterator[Record]":
+    """Return the records of a topic that were written in a stretch of time, partition by partition.
 
     Raises:
         SettingsError: there is no such topic.
-        SourceLost: it cannot be read.
+        SourceLost: it cannot be read. Raised by the iterator.
     """
     from worker.app.cluster import cluster_admin, cluster_reader
-    from worker.domain.records import TopicPartition
 
     found = cluster_admin(kafka).topics([topic])
     if topic not in found:
         raise SettingsError([f"topic {topic!r} does not exist at {kafka.bootstrap_servers}: name another with --topic"])
     partitions = [TopicPartition(topic, number) for number in range(found[topic].partitions)]
-    with closing(cluster_reader(kafka)) as reader:
-        yield from reader.written_between(partitions, since, until)
+
+    def records() -> Iterator[Record]:
+        with closing(cluster_reader(kafka)) as reader:
+            yield from reader.written_between(partitions, since, until)
+
+    return records()
