@@ -72,7 +72,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.tuning.agreement": (),
     "worker.tuning.groups": ("worker.settings",),
     "worker.tuning.candidates": ("worker.settings",),
-    "worker.tuning.search": ("worker.domain", "worker.tuning"),
+    "worker.tuning.search": ("worker.domain", "worker.settings", "worker.tuning"),
     "worker.tuning": (
         "worker.domain",
         "worker.wire",

@@ -19,11 +19,11 @@ from worker import wire
 from worker.adapters.kafka import KafkaReader
 from worker.cli import app
 from worker.domain.frames import CapturedFrame
-from worker.domain.moments import iso
 from worker.domain.records import TopicPartition
 from worker.domain.times import EventMillis
 from worker.local.samples import PHOTOGRAPHS
 from worker.media.folder import read_folder
+from worker.views.moments import iso
 
 HOUR = 3_600_000
 START = 1_700_000_000_000

@@ -22,10 +22,10 @@ from worker.app.dead_letters import (
 )
 from worker.cli.deadletters import as_table
 from worker.domain.errors import ImageUndecodable, Reason
-from worker.domain.moments import age, iso, moment
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
 from worker.domain.results import dead_letter
 from worker.domain.times import EventMillis, Monotonic
+from worker.views.moments import age, iso, moment
 
 NOW = EventMillis(1_700_000_000_000)
 LETTERS = TopicPartition("dead-letters", 0)

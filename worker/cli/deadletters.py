@@ -23,10 +23,10 @@ from worker.app.dead_letters import (
 )
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import Reason, SettingsError, WorkerError
-from worker.domain.moments import age, iso, moment
 from worker.domain.times import EventMillis
 from worker.settings import read_groups
 from worker.settings.topics import replay_marks
+from worker.views.moments import age, iso, moment
 
 if TYPE_CHECKING:
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters

@@ -48,7 +48,7 @@ def evaluate(
 
     The counts are those that the accuracy topic would tell of the same frames.
     """
-    from worker.media.picture_files import check_empty
+    from worker.media.folder import check_empty
 
     if out is not None:
         check_empty(out)

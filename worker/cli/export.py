@@ -55,7 +55,7 @@ def export(
     `train OUT`, `evaluate MODEL OUT`.
     """
     from worker.data.stretch import write_stretch
-    from worker.media.picture_files import check_empty
+    from worker.media.folder import check_empty
     from worker.settings import Limits
 
     kafka, topics = kafka_of(config)

@@ -126,7 +126,7 @@ class Outcomes:
 
 def _check_out(source: Path, out: Path) -> None:
     """Say what is wrong with the output before the model has worked for it."""
-    from worker.media.picture_files import check_empty
+    from worker.media.folder import check_empty
 
     if out.suffix.lower() in OTHER_VIDEOS:
         raise SettingsError([f"{out}: only {VIDEO} is written: choose that suffix, or a folder for pictures"])

@@ -9,10 +9,10 @@ import typer
 
 from worker.adapters.clocks import wall_clock
 from worker.domain.errors import SettingsError
-from worker.domain.moments import moment
 from worker.domain.records import Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.settings import Kafka, Topics, read_groups
+from worker.views.moments import moment
 
 
 def _parse_time(text: str) -> EventMillis:

@@ -10,7 +10,6 @@ from worker.domain.boxes import read_boxes, write_boxes
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.media.picture_files import check_empty
 
 RECORDING: Final = "frames.csv"
 
@@ -150,6 +149,18 @@ def _cells(name: str, row: Row) -> dict[str, object]:
 def _suffix(frame: CapturedFrame) -> str:
     by_content = (suffix for begins, suffix in _BEGINNINGS if begins.match(frame.data))
     return _SUFFIXES.get(frame.content_type or "") or next(by_content, ".jpg")
+
+
+def check_empty(folder: Path) -> None:
+    """Check that files can be written to a folder without being mixed with others.
+
+    Raises:
+        SettingsError: it is a file, or has files.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise SettingsError(
+            [f"{folder} is not an empty folder: write to a new one, so that no files are mixed or lost"]
+        )
 
 
 def _read_bytes(file: Path) -> bytes:

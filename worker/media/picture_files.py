@@ -8,18 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.errors import SettingsError
-
-
-def check_empty(folder: Path) -> None:
-    """Check that files can be written to a folder without being mixed with others.
-
-    Raises:
-        SettingsError: it is a file, or has files.
-    """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise SettingsError(
-            [f"{folder} is not an empty folder: write to a new one, so that no files are mixed or lost"]
-        )
+from worker.media.folder import check_empty
 
 
 def write_pictures(folder: Path, pictures: Iterable[NDArray[np.uint8]], *, quality: int = 92) -> int:
