@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays
 from worker.domain.checkpoints import Checkpoint
-from worker.domain.frames import EncodedFrame
+from worker.domain.frames import EncodedFrame, GroundTruth
 from worker.domain.geometry import Geometry
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity, Outcome, Prediction, Result, Verdict
+from worker.domain.results import BoxVerdict, ModelIdentity, Outcome, Prediction, Result, Verdict
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
@@ -246,8 +246,8 @@ class Task(Protocol):
             asked: of each sample, what is wanted.
         """
 
-    def judge(self, result: Any, label: str | None) -> Verdict | None:
-        """Compare one of its own results with a label; None if there is none, or it means nothing to the model."""
+    def judge(self, result: Any, truth: GroundTruth) -> Verdict | BoxVerdict | None:
+        """Compare one of its own results with the truth; None if nothing is known that means anything to the model."""
 
 
 class Model(Protocol):

@@ -18,7 +18,7 @@ from tests.support.frames import a_record
 from tests.support.pictures import PNG
 from worker.domain.arrays import Arrays
 from worker.domain.clips import ClipShape
-from worker.domain.frames import EncodedFrame
+from worker.domain.frames import EncodedFrame, GroundTruth
 from worker.domain.geometry import Geometry
 from worker.domain.records import Record
 from worker.domain.results import Classification, FrameValue, ModelIdentity, ScoredClass, Verdict
@@ -76,10 +76,10 @@ class TellShown:
             for row, each in zip(outputs["shown"].tolist(), asked, strict=True)
         ]
 
-    def judge(self, result: Classification, label: str | None) -> Verdict | None:
-        if label not in self.labels:
+    def judge(self, result: Classification, truth: GroundTruth) -> Verdict | None:
+        if truth.label not in self.labels:
             return None
-        right = self.labels[result.classes[-1].index % 2] == label
+        right = self.labels[result.classes[-1].index % 2] == truth.label
         return Verdict(right, right)
 
 
@@ -94,8 +94,8 @@ class TellValues(TellShown):
             for row, each in zip(outputs["shown"].tolist(), asked, strict=True)
         ]
 
-    def judge(self, result: FrameValue, label: str | None) -> Verdict | None:  # type: ignore[override]
-        return None if label not in self.labels else Verdict(result.above == label, result.above == label)
+    def judge(self, result: FrameValue, truth: GroundTruth) -> Verdict | None:  # type: ignore[override]
+        return None if truth.label not in self.labels else Verdict(*(result.above == truth.label,) * 2)
 
 
 def value_of(shown: Sequence[int], place: int) -> float:

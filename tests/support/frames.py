@@ -3,7 +3,7 @@
 from worker.domain.batches import ClosedBy
 from worker.domain.frames import EncodedFrame, Frame
 from worker.domain.records import Headers, Position, Record, TopicPartition
-from worker.domain.results import Classification, ModelIdentity, Prediction, ScoredClass, Verdict
+from worker.domain.results import BoxVerdict, Classification, ModelIdentity, Prediction, ScoredClass, Verdict
 from worker.domain.samples import Sample
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import TumblingWindows
@@ -46,7 +46,9 @@ def a_sample(offset: int = 0, *, partition: int = 0, captured_at: int = 1_000, c
     return Sample(alone, alone)
 
 
-def a_prediction(encoded: EncodedFrame, verdict: Verdict | None = None, model: ModelIdentity = MODEL) -> Prediction:
+def a_prediction(
+    encoded: EncodedFrame, verdict: Verdict | BoxVerdict | None = None, model: ModelIdentity = MODEL
+) -> Prediction:
     return Prediction(
         frame=encoded.frame,
         window=TumblingWindows(1_000).of(encoded.frame.captured_at),

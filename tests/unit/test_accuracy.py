@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction
-from worker.domain.results import ModelIdentity, Prediction, Verdict
+from worker.domain.results import BoxCounts, BoxVerdict, ModelIdentity, Prediction, Verdict
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.state.accuracy import RunningAccuracy
@@ -14,7 +14,9 @@ WRONG = Verdict(top1=False, top5=False)
 KEY = TallyKey(FRAMES, "cam-1", MODEL)
 
 
-def predictions(*verdicts: Verdict | None, first_offset: int = 0, camera: str = "cam-1") -> list[Prediction]:
+def predictions(
+    *verdicts: Verdict | BoxVerdict | None, first_offset: int = 0, camera: str = "cam-1"
+) -> list[Prediction]:
     return [
         a_prediction(a_frame(offset, camera=camera, captured_at=1_000 + offset), verdict)
         for offset, verdict in enumerate(verdicts, start=first_offset)
@@ -102,3 +104,15 @@ def test_against_numpy_over_the_whole_history(verdicts: list[Verdict | None], st
         assert (tally.seen, tally.labelled) == (len(verdicts), len(labelled))
         assert tally.correct_top1 == np.sum([v.top1 for v in labelled])
         assert tally.correct_top5 == np.sum([v.top5 for v in labelled])
+
+
+def test_boxes_add_up_and_have_no_top1() -> None:
+    verdicts = (BoxVerdict(BoxCounts(2, 1, 0)), None, BoxVerdict(BoxCounts(1, 0, 3), ("zebra",)))
+    accuracy = RunningAccuracy()
+    accuracy.settle(accuracy.stage(predictions(*verdicts)))
+    (tally,) = accuracy.stage(predictions(BoxVerdict(BoxCounts(0, 1, 0)), first_offset=3))
+
+    assert (tally.seen, tally.labelled, tally.boxes) == (4, 3, BoxCounts(3, 2, 3))
+    assert (tally.top1, tally.top5) == (None, None)
+    assert (BoxCounts(3, 2, 3).precision, BoxCounts(3, 2, 3).recall) == (0.5, 0.6)
+    assert (BoxCounts().precision, BoxCounts().recall) == (None, None)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from worker.domain.arrays import Arrays, join
 from worker.domain.errors import ModelContractBroken
+from worker.domain.frames import GroundTruth
 from worker.domain.geometry import Geometry
 from worker.domain.preprocessing import Output
 from worker.domain.results import ScoredClass, Verdict
@@ -97,4 +98,4 @@ def test_verdicts(label: str | None, verdict: Verdict | None) -> None:
         {"indices": np.array([[4, 1, 2, 3, 0, 6, 5]]), "probabilities": np.zeros((1, 7))}, [ONE]
     )
 
-    assert BIRDS.judge(result, label) == verdict
+    assert BIRDS.judge(result, GroundTruth(label)) == verdict

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.errors import ModelContractBroken
+from worker.domain.frames import GroundTruth
 from worker.domain.geometry import Geometry
 from worker.domain.results import FrameValue, Verdict
 from worker.ports import Asked
@@ -64,7 +65,7 @@ def test_an_event_begins_once_however_the_frames_are_shared_out(row: list[float]
 )
 def test_a_label_says_whether_there_is_the_event(label: str | None, expected: Verdict | None) -> None:
     for event in ("cut", None):
-        assert a_task().judge(FrameValue(0.5, 0.5, event, "cut"), label) == expected
+        assert a_task().judge(FrameValue(0.5, 0.5, event, "cut"), GroundTruth(label)) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record, a_sample
@@ -5,7 +8,16 @@ from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
-from worker.domain.results import DeadLetter, Verdict
+from worker.domain.results import (
+    BoxCounts,
+    BoxVerdict,
+    DeadLetter,
+    Detections,
+    Embedding,
+    Result,
+    Segmentation,
+    Verdict,
+)
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
@@ -170,3 +182,27 @@ def test_pictures_that_could_not_be_made_are_counted() -> None:
         watched.telemetry.not_drawn(a_frame().frame, ValueError("too large"))
 
     assert watched.value("undrawn_pictures_total") == 3
+
+
+def test_boxes_are_counted_by_camera_and_unknown_labels_are_told() -> None:
+    watched, found = Watched(), Detections(())
+    for verdict in (BoxVerdict(BoxCounts(2, 1, 0)), BoxVerdict(BoxCounts(1, 2, 3), ("zebra", "gnu")), None):
+        prediction = replace(a_prediction(a_frame(label="cat"), verdict), result=found)
+        watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
+
+    counted = {verdict: watched.value("boxes_total", camera="cam-1", verdict=verdict) for verdict in BoxCounts._fields}
+    assert counted == {"hits": 3, "misses": 3, "false_alarms": 3}
+    assert watched.value("labelled_total", camera="cam-1") == 2
+    assert watched.value("correct_total", camera="cam-1", top="1") is None
+    assert watched.value("unknown_labels_total", camera="cam-1") == 1
+    watched.telemetry.forget(FRAMES)
+    assert watched.value("boxes_total", camera="cam-1", verdict="hits") is None
+
+
+@pytest.mark.parametrize("result", [Detections(()), Segmentation(()), Embedding((1.0,))])
+def test_a_label_that_means_nothing_to_the_task_is_no_unknown_label(result: Result) -> None:
+    watched = Watched()
+    prediction = replace(a_prediction(a_frame(label="cat")), result=result)
+    watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
+
+    assert watched.value("unknown_labels_total", camera="cam-1") is None

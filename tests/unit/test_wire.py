@@ -39,7 +39,10 @@ REASONS = [
     *(order.LATE, order.DUPLICATE, clips.OVER_RATE, clips.BETWEEN_CLIPS, clips.GAP, clip_input.DAMAGED),
     *(load.TOO_OLD, load.REPLACED, load.NOT_NTH, by_camera.OUT_OF_MEMORY),
 ]
-KINDS = ["frame", "prediction", "clip-prediction", "frame-value", "skipped", "accuracy", "dead-letter"]
+KINDS = [
+    *("frame", "prediction", "clip-prediction", "frame-value", "detection", "segmentation", "embedding"),
+    *("skipped", "accuracy", "dead-letter"),
+]
 
 
 def parse(record: Record) -> EncodedFrame:
@@ -342,7 +345,7 @@ def test_a_skipped_frame_is_written_as_the_stored_sample() -> None:
 def test_a_prediction_of_an_unknown_task_is_refused_with_the_tasks_that_are_known() -> None:
     later = json.dumps(sample("prediction") | {"task": "boxes"}).encode()
 
-    with pytest.raises(msgspec.ValidationError, match=r"task 'boxes'.*classify, clip, frame_values"):
+    with pytest.raises(msgspec.ValidationError, match=r"task 'boxes'.*classify, clip, .*, detect, segment, embed"):
         wire.decode_message(later)
     with pytest.raises(msgspec.ValidationError, match="classes"):
         wire.decode_prediction(json.dumps(sample("frame-value")).encode())

@@ -169,14 +169,14 @@ def _drawn(
     rate: float,
     max_pixels: int,
 ) -> Iterator[Pixels]:
-    from worker.views.drawing import draw, fit
+    from worker.views.drawing import draw
 
     shown = facts_of_frames(frames, outcomes.of, event_frames=max(1, round(EVENT_SECONDS * rate)))
     for offset, (frame, facts) in enumerate(shown):
         pixels = _decode(offset, frame, max_pixels)
         if pixels is None:
             pixels = np.zeros((size[1], size[0], 3), np.uint8)
-        yield draw(fit(pixels, *size) if all_alike else pixels, facts)
+        yield draw(pixels, facts, size=size if all_alike else None)
 
 
 def _size(frames: Iterable[CapturedFrame], max_pixels: int) -> tuple[int, int]:

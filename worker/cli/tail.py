@@ -89,9 +89,22 @@ def as_line(kind: Kind, record: Record) -> str:
 
 
 def _prediction_line(message: wire.Message) -> str:
+    age = message.published_at_ms - message.captured_at_ms
+    match message:
+        case wire.DetectionMessage():
+            said, more = _objects(message), _compared(message)
+        case wire.SegmentationMessage():
+            said, more = _areas(message), ""
+        case wire.EmbeddingMessage():
+            said, more = f"{len(message.vector)} numbers", ""
+        case _:
+            return _labelled_line(message, age)
+    return f"  {message.frame.camera:<16} {said:<31}  {age:>6} ms{more}"
+
+
+def _labelled_line(message: wire.PredictionMessage | wire.FrameValueMessage, age: int) -> str:
     correct = message.correct
     mark = " " if correct is None else "+" if correct.top1 else "-"
-    age = message.published_at_ms - message.captured_at_ms
     label = f"  label {message.label}" if message.label else ""
     match message:
         case wire.FrameValueMessage():
@@ -122,6 +135,21 @@ def _value(message: wire.FrameValueMessage) -> str:
     return f"{event:<24} {message.value:.3f} {sign:<2} {message.threshold:.3f}"
 
 
+def _objects(message: wire.DetectionMessage) -> str:
+    return ", ".join(f"{count} {name}" for name, count in message.counts.items()) or "nothing found"
+
+
+def _compared(message: wire.DetectionMessage) -> str:
+    correct = message.correct
+    if correct is None:
+        return ""
+    return f"  {correct.hits} of {correct.hits + correct.misses} true boxes found, {correct.false_alarms} false alarms"
+
+
+def _areas(message: wire.SegmentationMessage) -> str:
+    return ", ".join(f"{each.name} {each.share:.1%}" for each in message.shares[:BEST])
+
+
 def _skipped_line(message: wire.SkippedMessage) -> str:
     frame = message.frame
     source = f"{frame.topic}[{frame.partition}]@{frame.offset}"
@@ -129,6 +157,13 @@ def _skipped_line(message: wire.SkippedMessage) -> str:
 
 
 def _accuracy_line(message: wire.AccuracyMessage) -> str:
+    if boxes := message.detection:
+        precision, recall = ("n/a" if each is None else f"{each:.1%}" for each in (boxes.precision, boxes.recall))
+        return (
+            f"{message.camera:<16} precision {precision}, recall {recall}: {boxes.hits} hits, {boxes.misses} misses, "
+            f"{boxes.false_alarms} false alarms in {message.labelled} labelled, {message.seen} seen  "
+            f"{message.model.name}@{message.model.version}"
+        )
     ratio = "   n/a" if message.accuracy.top1 is None else f"{message.accuracy.top1:6.1%}"
     return (
         f"{message.camera:<16} {ratio}  {message.correct.top1} of {message.labelled} labelled, "

@@ -1,6 +1,7 @@
 """A frame on its way in: encoded as it arrived, and decoded to RGB."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ class RawLayout:
     pixel_format: str
     width: int
     height: int
+
+
+class GroundTruth(NamedTuple):
+    """What is known of a frame without a model.
+
+    Attributes:
+        label: a class name or an index; None where nothing is known.
+        boxes: empty where there is nothing in the picture, None where nothing is known.
+    """
+
+    label: str | None = None
+    boxes: tuple[TrueBox, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from worker.domain.boxes import Box
 from worker.domain.preprocessing import Preprocessing, Sides
 
 Size = tuple[int, int]
@@ -13,7 +14,7 @@ _SIZES_KEPT = 128
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How a picture became the model's input: scaled, then cut out.
+    """How a picture became the model's input: scaled, then cut out or padded.
 
     A point is measured in pixels from the left and upper edge, so that pixel n reaches from n to n + 1.
 
@@ -22,7 +23,7 @@ class Geometry:
         height: of the picture as it was sent, in pixels.
         scale_x: pixels of the input for each pixel of the picture, across.
         scale_y: the same, down.
-        left: pixels that were cut off at the left after scaling; below 0 where the picture was padded.
+        left: pixels that were cut off at the left after scaling; padding lies at the right or below.
         top: the same, above.
     """
 
@@ -49,6 +50,32 @@ class Geometry:
         """
         return x * self.scale_x - self.left, y * self.scale_y - self.top
 
+    def box_in_picture(self, box: Box) -> Box:
+        """Return where a box of the input lies in the picture, clipped to the picture.
+
+        >>> Geometry(640, 480, scale_x=0.5, scale_y=0.5, left=0, top=0).box_in_picture(Box(-1, 8, 20, 999))
+        Box(left=0.0, top=16.0, right=40.0, bottom=480.0)
+        """
+        left, top = self.to_picture(box.left, box.top)
+        right, bottom = self.to_picture(box.right, box.bottom)
+        width, height = float(self.width), float(self.height)
+        return Box(
+            min(max(left, 0.0), width),
+            min(max(top, 0.0), height),
+            min(max(right, 0.0), width),
+            min(max(bottom, 0.0), height),
+        )
+
+    def shown_part(self, width: int, height: int) -> Box:
+        """Return which part of an input of this size shows the picture; the rest is padding.
+
+        >>> Geometry(640, 480, scale_x=0.5, scale_y=0.5, left=0, top=0).shown_part(320, 320)
+        Box(left=0.0, top=0.0, right=320.0, bottom=240.0)
+        """
+        left, top = self.to_input(0.0, 0.0)
+        right, bottom = self.to_input(self.width, self.height)
+        return Box(max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
+
 
 def resized_size(size: Size, resize: Sides) -> Size:
     """Return the size after a resize, as torchvision rounds it.
@@ -69,21 +96,46 @@ def resized_size(size: Size, resize: Sides) -> Size:
     return int(resize * width / short), int(resize * height / short)
 
 
+def scaled_size(size: Size, numbers: Preprocessing) -> Size:
+    """Return the size that a picture is scaled to before the crop or the padding.
+
+    With padding, one side becomes that of `resize`, and the other one is rounded down, as torchvision's detectors do.
+
+    Args:
+        size: of the picture.
+        numbers: of the weights.
+
+    >>> numbers = Preprocessing(
+    ...     resize=(320, 640), crop=(320, 640), interpolation="bilinear", antialias=True,
+    ...     mean=(0, 0, 0), std=(1, 1, 1), pad=True,
+    ... )
+    >>> scaled_size((640, 480), numbers), scaled_size((1920, 500), numbers)
+    ((426, 320), (640, 166))
+    """
+    if not numbers.pad:
+        return resized_size(size, numbers.resize)
+    (width, height), (high, wide) = size, numbers.crop_size
+    # In whole numbers: a product of fractions may fall below the whole number that it should be.
+    if wide * height <= high * width:
+        return wide, max(1, height * wide // width)
+    return max(1, width * high // height), high
+
+
 @lru_cache(_SIZES_KEPT)
 def resize_and_crop(sent: Size, decoded: Size, numbers: Preprocessing) -> Geometry:
-    """Return the geometry of a picture that was resized, and whose middle was cut out.
+    """Return the geometry of a picture that was resized, and whose middle was cut out, or that was padded.
 
     Args:
         sent: the picture's size as it was sent.
         decoded: its size as it was decoded; smaller if the decoder left part of the work undone.
         numbers: of the weights.
     """
-    across, down = resized_size(decoded, numbers.resize)
+    across, down = scaled_size(decoded, numbers)
     high, wide = numbers.crop_size
     return Geometry(
         *sent,
         scale_x=across / sent[0],
         scale_y=down / sent[1],
-        left=round((across - wide) / 2),
-        top=round((down - high) / 2),
+        left=0 if numbers.pad else round((across - wide) / 2),
+        top=0 if numbers.pad else round((down - high) / 2),
     )

@@ -39,7 +39,10 @@ class Preprocessing:
     @property
     def least_side(self) -> int:
         """What a picture's shorter side must have at least, so that no side of it is enlarged."""
-        return self.resize if isinstance(self.resize, int) else max(self.resize)
+        if isinstance(self.resize, int):
+            return self.resize
+        # A padded picture keeps its shape, and lies within `resize`.
+        return min(self.resize) if self.pad else max(self.resize)
 
     @property
     def crop_size(self) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from worker.domain.boxes import Box
 from worker.domain.clips import ClipSpan
 from worker.domain.errors import FrameRejected, Reason
 from worker.domain.frames import Frame
@@ -68,7 +69,71 @@ class FrameValue:
     above: str
 
 
-Result = Classification | FrameValue
+class Detected(NamedTuple):
+    """One object that a detector has found.
+
+    Attributes:
+        index: the class's.
+        score: from 0 to 1.
+        box: in pixels of the picture as it was sent.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    name: str
+    score: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The result of the task `detect`: the objects in a picture, by falling score."""
+
+    boxes: tuple[Detected, ...]
+
+
+class AreaShare(NamedTuple):
+    """One class and the share of the picture's area that it covers, above 0, at most 1."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    name: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """The class of each place of a picture.
+
+    Attributes:
+        png: a PNG with 8 bits of grey: a pixel's value is the index of its class. It has the resolution of the
+            network's output.
+        covers: which part of the picture it shows, in pixels of the picture as it was sent.
+    """
+
+    png: bytes = field(repr=False)
+    covers: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """The result of the task `segment`.
+
+    Attributes:
+        shares: the classes that cover any area, the background included, by falling share.
+        mask: None if none was asked for.
+    """
+
+    shares: tuple[AreaShare, ...]
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The result of the task `embed`: the vector of a picture, as the network gives it."""
+
+    vector: tuple[float, ...]
+
+
+Result = Classification | FrameValue | Detections | Segmentation | Embedding
 """What a task makes of a model's answer."""
 
 
@@ -84,6 +149,52 @@ class Verdict(NamedTuple):
     top5: bool
 
 
+class BoxCounts(NamedTuple):
+    """How many boxes of a detector are right, of one frame or of many.
+
+    Attributes:
+        hits: true boxes that were found.
+        misses: true boxes that were not found.
+        false_alarms: found boxes that are no true box, or one that another box has found already.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    false_alarms: int = 0
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the found boxes that are right; None if nothing was found."""
+        found = self.hits + self.false_alarms
+        return self.hits / found if found else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the true boxes that were found; None if there are none."""
+        true = self.hits + self.misses
+        return self.hits / true if true else None
+
+    def plus(self, other: "BoxCounts") -> "BoxCounts":
+        """Return the sum.
+
+        >>> BoxCounts(1, 2, 3).plus(BoxCounts(hits=1))
+        BoxCounts(hits=2, misses=2, false_alarms=3)
+        """
+        return BoxCounts(self.hits + other.hits, self.misses + other.misses, self.false_alarms + other.false_alarms)
+
+
+class BoxVerdict(NamedTuple):
+    """The boxes of a detector compared with the true boxes of its frame.
+
+    Attributes:
+        counts: of this frame.
+        unknown: labels of true boxes that name no class of the model. These boxes are misses.
+    """
+
+    counts: BoxCounts
+    unknown: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says of one frame.
@@ -91,7 +202,7 @@ class Prediction:
     Attributes:
         result: the task's.
         label: the ground truth that it was compared with: the frame's own, or the clip's.
-        verdict: None where there is no label, or it names no class of the model.
+        verdict: None where there is no ground truth, or its label names no class of the model.
         closed_by: why the frame's batch was closed.
         seconds: processing seconds spent per stage so far.
         took: seconds that a thread of the model spent on the frame and those that shared its part of a call.
@@ -104,7 +215,7 @@ class Prediction:
     model: ModelIdentity
     result: Result
     label: str | None
-    verdict: Verdict | None
+    verdict: Verdict | BoxVerdict | None
     late: bool
     closed_by: str
     seconds: Mapping[str, float]

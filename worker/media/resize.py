@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.domain.frames import Image
-from worker.domain.geometry import resized_size
+from worker.domain.geometry import scaled_size
 from worker.domain.preprocessing import Interpolation, Preprocessing
 
 AVAILABLE: Final = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
@@ -53,7 +53,7 @@ def supports_resize(numbers: Preprocessing) -> bool:
 
 
 def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    """Resize to `numbers.resize` with antialias, and write the centre crop.
+    """Resize to `numbers.resize` with antialias, and write the centre crop, or the whole picture with its padding.
 
     Args:
         image: the whole picture.
@@ -62,8 +62,8 @@ def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
     """
     pixels = image.pixels
     width, height = image.size
-    wide, high = resized_size(image.size, numbers.resize)
-    crop_height, crop_width = numbers.crop_size
+    wide, high = scaled_size(image.size, numbers)
+    crop_height, crop_width = (high, wide) if numbers.pad else numbers.crop_size
     down = _taps(height, high, crop_height, numbers.interpolation)
     across = _taps(width, wide, crop_width, numbers.interpolation)
     # Each product is along the first of three dimensions.
@@ -72,7 +72,9 @@ def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
     middle = _product(across.weights, columns)
     # A cubic kernel overshoots at hard edges. Values below 0 are clipped here; `convertScaleAbs` clips values above 255
     # and rounds halves to even.
-    out[:] = cv2.transpose(cv2.convertScaleAbs(np.maximum(middle, 0, out=middle)))
+    out[:crop_height, :crop_width] = cv2.transpose(cv2.convertScaleAbs(np.maximum(middle, 0, out=middle)))
+    if numbers.pad:
+        out[high:], out[:, wide:] = 0, 0
 
 
 def _product(weights: torch.Tensor, rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from worker.domain.arrays import Engine
 from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.domain.preprocessing import MemoryFormat
 from worker.models.allocator import keep_freed_memory
+from worker.models.detectors import adapt_detector, check_engine
 from worker.models.engines.onnx_export import write_onnx
 from worker.models.engines.streams import Streams
 from worker.models.engines.torch_engine import (
@@ -37,15 +38,21 @@ from worker.ports import Task
 from worker.settings import ModelGroup
 from worker.tasks.classify import Classify
 from worker.tasks.clip import ClassifyClip
+from worker.tasks.detect import Detect
+from worker.tasks.embed import Embed
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.segment import Segment
 
 PICTURES_A_THREAD: Final = 8
 """In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache. A clip counts as
 its frames, and is never cut."""
-TASKS: Final[Mapping[str, Callable[[Manifest, int], Task]]] = {
-    Classify.name: lambda told, top_k: Classify(told.labels, output=told.output, top_k=top_k),
-    ClassifyClip.name: lambda told, top_k: ClassifyClip(told.labels, output=told.output, top_k=top_k),
+TASKS: Final[Mapping[str, Callable[[Manifest, ModelGroup], Task]]] = {
+    Classify.name: lambda told, group: Classify(told.labels, output=told.output, top_k=group.top_k),
+    ClassifyClip.name: lambda told, group: ClassifyClip(told.labels, output=told.output, top_k=group.top_k),
     FrameValues.name: lambda told, _: FrameValues(told.labels, output=told.output, threshold=told.threshold),
+    Detect.name: lambda told, _: Detect(told.labels, threshold=told.threshold, most=told.most),
+    Segment.name: lambda told, group: Segment(told.labels, input_size=told.preprocessing.crop_size, masks=group.masks),
+    Embed.name: lambda *_: Embed(),
 }
 """By the manifest's word for it; `worker.models.heads.HEADS` has the part of it that runs on the device."""
 LIBRARIES: Final = {
@@ -159,6 +166,8 @@ def _build_engines(
 ) -> Sequence[Engine]:
     """Build one for each stream."""
     _require_libraries(group.engine)
+    if manifest.task == Detect.name:
+        check_engine(network, group.engine)
     by_torch = group.engine in ("eager", "compile")
     device = find_device(group.device, group.precision) if by_torch else torch.device("cpu")
     graph = _graph(network, manifest, group, device)
@@ -229,6 +238,8 @@ def _graph(
     # A clip alone would be compiled wrongly in the other layout: see `_check_compiled`.
     compiled_clips = group.engine == "compile" and manifest.clip and not isinstance(network, ExportedProgram)
     memory_format: MemoryFormat = "contiguous" if compiled_clips else group.memory_format
+    if manifest.task == Detect.name and isinstance(network, nn.Module):
+        adapt_detector(network, manifest.preprocessing.crop_size, threshold=manifest.threshold, most=manifest.most)
     return ModelGraph(
         network,
         manifest.preprocessing,
@@ -241,7 +252,7 @@ def _graph(
 
 
 def _task(manifest: Manifest, group: ModelGroup) -> Task:
-    return TASKS[manifest.task](manifest, group.top_k)
+    return TASKS[manifest.task](manifest, group)
 
 
 def _contradictions(group: ModelGroup) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """torchvision's classifiers as parts: built by name, and the layer that gives the scores found and replaced."""
 
+from functools import cache
 from typing import Any, Final
 
+import torch
 import torchvision  # type: ignore[import-untyped]
 from torch import nn
 
@@ -10,6 +12,12 @@ from worker.models.architectures import of_pictures
 
 # Without this, these two networks spend seconds on random weights, and warn about it.
 NO_RANDOM_WEIGHTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
+
+_CLASSES: Final = 1009
+"""A number of classes that no other layer of these networks has as its outputs."""
+_AUXILIARIES: Final = ("aux1", "aux2", "AuxLogits")
+"""Classifiers in the middle of two networks, which help in training alone."""
+_WITHOUT_AUXILIARIES: Final = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}
 
 
 def build_classifier(name: str, *, classes: int, **arguments: Any) -> nn.Module:
@@ -38,6 +46,33 @@ def classifier_of(network: nn.Module, *, classes: int) -> str:
     if not found:
         raise ModelUnavailable(f"the network has no layer with {classes} outputs")
     return found[-1]
+
+
+def build_embedder(name: str) -> nn.Module:
+    """Build a classifier of pictures without the layer that gives the scores, with random weights.
+
+    Raises:
+        ModelUnavailable: torchvision has no such classifier.
+    """
+    network = build_classifier(name, classes=_CLASSES, **_WITHOUT_AUXILIARIES.get(name, {}))
+    replace_module(network, classifier_of(network, classes=_CLASSES), nn.Identity())
+    return network
+
+
+def is_of_classifier(architecture: str, tensor: str) -> bool:
+    """Tell whether a tensor of a classifier's state dict is no part of what `build_embedder` builds.
+
+    >>> is_of_classifier("resnet18", "fc.weight"), is_of_classifier("resnet18", "conv1.weight")
+    (True, False)
+    """
+    return tensor.startswith(tuple(f"{name}." for name in (_score_layer(architecture), *_AUXILIARIES)))
+
+
+@cache
+def _score_layer(architecture: str) -> str:
+    with torch.device("meta"):  # its name is wanted, not its weights
+        network = build_classifier(architecture, classes=_CLASSES, **_WITHOUT_AUXILIARIES.get(architecture, {}))
+    return classifier_of(network, classes=_CLASSES)
 
 
 def replace_module(network: nn.Module, name: str, replacement: nn.Module) -> None:

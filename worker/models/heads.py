@@ -8,12 +8,16 @@ from typing import Final
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from worker.domain.errors import ModelContractBroken
-from worker.tasks import classify, frame_values
+from worker.tasks import classify, detect, embed, frame_values, segment
 from worker.tasks.classify import Classify
 from worker.tasks.clip import ClassifyClip
+from worker.tasks.detect import Detect
+from worker.tasks.embed import Embed
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.segment import Segment
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -80,6 +84,121 @@ class FrameValuesHead(Head):
         return f"logits={self._logits}"
 
 
+class DetectHead(Head):
+    """Keeps the boxes with the highest scores, in arrays of one size: pictures have different numbers of boxes.
+
+    Raises:
+        ModelContractBroken: when it runs, if the network's output is neither that of torchvision's detectors nor a
+            tuple (boxes, scores, labels).
+    """
+
+    outputs = detect.OUTPUTS
+
+    def __init__(self, task: Detect) -> None:
+        super().__init__()
+        self._threshold, self._most = task.threshold, task.most
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take boxes (batch, n, 4), scores and labels (batch, n), or a dict of each picture; return its outputs."""
+        boxes, scores, labels = _boxes(found, batch[0])
+        total = scores.float().sum(dim=1) + boxes.float().sum(dim=(1, 2))
+        there = torch.where(scores >= self._threshold, scores, 0.0)
+        best, order = torch.topk(there, min(self._most, there.shape[1]), dim=1)
+        missing = self._most - best.shape[1]
+        kept = torch.gather(boxes, 1, order[:, :, None].expand(-1, -1, 4))
+        return (
+            pad(kept.float(), (0, 0, 0, missing)),
+            pad(best.float(), (0, missing)),
+            pad(torch.gather(labels, 1, order), (0, missing)),
+            total,
+        )
+
+    def extra_repr(self) -> str:
+        """Say all that the head depends on; converted graphs are kept by it."""
+        return f"threshold={self._threshold}, most={self._most}"
+
+
+class SegmentHead(Head):
+    """Chooses the class with the highest score at each place: of all scores, a byte a place comes back.
+
+    Raises:
+        ModelContractBroken: when it runs, if the network's output does not fit the batch or the labels.
+    """
+
+    outputs = segment.OUTPUTS
+
+    def __init__(self, task: Segment) -> None:
+        super().__init__()
+        self._classes = len(task.labels)
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take (batch, classes, h, w), or a dict with it as `out`, and return `worker.tasks.segment.OUTPUTS`."""
+        scores = found.get("out") if isinstance(found, Mapping) else found
+        if not isinstance(scores, torch.Tensor):
+            raise ModelContractBroken(f"the network returned a {type(found).__name__}, not a tensor of four dimensions")
+        if scores.dim() != 4 or scores.shape[:2] != (batch[0], self._classes):
+            raise ModelContractBroken(
+                f"the network returned {tuple(scores.shape)}, not {(batch[0], self._classes)} and a height and a "
+                "width: do its labels belong to its weights?"
+            )
+        best, classes = scores.float().max(dim=1)
+        return classes.to(torch.uint8), best.sum(dim=(1, 2))
+
+    def extra_repr(self) -> str:
+        """Say all that the head depends on; converted graphs are kept by it."""
+        return f"classes={self._classes}"
+
+
+class EmbedHead(Head):
+    """Passes vectors on.
+
+    Raises:
+        ModelContractBroken: when it runs, if the network's output is no vector for each picture.
+    """
+
+    outputs = embed.OUTPUTS
+
+    def __init__(self, _: Embed) -> None:
+        super().__init__()
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take (batch, n), and return it as float32."""
+        if not isinstance(found, torch.Tensor):
+            raise ModelContractBroken(f"the network returned a {type(found).__name__}, not a tensor ({batch[0]}, n)")
+        if found.dim() != 2 or found.shape[0] != batch[0]:
+            raise ModelContractBroken(f"the network returned {tuple(found.shape)}, not ({batch[0]}, n)")
+        return (found.float(),)
+
+
+def _boxes(found: object, pictures: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return boxes, scores and labels of a batch; pictures with fewer boxes get some with the score 0.
+
+    Args:
+        found: what the network returned: torchvision's detectors a dict for each picture, programs three tensors.
+        pictures: in the batch.
+    """
+    match found:
+        case [{"boxes": _, "scores": _, "labels": _}, *_] if isinstance(found, list) and len(found) == pictures:
+            per_picture = found
+            boxes, scores, labels = (
+                nn.utils.rnn.pad_sequence([each[name] for each in per_picture], batch_first=True)
+                for name in ("boxes", "scores", "labels")
+            )
+        case (torch.Tensor() as boxes, torch.Tensor() as scores, torch.Tensor() as labels):
+            pass
+        case _:
+            raise ModelContractBroken(
+                f"the network returned a {type(found).__name__}, not a tuple of three tensors: boxes (batch, n, 4), "
+                "scores (batch, n) and labels (batch, n)"
+            )
+    if boxes.dim() != 3 or boxes.shape != (pictures, boxes.shape[1], 4):
+        raise ModelContractBroken(f"the network returned boxes of shape {tuple(boxes.shape)}, not ({pictures}, n, 4)")
+    if not scores.shape == labels.shape == boxes.shape[:2]:
+        shapes = f"scores {tuple(scores.shape)} and labels {tuple(labels.shape)}"
+        raise ModelContractBroken(f"the network returned {shapes}, not {tuple(boxes.shape[:2])} as its boxes")
+    return boxes, scores, labels.to(torch.int64)
+
+
 def _checked(found: object, expected: tuple[int, int], advice: str) -> torch.Tensor:
     """Return what the network returned, if it is a tensor of the expected shape."""
     if not isinstance(found, torch.Tensor):
@@ -93,5 +212,8 @@ HEADS: Final[Mapping[str, Callable[..., Head]]] = {
     Classify.name: ClassifyHead,
     ClassifyClip.name: ClassifyHead,
     FrameValues.name: FrameValuesHead,
+    Detect.name: DetectHead,
+    Segment.name: SegmentHead,
+    Embed.name: EmbedHead,
 }
 """By the name of the task, which it takes."""

@@ -2,6 +2,8 @@
 
 import io
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from torch.export import ExportedProgram
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
-from worker.models.classifiers import NO_RANDOM_WEIGHTS
+from worker.models.classifiers import NO_RANDOM_WEIGHTS, build_embedder, is_of_classifier
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_bytes
@@ -61,6 +63,8 @@ def load_network(
     if architecture is None:
         return _load_program(file, data, frames)
     network = build_network(architecture, task=task, classes=classes, shape=shape)
+    if task == "embed":
+        return _load_weights(network, file, data, architecture, dropped=partial(is_of_classifier, architecture))
     return _load_weights(network, file, data, f"{architecture} with {classes} classes")
 
 
@@ -70,7 +74,8 @@ def build_network(architecture: str, *, task: TaskName, classes: int, shape: Cnn
     Args:
         architecture: its name.
         task: what it is for.
-        classes: how many it tells apart; of a detector or a segmenter, the background is one of them.
+        classes: how many it tells apart; of a detector or a segmenter, the background is one of them. Means nothing
+            for the task `embed`.
         shape: of the architecture `cnn_rnn`.
 
     Raises:
@@ -79,6 +84,8 @@ def build_network(architecture: str, *, task: TaskName, classes: int, shape: Cnn
     _check_architecture(architecture, task)
     if shape is not None:
         return CnnRnn(shape, classes)
+    if task == "embed":
+        return build_embedder(architecture)
     arguments: dict[str, Any] = dict(NO_RANDOM_WEIGHTS.get(architecture, {}))
     if task in {"detect", "segment"}:
         arguments["weights_backbone"] = None
@@ -98,10 +105,14 @@ def _check_architecture(architecture: str, task: TaskName) -> None:
     raise ModelUnavailable(f"architecture {architecture!r} is not known; for the task {task} there is {known}")
 
 
-def _load_weights(network: nn.Module, file: Path, data: bytes, what: str) -> nn.Module:
+def _load_weights(
+    network: nn.Module, file: Path, data: bytes, what: str, *, dropped: Callable[[str], bool] = lambda _: False
+) -> nn.Module:
+    """Load a state dict, without the tensors whose names are `dropped`."""
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        network.load_state_dict({_OLD_DENSENET.sub(r"\1", name): tensor for name, tensor in state.items()}, strict=True)
+        named = ((_OLD_DENSENET.sub(r"\1", name), tensor) for name, tensor in state.items())
+        network.load_state_dict({name: tensor for name, tensor in named if not dropped(name)}, strict=True)
     except Exception as error:
         raise ModelUnavailable(
             f"{file} is not a state dict of {what}: {error}\n"

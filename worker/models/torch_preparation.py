@@ -16,7 +16,8 @@ from torchvision.transforms.v2 import functional as transforms_v2  # type: ignor
 
 from worker.domain.errors import ImageUndecodable, ModelUnavailable, Reason
 from worker.domain.frames import Image
-from worker.domain.preprocessing import Preprocessing, Sides
+from worker.domain.geometry import Size, scaled_size
+from worker.domain.preprocessing import Preprocessing
 
 _CUDA_STREAMS: Final = 8
 
@@ -32,8 +33,8 @@ def prepare_image(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
         numbers: the preprocessing of the model's weights.
     """
     mode = InterpolationMode(numbers.interpolation)
-    resized = transforms.resize(_as_tensor(image), _as_list(numbers.resize), mode, antialias=numbers.antialias)
-    _write_middle(resized, out, numbers)
+    sides = _sides(image.size, numbers)
+    _write(transforms.resize(_as_tensor(image), sides, mode, antialias=numbers.antialias), out, numbers)
 
 
 class JpegPreparation:
@@ -83,10 +84,11 @@ class JpegPreparation:
                 pixels = decode_jpeg(encoded, ImageReadMode.RGB, device=self._device)
                 numbers = self._numbers
                 mode = InterpolationMode(numbers.interpolation)
+                sides = _sides((pixels.shape[2], pixels.shape[1]), numbers)
                 # The second transforms API stays in uint8.
-                resized = transforms_v2.resize(pixels, _as_list(numbers.resize), mode, antialias=numbers.antialias)
+                resized = transforms_v2.resize(pixels, sides, mode, antialias=numbers.antialias)
                 # Copying the result waits for the device, so errors on the device are raised here.
-                _write_middle(resized, out, numbers)
+                _write(resized, out, numbers)
         except RuntimeError as error:
             raise ImageUndecodable(
                 Reason.NOT_A_PICTURE, f"the JPEG cannot be decoded on {self._device}: {error}"
@@ -99,8 +101,12 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
-def _as_list(sides: Sides) -> list[int]:
-    return [sides] if isinstance(sides, int) else list(sides)
+def _sides(size: Size, numbers: Preprocessing) -> list[int]:
+    """Return what torchvision is told: the shorter side alone, so that it rounds the other one, or both."""
+    if isinstance(numbers.resize, int) and not numbers.pad:
+        return [numbers.resize]
+    width, height = scaled_size(size, numbers)
+    return [height, width]
 
 
 def _as_tensor(image: Image) -> torch.Tensor:
@@ -108,6 +114,12 @@ def _as_tensor(image: Image) -> torch.Tensor:
     return torch.from_numpy(np.require(image.pixels, requirements=["C", "W"])).permute(2, 0, 1)
 
 
-def _write_middle(pixels: torch.Tensor, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    middle = transforms.center_crop(pixels, list(numbers.crop_size))
-    out[:] = middle.permute(1, 2, 0).cpu().numpy()
+def _write(pixels: torch.Tensor, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
+    """Write the middle of a resized picture, or all of it with black padding at the right or below."""
+    if not numbers.pad:
+        middle = transforms.center_crop(pixels, list(numbers.crop_size))
+        out[:] = middle.permute(1, 2, 0).cpu().numpy()
+        return
+    high, wide = pixels.shape[1:]
+    out[:high, :wide] = pixels.permute(1, 2, 0).cpu().numpy()
+    out[high:], out[:, wide:] = 0, 0

@@ -13,7 +13,16 @@ from worker.domain.errors import Reason
 from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
-from worker.domain.results import DeadLetter, ModelIdentity, Outcome, Prediction
+from worker.domain.results import (
+    BoxVerdict,
+    Classification,
+    DeadLetter,
+    FrameValue,
+    ModelIdentity,
+    Outcome,
+    Prediction,
+    Verdict,
+)
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 
@@ -37,6 +46,9 @@ SHOWN: Final = "shown"
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+_WITH_LABELS = (Classification, FrameValue)
+"""Results that are compared with the label of their frame; to all others it means nothing."""
 
 
 class Telemetry:
@@ -62,6 +74,7 @@ class Telemetry:
         self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
         self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
+        self._boxes = counter("boxes", "Boxes of detectors compared with true boxes.", "camera", "verdict")
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
@@ -217,7 +230,10 @@ class Telemetry:
         self._lag.remove(partition.topic, str(partition.partition))
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
-            for series in (self._frames, self._skipped, self._late, self._labelled, self._correct, self._unknown):
+            for series in (
+                *(self._frames, self._skipped, self._late),
+                *(self._labelled, self._correct, self._boxes, self._unknown),
+            ):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
             seen.discard(partition)
@@ -231,15 +247,28 @@ class Telemetry:
         verdicts = [each.verdict for each in predictions if each.verdict is not None]
         if verdicts:
             self._labelled.labels(camera).inc(len(verdicts))
-            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in verdicts))
-            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in verdicts))
+        if classes := [each for each in verdicts if isinstance(each, Verdict)]:
+            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
+            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
         for prediction in predictions:
-            frame = prediction.frame
+            frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
-            if prediction.verdict is None and frame.label is not None:
-                self._unknown.labels(camera).inc()
-                if self._worth_telling(f"label {frame.label}"):
-                    self._log.warning("label names no class of the model", label=frame.label, camera=frame.camera)
+            if isinstance(verdict, BoxVerdict):
+                self._compared(camera, frame, verdict)
+            elif verdict is None and frame.label is not None and isinstance(prediction.result, _WITH_LABELS):
+                self._unknown_labels(camera, frame, (frame.label,))
+
+    def _compared(self, camera: str, frame: Frame, verdict: BoxVerdict) -> None:
+        for name, boxes in verdict.counts._asdict().items():
+            self._boxes.labels(camera, name).inc(boxes)
+        if verdict.unknown:
+            self._unknown_labels(camera, frame, verdict.unknown)
+
+    def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
+        self._unknown.labels(camera).inc()
+        for label in labels:
+            if self._worth_telling(f"label {label}"):
+                self._log.warning("label names no class of the model", label=label, camera=frame.camera)
 
     def _rejected(self, letter: DeadLetter) -> None:
         camera = self._camera(letter.camera, letter.position.partition)

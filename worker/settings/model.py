@@ -14,8 +14,8 @@ class ModelGroup(Group):
     path: Path | None = Field(None, description="folder of a model, or its manifest file")
     name: str | None = Field(
         None,
-        description="a model of `vision-worker models list`, or a classifier of torchvision, for pictures or video; "
-        "instead of path",
+        description="a model of `vision-worker models list`, or a network of torchvision that classifies pictures or "
+        "video, detects or segments; instead of path",
     )
     weights: str | None = Field(None, description="torchvision weights of the model `name`, such as IMAGENET1K_V1")
     device: str = Field(
@@ -48,6 +48,10 @@ class ModelGroup(Group):
         "auto", description="auto uses the profile of `vision-worker tune` for this machine and model, if there is one"
     )
     top_k: int = Field(5, ge=1, le=1000, description="number of classes in a prediction")
+    masks: bool = Field(
+        False,
+        description="the task segment also writes the class of each pixel, as a PNG in the message",
+    )
 
     @model_validator(mode="after")
     def _one_model(self) -> "ModelGroup":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from worker.domain.arrays import Arrays, join
 from worker.domain.batches import Batch
 from worker.domain.errors import FrameBreaksModel, FrameRejected, ModelFailed, ModelOutOfMemory
-from worker.domain.frames import EncodedFrame
+from worker.domain.frames import EncodedFrame, GroundTruth
 from worker.domain.geometry import Geometry
 from worker.domain.results import DeadLetter, Outcome, Prediction, dead_letter
 from worker.domain.samples import Sample, Shown, Skipped
@@ -212,7 +212,7 @@ class Pipeline:
                     model=identity,
                     result=result,
                     label=label,
-                    verdict=task.judge(result, label),
+                    verdict=task.judge(result, GroundTruth(label, frame.boxes)),
                     late=batch.late,
                     closed_by=batch.closed_by,
                     seconds={"gather": gathered - frame.arrived, **seconds},

@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelContractBroken
+from worker.domain.frames import GroundTruth
 from worker.domain.preprocessing import Output
 from worker.domain.results import Classification, Verdict
 from worker.ports import Asked
@@ -91,9 +92,10 @@ class Classify:
             for indices, probabilities, each in rows
         ]
 
-    def judge(self, result: Classification, label: str | None) -> Verdict | None:
+    def judge(self, result: Classification, truth: GroundTruth) -> Verdict | None:
         """Compare the five most likely classes with a label; None if there is none or it names no class."""
-        truth = self._names.indices(label) if label is not None else frozenset()
-        if not truth:
+        label = truth.label
+        right = self._names.indices(label) if label is not None else frozenset()
+        if not right:
             return None
-        return Verdict(top1=result.ranking[0] in truth, top5=not truth.isdisjoint(result.ranking))
+        return Verdict(top1=result.ranking[0] in right, top5=not right.isdisjoint(result.ranking))

@@ -7,6 +7,7 @@ import numpy as np
 
 from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelContractBroken
+from worker.domain.frames import GroundTruth
 from worker.domain.preprocessing import Output
 from worker.domain.results import FrameValue, Verdict
 from worker.ports import Asked
@@ -69,13 +70,14 @@ class FrameValues:
         rows = zip(outputs["values"].tolist(), asked, strict=True)
         return [[self._result(values, place) for place in each.places] for values, each in rows]
 
-    def judge(self, result: FrameValue, label: str | None) -> Verdict | None:
+    def judge(self, result: FrameValue, truth: GroundTruth) -> Verdict | None:
         """Compare whether there is the event with a label; None if there is none, or it is neither name."""
-        truth = self._names.indices(label) if label is not None else frozenset()
-        if not truth:
+        label = truth.label
+        right = self._names.indices(label) if label is not None else frozenset()
+        if not right:
             return None
-        right = self._above(result.value) in truth
-        return Verdict(top1=right, top5=right)
+        agrees = self._above(result.value) in right
+        return Verdict(top1=agrees, top5=agrees)
 
     def _result(self, values: Sequence[float], place: int) -> FrameValue:
         value = values[place]

@@ -1,5 +1,6 @@
 """Measure candidates with the real worker on real frames, without Kafka."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -251,10 +252,23 @@ def prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[Captured
 
 
 def probabilities_of(message: wire.Message) -> Probabilities:
-    """Return what a prediction says, most likely first; of a frame's value, whether there is the event."""
-    if isinstance(message, wire.FrameValueMessage):
-        by_index = {0: 1 - message.value, 1: message.value}
-        return by_index if message.value < message.threshold else dict(reversed(by_index.items()))
+    """Return what a prediction says, most likely first, as far as numbers from 0 to 1 can say it.
+
+    Of a frame's value, whether there is the event. Of boxes, the highest score of each class; without any, the
+    background's is 1. Of areas, their shares. Of a vector, its numbers, as if its length were 1.
+    """
+    match message:
+        case wire.FrameValueMessage():
+            by_index = {0: 1 - message.value, 1: message.value}
+            return by_index if message.value < message.threshold else dict(reversed(by_index.items()))
+        case wire.DetectionMessage():
+            first = {each.index: each.score for each in reversed(message.boxes)}
+            return dict(sorted(first.items(), key=lambda pair: -pair[1])) or {0: 1.0}
+        case wire.SegmentationMessage():
+            return {each.index: each.share for each in message.shares}
+        case wire.EmbeddingMessage(vector=vector):
+            length = math.hypot(*vector) or 1.0
+            return {number: each / length for number, each in enumerate(vector)}
     return {each.index: each.probability for each in message.classes}
 
 

@@ -1,7 +1,4 @@
-"""Draws what is known of a picture on it.
-
-What is in the picture (boxes, masks) belongs beneath the panels, which say what it is: paint it first.
-"""
+"""Draws what is known of a picture on it: boxes and areas, and above them the panels, which say what it is."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.views.layout import Bar, Panel, Row, Tone, bar_gap, bar_height, layout, padding, parts, row_height
+from worker.views.regions import colour_of, paint_boxes, paint_overlay
 from worker.views.shown import Facts
 from worker.views.text import Colour, Font, default_font
 
@@ -30,16 +28,17 @@ _COVER: Final = 0.76
 """How much of the picture a dark box hides: light text is read on white snow, and the snow is still seen."""
 
 
-def draw(pixels: Pixels, facts: Facts, font: Font | None = None) -> Pixels:
+def draw(pixels: Pixels, facts: Facts, font: Font | None = None, *, size: tuple[int, int] | None = None) -> Pixels:
     """Return the picture with the facts on it.
 
     Args:
-        pixels: RGB, (height, width, 3), uint8; is not changed.
+        pixels: RGB, (height, width, 3), uint8, as it was sent; is not changed.
         facts: what is known of it.
         font: None takes the best there is.
+        size: (width, height) of the picture that is returned, fitted as `fit` does; None leaves it as it is.
 
     Returns:
-        A new picture of the same shape, with the same pixels outside of the panels.
+        A new picture, with the same pixels outside of the panels, boxes and areas.
 
     Raises:
         ValueError: the pixels are no RGB picture.
@@ -47,7 +46,13 @@ def draw(pixels: Pixels, facts: Facts, font: Font | None = None) -> Pixels:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"a picture is (height, width, 3) uint8, not {pixels.shape} {pixels.dtype}")
     drawn, font = pixels.copy(), font or default_font()
-    height, width = pixels.shape[:2]
+    if facts.overlay is not None:
+        paint_overlay(drawn, facts.overlay)
+    if facts.boxes or facts.true_boxes:
+        paint_boxes(drawn, facts.boxes, facts.true_boxes, font)
+    if size is not None:
+        drawn = fit(drawn, *size)
+    height, width = drawn.shape[:2]
     for panel in layout(width, height, facts, font):
         _paint(drawn, panel, font)
     return drawn
@@ -93,7 +98,7 @@ def _write(area: Pixels, row: Row, panel: Panel, font: Font) -> None:
     font.write(area, text, (mark, baseline), size, _LIGHT if mark else colour)
     font.write(area, value, (width - font.width(value, size), baseline), size, colour)
     if row.bar is not None:
-        _bar(area, row.bar, size, _TONES[row.tone])
+        _bar(area, row.bar, size, _TONES[row.tone] if row.index is None else colour_of(row.index))
 
 
 def _mark(area: Pixels, tone: Tone, size: int, baseline: int) -> None:

@@ -3,13 +3,25 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.views.shown import Event, Facts, Meter, Share, Truth
-from worker.wire import ClipMessage, FrameValueMessage, Message, PredictionMessage
+from worker.views.shown import Compared, Event, Facts, Meter, Overlay, Share, ShownBox, Truth
+from worker.wire import (
+    ClipMessage,
+    DetectionMessage,
+    EmbeddingMessage,
+    FrameValueMessage,
+    Message,
+    PredictionMessage,
+    SegmentationMessage,
+)
 from worker.wire.prediction import ClipField
 
 NO_PREDICTION = "no prediction"
+NOTHING_FOUND = "nothing found"
+NUMBERS_SHOWN = 4
+"""Of a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,17 @@ Outcome = Message | Rejected
 
 def facts_of(message: Message) -> Facts:
     """Return what a prediction of any task says of its frame."""
-    facts = Facts(camera=message.frame.camera, captured_at=EventMillis(message.captured_at_ms), truth=_truth(message))
+    facts = Facts(camera=message.frame.camera, captured_at=EventMillis(message.captured_at_ms))
+    match message:
+        case DetectionMessage():
+            return _detected(facts, message)
+        case SegmentationMessage(shares=shares, mask=mask):
+            classes = tuple(Share(each.name, each.share, each.index) for each in shares)
+            return replace(facts, classes=classes, overlay=Overlay(mask.png, Box(*mask.covers)) if mask else None)
+        case EmbeddingMessage(vector=vector):
+            first = ", ".join(f"{each:.2f}" for each in vector[:NUMBERS_SHOWN])
+            return replace(facts, note=f"{len(vector)} numbers: {first}{', ...' * (len(vector) > NUMBERS_SHOWN)}")
+    facts = replace(facts, truth=_truth(message))
     match message:
         case FrameValueMessage(value=value, threshold=threshold, event=event):
             return replace(facts, meter=Meter(value, threshold), event=Event(event) if event else None)
@@ -76,7 +98,18 @@ def _classes(message: PredictionMessage) -> tuple[Share, ...]:
     return tuple(Share(each.name, each.probability) for each in message.classes)
 
 
-def _truth(message: Message) -> Truth | None:
+def _detected(facts: Facts, message: DetectionMessage) -> Facts:
+    correct, counts = message.correct, message.counts
+    return replace(
+        facts,
+        boxes=tuple(ShownBox(each.index, each.name, each.score, Box(*each.box)) for each in message.boxes),
+        true_boxes=tuple(TrueBox(each.label, Box(*each.box)) for each in message.truth or ()),
+        compared=Compared(correct.hits, correct.hits + correct.misses, correct.false_alarms) if correct else None,
+        note=", ".join(f"{count} {name}" for name, count in counts.items()) or NOTHING_FOUND,
+    )
+
+
+def _truth(message: PredictionMessage | FrameValueMessage) -> Truth | None:
     if message.label is None:
         return None
     return Truth(message.label, message.correct.top1 if message.correct else None)

@@ -11,10 +11,12 @@ from enum import Enum
 from typing import Final
 
 from worker.views.clock import clock
-from worker.views.shown import Event, Facts, Meter, Share, Truth
+from worker.views.shown import Compared, Event, Facts, Meter, Share, Truth
 from worker.views.text import Font, shorten
 
 CLASSES_SHOWN: Final = 3
+AREAS_SHOWN: Final = 5
+"""Classes that have a colour in the picture: the bars are its legend."""
 PANEL_SHARE: Final = 0.55
 """Most of a picture's height that the lower panel may take."""
 
@@ -45,6 +47,7 @@ class Row:
 
     Attributes:
         rank: rows of a higher rank are left out first.
+        index: of the class whose colour the bar has; None where colours say nothing about classes.
     """
 
     text: str
@@ -52,6 +55,7 @@ class Row:
     bar: Bar | None = None
     tone: Tone = Tone.PLAIN
     rank: int = 0
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +168,24 @@ def _banner(event: Event) -> Row:
 
 
 def _rows(facts: Facts) -> tuple[Row, ...]:
-    classes = (_class(number, share) for number, share in enumerate(facts.classes[:CLASSES_SHOWN]))
+    areas = bool(facts.classes) and facts.classes[0].index is not None
+    most = AREAS_SHOWN if areas else CLASSES_SHOWN
+    classes = (_class(number, share) for number, share in enumerate(facts.classes[:most]))
     meter = (_meter(facts.meter),) if facts.meter else ()
     truth = (_truth(facts.truth),) if facts.truth else ()
+    compared = (_compared(facts.compared),) if facts.compared else ()
     note = (Row(facts.note, rank=1),) if facts.note else ()
-    return (*classes, *meter, *truth, *note)
+    return (*classes, *meter, *truth, *compared, *note)
 
 
 def _class(number: int, share: Share) -> Row:
     percent = f"{100 * share.probability:.0f} %"
-    return Row(share.name, percent, Bar(share.probability), rank=number and number + 1)
+    return Row(share.name, percent, Bar(share.probability), rank=number and number + 1, index=share.index)
+
+
+def _compared(compared: Compared) -> Row:
+    tone = Tone.RIGHT if compared.right else Tone.WRONG
+    return Row(f"{compared.found} of {compared.true} found", f"{compared.false_alarms} false", tone=tone)
 
 
 def _meter(meter: Meter) -> Row:

@@ -2,15 +2,21 @@
 
 from dataclasses import dataclass
 
+from worker.domain.boxes import Box, TrueBox
 from worker.domain.times import EventMillis
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A class and its probability, 0 to 1."""
+    """A class and its probability, or its share of the picture, 0 to 1.
+
+    Attributes:
+        index: the class's, where its areas or boxes have the colour of their class; else None.
+    """
 
     name: str
     probability: float
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,47 @@ class Event:
     since_event: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ShownBox:
+    """An object that was found, in pixels of the picture as it was sent.
+
+    Attributes:
+        index: the class's, which decides the colour.
+    """
+
+    index: int
+    name: str
+    score: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How many true boxes were found, of how many, and how many other boxes."""
+
+    found: int
+    true: int
+    false_alarms: int
+
+    @property
+    def right(self) -> bool:
+        """Whether all were found, and nothing else."""
+        return self.found == self.true and not self.false_alarms
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """The class of each place of a part of the picture.
+
+    Attributes:
+        png: 8 bits of grey, the index of the class.
+        covers: in pixels of the picture as it was sent.
+    """
+
+    png: bytes
+    covers: Box
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of a picture. A task fills what it knows; what is left out is not drawn.
@@ -50,6 +97,10 @@ class Facts:
         camera: who took it.
         captured_at: when, in milliseconds since the epoch, or since the beginning of a recording.
         classes: the most likely first.
+        boxes: what a detector has found.
+        true_boxes: what is there.
+        compared: the boxes with the true ones; None where those are not known.
+        overlay: areas that get the colour of their class.
         note: one more line for a person, such as what the prediction is about, or why there is none.
     """
 
@@ -60,3 +111,7 @@ class Facts:
     truth: Truth | None = None
     event: Event | None = None
     note: str | None = None
+    boxes: tuple[ShownBox, ...] = ()
+    true_boxes: tuple[TrueBox, ...] = ()
+    compared: Compared | None = None
+    overlay: Overlay | None = None

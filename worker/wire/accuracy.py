@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from worker.domain.errors import WorkerError
 from worker.domain.records import OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity
+from worker.domain.results import BoxCounts, ModelIdentity
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE
@@ -29,6 +30,16 @@ class RatioField(msgspec.Struct):
     top5: float | None
 
 
+class DetectionField(msgspec.Struct):
+    """How many boxes of a detector are right; a share is null while there is nothing to count."""
+
+    hits: int
+    misses: int
+    false_alarms: int
+    precision: float | None
+    recall: float | None
+
+
 class AccuracyMessage(msgspec.Struct, kw_only=True):
     """Running accuracy as consumers read it."""
 
@@ -44,6 +55,7 @@ class AccuracyMessage(msgspec.Struct, kw_only=True):
     since_ms: int
     next_offset: int
     published_at_ms: int
+    detection: DetectionField | UnsetType = UNSET
 
 
 def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> OutboundRecord:
@@ -61,12 +73,17 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
         since_ms=tally.since,
         next_offset=tally.next_offset,
         published_at_ms=published_at,
+        detection=UNSET if tally.boxes is None else _detection(tally.boxes),
     )
     # A topic's name and a model's hold no slash, so the key is unambiguous whatever a camera is called.
     compacted = f"{key.partition.topic}/{key.model}/{key.camera}".encode()
     return OutboundRecord(
         topic, key.partition.partition, compacted, _JSON.encode(message), ((CONTENT_TYPE, b"application/json"),)
     )
+
+
+def _detection(boxes: BoxCounts) -> DetectionField:
+    return DetectionField(*boxes, precision=boxes.precision, recall=boxes.recall)
 
 
 def decode_accuracy(value: bytes) -> AccuracyMessage:
@@ -98,6 +115,7 @@ def parse_accuracy(record: Record) -> Tally | None:
         raise AccuracyUnreadable(
             f"{record.position} is an accuracy message of version {message.version}; this worker reads version 1"
         )
+    boxes = message.detection or None
     return Tally(
         key=TallyKey(
             TopicPartition(message.topic, message.partition),
@@ -110,6 +128,7 @@ def parse_accuracy(record: Record) -> Tally | None:
         correct_top1=message.correct.top1,
         correct_top5=message.correct.top5,
         next_offset=message.next_offset,
+        boxes=BoxCounts(boxes.hits, boxes.misses, boxes.false_alarms) if boxes else None,
     )
 
 

@@ -1,13 +1,29 @@
-"""Predictions out (schemas/prediction.v1.json, clip-prediction.v1.json and frame-value.v1.json)."""
+"""Predictions out, and read as a consumer does: a message for each task.
 
+Their schemas are schemas/prediction.v1.json, clip-prediction.v1.json, frame-value.v1.json, detection.v1.json,
+segmentation.v1.json and embedding.v1.json.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
+from worker.domain.boxes import Box
 from worker.domain.frames import Frame
 from worker.domain.records import OutboundRecord
-from worker.domain.results import Classification, FrameValue, Prediction, Result
+from worker.domain.results import (
+    BoxVerdict,
+    Classification,
+    Detections,
+    Embedding,
+    FrameValue,
+    Prediction,
+    Result,
+    Segmentation,
+    Verdict,
+)
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE, TRACEPARENT
 
@@ -112,7 +128,80 @@ class FrameValueMessage(Envelope, kw_only=True):
     seconds: dict[str, float]
 
 
-Message = PredictionMessage | ClipMessage | FrameValueMessage
+Sides = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels of the picture as it was sent."""
+
+
+class BoxField(msgspec.Struct):
+    """An object that was found."""
+
+    index: int
+    name: str
+    score: float
+    box: Sides
+
+
+class TrueBoxField(msgspec.Struct):
+    """An object that is there, as the producer wrote it."""
+
+    label: str
+    box: Sides
+
+
+class BoxCountField(msgspec.Struct):
+    """The boxes compared with the true ones."""
+
+    hits: int
+    misses: int
+    false_alarms: int
+
+
+class DetectionMessage(Envelope, kw_only=True):
+    """A prediction of the task `detect`: what is in the picture, and where."""
+
+    task: Literal["detect"] = "detect"
+    boxes: list[BoxField]
+    counts: dict[str, int]
+    truth: list[TrueBoxField] | None
+    correct: BoxCountField | None
+    seconds: dict[str, float]
+
+
+class ShareField(msgspec.Struct):
+    """A class, and the share of the picture that it covers."""
+
+    index: int
+    name: str
+    share: float
+
+
+class MaskField(msgspec.Struct):
+    """The class of each place of a part of the picture; `png` is base64 in JSON."""
+
+    png: bytes
+    covers: Sides
+
+
+class SegmentationMessage(Envelope, kw_only=True):
+    """A prediction of the task `segment`: which class covers how much of the picture."""
+
+    task: Literal["segment"] = "segment"
+    shares: list[ShareField]
+    mask: MaskField | None
+    seconds: dict[str, float]
+
+
+class EmbeddingMessage(Envelope, kw_only=True):
+    """A prediction of the task `embed`: the vector of a picture."""
+
+    task: Literal["embed"] = "embed"
+    vector: list[float]
+    seconds: dict[str, float]
+
+
+Message = (
+    PredictionMessage | ClipMessage | FrameValueMessage | DetectionMessage | SegmentationMessage | EmbeddingMessage
+)
 
 
 def frame_field(frame: Frame) -> FrameField:
@@ -152,7 +241,7 @@ def _envelope(prediction: Prediction, published_at: EventMillis) -> dict[str, An
         ),
         "model": ModelField(prediction.model.name, prediction.model.version),
         "label": prediction.label,
-        "correct": CorrectField(verdict.top1, verdict.top5) if verdict else None,
+        "correct": CorrectField(verdict.top1, verdict.top5) if isinstance(verdict, Verdict) else None,
         "seconds": {stage: round(seconds, 6) for stage, seconds in prediction.seconds.items()},
     }
 
@@ -175,6 +264,43 @@ def _frame_value(prediction: Prediction, result: FrameValue, published_at: Event
     )
 
 
+def _detection(prediction: Prediction, result: Detections, published_at: EventMillis) -> DetectionMessage:
+    found, verdict, truth = result.boxes, prediction.verdict, prediction.frame.boxes
+    return DetectionMessage(
+        boxes=[BoxField(each.index, each.name, each.score, _sides(each.box)) for each in found],
+        counts=dict(Counter(each.name for each in found)),
+        truth=None if truth is None else [TrueBoxField(each.label, _sides(each.box)) for each in truth],
+        correct=BoxCountField(*verdict.counts) if isinstance(verdict, BoxVerdict) else None,
+        **_without_label(prediction, published_at),
+    )
+
+
+def _segmentation(prediction: Prediction, result: Segmentation, published_at: EventMillis) -> SegmentationMessage:
+    mask = result.mask
+    return SegmentationMessage(
+        shares=[ShareField(*each) for each in result.shares],
+        mask=MaskField(mask.png, _sides(mask.covers)) if mask else None,
+        **_without_label(prediction, published_at),
+    )
+
+
+def _embedding(prediction: Prediction, result: Embedding, published_at: EventMillis) -> EmbeddingMessage:
+    return EmbeddingMessage(vector=list(result.vector), **_without_label(prediction, published_at))
+
+
+def _without_label(prediction: Prediction, published_at: EventMillis) -> dict[str, Any]:
+    """Return the envelope of a task that is not compared with a label."""
+    envelope = _envelope(prediction, published_at)
+    del envelope["label"], envelope["correct"]
+    return envelope
+
+
+def _sides(box: Box) -> Sides:
+    """Return the sides of a box to a hundredth of a pixel: more digits mean nothing."""
+    left, top, right, bottom = box
+    return round(left, 2), round(top, 2), round(right, 2), round(bottom, 2)
+
+
 def _end(frame: Frame) -> EndField:
     return EndField(id=frame.frame_id, offset=frame.position.offset, captured_at_ms=frame.captured_at)
 
@@ -182,12 +308,18 @@ def _end(frame: Frame) -> EndField:
 _MESSAGES: Final[Mapping[type[Result], Callable[[Prediction, Any, EventMillis], Message]]] = {
     Classification: _classification,
     FrameValue: _frame_value,
+    Detections: _detection,
+    Segmentation: _segmentation,
+    Embedding: _embedding,
 }
 """By the type of a task's result, how its message is written."""
 _TYPES: Final[Mapping[str, type[Message]]] = {
     "classify": PredictionMessage,
     "clip": ClipMessage,
     "frame_values": FrameValueMessage,
+    "detect": DetectionMessage,
+    "segment": SegmentationMessage,
+    "embed": EmbeddingMessage,
 }
 """By the task that a message names, its type; a message of the task `classify` names none."""
 

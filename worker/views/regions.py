@@ -1,0 +1,101 @@
+"""Paints what is where in a picture: the boxes of objects, and areas in the colour of their class."""
+
+import colorsys
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.domain.boxes import Box, TrueBox
+from worker.views.layout import text_size
+from worker.views.shown import Overlay, ShownBox
+from worker.views.text import Colour, Font, shorten
+
+Pixels = NDArray[np.uint8]
+
+BACKGROUND: Final = 0
+"""The class that has no colour: the picture is seen there as it is."""
+
+_DARK: Final = (16, 18, 22)
+_TRUE: Final = (255, 255, 255)
+_GOLDEN: Final = (5**0.5 - 1) / 2
+"""Steps of this share of the colour circle never come close to each other."""
+_COVER: Final = 0.5
+"""How much of the picture an area hides."""
+_TAG: Final = 0.8
+"""Size of a box's text, of the text in panels: there may be many boxes."""
+
+
+@cache
+def colour_of(index: int) -> Colour:
+    """Return the colour of a class: always the same, and unlike that of the classes next to it."""
+    red, green, blue = colorsys.hsv_to_rgb(index * _GOLDEN % 1, (0.85, 0.6)[index // 2 % 2], 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def paint_overlay(picture: Pixels, overlay: Overlay) -> None:
+    """Give the areas of all classes but the background the colour of their class.
+
+    Args:
+        picture: RGB, (height, width, 3), uint8; is changed.
+        overlay: covers the picture or a part of it.
+    """
+    classes = cv2.imdecode(np.frombuffer(overlay.png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    left, top, right, bottom = _whole(overlay.covers, picture)
+    if classes is None or right <= left or bottom <= top:
+        return
+    scaled = cv2.resize(classes, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
+    place = picture[top:bottom, left:right]
+    colours = np.array([colour_of(index) for index in range(256)], np.uint8)[scaled]
+    mixed = cv2.addWeighted(place, 1 - _COVER, colours, _COVER, 0)
+    np.copyto(place, mixed, where=(scaled != BACKGROUND)[:, :, None])
+
+
+def paint_boxes(picture: Pixels, boxes: Sequence[ShownBox], true_boxes: Sequence[TrueBox], font: Font) -> None:
+    """Draw boxes in the colour of their class, with name and score, and true boxes as thin white lines above them.
+
+    Args:
+        picture: RGB, (height, width, 3), uint8; is changed.
+        boxes: by falling score; the highest score lies on top.
+        true_boxes: what is there.
+        font: for the names.
+    """
+    size = max(8, round(_TAG * text_size(picture.shape[1], picture.shape[0])))
+    pen = max(1, round(size / 6))
+    for each in reversed(boxes):
+        _outline(picture, each.box, colour_of(each.index), pen)
+    for each in reversed(boxes):
+        _tag(picture, each, size, pen, font)
+    for true in true_boxes:
+        _outline(picture, true.box, _DARK, 3 * max(1, pen // 3))
+        _outline(picture, true.box, _TRUE, max(1, pen // 3))
+
+
+def _outline(picture: Pixels, box: Box, colour: Colour, pen: int) -> None:
+    left, top, right, bottom = _whole(box, picture)
+    cv2.rectangle(picture, (left, top), (max(left, right - 1), max(top, bottom - 1)), colour, pen)
+
+
+def _tag(picture: Pixels, found: ShownBox, size: int, pen: int, font: Font) -> None:
+    """Write name and score above a box, or inside of it where there is no room above."""
+    height, width = picture.shape[:2]
+    left, top, _, _ = _whole(found.box, picture)
+    text = shorten(f"{found.name} {100 * found.score:.0f} %", size, width - size, font)
+    wide, tall, inset = font.width(text, size) + size // 2, round(1.3 * size), pen // 2
+    x = max(0, min(left - inset, width - wide))
+    y = top - tall if top >= tall else min(top, height - tall)
+    if wide > width or y < 0:
+        return
+    area = picture[y : y + tall, x : x + wide]
+    area[:] = colour_of(found.index)
+    font.write(area, text, (size // 4, round(0.98 * size)), size, _DARK)
+
+
+def _whole(box: Box, picture: Pixels) -> tuple[int, int, int, int]:
+    """Return the pixels that a box reaches from and to, within the picture."""
+    height, width = picture.shape[:2]
+    left, top = min(max(round(box.left), 0), width - 1), min(max(round(box.top), 0), height - 1)
+    return left, top, min(max(round(box.right), left), width), min(max(round(box.bottom), top), height)
