@@ -1,7 +1,7 @@
 """`vision-worker evaluate`: how good a model is on labelled data, and where it is wrong."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,12 +18,20 @@ from worker.domain.errors import SettingsError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.domain.times import EventMillis, Monotonic
-from worker.media.folder import RECORDING
+from worker.media.folder import RECORDING, check_empty
 from worker.settings import Topics
 
 if TYPE_CHECKING:
-    from worker.evaluation.report import ClassReport, Evaluated
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from worker.evaluation.box_report import Detecting
+    from worker.evaluation.report import Evaluated
+    from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
+
+LOWEST = 0.05
+"""Score from which on a detector's boxes are asked for: average precision also counts those that are not reported."""
 
 Read = Callable[[], Iterator[CapturedFrame]]
 
@@ -48,7 +56,8 @@ def evaluate(
 
     The counts are those that the accuracy topic would tell of the same frames.
     """
-    from worker.media.folder import check_empty
+    from worker.evaluation.reports import report_of
+    from worker.evaluation.summary import summary_of
 
     if out is not None:
         check_empty(out)
@@ -57,15 +66,11 @@ def evaluate(
     read: Read = partial(read_frames, data, labels=labels, camera=camera, rate=rate)
     found = _run(offline_groups(config, model), read)
     rival = _run(offline_groups(config, against), read) if against else None
-
-    from worker.evaluation.report import class_report, with_rival
-    from worker.evaluation.summary import summary_of
-
-    report = class_report(found, data=str(data), most=most)
-    if rival is not None:
-        report = with_rival(report, found, rival)
+    report = report_of(found, rival, data=str(data), most=most)
     if out is not None:
-        _write(out, report, found, read)
+        from worker.evaluation.files import write_report
+
+        write_report(out, report, found, partial(_pictures, read))
     if as_json:
         typer.echo(msgspec.json.encode(report))
     else:
@@ -95,24 +100,26 @@ class _Published:
             self.rejected.append(dead_letter_of(record).reason)
 
 
-def _run(groups: "Groups", read: Read) -> "Evaluated":
+def _run(groups: "Groups", read: Read) -> "Evaluated | Detecting":
     """Run a model over the frames, and return what the worker published."""
-    from worker.evaluation.judged import judged
-    from worker.evaluation.report import Evaluated
-    from worker.models.build import find_manifest
+    from worker.models.build import build_model, find_manifest
 
     manifest = find_manifest(groups.model)
-    if manifest.task not in {"classify", "clip", "recurrent"}:
-        raise SettingsError([f"a model of the task {manifest.task} cannot be evaluated: it predicts no classes"])
-    published = _Published(Topics(skipped="skipped"))
+    if manifest.task not in {"classify", "clip", "recurrent", "detect"}:
+        raise SettingsError([f"a model of the task {manifest.task} cannot be evaluated: there is no measure for it"])
+    asked = replace(manifest, threshold=LOWEST) if manifest.task == "detect" else manifest
+    published, loaded = _Published(Topics(skipped="skipped")), build_model(asked, groups.model)
     with progress_bar() as progress:
-        run_offline(
-            progress.track(read(), description=f"predicting with {manifest.name}"),
-            published.add,
-            groups,
-            published.topics,
-        )
-    messages = map(wire.decode_message, published.predictions)
+        frames = progress.track(read(), description=f"predicting with {manifest.name}")
+        run_offline(frames, published.add, groups, published.topics, loaded)
+    return _detecting(manifest, published) if manifest.task == "detect" else _evaluated(manifest, published)
+
+
+def _evaluated(manifest: "Manifest", published: _Published) -> "Evaluated":
+    from worker.evaluation.judged import judged
+    from worker.evaluation.report import Evaluated
+
+    messages = (wire.decode_message(each) for each in published.predictions)
     return Evaluated(
         model=manifest.identity,
         task=manifest.task,
@@ -124,42 +131,30 @@ def _run(groups: "Groups", read: Read) -> "Evaluated":
     )
 
 
-def _write(out: Path, report: "ClassReport", found: "Evaluated", read: Read) -> None:
-    """Write the report and what belongs to it."""
-    import csv
+def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
+    from worker.evaluation.box_report import Detecting
+    from worker.evaluation.boxes import looked_at
 
-    from worker.evaluation.classes import confusion, frames_by_pair
-    from worker.evaluation.plots import plot_calibration, plot_confusion
-
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    counted = confusion(found.rows, len(found.labels))
-    with (out / "confusion.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("label", "predicted", "frames"))
-        # Few of many pairs occur: a thousand classes have a million.
-        table.writerows(astuple(each) for each in frames_by_pair(counted, found.labels))
-    plot_confusion(out / "confusion.png", counted, found.labels)
-    plot_calibration(out / "calibration.png", report.calibration)
-    if report.mistakes:
-        _write_sheet(out / "mistakes.jpg", report, read)
+    messages = (wire.decode_message(each) for each in published.predictions)
+    return Detecting(
+        model=manifest.identity,
+        labels=manifest.labels,
+        threshold=manifest.threshold,
+        seen=len(published.predictions),
+        rows=list(looked_at(each for each in messages if isinstance(each, wire.DetectionMessage))),
+        rejected=published.rejected,
+        skipped=published.skipped,
+    )
 
 
-def _write_sheet(file: Path, report: "ClassReport", read: Read) -> None:
-    import cv2
-
-    from worker.evaluation.sheet import Tile, contact_sheet
+def _pictures(read: Read, offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
+    """Return the pictures at these offsets; they were decoded before, so they can be."""
     from worker.media.images import decode_image
 
-    wanted = {each.offset: each for each in report.mistakes}
-    tiles = {}
+    wanted, found = set(offsets), {}
     for offset, frame in enumerate(read()):
         if offset in wanted:
             record = record_of(offset, frame)
             encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
-            mistake = wanted[offset]
-            title = f"{mistake.label}, not {mistake.predicted}"
-            note = f"{100 * mistake.probability:.0f} % sure; {mistake.frame}"
-            tiles[offset] = Tile(decode_image(encoded, max_pixels=2**31).pixels, title, note)
-    sheet = contact_sheet(tiles[offset] for offset in wanted if offset in tiles)
-    cv2.imwrite(str(file), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+            found[offset] = decode_image(encoded, max_pixels=2**31).pixels
+    return found

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import starmap
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker import wire
 from worker.domain.errors import SettingsError
@@ -13,6 +13,9 @@ from worker.domain.records import OutboundRecord, Position, Record, TopicPartiti
 from worker.domain.times import EventMillis
 from worker.settings import ModelGroup, Topics, read_groups
 from worker.settings.offline import Groups
+
+if TYPE_CHECKING:
+    from worker.models.loaded import LoadedModel
 
 SOURCE: Final = TopicPartition("replay", 0)
 """The partition that the frames of files are said to lie in; the first frame has offset 0."""
@@ -78,10 +81,11 @@ def run_offline(
     write: Callable[[OutboundRecord], None],
     groups: Groups,
     topics: Topics | None = None,
+    model: "LoadedModel | None" = None,
 ) -> None:
     """Run a worker over the frames; what it would publish goes to `write`, which is called in another thread.
 
-    The topics have their default names, unless others are given.
+    The topics have their default names, and the model is that of the settings, unless others are given.
 
     Raises:
         WorkerError: the model cannot be loaded, the source cannot be read, or something other than a frame is broken.
@@ -91,7 +95,7 @@ def run_offline(
     from worker.models.build import load_model
 
     inference = MainThread(groups.model.streams)
-    loaded = load_model(groups.model)
+    loaded = model or load_model(groups.model)
     loaded.warm_up(1)
     with memory_worker(
         starmap(record_of, enumerate(frames)),

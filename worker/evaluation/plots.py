@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from worker.evaluation.boxes import BoxScore
 from worker.evaluation.calibration import Calibration
 
 NAMED = 40
@@ -61,6 +62,25 @@ def plot_calibration(file: Path, found: Calibration) -> None:
     width = 1 / len(found.bins)
     lower.bar([each.low + width / 2 for each in found.bins], [each.frames for each in found.bins], width=0.9 * width)
     lower.set(xlabel="probability of the most likely class", ylabel="frames")
+    _save(figure, file)
+
+
+def plot_thresholds(file: Path, scores: Sequence[BoxScore], *, chosen: float) -> None:
+    """Draw precision, recall and F1 of a detector over its threshold.
+
+    Args:
+        file: where to, .png.
+        scores: each named by its threshold.
+        chosen: the threshold in the manifest.
+    """
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    places = [float(each.name) for each in scores]
+    for name in ("precision", "recall", "f1"):
+        axes.plot(places, [getattr(each, name) for each in scores], marker=".", label=name)
+    axes.axvline(chosen, color="grey", linestyle="--", label="in the manifest")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold", ylabel="share, at an IoU of 0.5")
+    axes.legend()
     _save(figure, file)
 
 

@@ -5,23 +5,66 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from worker.evaluation.box_report import BoxReport
+from worker.evaluation.boxes import BoxScore, MeanPrecision
 from worker.evaluation.report import Accuracy, Against, ClassReport
 
 WORST = 20
 """Classes that are listed at most: those with the lowest F1."""
 
 
-def summary_of(report: ClassReport) -> Group:
+def summary_of(report: ClassReport | BoxReport) -> Group:
     """Return what is to be printed of a report."""
-    return Group(*_parts(report))
+    head = f"{report.model} ({report.task}) on {report.data}"
+    parts = _of_classes(report) if isinstance(report, ClassReport) else _of_boxes(report)
+    return Group(head, *_left_out(report), *parts)
 
 
-def _parts(report: ClassReport) -> Iterator[RenderableType]:
-    yield f"{report.model} ({report.task}) on {report.data}"
-    yield from _accuracy(report.accuracy)
+def _left_out(report: ClassReport | BoxReport) -> Iterator[str]:
     for what, reasons in (("dead letters", report.rejected), ("skipped", report.skipped)):
         if reasons:
             yield f"{what}: {', '.join(f'{count} {reason}' for reason, count in reasons.items())}"
+
+
+def _of_boxes(report: BoxReport) -> Iterator[RenderableType]:
+    yield f"{report.seen} predicted, {report.labelled} with known boxes"
+    if not report.labelled:
+        yield "No frame has the header or the column boxes: there is nothing to compare with."
+        return
+    yield _found(report.boxes, report.mean_average_precision, report.threshold)
+    columns = ("class", "hits", "misses", "false alarms", "precision", "recall", "F1", "AP at 0.5")
+    yield _table("classes", columns, [(each.name, *_row(each)) for each in report.classes])
+    best = max(report.by_threshold, key=lambda each: each.f1 or 0)
+    yield f"best F1 of all thresholds: {_share(best.f1)} at {best.name}"
+    if report.mistakes:
+        yield _table(
+            "pictures with most mistakes",
+            ("frame", "camera", "misses", "false alarms", "surest"),
+            [
+                (each.frame, each.camera, str(each.misses), str(each.false_alarms), _share(each.surest))
+                for each in report.mistakes
+            ],
+        )
+    if (rival := report.against) is not None:
+        yield f"against {rival.model}: {_found(rival.boxes, rival.mean_average_precision)}"
+
+
+def _found(score: BoxScore, mean: MeanPrecision, threshold: float | None = None) -> str:
+    at = "" if threshold is None else f" at threshold {threshold:g}"
+    return (
+        f"{score.hits} hits, {score.misses} misses, {score.false_alarms} false alarms{at}: precision "
+        f"{_share(score.precision)}, recall {_share(score.recall)}; mAP {_share(mean.coco)}, "
+        f"at 0.5 {_share(mean.at_50)}, at 0.75 {_share(mean.at_75)}"
+    )
+
+
+def _row(score: BoxScore) -> tuple[str, ...]:
+    counts = (str(score.hits), str(score.misses), str(score.false_alarms))
+    return (*counts, *map(_share, (score.precision, score.recall, score.f1, score.average_precision)))
+
+
+def _of_classes(report: ClassReport) -> Iterator[RenderableType]:
+    yield from _accuracy(report.accuracy)
     if not report.accuracy.labelled:
         yield "No frame has a label that names a class of the model: there is nothing to compare with."
         return

@@ -1,0 +1,159 @@
+"""All that `evaluate` says of a detector, as one document."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from worker.domain.results import ModelIdentity
+from worker.evaluation.boxes import (
+    BoxScore,
+    Looked,
+    MeanPrecision,
+    at_thresholds,
+    box_score,
+    count_boxes,
+    mean_precision,
+    scores_of_classes,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detecting:
+    """What a worker has published of a detector's run over the data.
+
+    Attributes:
+        labels: the model's class names by index; the first is the background.
+        threshold: from which score on the manifest reports a box.
+        seen: pictures that were looked at.
+        rows: those of them whose true boxes are known, with all boxes from the lowest score on.
+        rejected: the reason of each dead letter.
+        skipped: the reason of each skipped frame.
+    """
+
+    model: ModelIdentity
+    labels: Sequence[str]
+    threshold: float
+    seen: int
+    rows: Sequence[Looked]
+    rejected: Sequence[str] = ()
+    skipped: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxMistake:
+    """A picture with mistakes: boxes that are not there, or objects that were not found.
+
+    Attributes:
+        offset: the frame's number among the data, from 0.
+        surest: the highest score of a wrong box; None if all boxes are right.
+    """
+
+    offset: int
+    camera: str
+    frame: str
+    misses: int
+    false_alarms: int
+    surest: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxRival:
+    """How another detector does on the same pictures, at its own threshold."""
+
+    model: str
+    boxes: BoxScore
+    mean_average_precision: MeanPrecision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxReport:
+    """The evaluation of a detector.
+
+    Attributes:
+        labelled: pictures whose true boxes are known.
+        threshold: the manifest's, at which the boxes are counted.
+        boxes: of all classes, as the accuracy topic counts them.
+        classes: those that occur or are found, by index.
+        by_threshold: what other thresholds would give.
+        mistakes: the pictures with most mistakes.
+    """
+
+    version: int = 1
+    model: str
+    task: str = "detect"
+    data: str
+    seen: int
+    labelled: int
+    rejected: dict[str, int]
+    skipped: dict[str, int]
+    threshold: float
+    boxes: BoxScore
+    mean_average_precision: MeanPrecision
+    classes: list[BoxScore]
+    by_threshold: list[BoxScore]
+    mistakes: list[BoxMistake]
+    against: BoxRival | None = None
+
+
+def box_report(found: Detecting, *, data: str, most: int) -> BoxReport:
+    """Put the report of a detector together.
+
+    Args:
+        found: what the worker has published.
+        data: what it was evaluated on.
+        most: pictures with mistakes that are listed.
+    """
+    rows, labels, threshold = found.rows, found.labels, found.threshold
+    return BoxReport(
+        model=str(found.model),
+        data=data,
+        seen=found.seen,
+        labelled=len(rows),
+        rejected=dict(Counter(found.rejected)),
+        skipped=dict(Counter(found.skipped)),
+        threshold=threshold,
+        boxes=box_score("all classes", count_boxes(rows, labels, threshold)),
+        mean_average_precision=mean_precision(rows, labels),
+        classes=scores_of_classes(rows, labels, threshold),
+        by_threshold=at_thresholds(rows, labels),
+        mistakes=_worst(found, most),
+    )
+
+
+def with_box_rival(report: BoxReport, rival: Detecting) -> BoxReport:
+    """Add to a report how another detector does on the same pictures."""
+    counts = count_boxes(rival.rows, rival.labels, rival.threshold)
+    precision = mean_precision(rival.rows, rival.labels)
+    boxes = box_score("all classes", counts)
+    return replace(report, against=BoxRival(model=str(rival.model), boxes=boxes, mean_average_precision=precision))
+
+
+def _worst(found: Detecting, most: int) -> list[BoxMistake]:
+    mistakes = []
+    for row in found.rows:
+        counts = count_boxes([row], found.labels, found.threshold)
+        if counts.misses or counts.false_alarms:
+            mistakes.append(
+                BoxMistake(
+                    offset=row.offset,
+                    camera=row.camera,
+                    frame=row.frame_id,
+                    misses=counts.misses,
+                    false_alarms=counts.false_alarms,
+                    surest=_surest_wrong(row, found),
+                )
+            )
+    return sorted(mistakes, key=lambda each: (-each.misses - each.false_alarms, -(each.surest or 0), each.offset))[
+        :most
+    ]
+
+
+def _surest_wrong(row: Looked, found: Detecting) -> float | None:
+    """Return the highest score of a wrong box: that of the first one that does not add a hit."""
+    hits, best = 0, row.above(found.threshold).found
+    for number in range(1, len(best) + 1):
+        counts = count_boxes([replace(row, found=best[:number])], found.labels, found.threshold)
+        if counts.hits == hits:
+            return best[number - 1].score
+        hits = counts.hits
+    return None
