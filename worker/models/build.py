@@ -16,6 +16,7 @@ from worker.domain.arrays import Engine
 from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.domain.preprocessing import MemoryFormat
 from worker.models.allocator import keep_freed_memory
+from worker.models.cnn_rnn import CnnRnn
 from worker.models.engines.onnx_export import write_onnx
 from worker.models.engines.streams import Streams
 from worker.models.engines.torch_engine import (
@@ -32,12 +33,14 @@ from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.network import load_network
 from worker.models.ready import ready_model
+from worker.models.recurrent import RecurrentPart
 from worker.models.store import atomic_file, cache_folder, make_file_once, sha256_of_bytes
 from worker.ports import Task
 from worker.settings import ModelGroup
 from worker.tasks.classify import Classify
 from worker.tasks.clip import ClassifyClip
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.recurrent import Recurrent
 
 PICTURES_A_THREAD: Final = 8
 """In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache. A clip counts as
@@ -46,6 +49,7 @@ TASKS: Final[Mapping[str, Callable[[Manifest, int], Task]]] = {
     Classify.name: lambda told, top_k: Classify(told.labels, output=told.output, top_k=top_k),
     ClassifyClip.name: lambda told, top_k: ClassifyClip(told.labels, output=told.output, top_k=top_k),
     FrameValues.name: lambda told, _: FrameValues(told.labels, output=told.output, threshold=told.threshold),
+    Recurrent.name: lambda told, top_k: Recurrent(told.labels, output=told.output, top_k=top_k),
 }
 """By the manifest's word for it; `worker.models.heads.HEADS` has the part of it that runs on the device."""
 LIBRARIES: Final = {
@@ -143,6 +147,7 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         task=_task(manifest, group),
         preprocessing=manifest.preprocessing,
         clip=manifest.clip,
+        recurrent=_recurrent_part(network, manifest, group),
         engine=Streams(_build_engines(network, manifest, group, threads, full_part)),
         streams=group.streams,
         largest=full_part if group.device == "cpu" else None,
@@ -230,13 +235,24 @@ def _graph(
     compiled_clips = group.engine == "compile" and manifest.clip and not isinstance(network, ExportedProgram)
     memory_format: MemoryFormat = "contiguous" if compiled_clips else group.memory_format
     return ModelGraph(
-        network,
+        network.backbone if isinstance(network, CnnRnn) and manifest.recurrence else network,
         manifest.preprocessing,
         head=HEADS[manifest.task](_task(manifest, group)),
         precision=group.precision if in_graph else "fp32",
         memory_format=memory_format,
         sees_time=manifest.clip is not None,
         device=device,
+    )
+
+
+def _recurrent_part(
+    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup
+) -> RecurrentPart | None:
+    """Return what goes from frame to frame; the graph has only the backbone then."""
+    if manifest.recurrence is None or not isinstance(network, CnnRnn):
+        return None
+    return RecurrentPart(
+        network, Recurrent(manifest.labels, output=manifest.output, top_k=group.top_k), manifest.recurrence
     )
 
 
@@ -307,6 +323,7 @@ def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
         graph.precision,
         _source_of("worker.models.graph"),
         _source_of("worker.models.heads"),
+        *([_source_of("worker.models.cnn_rnn")] if manifest.network else []),
         torch.__version__,
     ]
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from worker.domain.errors import ModelContractBroken
-from worker.tasks import classify, frame_values
+from worker.tasks import classify, frame_values, recurrent
 from worker.tasks.classify import Classify
 from worker.tasks.clip import ClassifyClip
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.recurrent import Recurrent
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -80,6 +81,24 @@ class FrameValuesHead(Head):
         return f"logits={self._logits}"
 
 
+class FeaturesHead(Head):
+    """Hands on what a backbone makes of each frame, for an RNN that runs elsewhere.
+
+    Raises:
+        ModelContractBroken: when it runs, if the backbone's output is not a row for each frame.
+    """
+
+    outputs = recurrent.OUTPUTS
+
+    def __init__(self, task: Recurrent) -> None:  # noqa: ARG002 - what is done with features does not depend on it
+        super().__init__()
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take (batch, features), and return `worker.tasks.recurrent.OUTPUTS`."""
+        width = found.shape[-1] if isinstance(found, torch.Tensor) and found.dim() else 0
+        return (_checked(found, (batch[0], width), "task recurrent needs a row of features for each frame").float(),)
+
+
 def _checked(found: object, expected: tuple[int, int], advice: str) -> torch.Tensor:
     """Return what the network returned, if it is a tensor of the expected shape."""
     if not isinstance(found, torch.Tensor):
@@ -93,5 +112,6 @@ HEADS: Final[Mapping[str, Callable[..., Head]]] = {
     Classify.name: ClassifyHead,
     ClassifyClip.name: ClassifyHead,
     FrameValues.name: FrameValuesHead,
+    Recurrent.name: FeaturesHead,
 }
 """By the name of the task, which it takes."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.views.shown import Event, Facts, Meter, Share, Truth
-from worker.wire import ClipMessage, FrameValueMessage, Message, PredictionMessage
+from worker.wire import ClipMessage, FrameValueMessage, Message, PredictionMessage, RecurrentMessage
 from worker.wire.prediction import ClipField
 
 NO_PREDICTION = "no prediction"
@@ -30,6 +30,8 @@ def facts_of(message: Message) -> Facts:
             return replace(facts, meter=Meter(value, threshold), event=Event(event) if event else None)
         case ClipMessage(clip=clip):
             return replace(facts, classes=_classes(message), note=_clip(clip))
+        case RecurrentMessage(steps=steps):
+            return replace(facts, classes=_classes(message), note=f"after {steps} frame{'s' * (steps != 1)}")
         case PredictionMessage():
             return replace(facts, classes=_classes(message))
 
@@ -39,8 +41,9 @@ def facts_of_frames(
 ) -> Iterator[tuple[CapturedFrame, Facts]]:
     """Yield each frame, in order, with what is shown on it.
 
-    A clip's prediction is shown from the clip's last frame on, until that of the camera's next clip. A frame without
-    any prediction says so, with the reason as far as it is known.
+    A clip's prediction is shown from the clip's last frame on, until that of the camera's next clip; so is one of a
+    recurrent model, which may see fewer frames than there are. A frame without any prediction says so, with the reason
+    as far as it is known.
 
     Args:
         frames: in the order of their offsets, from 0.
@@ -55,7 +58,7 @@ def facts_of_frames(
             shown = replace(shown, note=f"{NO_PREDICTION}: {outcome.reason}")
         elif outcome is not None:
             shown = facts_of(outcome)
-            if isinstance(outcome, ClipMessage):
+            if isinstance(outcome, ClipMessage | RecurrentMessage):
                 clips[frame.camera] = shown
         event = shown.event or _one_later(events.get(frame.camera), event_frames)
         if event is not None:

@@ -1,4 +1,4 @@
-"""Predictions out (schemas/prediction.v1.json, clip-prediction.v1.json and frame-value.v1.json)."""
+"""Predictions out: schemas/prediction.v1.json, and those of the other tasks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -7,7 +7,7 @@ import msgspec
 
 from worker.domain.frames import Frame
 from worker.domain.records import OutboundRecord
-from worker.domain.results import Classification, FrameValue, Prediction, Result
+from worker.domain.results import Classification, FrameValue, Prediction, Result, SequenceClassification
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE, TRACEPARENT
 
@@ -100,6 +100,13 @@ class ClipMessage(PredictionMessage, kw_only=True):
     clip: ClipField
 
 
+class RecurrentMessage(PredictionMessage, kw_only=True):
+    """A prediction of the task `recurrent`: the classes after `steps` frames of the camera, this one included."""
+
+    task: Literal["recurrent"] = "recurrent"
+    steps: int
+
+
 class FrameValueMessage(Envelope, kw_only=True):
     """A prediction of the task `frame_values`: the value of one frame, and the event that begins with it, if any."""
 
@@ -112,7 +119,7 @@ class FrameValueMessage(Envelope, kw_only=True):
     seconds: dict[str, float]
 
 
-Message = PredictionMessage | ClipMessage | FrameValueMessage
+Message = PredictionMessage | ClipMessage | RecurrentMessage | FrameValueMessage
 
 
 def frame_field(frame: Frame) -> FrameField:
@@ -166,6 +173,11 @@ def _classification(prediction: Prediction, result: Classification, published_at
     return ClipMessage(classes=classes, clip=clip, **envelope)
 
 
+def _recurrent(prediction: Prediction, result: SequenceClassification, published_at: EventMillis) -> RecurrentMessage:
+    classes = [ClassField(each.index, each.name, each.probability) for each in result.classes]
+    return RecurrentMessage(classes=classes, steps=result.steps, **_envelope(prediction, published_at))
+
+
 def _frame_value(prediction: Prediction, result: FrameValue, published_at: EventMillis) -> FrameValueMessage:
     return FrameValueMessage(
         value=result.value,
@@ -182,12 +194,14 @@ def _end(frame: Frame) -> EndField:
 _MESSAGES: Final[Mapping[type[Result], Callable[[Prediction, Any, EventMillis], Message]]] = {
     Classification: _classification,
     FrameValue: _frame_value,
+    SequenceClassification: _recurrent,
 }
 """By the type of a task's result, how its message is written."""
 _TYPES: Final[Mapping[str, type[Message]]] = {
     "classify": PredictionMessage,
     "clip": ClipMessage,
     "frame_values": FrameValueMessage,
+    "recurrent": RecurrentMessage,
 }
 """By the task that a message names, its type; a message of the task `classify` names none."""
 
