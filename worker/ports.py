@@ -12,9 +12,11 @@ from worker.domain.arrays import Arrays
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import EncodedFrame, GroundTruth
 from worker.domain.geometry import Geometry
+from worker.domain.networks import Recurrence
 from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
-from worker.domain.results import BoxVerdict, ModelIdentity, Outcome, Prediction, Result, Verdict
+from worker.domain.results import BoxVerdict, Classification, ModelIdentity, Outcome, Prediction, Result, Verdict
 from worker.domain.samples import Picture, Sample, Skipped
+from worker.domain.sequences import DroppedState, HiddenState
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 
@@ -42,7 +44,10 @@ Annotate = Callable[[Prediction, EncodedFrame], bytes | None]
 """Makes a JPEG of a frame with its prediction drawn on it; None if none is wanted of this frame, or it cannot be made.
 May be called from several threads at once, and raises nothing."""
 
-Restore = Callable[[Collection[TopicPartition]], Iterable[Tally]]
+Saved = Tally | HiddenState
+"""What a state has saved, and reads back."""
+
+Restore = Callable[[Collection[TopicPartition]], Iterable[Saved]]
 """Reads back what the states of the given input partitions have saved last."""
 
 
@@ -191,6 +196,18 @@ class LoadPolicy(Protocol):
         """
 
 
+class Staged(NamedTuple):
+    """What a state makes of outcomes.
+
+    Attributes:
+        outcomes: what is published, one for each that was given, of the same frame; the next states see these.
+        saved: the keys that change, as they will be then.
+    """
+
+    outcomes: Sequence[Outcome]
+    saved: Sequence[Saved | DroppedState]
+
+
 class PartitionState(Protocol):
     """What must survive a restart and move with its partition.
 
@@ -198,14 +215,61 @@ class PartitionState(Protocol):
     read again does not count again.
     """
 
-    def restore(self, saved: Iterable[Tally]) -> None:
-        """Take over what was saved last, before any frame is taken."""
+    def restore(self, saved: Iterable[Saved]) -> None:
+        """Take over what was saved last, before any frame is taken; what other states have saved is none of its."""
 
-    def stage(self, outcomes: Sequence[Outcome]) -> Sequence[Tally]:
-        """Return the keys that these outcomes change, as they will be once they are published; remember nothing."""
+    def stage(self, outcomes: Sequence[Outcome], *, committed: int) -> Staged:
+        """Return what these outcomes become, and what that changes; remember nothing.
 
-    def settle(self, saved: Sequence[Tally]) -> None:
-        """Remember what `stage` returned: the brokers have confirmed it."""
+        Args:
+            outcomes: in offset order, and of each camera without a gap.
+            committed: the brokers have stored this offset: no frame below it is ever read again.
+        """
+
+    def settle(self, saved: Sequence[Any]) -> None:
+        """Remember what `stage` returned as `saved`: the brokers have confirmed it."""
+
+
+class Stepped(NamedTuple):
+    """What one more frame of each of some cameras leads to.
+
+    Attributes:
+        scores: (cameras, classes), float32.
+        states: (cameras, state_size), float32.
+    """
+
+    scores: NDArray[np.float32]
+    states: NDArray[np.float32]
+
+
+class Recurrent(Protocol):
+    """The part of a model that goes from frame to frame: in the loop's thread, on what the other part made of each."""
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """What the manifest says of it."""
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that are remembered of a camera; a fresh state is all zeros."""
+
+    def step(self, features: NDArray[np.float32], states: NDArray[np.float32]) -> Stepped:
+        """Go one frame on, each row for a camera of its own.
+
+        Args:
+            features: of the frames, (cameras, features).
+            states: what is remembered of the frames before, (cameras, state_size).
+
+        Raises:
+            ModelFailed: the network raised.
+        """
+
+    def classify(self, scores: NDArray[np.float32]) -> Sequence[Classification]:
+        """Make results of the scores of any number of steps.
+
+        Raises:
+            ModelContractBroken: they are not what they are said to be.
+        """
 
 
 class Asked(NamedTuple):

@@ -123,7 +123,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.settings": frozenset({"pydantic", "pydantic_core", "pydantic_settings", "yaml"}),
     "worker.tasks": frozenset({"numpy"}),
     "worker.sampling": frozenset(),
-    "worker.state": frozenset(),
+    "worker.state": frozenset({"numpy"}),
     "worker.media": frozenset({"cv2", "numpy"}),
     "worker.media.folder": frozenset(),
     "worker.media.headers": frozenset(),

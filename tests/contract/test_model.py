@@ -25,9 +25,11 @@ from tests.support.models import (
     small_model,
 )
 from tests.support.pictures import scene
+from tests.support.recurrent import moving_pictures, write_recurrent_model
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import Image
+from worker.domain.networks import Cell
 from worker.models.loaded import LoadedModel
 from worker.models.ready import READY_MODELS, ready_model
 
@@ -195,6 +197,26 @@ def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypa
         for name in found:
             np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
     assert np.ptp(expected["values" if task == "frame_values" else "probabilities"], axis=0).max() > 0.01
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("task", ["recurrent", "clip"])
+@pytest.mark.parametrize("rnn", ["gru", pytest.param("lstm", marks=pytest.mark.slow)])
+def test_engines_agree_on_a_cnn_with_an_rnn(
+    engine: str, task: str, rnn: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path))
+    folder = write_recurrent_model(tmp_path / "model", task=task, rnn=rnn)
+    model, of_torch = open_model(folder, engine=engine, streams=2), open_model(folder)
+    model.warm_up(3)
+    moving = np.array([moving_pictures(6, seed=seed) for seed in range(9)])
+    for count in (1, 2, 9):
+        pixels = np.ascontiguousarray(moving[:count] if task == "clip" else moving[:count, 0])
+        found, expected = model.run(pixels), of_torch.run(pixels)
+        assert found.keys() == expected.keys()
+        for name in found:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+    assert np.ptp(expected["features" if task == "recurrent" else "probabilities"], axis=0).max() > 0.01
 
 
 @pytest.mark.slow

@@ -1,15 +1,17 @@
 """A cluster in memory: the state that survives its workers, the expected results, and a worker driven step by step."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
+import pytest
 from hypothesis import strategies as st
 
 from tests.support.colours import COLOURS, ColourModel, picture
 from tests.support.flow import TOPICS, Flow, as_read
 from tests.support.frames import a_record
+from tests.support.recurrent import NAMES, Rules, Said, Seen, SequenceModel, sequences_by_hand
 from tests.support.samplers import Trail, context_by_hand, is_skipped
 from worker import wire
 from worker.adapters.memory import Event, Lose, MemorySink, Pause, Revoke
@@ -17,10 +19,14 @@ from worker.app.compose import Sampling
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.tallies import Tally, TallyKey
+from worker.ports import Saved
+from worker.state.hidden import HiddenStates
 
 PARTITIONS: Final = (TopicPartition("frames", 0), TopicPartition("frames", 1))
 POISON: Final = "black"
 """The colour that a model may break on. `shots` does not produce it, so models that break on it still work."""
+
+STATE: Final = "state"
 
 FAULTS: Final = ("publication", "transaction", "commit", "call", "answer")
 """Operations that can be made to fail once."""
@@ -87,6 +93,7 @@ class Cluster:
 
     Attributes:
         trail: the workers' sampler is `Trail`; else it gives every frame.
+        rules: the model is recurrent, and keeps to them.
     """
 
     exactly_once: bool
@@ -94,6 +101,8 @@ class Cluster:
     log: dict[TopicPartition, dict[int, Shot]] = field(default_factory=lambda: {p: {} for p in PARTITIONS})
     published: list[OutboundRecord] = field(default_factory=list)
     committed: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
+    rules: Rules | None = None
+    _said: dict[TopicPartition, tuple[int, Mapping[int, Said]]] = field(default_factory=dict, compare=False)
 
     def copy(self) -> "Cluster":
         """Return an independent copy with the same frames."""
@@ -134,17 +143,56 @@ class Cluster:
     def positions(self) -> set[Position]:
         """Return the frames of which an outcome must be published: those that are not left out."""
         return {
-            Position(p, offset) for p in PARTITIONS for offset, shot in self.log[p].items() if not self._skips(shot)
+            Position(p, offset)
+            for p in PARTITIONS
+            for offset, shot in self.log[p].items()
+            if not self._skips(p, offset, shot)
+        }
+
+    def perhaps_rejected(self) -> set[Position]:
+        """Return damaged frames that a sampler leaves out, unless it has forgotten in a restart what it took before."""
+        return {
+            Position(p, offset)
+            for p in PARTITIONS
+            for offset, said in self.sequences(p).items()
+            if said.skipped == "over-rate" and not self.log[p][offset].predicted
         }
 
     def context(self, position: Position) -> tuple[int, ...]:
         """Return the context that the sample of a frame must have had."""
         shots_here = self.log[position.partition]
-        taken = ((o, shot.camera) for o, shot in shots_here.items() if not shot.bad_header and not self._skips(shot))
+        taken = (
+            (o, shot.camera)
+            for o, shot in shots_here.items()
+            if not shot.bad_header and not self._skips(position.partition, o, shot)
+        )
         return context_by_hand(taken, position.offset, shots_here[position.offset].camera)
 
-    def _skips(self, shot: Shot) -> bool:
-        return self.trail and not shot.bad_header and is_skipped(shot.at)
+    def sequences(self, partition: TopicPartition) -> Mapping[int, Said]:
+        """Return what becomes of the frames of a partition whose headers can be read, with a recurrent model."""
+        if self.rules is None:
+            return {}
+        frames = self.log[partition]
+        known, said = self._said.get(partition, (0, {}))
+        if known != len(frames):
+            seen = [
+                Seen(offset, shot.camera, shot.at, shot.colour if shot.predicted else None)
+                for offset, shot in frames.items()
+                if not shot.bad_header
+            ]
+            said = sequences_by_hand(seen, self.rules)
+            self._said[partition] = len(frames), said
+        return said
+
+    def _skips(self, partition: TopicPartition, offset: int, shot: Shot) -> bool:
+        if shot.bad_header:
+            return False
+        if self.rules is not None:
+            return self.sequences(partition)[offset].skipped is not None
+        return self.trail and is_skipped(shot.at)
+
+    def _best(self, partition: TopicPartition, offset: int, shot: Shot) -> str | None:
+        return shot.colour if self.rules is None else self.sequences(partition)[offset].best
 
     def unfinished(self) -> set[Position]:
         """Return the frames of which no outcome is published, though one must be."""
@@ -166,6 +214,11 @@ class Cluster:
         """Return the last tally of each key, as the compacted topic keeps it."""
         return {tally.key: tally for tally in self.tallies()}
 
+    def saved(self) -> list[Saved]:
+        """Return all that a worker would restore."""
+        states = wire.newest_states(as_read(r) for r in self.published if r.topic == STATE)
+        return [*self.newest(), *states]
+
     def newest(self) -> list[Tally]:
         """Return the tallies that a worker would restore."""
         return list(wire.newest_tallies(as_read(r) for r in self.published if r.topic == TOPICS.accuracy))
@@ -185,13 +238,18 @@ class Cluster:
     def by_hand(self, partition: TopicPartition, camera: str, below: int) -> Count:
         """Return the expected counts of the frames below an offset."""
         frames = self.log[partition].items()
-        mine = [shot for offset, shot in frames if offset < below and shot.camera == camera and shot.predicted]
-        due = [shot for shot in mine if not self._skips(shot)]
-        return len(due), sum(s.label in COLOURS for s in due), sum(s.label == s.colour for s in due)
+        mine = [
+            (shot, self._best(partition, offset, shot))
+            for offset, shot in frames
+            if offset < below and shot.camera == camera and shot.predicted and not self._skips(partition, offset, shot)
+        ]
+        return len(mine), sum(s.label in COLOURS for s, _ in mine), sum(s.label == best for s, best in mine)
 
     def all_by_hand(self) -> dict[tuple[TopicPartition, str], Count]:
         """Return the expected counts of all frames, by partition and camera with any predictions."""
-        shots_of = {p: [shot for shot in self.log[p].values() if not self._skips(shot)] for p in PARTITIONS}
+        shots_of = {
+            p: [shot for offset, shot in self.log[p].items() if not self._skips(p, offset, shot)] for p in PARTITIONS
+        }
         keys = {(p, shot.camera) for p in PARTITIONS for shot in shots_of[p] if shot.predicted}
         return {(p, camera): self.by_hand(p, camera, self.end(p)) for p, camera in keys}
 
@@ -221,7 +279,7 @@ class Member:
         expired: the group has reassigned its partitions, but the worker does not know yet: a zombie.
     """
 
-    def __init__(self, cluster: Cluster, make_flow: MakeFlow) -> None:
+    def __init__(self, cluster: Cluster, make_flow: MakeFlow, kind: type[HiddenStates] = HiddenStates) -> None:
         self.positions: dict[TopicPartition, int] = {}
         self.expired = False
         self._cluster = cluster
@@ -233,13 +291,15 @@ class Member:
         self._sink = MemorySink(
             self._write, refusals=self._refusals, commit=cluster.committed.update if cluster.exactly_once else None
         )
-        self._model = ColourModel(breaks_on=POISON, hiccups=self._failing_calls)
+        make_model = SequenceModel if cluster.rules else ColourModel
+        self._model = make_model(breaks_on=POISON, hiccups=self._failing_calls)
         flow = make_flow(
             self._events(),
             sink=self._sink,
             model=self._model,
             failing_commits=self._failing_commits,
-            published_before=cluster.newest,
+            published_before=cluster.saved,
+            **_recurrent(cluster.rules, kind),
             **({"sampling": Sampling(lambda _: Trail(self._trails))} if cluster.trail else {}),
         )
         self.inference = flow.inference
@@ -267,7 +327,7 @@ class Member:
         commits = self._source._commits
         self._worker.drain()
         read = {each for each in self._cluster.positions() if each.offset < self.positions.get(each.partition, 0)}
-        left = {each for each in read if not self._has_published(each)}
+        left = {each for each in read if not self._has_published(each)} - self._published_by_others()
         assert self._worker._publisher._refusals or not left, f"not published: {left}"
         self._check_committed(self.positions, since=commits)
 
@@ -319,6 +379,21 @@ class Member:
         start = self._start[position.partition]
         return position in self._published or position.offset < start.next_offset or position.offset in start.published
 
+    def _published_by_others(self) -> set[Position]:
+        """Return the frames that it need not publish: a saved state says that an earlier owner has."""
+        return set(self._cluster.outcomes()) if self._cluster.rules and not self._cluster.exactly_once else set()
+
+    def _check_sequence(self, record: OutboundRecord) -> None:
+        """Check that a prediction is that of a worker which read all frames without a stop."""
+        message = wire.decode_message(record.value or b"")
+        assert isinstance(message, wire.RecurrentMessage)
+        partition = TopicPartition(message.frame.topic, message.frame.partition)
+        expected = self._cluster.sequences(partition)[message.frame.offset]
+        shares = {each.name: each.probability for each in message.classes}
+        found = Said(message.steps, tuple(shares[name] for name in NAMES))
+        assert found.steps == expected.steps, f"{message.frame}: {found} instead of {expected}"
+        assert found.shares == pytest.approx(expected.shares, abs=1e-6), f"{message.frame}"
+
     def _events(self) -> Iterator[Event]:
         while True:
             yield self._event
@@ -329,10 +404,22 @@ class Member:
             assert not self._has_published(position), f"{position} once more"
             frames = self._cluster.log[position.partition]
             camera = frames[position.offset].camera
+            others = self._published_by_others()
             for each in self._cluster.positions():
                 if each.partition == position.partition and frames[each.offset].camera == camera:
-                    assert each.offset >= position.offset or self._has_published(each), f"{position} before {each}"
+                    was_before = each in others or self._has_published(each)
+                    assert each.offset >= position.offset or was_before, f"{position} before {each}"
+            if self._cluster.rules and record.topic == TOPICS.predictions:
+                self._check_sequence(record)
             if self._cluster.trail and record.topic == TOPICS.predictions:
                 assert self._trails[position] == self._cluster.context(position)
             self._published.add(position)
         self._cluster.published.append(record)
+
+
+def _recurrent(rules: Rules | None, kind: type[HiddenStates]) -> dict[str, Any]:
+    """Return what a worker with a recurrent model has besides."""
+    if rules is None:
+        return {}
+    topics = replace(TOPICS, state=STATE)
+    return {"make_hidden": rules.make_hidden(kind=kind), "sampling": rules.sampling(), "topics": topics}

@@ -17,7 +17,7 @@ from worker.domain.records import OutboundRecord, Position, Record, TopicPartiti
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
-from worker.ports import Annotate, Clocks, Decode
+from worker.ports import Annotate, Clocks, Decode, PartitionState, Saved
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.render import OutputTopics
 from worker.stream.worker import Worker
@@ -46,12 +46,13 @@ class Flow:
 
     Attributes:
         model: implements `ports.Model`.
-        published_before: returns the tallies in the accuracy topic when a partition is assigned.
+        published_before: returns what is saved in the compacted topics when a partition is assigned.
         commit_interval: seconds.
         make_executor: returns the executor of the model: it runs calls at once, or when told to.
         sampling: which frames the model sees.
         topics: where results go.
         annotate: draws predictions.
+        make_hidden: makes the hidden states of a recurrent model.
         window: milliseconds.
         linger: seconds.
         target: seconds from capture to prediction; replaces the linger.
@@ -63,7 +64,7 @@ class Flow:
     failing_commits: Collection[int] = ()
     model: Any = field(default_factory=ColourModel)
     decode: Decode = decode_colour
-    published_before: Callable[[], Iterable[Tally]] = tuple
+    published_before: Callable[[], Iterable[Saved]] = tuple
     window: int = 1_000
     lateness: int = 0
     linger: float = 10.0
@@ -77,6 +78,7 @@ class Flow:
     sampling: Sampling = EACH_FRAME_ALONE
     topics: OutputTopics = TOPICS
     annotate: Annotate | None = None
+    make_hidden: Callable[[], PartitionState] | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     make_source: type[MemorySource] = MemorySource
     awaits_silence: bool = False
@@ -90,7 +92,7 @@ class Flow:
         self.source = self.make_source(self.script, failing_commits=self.failing_commits)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
-            ModelParts(self.model, self.decode, self.annotate),
+            ModelParts(self.model, self.decode, self.annotate, self.make_hidden),
             Threads(Inline(), self.inference),
             Clocks(ticks.wall, ticks.monotonic),
             topics=self.topics,
@@ -111,8 +113,8 @@ class Flow:
             sampling=self.sampling,
         )
 
-    def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Tally]:
-        return [tally for tally in self.published_before() if tally.key.partition in partitions]
+    def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Saved]:
+        return [each for each in self.published_before() if each.key.partition in partitions]
 
     def run(self) -> "Flow":
         self.worker.run()
@@ -124,6 +126,9 @@ class Flow:
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"vision_worker_{name}", labels)
+
+    def messages(self) -> list[wire.Message]:
+        return [wire.decode_message(r.value or b"") for r in self._published(TOPICS.predictions)]
 
     def predictions(self) -> list[wire.PredictionMessage]:
         return [wire.decode_prediction(r.value or b"") for r in self._published(TOPICS.predictions)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.wire import ClipMessage, FrameValueMessage, PredictionMessage
+from worker.wire import ClipMessage, FrameValueMessage, PredictionMessage, RecurrentMessage
 from worker.wire.prediction import ClassField, ClipField, CorrectField, EndField, FrameField, ModelField, WindowField
 
 MILLIS_A_FRAME = 40
@@ -48,3 +48,7 @@ def clip(first: int, last: int, *names: str, used: int | None = None, **rest: An
 
 def frame_value(offset: int, value: float, *, event: str | None = None, **rest: Any) -> FrameValueMessage:
     return FrameValueMessage(value=value, threshold=0.5, event=event, **envelope(offset, **rest))
+
+
+def after_steps(offset: int, steps: int, *names: str, **rest: Any) -> RecurrentMessage:
+    return RecurrentMessage(classes=list(classes(*names)), steps=steps, **envelope(offset, **rest))

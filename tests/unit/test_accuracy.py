@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,22 +25,28 @@ def predictions(
     ]
 
 
+def staged_by(accuracy: RunningAccuracy, outcomes: Sequence[Prediction]) -> list[Tally]:
+    staged = accuracy.stage(outcomes, committed=0)
+    assert staged.outcomes is outcomes
+    return [each for each in staged.saved if isinstance(each, Tally)]
+
+
 def test_counts_and_ratios() -> None:
-    (tally,) = RunningAccuracy().stage(predictions(RIGHT, None, NEAR, WRONG, RIGHT))
+    (tally,) = staged_by(RunningAccuracy(), predictions(RIGHT, None, NEAR, WRONG, RIGHT))
 
     assert tally == Tally(KEY, EventMillis(1_000), seen=5, labelled=4, correct_top1=2, correct_top5=3, next_offset=5)
     assert (tally.top1, tally.top5) == (0.5, 0.75)
 
 
 def test_without_labels_there_is_no_ratio() -> None:
-    (tally,) = RunningAccuracy().stage(predictions(None, None))
+    (tally,) = staged_by(RunningAccuracy(), predictions(None, None))
 
     assert (tally.seen, tally.top1, tally.top5) == (2, None, None)
 
 
 def test_nothing_counts_before_it_is_settled() -> None:
     accuracy = RunningAccuracy()
-    staged = accuracy.stage(predictions(RIGHT))
+    staged = staged_by(accuracy, predictions(RIGHT))
     assert accuracy.get(KEY) is None
 
     accuracy.settle(staged)
@@ -47,13 +55,13 @@ def test_nothing_counts_before_it_is_settled() -> None:
 
 def test_a_frame_that_was_counted_before_a_crash_is_not_counted_again() -> None:
     before = RunningAccuracy()
-    published = before.stage(predictions(RIGHT, WRONG, RIGHT))
+    published = staged_by(before, predictions(RIGHT, WRONG, RIGHT))
     after = RunningAccuracy()
     after.restore(published)
 
-    (tally,) = after.stage(predictions(RIGHT, WRONG, RIGHT, NEAR))
+    (tally,) = staged_by(after, predictions(RIGHT, WRONG, RIGHT, NEAR))
     assert (tally.seen, tally.correct_top1, tally.next_offset) == (4, 2, 4)
-    assert after.stage(predictions(RIGHT, WRONG)) == []
+    assert staged_by(after, predictions(RIGHT, WRONG)) == []
 
 
 def test_of_two_published_tallies_the_one_that_includes_more_is_restored() -> None:
@@ -67,8 +75,9 @@ def test_of_two_published_tallies_the_one_that_includes_more_is_restored() -> No
 def test_cameras_models_and_partitions_are_counted_apart() -> None:
     accuracy, other_model = RunningAccuracy(), ModelIdentity("tiny", "ba9876543210")
     frames = [a_frame(0), a_frame(1, camera="cam-2"), a_frame(2)]
-    staged = accuracy.stage([a_prediction(f, RIGHT) for f in frames] + [a_prediction(a_frame(0, partition=1), RIGHT)])
-    staged += accuracy.stage([a_prediction(a_frame(3), WRONG, model=other_model)])
+    right = [a_prediction(f, RIGHT) for f in [*frames, a_frame(0, partition=1)]]
+    staged = staged_by(accuracy, right)
+    staged += staged_by(accuracy, [a_prediction(a_frame(3), WRONG, model=other_model)])
     accuracy.settle(staged)
 
     assert {(t.key.partition.partition, t.key.camera, t.key.model.version): t.seen for t in accuracy.tallies()} == {
@@ -91,7 +100,7 @@ def test_against_numpy_over_the_whole_history(verdicts: list[Verdict | None], st
         accuracy = RunningAccuracy()
         accuracy.restore(published)
         upto = min(len(history), done + steps[step % len(steps)])
-        published += accuracy.stage(history[max(0, done - replayed) : upto])
+        published += staged_by(accuracy, history[max(0, done - replayed) : upto])
         done, step = upto, step + 1
 
     final = RunningAccuracy()
@@ -109,9 +118,10 @@ def test_against_numpy_over_the_whole_history(verdicts: list[Verdict | None], st
 def test_boxes_add_up_and_have_no_top1() -> None:
     verdicts = (BoxVerdict(BoxCounts(2, 1, 0)), None, BoxVerdict(BoxCounts(1, 0, 3), ("zebra",)))
     accuracy = RunningAccuracy()
-    accuracy.settle(accuracy.stage(predictions(*verdicts)))
-    (tally,) = accuracy.stage(predictions(BoxVerdict(BoxCounts(0, 1, 0)), first_offset=3))
+    accuracy.settle(accuracy.stage(predictions(*verdicts), committed=0).saved)
+    (tally,) = accuracy.stage(predictions(BoxVerdict(BoxCounts(0, 1, 0)), first_offset=3), committed=0).saved
 
+    assert isinstance(tally, Tally)
     assert (tally.seen, tally.labelled, tally.boxes) == (4, 3, BoxCounts(3, 2, 3))
     assert (tally.top1, tally.top5) == (None, None)
     assert (BoxCounts(3, 2, 3).precision, BoxCounts(3, 2, 3).recall) == (0.5, 0.6)

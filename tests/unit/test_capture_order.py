@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import a_frame
-from worker.domain.samples import Skipped
-from worker.sampling.order import DUPLICATE, LATE, Arrival, CaptureOrder
+from worker.domain.samples import DUPLICATE, LATE, Skipped
+from worker.sampling.order import Arrival, CaptureOrder
 
 
 def add(order: CaptureOrder, offset: int, at: int) -> list[int] | tuple[str, int | None]:

@@ -7,9 +7,9 @@ import pytest
 from tests.support.frames import a_frame
 from worker.domain.clips import ClipLabel, Gap
 from worker.domain.frames import EncodedFrame
-from worker.domain.samples import Picture, Sample, Skipped
-from worker.sampling.clips import BETWEEN_CLIPS, GAP, OVER_RATE, ClipRules, ClipTrack
-from worker.sampling.order import LATE, Arrival
+from worker.domain.samples import LATE, OVER_RATE, Picture, Sample, Skipped
+from worker.sampling.clips import BETWEEN_CLIPS, GAP, ClipRules, ClipTrack
+from worker.sampling.order import Arrival
 
 Shown = tuple[list[int], list[int], list[int]]
 Left = tuple[int, str, int | None]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.support.messages import MILLIS_A_FRAME, classified, clip, frame_value
+from tests.support.messages import MILLIS_A_FRAME, after_steps, classified, clip, frame_value
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.views.facts import Outcome, Rejected, facts_of, facts_of_frames
@@ -40,6 +40,17 @@ def test_a_clip_says_how_many_frames_the_model_saw() -> None:
     assert facts_of(clip(0, 15, "push up")).note == "clip of 16 frames"
     assert facts_of(clip(0, 15, "push up", used=14)).note == "clip: 14 of 16 frames"
     assert facts_of(clip(0, 15, "push up")).classes == (Share("push up", 0.5),)
+
+
+def test_a_recurrent_model_says_how_many_frames_it_remembers() -> None:
+    assert facts_of(after_steps(3, 1, "wave")).note == "after 1 frame"
+    assert facts_of(after_steps(3, 4, "wave")).note == "after 4 frames"
+    assert facts_of(after_steps(3, 4, "wave")).classes == (Share("wave", 0.5),)
+
+
+def test_what_a_recurrent_model_says_is_shown_until_it_sees_the_next_frame() -> None:
+    found = shown(5, {1: after_steps(1, 1, "calm"), 3: after_steps(3, 2, "wave")})
+    assert [facts.note for facts in found] == ["no prediction", *["after 1 frame"] * 2, *["after 2 frames"] * 2]
 
 
 def test_a_frame_value_is_a_meter_and_perhaps_an_event() -> None:

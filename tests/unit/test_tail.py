@@ -3,7 +3,7 @@
 import msgspec
 
 from tests.support.frames import a_frame
-from tests.support.messages import classified, clip, frame_value
+from tests.support.messages import after_steps, classified, clip, frame_value
 from worker import wire
 from worker.cli.tail import Kind, as_document, as_line
 from worker.domain.records import Position, Record, TopicPartition
@@ -40,6 +40,13 @@ def test_a_clips_line_says_its_time_its_best_classes_and_how_many_frames_were_th
     )
     assert line(clip(0, 15, "run")).endswith("16 of 16 frames")
     assert "  label walk  00:00" in line(clip(0, 15, "run", label="walk", right=False))
+
+
+def test_the_line_of_a_recurrent_model_says_how_many_frames_it_remembers() -> None:
+    assert line(after_steps(0, 3, "wave", "calm")) == (
+        "  street           wave                      50.0%       0 ms  after 3 frames"
+    )
+    assert line(after_steps(0, 1, "wave", label="wave", right=True)).endswith("  label wave  after 1 frame")
 
 
 def test_the_value_of_a_frame_is_only_said_and_an_event_stands_out() -> None:

@@ -4,7 +4,7 @@ from worker.cli.tail import Kind
 from worker.settings import Topics
 from worker.settings.topics import HEADERS, NEEDS, replay_marks
 
-ALL = Topics(skipped="skipped", annotated="annotated")
+ALL = Topics(skipped="skipped", annotated="annotated", state="state")
 """Those that are unset by default too."""
 
 
@@ -32,12 +32,13 @@ def test_a_spec_says_what_the_topic_needs_and_leaves_the_rest_to_the_broker() ->
 
 
 def test_a_topic_that_is_unset_is_not_made_and_one_that_is_set_is() -> None:
-    *_, skipped, annotated = ALL.specs(partitions=3, largest_frame=1000)
+    *_, skipped, annotated, state = ALL.specs(partitions=3, largest_frame=1000)
 
-    assert set(ALL.in_use()) - set(Topics().in_use()) == {"skipped", "annotated"}
-    assert len(Topics().specs(partitions=3)) == len(NEEDS) - 2
+    assert set(ALL.in_use()) - set(Topics().in_use()) == {"skipped", "annotated", "state"}
+    assert len(Topics().specs(partitions=3)) == len(NEEDS) - 3
     assert skipped == ("skipped", 3, {})
     assert annotated == ("annotated", 3, {"max.message.bytes": str(1000 + HEADERS)})
+    assert state == ("state", 3, {"cleanup.policy": "compact"})
 
 
 def test_topics_with_a_prefix_keep_their_usual_names_behind_it_and_the_others_stay_unset() -> None:
@@ -48,6 +49,7 @@ def test_topics_with_a_prefix_keep_their_usual_names_behind_it_and_the_others_st
         "dead_letters": "run-dead-letters",
         "skipped": None,
         "annotated": None,
+        "state": None,
     }
 
 
@@ -55,8 +57,9 @@ def test_marks_of_replays_are_compacted_and_named_after_the_dead_letters() -> No
     assert replay_marks("dead-letters") == ("dead-letters-replayed", 1, {"cleanup.policy": "compact"})
 
 
-def test_tail_shows_every_output_but_pictures() -> None:
-    outputs = [role for role, needs in NEEDS.items() if needs.direction == "output" and role != "annotated"]
+def test_tail_shows_every_output_for_people_to_read() -> None:
+    unread = {"annotated", "state"}
+    outputs = [role for role, needs in NEEDS.items() if needs.direction == "output" and role not in unread]
 
     assert [kind.value for kind in Kind] == [role.replace("_", "-") for role in outputs]
     assert {kind.value for kind in Kind} - {"skipped"} <= set(Topics().in_use().values())

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from tests.support.frames import a_frame
-from worker.domain.samples import Picture, Sample, Skipped
-from worker.sampling.clips import OVER_RATE
+from worker.domain.samples import OVER_RATE, Picture, Sample, Skipped
 from worker.sampling.frame_values import ValueRules, ValueTrack
 from worker.sampling.order import Arrival
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from dataclasses import replace
 
 import msgspec
@@ -13,6 +14,7 @@ from jsonschema import ValidationError
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record
 from tests.support.schemas import check_headers, check_json, sample, schema, validator
 from worker import wire
+from worker.domain import samples
 from worker.domain.clips import ClipSpan
 from worker.domain.errors import EnvelopeInvalid, Reason
 from worker.domain.frames import CapturedFrame, EncodedFrame, Frame, RawLayout
@@ -24,24 +26,27 @@ from worker.domain.results import (
     ModelIdentity,
     Prediction,
     ScoredClass,
+    SequenceClassification,
     Verdict,
 )
 from worker.domain.samples import Skipped
+from worker.domain.sequences import DroppedState, HiddenState, Place
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import Window
-from worker.sampling import by_camera, clips, load, order
+from worker.sampling import by_camera, clips, load
 from worker.stream import clip_input
 from worker.wire.frame import MAX_CLOCK_AHEAD
 
 NOW = EventMillis(1_700_000_000_500)
 REASONS = [
-    *(order.LATE, order.DUPLICATE, clips.OVER_RATE, clips.BETWEEN_CLIPS, clips.GAP, clip_input.DAMAGED),
+    *(samples.LATE, samples.DUPLICATE, samples.OVER_RATE, samples.PUBLISHED_BEFORE, clips.BETWEEN_CLIPS, clips.GAP),
+    clip_input.DAMAGED,
     *(load.TOO_OLD, load.REPLACED, load.NOT_NTH, by_camera.OUT_OF_MEMORY),
 ]
 KINDS = [
-    *("frame", "prediction", "clip-prediction", "frame-value", "detection", "segmentation", "embedding"),
-    *("skipped", "accuracy", "dead-letter"),
+    *("frame", "prediction", "clip-prediction", "frame-value", "recurrent-prediction"),
+    *("detection", "segmentation", "embedding", "skipped", "accuracy", "hidden-state", "dead-letter"),
 ]
 
 
@@ -323,10 +328,17 @@ VALUE = replace(
     result=FrameValue(0.9375, 0.5, "cut", above="cut"),
     label="cut",
 )
+SEQUENCE = replace(
+    SAMPLED,
+    model=ModelIdentity("gestures", "5c1a7c0f1b2d"),
+    result=SequenceClassification((ScoredClass(2, "wave", 0.8125), ScoredClass(0, "none", 0.125)), (2, 0), 37),
+    label="wave",
+)
 
 
 @pytest.mark.parametrize(
-    ("kind", "prediction"), [("prediction", SAMPLED), ("clip-prediction", CLIP), ("frame-value", VALUE)]
+    ("kind", "prediction"),
+    [("prediction", SAMPLED), ("clip-prediction", CLIP), ("frame-value", VALUE), ("recurrent-prediction", SEQUENCE)],
 )
 def test_a_prediction_is_written_as_the_stored_sample_byte_for_byte(kind: str, prediction: Prediction) -> None:
     published_at = EventMillis(1_700_000_000_310)
@@ -345,7 +357,9 @@ def test_a_skipped_frame_is_written_as_the_stored_sample() -> None:
 def test_a_prediction_of_an_unknown_task_is_refused_with_the_tasks_that_are_known() -> None:
     later = json.dumps(sample("prediction") | {"task": "boxes"}).encode()
 
-    with pytest.raises(msgspec.ValidationError, match=r"task 'boxes'.*classify, clip, .*, detect, segment, embed"):
+    with pytest.raises(
+        msgspec.ValidationError, match=r"'boxes'.*classify, clip, .*, detect, segment, embed, recurrent"
+    ):
         wire.decode_message(later)
     with pytest.raises(msgspec.ValidationError, match="classes"):
         wire.decode_prediction(json.dumps(sample("frame-value")).encode())
@@ -413,6 +427,49 @@ def test_a_tombstone_begins_its_key_anew() -> None:
 
     assert list(wire.newest_tallies([old, tombstone])) == []
     assert [tally.seen for tally in wire.newest_tallies([old, tombstone, new])] == [2]
+
+
+STATE = HiddenState(
+    TallyKey(TopicPartition("frames", 3), "north-gate", ModelIdentity("gestures", "5c1a7c0f1b2d")),
+    Place(steps=37, captured_at=EventMillis(1_700_000_000_123), next_offset=1235),
+    struct.pack("<4f", 0.5, -0.25, 0.125, 0.0),
+)
+
+
+def test_a_hidden_state_is_written_as_the_stored_sample_and_reads_back_whole() -> None:
+    sent = wire.render_state("state", STATE, published_at=EventMillis(1_700_000_000_310))
+
+    assert sent.value == json.dumps(sample("hidden-state"), separators=(",", ":")).encode()
+    assert (sent.topic, sent.partition, sent.key) == ("state", 3, b"frames/gestures@5c1a7c0f1b2d/north-gate")
+    assert wire.parse_state(received(sent)) == STATE
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"numbers": "?"}, r"frames\[0\]@5 is no hidden state.*state topic of its own \(topics.state\)"),
+        ({"numbers": "AAAA"}, r"frames\[0\]@5 is no hidden state \(3 bytes are no float32 numbers\)"),
+        ({"steps": None}, r"frames\[0\]@5 is no hidden state"),
+        ({"next_offset": "x"}, r"frames\[0\]@5 is no hidden state"),
+        ({"version": 2}, r"frames\[0\]@5 is a hidden state of version 2"),
+    ],
+)
+def test_a_hidden_state_that_cannot_be_read_stops_the_worker(changes: dict[str, object], text: str) -> None:
+    stranger = a_record(5, value=json.dumps(sample("hidden-state") | changes).encode())
+    with pytest.raises(wire.StateUnreadable, match=text):
+        list(wire.newest_states([stranger]))
+
+
+def test_of_many_hidden_states_of_a_key_the_one_that_includes_most_is_read_back_unless_it_is_deleted() -> None:
+    places = [Place(n, EventMillis(0), next_offset=n) for n in (1, 7, 3)]
+    records = [received(wire.render_state("state", replace(STATE, place=each), published_at=NOW)) for each in places]
+    tombstone = received(wire.render_dropped_state("state", DroppedState(STATE.key)))
+
+    assert [each.next_offset for each in wire.newest_states(records)] == [7]
+    assert tombstone.value is None
+    assert [each.next_offset for each in wire.newest_states([*records, tombstone])] == []
+    assert [each.next_offset for each in wire.newest_states([records[1], tombstone, records[0]])] == [1]
+    assert wire.parse_state(tombstone) is None
 
 
 def test_a_dead_letter_is_the_original_with_its_reason() -> None:

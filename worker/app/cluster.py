@@ -8,6 +8,7 @@ import structlog
 from worker import wire
 from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Options
 from worker.domain.records import Record, TopicPartition
+from worker.domain.sequences import HiddenState
 from worker.domain.tallies import Tally
 from worker.settings import Delivery, Kafka, Limits
 
@@ -18,7 +19,7 @@ CLASSIC_OPTIONS = frozenset(
 MAX_FETCH_WAIT_MS = 20
 """Milliseconds. At the rates where batching fetches matters, about six frames arrive in this time."""
 PROGRESS_EVERY = 100_000
-"""Accuracy records between two progress lines in the log."""
+"""Records of saved state between two progress lines in the log."""
 
 
 def group_member(
@@ -90,18 +91,29 @@ def cluster_reader(kafka: Kafka) -> KafkaReader:
 
 def published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
     """Read back the accuracy of input partitions, from the accuracy topic's partitions of the same numbers."""
+    for tally in wire.newest_tallies(_saved(kafka, topic, partitions)):
+        if tally.key.partition in partitions:
+            yield tally
+
+
+def published_states(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[HiddenState]:
+    """Read back the hidden states of input partitions, from the state topic's partitions of the same numbers."""
+    for state in wire.newest_states(_saved(kafka, topic, partitions)):
+        if state.key.partition in partitions:
+            yield state
+
+
+def _saved(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Record]:
+    """Read what was saved in the partitions of these numbers."""
     with closing(cluster_reader(kafka)) as reader:
         outputs = [TopicPartition(topic, each.partition) for each in partitions]
-        records = reader.read_to_end(outputs, wait_for_open=True)
-        for tally in wire.newest_tallies(_with_progress(records)):
-            if tally.key.partition in partitions:
-                yield tally
+        yield from _with_progress(topic, reader.read_to_end(outputs, wait_for_open=True))
 
 
-def _with_progress(records: Iterable[Record]) -> Iterator[Record]:
+def _with_progress(topic: str, records: Iterable[Record]) -> Iterator[Record]:
     """Yield the records, and log their number from time to time."""
     log = structlog.get_logger("worker")
     for count, record in enumerate(records, start=1):
         if count % PROGRESS_EVERY == 0:
-            log.info("restoring accuracy", records=count)
+            log.info("restoring state", topic=topic, records=count)
         yield record

@@ -10,7 +10,19 @@ from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
-from worker.ports import Annotate, Clocks, Decode, LoadPolicy, Model, Prepare, Restore, Sampler, Sink, Source
+from worker.ports import (
+    Annotate,
+    Clocks,
+    Decode,
+    LoadPolicy,
+    Model,
+    PartitionState,
+    Prepare,
+    Restore,
+    Sampler,
+    Sink,
+    Source,
+)
 from worker.sampling.every_frame import EveryFrame
 from worker.state.accuracy import RunningAccuracy
 from worker.stream.batcher import WindowBatcher
@@ -29,7 +41,7 @@ class Ports:
     """What connects a worker with the world.
 
     Attributes:
-        restore: reads back the accuracy published last.
+        restore: reads back the accuracy and the hidden states published last.
     """
 
     source: Source
@@ -39,15 +51,17 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class ModelParts:
-    """The model, what prepares its input, and what draws its predictions.
+    """The model, what prepares its input, and what is done with its results.
 
     Attributes:
         annotate: makes pictures of predictions; None if nobody wants any.
+        make_hidden: makes what goes from frame to frame of a partition's cameras; None if the model is not recurrent.
     """
 
     model: Model
     decode: Decode
     annotate: Annotate | None = None
+    make_hidden: Callable[[], PartitionState] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,8 @@ def compose(
             sampler=sampling.make_sampler(calls.prepare),
             policy=sampling.make_policy() if sampling.make_policy else None,
             windows=batcher,
-            states=[RunningAccuracy()],
+            # Accuracy comes last, because only what has classes can be right.
+            states=[*([parts.make_hidden()] if parts.make_hidden else []), RunningAccuracy()],
         )
 
     return Worker(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from worker.app.compose import Sampling
+from worker.app.recurrent import rate_for
 from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
 from worker.models.loaded import LoadedModel
@@ -27,6 +28,7 @@ def sampling_for(
     return sampling_of(
         sampling,
         model.clip,
+        rate=rate_for(model, sampling),
         engine=group.engine,
         frame_shape=model.frame_shape,
         lateness=window.lateness_ms,
@@ -42,6 +44,7 @@ def sampling_of(
     frame_shape: tuple[int, int, int],
     lateness: int,
     live: bool,
+    rate: float | None = None,
 ) -> Sampling:
     """Return how frames become samples.
 
@@ -52,6 +55,7 @@ def sampling_of(
         frame_shape: of a prepared picture, (height, width, 3).
         lateness: milliseconds of capture time for which an earlier frame is waited for.
         live: frames come from cameras. From files, neither a camera's silence nor a frame's age means anything.
+        rate: frames a second that a model of single frames sees, if the settings do not say; None for all.
 
     Raises:
         SettingsError: the settings do not fit what the model sees.
@@ -60,7 +64,7 @@ def sampling_of(
         raise SettingsError(faults)
     make_policy = _policy(group) if live else None
     if clip is None:
-        rate = group.rate
+        rate = group.rate or rate
         return Sampling(lambda _: AtRate(rate), make_policy) if rate else Sampling(make_policy=make_policy)
     rules = _clip_rules(group, clip) if clip.middle is None else _value_rules(group, clip, clip.middle)
     idle = group.idle_ms / 1000 if live else math.inf

@@ -2,10 +2,11 @@
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,19 +15,20 @@ from worker.adapters.clocks import monotonic_clock, wall_clock
 from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.annotator import Annotator
-from worker.app.cluster import group_member, group_protocol, published_tallies, results_sink
+from worker.app.cluster import group_member, group_protocol, published_states, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
+from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
-from worker.domain.records import OutboundRecord
+from worker.domain.records import OutboundRecord, TopicPartition
 from worker.media.images import limit_opencv_threads
 from worker.models.build import cores, load_model
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
-from worker.ports import Clocks
+from worker.ports import Clocks, Saved
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.settings.offline import Groups
 from worker.stream.loop_settings import BACKLOG, LoopSettings
@@ -64,12 +66,14 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
 
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
+        SettingsError: the settings of sampling or topics do not fit the model.
         OSError: the port of the pages is taken.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
     model = load_model(settings.model)
+    check_topics(model, settings.topics)
     began = monotonic_clock()
     model.warm_up(_samples(settings.window, model.clip))
     warm_up_seconds = monotonic_clock() - began
@@ -85,11 +89,12 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
     with threads_for(settings.model, limits, inference) as threads:
         limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
         worker = compose(
-            Ports(source, sink, partial(published_tallies, settings.kafka, settings.topics.accuracy)),
+            Ports(source, sink, partial(_saved_before, settings, model)),
             ModelParts(
                 model,
                 frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
                 annotator(settings, telemetry) if settings.topics.annotated else None,
+                hidden_states_for(model, settings.sampling, limits),
             ),
             threads,
             CLOCKS,
@@ -140,7 +145,11 @@ def memory_worker(
         limit_opencv_threads(1)  # as on Kafka
         yield compose(
             Ports(MemorySource(script), MemorySink(write), lambda _: ()),
-            ModelParts(loaded, frame_decoder(loaded.preprocessing, model, max_pixels=limits.max_pixels)),
+            ModelParts(
+                loaded,
+                frame_decoder(loaded.preprocessing, model, max_pixels=limits.max_pixels),
+                make_hidden=hidden_states_for(loaded, groups.sampling, limits),
+            ),
             threads,
             CLOCKS,
             topics=output_topics(topics),
@@ -152,7 +161,17 @@ def memory_worker(
 
 def output_topics(topics: Topics) -> OutputTopics:
     """Return where each kind of message goes."""
-    return OutputTopics(topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped, topics.annotated)
+    return OutputTopics(
+        topics.predictions, topics.accuracy, topics.dead_letters, topics.skipped, topics.annotated, topics.state
+    )
+
+
+def _saved_before(settings: Settings, model: LoadedModel, partitions: Collection[TopicPartition]) -> Iterable[Saved]:
+    """Read back what was saved of input partitions; hidden states only for a model that has some."""
+    tallies = published_tallies(settings.kafka, settings.topics.accuracy, partitions)
+    if model.recurrent is None or settings.topics.state is None:
+        return tallies
+    return chain(tallies, published_states(settings.kafka, settings.topics.state, partitions))
 
 
 def annotator(settings: Settings, telemetry: Telemetry) -> Annotator:

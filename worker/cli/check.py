@@ -125,6 +125,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
 
 
 def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
+    from worker.app.recurrent import check_topics
     from worker.app.sampling import sampling_for
     from worker.models.build import load_model
     from worker.models.preparation import frame_decoder
@@ -138,8 +139,12 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
         loaded.warm_up(1)
         sampling_for(loaded, model, found.groups.sampling, found.groups.window, live=True)
+        if "topics" in groups:
+            check_topics(loaded, groups["topics"])
     except SettingsError as error:
-        findings.faults.extend(fault if fault.startswith("sampling") else f"model: {fault}" for fault in error.faults)
+        findings.faults.extend(
+            fault if fault.startswith(("sampling", "topics")) else f"model: {fault}" for fault in error.faults
+        )
     except WorkerError as error:
         findings.faults.append(f"model: {error}")
     else:

@@ -111,6 +111,8 @@ def _labelled_line(message: wire.PredictionMessage | wire.FrameValueMessage, age
             said, more = _value(message), ""
         case wire.ClipMessage():
             said, more = _best(message), _clip(message)
+        case wire.RecurrentMessage(steps=steps):
+            said, more = _best(message), f"  after {steps} frame{'s' * (steps != 1)}"
         case wire.PredictionMessage():
             said, more = _best(message), ""
     return f"{mark} {message.frame.camera:<16} {said}  {age:>6} ms{label}{more}"

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worker.domain.boxes import Box
 from worker.domain.clips import ClipSpan
 from worker.domain.errors import FrameRejected, Reason
@@ -133,7 +136,29 @@ class Embedding:
     vector: tuple[float, ...]
 
 
-Result = Classification | FrameValue | Detections | Segmentation | Embedding
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What the task `recurrent` makes of one frame alone: what its RNN will see. It is not published.
+
+    Attributes:
+        values: (features,), float32.
+    """
+
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceClassification(Classification):
+    """The result of the task `recurrent`: the classes after one more frame of a camera.
+
+    Attributes:
+        steps: how many frames the hidden state includes, this one included, since it began anew.
+    """
+
+    steps: int
+
+
+Result = Classification | FrameValue | Detections | Segmentation | Embedding | Features
 """What a task makes of a model's answer."""
 
 
@@ -250,6 +275,7 @@ class DeadLetter:
         text: what is wrong, for a person.
         stack: the exception with its causes, for the people who mend the producer.
         camera: the camera as far as it could be known.
+        captured_at: when it was captured; None if its headers do not tell.
     """
 
     record: Record
@@ -260,6 +286,7 @@ class DeadLetter:
     stack: str
     camera: str
     arrived_at: EventMillis
+    captured_at: EventMillis | None = None
 
     @property
     def position(self) -> Position:
@@ -268,7 +295,13 @@ class DeadLetter:
 
 
 def dead_letter(
-    record: Record, *, stage: str, error: FrameRejected, arrived_at: EventMillis, camera: str
+    record: Record,
+    *,
+    stage: str,
+    error: FrameRejected,
+    arrived_at: EventMillis,
+    camera: str,
+    captured_at: EventMillis | None = None,
 ) -> DeadLetter:
     """Make the dead letter of a frame that `stage` refused."""
     return DeadLetter(
@@ -280,6 +313,7 @@ def dead_letter(
         stack="".join(traceback.format_exception(error)),
         camera=camera,
         arrived_at=arrived_at,
+        captured_at=captured_at,
     )
 
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,12 @@ from worker.domain.errors import FrameRejected
 from worker.domain.frames import EncodedFrame, Frame
 from worker.domain.geometry import Geometry
 from worker.domain.records import Position
+
+LATE: Final = "late"
+DUPLICATE: Final = "duplicate"
+OVER_RATE: Final = "over-rate"
+PUBLISHED_BEFORE: Final = "published-before"
+"""Reasons to skip a frame that are found in more than one place."""
 
 
 class Picture(NamedTuple):

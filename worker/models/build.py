@@ -16,6 +16,7 @@ from worker.domain.arrays import Engine
 from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.domain.preprocessing import MemoryFormat
 from worker.models.allocator import keep_freed_memory
+from worker.models.cnn_rnn import CnnRnn
 from worker.models.detectors import adapt_detector, check_engine
 from worker.models.engines.onnx_export import write_onnx
 from worker.models.engines.streams import Streams
@@ -33,6 +34,7 @@ from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.network import load_network
 from worker.models.ready import ready_model
+from worker.models.recurrent import RecurrentPart
 from worker.models.store import atomic_file, cache_folder, make_file_once, sha256_of_bytes
 from worker.ports import Task
 from worker.settings import ModelGroup
@@ -41,6 +43,7 @@ from worker.tasks.clip import ClassifyClip
 from worker.tasks.detect import Detect
 from worker.tasks.embed import Embed
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.recurrent import Recurrent
 from worker.tasks.segment import Segment
 
 PICTURES_A_THREAD: Final = 8
@@ -53,6 +56,7 @@ TASKS: Final[Mapping[str, Callable[[Manifest, ModelGroup], Task]]] = {
     Detect.name: lambda told, _: Detect(told.labels, threshold=told.threshold, most=told.most),
     Segment.name: lambda told, group: Segment(told.labels, input_size=told.preprocessing.crop_size, masks=group.masks),
     Embed.name: lambda *_: Embed(),
+    Recurrent.name: lambda told, group: Recurrent(told.labels, output=told.output, top_k=group.top_k),
 }
 """By the manifest's word for it; `worker.models.heads.HEADS` has the part of it that runs on the device."""
 LIBRARIES: Final = {
@@ -150,6 +154,7 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         task=_task(manifest, group),
         preprocessing=manifest.preprocessing,
         clip=manifest.clip,
+        recurrent=_recurrent_part(network, manifest, group),
         engine=Streams(_build_engines(network, manifest, group, threads, full_part)),
         streams=group.streams,
         largest=full_part if group.device == "cpu" else None,
@@ -241,13 +246,24 @@ def _graph(
     if manifest.task == Detect.name and isinstance(network, nn.Module):
         adapt_detector(network, manifest.preprocessing.crop_size, threshold=manifest.threshold, most=manifest.most)
     return ModelGraph(
-        network,
+        network.backbone if isinstance(network, CnnRnn) and manifest.recurrence else network,
         manifest.preprocessing,
         head=HEADS[manifest.task](_task(manifest, group)),
         precision=group.precision if in_graph else "fp32",
         memory_format=memory_format,
         sees_time=manifest.clip is not None,
         device=device,
+    )
+
+
+def _recurrent_part(
+    network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup
+) -> RecurrentPart | None:
+    """Return what goes from frame to frame; the graph has only the backbone then."""
+    if manifest.recurrence is None or not isinstance(network, CnnRnn):
+        return None
+    return RecurrentPart(
+        network, Recurrent(manifest.labels, output=manifest.output, top_k=group.top_k), manifest.recurrence
     )
 
 
@@ -318,6 +334,7 @@ def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
         graph.precision,
         _source_of("worker.models.graph"),
         _source_of("worker.models.heads"),
+        *([_source_of("worker.models.cnn_rnn")] if manifest.network else []),
         torch.__version__,
     ]
 

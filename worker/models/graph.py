@@ -1,5 +1,6 @@
 """Everything that runs on pixels, as one torch module: normalise, network, head."""
 
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
@@ -121,7 +122,9 @@ def export_graph(graph: ModelGraph, shape: Sequence[int]) -> ExportedProgram:
     """
     pictures = torch.zeros((2, *shape), dtype=torch.uint8, device=graph.device)
     try:
-        with torch.inference_mode(mode=False), torch.no_grad():
+        with torch.inference_mode(mode=False), torch.no_grad(), warnings.catch_warnings():
+            # An RNN notes where its weights lie each time it runs; nothing of that is in the graph.
+            warnings.filterwarnings("ignore", message=r".*_flat_weights\[0\].* assigned during export")
             return torch.export.export(graph, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
     except Exception as error:
         raise ModelUnavailable(f"torch cannot export this network ({error}); set model.engine: eager") from error

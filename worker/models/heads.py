@@ -11,12 +11,13 @@ from torch import nn
 from torch.nn.functional import pad
 
 from worker.domain.errors import ModelContractBroken
-from worker.tasks import classify, detect, embed, frame_values, segment
+from worker.tasks import classify, detect, embed, frame_values, recurrent, segment
 from worker.tasks.classify import Classify
 from worker.tasks.clip import ClassifyClip
 from worker.tasks.detect import Detect
 from worker.tasks.embed import Embed
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.recurrent import Recurrent
 from worker.tasks.segment import Segment
 
 Tensors = tuple[torch.Tensor, ...]
@@ -199,6 +200,24 @@ def _boxes(found: object, pictures: int) -> tuple[torch.Tensor, torch.Tensor, to
     return boxes, scores, labels.to(torch.int64)
 
 
+class FeaturesHead(Head):
+    """Hands on what a backbone makes of each frame, for an RNN that runs elsewhere.
+
+    Raises:
+        ModelContractBroken: when it runs, if the backbone's output is not a row for each frame.
+    """
+
+    outputs = recurrent.OUTPUTS
+
+    def __init__(self, task: Recurrent) -> None:  # noqa: ARG002 - what is done with features does not depend on it
+        super().__init__()
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take (batch, features), and return `worker.tasks.recurrent.OUTPUTS`."""
+        width = found.shape[-1] if isinstance(found, torch.Tensor) and found.dim() else 0
+        return (_checked(found, (batch[0], width), "task recurrent needs a row of features for each frame").float(),)
+
+
 def _checked(found: object, expected: tuple[int, int], advice: str) -> torch.Tensor:
     """Return what the network returned, if it is a tensor of the expected shape."""
     if not isinstance(found, torch.Tensor):
@@ -215,5 +234,6 @@ HEADS: Final[Mapping[str, Callable[..., Head]]] = {
     Detect.name: DetectHead,
     Segment.name: SegmentHead,
     Embed.name: EmbedHead,
+    Recurrent.name: FeaturesHead,
 }
 """By the name of the task, which it takes."""

@@ -12,7 +12,7 @@ from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMem
 from worker.domain.parts import cut
 from worker.domain.preprocessing import Preprocessing
 from worker.domain.results import ModelIdentity
-from worker.ports import Task
+from worker.ports import Recurrent, Task
 
 
 class LoadedModel:
@@ -26,6 +26,7 @@ class LoadedModel:
         preprocessing: what becomes of a picture before the model sees it.
         clip: what it takes together; None for a model of single pictures.
         engine: runs the graph whose head belongs to the task.
+        recurrent: its part that goes from frame to frame, of the task `recurrent`; None for all others.
         streams: calls that run at once.
         largest: samples in a call. CPUs are fastest with calls that fit into their caches, and an engine that prepares
             itself for every size it has not seen then sees few; None where only the whole batch is fast.
@@ -39,6 +40,7 @@ class LoadedModel:
         preprocessing: Preprocessing,
         clip: ClipShape | None = None,
         engine: Engine,
+        recurrent: Recurrent | None = None,
         streams: int,
         largest: int | None,
     ) -> None:
@@ -46,6 +48,7 @@ class LoadedModel:
         self.task = task
         self.preprocessing = preprocessing
         self.clip = clip
+        self.recurrent = recurrent
         self.frame_shape = (*preprocessing.crop_size, 3)
         self.input_shape: tuple[int, ...] = (clip.frames, *self.frame_shape) if clip else self.frame_shape
         self.streams = streams

@@ -79,6 +79,9 @@ class Telemetry:
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
         )
+        self._dropped = counter(
+            "dropped_states", "Hidden states deleted, of cameras not heard among limits.max_states frames."
+        )
         self._undrawn = counter("undrawn_pictures", "Pictures for topics.annotated that could not be made.")
         self._relieved = counter(
             "relieved_cameras", "Times a camera's open clips were given up because memory was short."
@@ -216,9 +219,13 @@ class Telemetry:
         self._assigned.set(assigned)
         self._log.info(f"partitions {event}", partitions=[str(p) for p in sorted(partitions)], assigned=assigned)
 
-    def restored(self, tallies: int, *, seconds: float) -> None:
-        """Accuracy was read back from its topic."""
-        self._log.info("accuracy restored", tallies=tallies, seconds=round(seconds, 3))
+    def restored(self, keys: int, *, seconds: float) -> None:
+        """Accuracy and hidden states were read back from their topics."""
+        self._log.info("state restored", keys=keys, seconds=round(seconds, 3))
+
+    def states_dropped(self, count: int) -> None:
+        """These hidden states were deleted: their cameras begin anew."""
+        self._dropped.inc(count)
 
     def lag(self, lag: Mapping[TopicPartition, int]) -> None:
         """How far behind each partition is."""

@@ -5,9 +5,8 @@ from typing import Final
 
 from worker.domain.clips import Slots
 from worker.domain.frames import EncodedFrame
-from worker.domain.samples import Sample, Skipped
+from worker.domain.samples import OVER_RATE, Sample, Skipped
 from worker.domain.times import Monotonic
-from worker.sampling.clips import OVER_RATE
 from worker.sampling.every_frame import EveryFrame
 
 CAMERAS_REMEMBERED: Final = 10_000

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.domain.clips import ClipLabel, Gap, Slots
-from worker.domain.samples import ClipPlan, Sample, Skipped
+from worker.domain.samples import LATE, OVER_RATE, ClipPlan, Sample, Skipped
 from worker.ports import Prepare
 from worker.sampling.by_camera import Held, Taken
-from worker.sampling.order import LATE, Arrival
+from worker.sampling.order import Arrival
 
-OVER_RATE: Final = "over-rate"
 BETWEEN_CLIPS: Final = "between-clips"
 GAP: Final = "gap"
 

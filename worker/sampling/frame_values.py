@@ -12,10 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from worker.domain.clips import Slots
-from worker.domain.samples import ClipPlan, Sample, Skipped
+from worker.domain.samples import OVER_RATE, ClipPlan, Sample, Skipped
 from worker.ports import Prepare
 from worker.sampling.by_camera import Held, Taken
-from worker.sampling.clips import OVER_RATE
 from worker.sampling.order import Arrival
 
 

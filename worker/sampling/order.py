@@ -1,14 +1,11 @@
 """The frames of one camera in the order of their capture."""
 
 from bisect import insort
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from worker.domain.frames import EncodedFrame
-from worker.domain.samples import Skipped
+from worker.domain.samples import DUPLICATE, LATE, Skipped
 from worker.domain.times import EventMillis
-
-LATE: Final = "late"
-DUPLICATE: Final = "duplicate"
 
 
 class Arrival(NamedTuple):

@@ -29,4 +29,10 @@ class Limits(Group):
         le=1,
         description="the worker stops if the model fails on more than this share of the last 100 frames",
     )
+    max_states: int = Field(
+        100_000,
+        ge=1,
+        description="for recurrent models: largest number of hidden states of a partition; a camera without a frame "
+        "among so many of its partition begins anew",
+    )
     max_cameras: int = Field(200, ge=1, description='cameras with their own metrics; all others are counted as "other"')

@@ -60,6 +60,12 @@ NEEDS: Final[Mapping[str, Needs]] = {
         partitions_as_frames=True,
         room_for_frames=True,
     ),
+    "state": Needs(
+        direction="output",
+        content="hidden states of a recurrent model",
+        lost_unless_compacted="hidden states",
+        partitions_as_frames=True,
+    ),
 }
 """The requirements by name of the setting, which is a field of `Topics`."""
 
@@ -85,6 +91,9 @@ class Topics(Group):
     dead_letters: TopicName = Field("dead-letters", description=str(NEEDS["dead_letters"]))
     skipped: TopicName | None = Field(None, description=f"{NEEDS['skipped']}; unset: they are only counted")
     annotated: TopicName | None = Field(None, description=f"{NEEDS['annotated']}; unset: none are made")
+    state: TopicName | None = Field(
+        None, description=f"{NEEDS['state']}; models of the task recurrent need it, no others"
+    )
 
     def in_use(self) -> dict[str, str]:
         """Return the names of the topics in use, by setting."""

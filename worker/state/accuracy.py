@@ -1,9 +1,11 @@
 """The running accuracy of a partition: restored, staged, settled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from worker.domain.results import Outcome, Prediction
 from worker.domain.tallies import Tally, TallyKey
+from worker.ports import Saved, Staged
 
 
 class RunningAccuracy:
@@ -15,15 +17,17 @@ class RunningAccuracy:
     def __init__(self) -> None:
         self._tallies: dict[TallyKey, Tally] = {}
 
-    def restore(self, tallies: Iterable[Tally]) -> None:
+    def restore(self, saved: Iterable[Saved]) -> None:
         """Take over what was last published; of two tallies of a key the one that includes more is kept."""
-        for tally in tallies:
+        for tally in saved:
+            if not isinstance(tally, Tally):
+                continue
             known = self._tallies.get(tally.key)
             if known is None or tally.next_offset > known.next_offset:
                 self._tallies[tally.key] = tally
 
-    def stage(self, outcomes: Iterable[Outcome]) -> list[Tally]:
-        """Return the tallies as they will be once these outcomes, in offset order, are delivered.
+    def stage(self, outcomes: Sequence[Outcome], *, committed: int) -> Staged:  # noqa: ARG002 a tally is never dropped
+        """Return the same outcomes, and the tallies as they will be once they, in offset order, are delivered.
 
         Only tallies that change are returned, and nothing is remembered until `settle`.
         """
@@ -37,11 +41,11 @@ class RunningAccuracy:
             after = before.including(outcome)
             if after is not before:
                 staged[key] = after
-        return list(staged.values())
+        return Staged(outcomes, list(staged.values()))
 
-    def settle(self, tallies: Iterable[Tally]) -> None:
+    def settle(self, saved: Sequence[Any]) -> None:
         """Remember tallies whose records the broker has confirmed."""
-        for tally in tallies:
+        for tally in saved:
             self._tallies[tally.key] = tally
 
     def get(self, key: TallyKey) -> Tally | None:

@@ -9,9 +9,9 @@ from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.samples import Sample, Skipped
-from worker.domain.tallies import Tally
+from worker.domain.sequences import DroppedState
 from worker.domain.times import EventMillis, Monotonic
-from worker.ports import Load, LoadPolicy, PartitionState, Sampler
+from worker.ports import Load, LoadPolicy, PartitionState, Sampler, Saved
 from worker.stream.batcher import WindowBatcher
 from worker.stream.ledger import Ledger
 
@@ -50,7 +50,7 @@ class Partition:
         self._policy = policy
         self._states = states
 
-    def restore(self, checkpoint: Checkpoint | None, saved: Iterable[Tally]) -> None:
+    def restore(self, checkpoint: Checkpoint | None, saved: Iterable[Saved]) -> None:
         """Take over what was saved before; no frame is taken until then."""
         if checkpoint is not None:
             self.ledger.restore(checkpoint)
@@ -111,13 +111,18 @@ class Partition:
 
     def stage(self) -> "Cut | None":
         """Return what can be published now, and what follows from it; nothing is remembered."""
-        outcomes = self.ledger.ready()
+        outcomes: Sequence[Outcome] = self.ledger.ready()
         if not outcomes:
             return None
+        committed, saved = self.committed.next_offset if self.committed else 0, list[Sequence[Saved | DroppedState]]()
+        for state in self._states:
+            staged = state.stage(outcomes, committed=committed)
+            outcomes = staged.outcomes
+            saved.append(staged.saved)
         return Cut(
             partition=self,
             outcomes=outcomes,
-            saved=[state.stage(outcomes) for state in self._states],
+            saved=saved,
             checkpoint=self.ledger.stage(outcomes, self._sampler.oldest_needed()),
         )
 
@@ -158,12 +163,12 @@ class Cut:
     """What one publication takes of a partition. Its parts belong together: all of them count, or none.
 
     Attributes:
-        outcomes: in offset order.
-        saved: of each state, the keys that these outcomes change.
+        outcomes: what is published, in offset order.
+        saved: of each state, the keys that change.
         checkpoint: what may be committed once they are published.
     """
 
     partition: Partition
     outcomes: Sequence[Outcome]
-    saved: Sequence[Sequence[Tally]]
+    saved: Sequence[Sequence[Saved | DroppedState]]
     checkpoint: Checkpoint

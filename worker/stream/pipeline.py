@@ -254,4 +254,11 @@ def _blamed(prepared: Prepared, cause: ModelFailed) -> list[Outcome]:
 
 def _rejected(encoded: EncodedFrame, stage: str, error: FrameRejected) -> DeadLetter:
     frame = encoded.frame
-    return dead_letter(encoded.record, stage=stage, error=error, arrived_at=frame.arrived_at, camera=frame.camera)
+    return dead_letter(
+        encoded.record,
+        stage=stage,
+        error=error,
+        arrived_at=frame.arrived_at,
+        camera=frame.camera,
+        captured_at=frame.captured_at,
+    )

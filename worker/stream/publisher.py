@@ -9,12 +9,13 @@ from worker.domain.errors import DeliveryRefused
 from worker.domain.latency import LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import Prediction
+from worker.domain.sequences import DroppedState
 from worker.domain.times import Monotonic
 from worker.ops.telemetry import Telemetry
 from worker.ports import Clocks, Sink, Source
 from worker.stream.loop_settings import LoopSettings
 from worker.stream.partition import Partition
-from worker.stream.render import Renderer
+from worker.stream.render import Rendered, Renderer
 from worker.stream.stages import Stages
 
 MAX_REFUSALS: Final = 100
@@ -26,7 +27,8 @@ class Publisher:
 
     1. stage: results that may leave, the accuracy that includes them, and the checkpoints that follow are gathered;
        nothing is remembered yet.
-    2. publish: they are written, and the brokers confirm every one of them.
+    2. publish: they are written, and the brokers confirm every one of them; at least once, hidden states come after the
+       results that they include, because a state says of a frame that is read again that it was published.
     3. settle: accuracy, ledger and checkpoints move on in memory.
     4. commit: the checkpoints are stored.
 
@@ -91,9 +93,9 @@ class Publisher:
 
         # 2. publish; exactly once, this is step 4 too
         with self._stages("publish") as took:
-            records = self._renderer.render(outcomes, saved, published_at=self._wall())
+            rendered = self._renderer.render(outcomes, saved, published_at=self._wall())
             try:
-                self._sink.publish(records, checkpoints, within=within or self._settings.publish_within)
+                self._write(rendered, checkpoints, within=within or self._settings.publish_within)
             except DeliveryRefused as refusal:
                 self._refusals += 1
                 self._telemetry.refused(str(refusal))
@@ -111,10 +113,21 @@ class Publisher:
                 overheads = [each.overhead(published_at) for each in outcomes if isinstance(each, Prediction)]
                 self._control.published(overheads, took())
             self._telemetry.delivered(outcomes, published_at=published_at)
+            if rendered.states:
+                self._telemetry.states_dropped(sum(isinstance(each, DroppedState) for each in saved))
             if self._sink.exactly_once:
                 for cut in cuts:
                     cut.partition.committed = cut.checkpoint
                 self._telemetry.committed(None)
+
+    def _write(self, rendered: Rendered, checkpoints: Mapping[TopicPartition, Checkpoint], *, within: float) -> None:
+        if self._sink.exactly_once:
+            self._sink.publish(rendered.results + rendered.states, checkpoints, within=within)
+            return
+        deadline = self._monotonic() + within
+        self._sink.publish(rendered.results, checkpoints, within=within)
+        if rendered.states:
+            self._sink.publish(rendered.states, {}, within=max(0.0, deadline - self._monotonic()))
 
     def commit(self, partitions: Collection[Partition], *, wait: bool) -> None:
         """Store the checkpoints of these partitions, as far as they have moved: step 4.

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker import wire
 from worker.domain.records import OutboundRecord
 from worker.domain.results import DeadLetter, Outcome, Prediction
 from worker.domain.samples import Skipped
+from worker.domain.sequences import DroppedState, HiddenState
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis
+from worker.ports import Saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class OutputTopics:
     Attributes:
         skipped: None if skipped frames are only counted.
         annotated: pictures with their predictions; None if there are none.
+        state: hidden states; None if they are only kept in memory, as for files.
     """
 
     predictions: str
@@ -25,6 +29,19 @@ class OutputTopics:
     dead_letters: str
     skipped: str | None = None
     annotated: str | None = None
+    state: str | None = None
+
+
+class Rendered(NamedTuple):
+    """The records of one publication.
+
+    Attributes:
+        results: for consumers: predictions, their pictures, dead letters, skipped frames and accuracy.
+        states: what only workers read, which implies that the results are published.
+    """
+
+    results: list[OutboundRecord]
+    states: list[OutboundRecord]
 
 
 class Renderer:
@@ -35,10 +52,10 @@ class Renderer:
         self._worker_version = worker_version
 
     def render(
-        self, outcomes: Iterable[Outcome], saved: Iterable[Tally], *, published_at: EventMillis
-    ) -> list[OutboundRecord]:
-        """Write predictions, their pictures, dead letters, skipped frames and accuracy as they go out."""
-        topics, records = self._topics, list[OutboundRecord]()
+        self, outcomes: Iterable[Outcome], saved: Iterable[Saved | DroppedState], *, published_at: EventMillis
+    ) -> Rendered:
+        """Write outcomes and saved states as they go out."""
+        topics, records, states = self._topics, list[OutboundRecord](), list[OutboundRecord]()
         for outcome in outcomes:
             match outcome:
                 case Prediction():
@@ -50,5 +67,12 @@ class Renderer:
                     records.append(wire.render_dead_letter(topics.dead_letters, outcome, worker_version=version))
                 case Skipped() if topics.skipped is not None:
                     records.append(wire.render_skipped(topics.skipped, outcome, published_at=published_at))
-        records += [wire.render_accuracy(topics.accuracy, tally, published_at=published_at) for tally in saved]
-        return records
+        for each in saved:
+            match each:
+                case Tally():
+                    records.append(wire.render_accuracy(topics.accuracy, each, published_at=published_at))
+                case HiddenState() if topics.state is not None:
+                    states.append(wire.render_state(topics.state, each, published_at=published_at))
+                case DroppedState() if topics.state is not None:
+                    states.append(wire.render_dropped_state(topics.state, each))
+        return Rendered(records, states)

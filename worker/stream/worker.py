@@ -295,8 +295,8 @@ class Worker:
         with self.stages("restore"):
             checkpoints, saved = self._source.checkpoints(new), list(self._restore(new))
             for name in new:
-                tallies = [tally for tally in saved if tally.key.partition == name]
-                self._partitions[name].restore(checkpoints.get(name), tallies)
+                mine = [each for each in saved if each.key.partition == name]
+                self._partitions[name].restore(checkpoints.get(name), mine)
         self._telemetry.restored(len(saved), seconds=self._monotonic() - began)
 
     def _on_assigned(self, names: Collection[TopicPartition]) -> None:

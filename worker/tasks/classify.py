@@ -84,12 +84,14 @@ class Classify:
 
     def results(self, outputs: Arrays, asked: Sequence[Asked]) -> list[list[Classification]]:
         """Name the most likely classes of each sample; where in the picture they are, nobody knows."""
-        rows = zip(outputs["indices"].tolist(), outputs["probabilities"].tolist(), asked, strict=True)
-        most = self._top_k
+        return [[found] * len(each.places) for found, each in zip(self.named(outputs), asked, strict=True)]
+
+    def named(self, outputs: Arrays) -> list[Classification]:
+        """Name the most likely classes of each row that `check` returned."""
+        rows, most = zip(outputs["indices"].tolist(), outputs["probabilities"].tolist(), strict=True), self._top_k
         return [
-            [Classification(self._names.scored(indices[:most], probabilities[:most]), tuple(indices[:TOP5]))]
-            * len(each.places)
-            for indices, probabilities, each in rows
+            Classification(self._names.scored(indices[:most], probabilities[:most]), tuple(indices[:TOP5]))
+            for indices, probabilities in rows
         ]
 
     def judge(self, result: Classification, truth: GroundTruth) -> Verdict | None:

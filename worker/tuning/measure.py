@@ -35,6 +35,7 @@ from worker.tuning.frames import polls
 from worker.tuning.search import Stage, Tried
 
 ROUNDS: Final = 5
+RECURRENT_RATE: Final = 25.0
 TOPICS: Final = Topics()
 
 Pixels = NDArray[np.uint8]
@@ -182,8 +183,11 @@ class Trials:
         return (last - first) / (ended - began)
 
     def _polls(self, *, endless: bool = False) -> Iterable[Sequence[Record]]:
-        clip = self._manifest.clip
-        return polls(self._frames, rate=clip.rate if clip else None, endless=endless)
+        clip, recurrence = self._manifest.clip, self._manifest.recurrence
+        rate = clip.rate if clip else None
+        if recurrence is not None:
+            rate = (recurrence.rate or RECURRENT_RATE) / 2  # slower than it is sampled, so that each frame is taken
+        return polls(self._frames, rate=rate, endless=endless)
 
     def _run_worker(
         self,

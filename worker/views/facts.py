@@ -14,6 +14,7 @@ from worker.wire import (
     FrameValueMessage,
     Message,
     PredictionMessage,
+    RecurrentMessage,
     SegmentationMessage,
 )
 from worker.wire.prediction import ClipField
@@ -50,10 +51,8 @@ def facts_of(message: Message) -> Facts:
     match message:
         case FrameValueMessage(value=value, threshold=threshold, event=event):
             return replace(facts, meter=Meter(value, threshold), event=Event(event) if event else None)
-        case ClipMessage(clip=clip):
-            return replace(facts, classes=_classes(message), note=_clip(clip))
         case PredictionMessage():
-            return replace(facts, classes=_classes(message))
+            return replace(facts, classes=_classes(message), note=_seen(message))
 
 
 def facts_of_frames(
@@ -61,8 +60,9 @@ def facts_of_frames(
 ) -> Iterator[tuple[CapturedFrame, Facts]]:
     """Yield each frame, in order, with what is shown on it.
 
-    A clip's prediction is shown from the clip's last frame on, until that of the camera's next clip. A frame without
-    any prediction says so, with the reason as far as it is known.
+    A clip's prediction is shown from the clip's last frame on, until that of the camera's next clip; so is one of a
+    recurrent model, which may see fewer frames than there are. A frame without any prediction says so, with the reason
+    as far as it is known.
 
     Args:
         frames: in the order of their offsets, from 0.
@@ -77,7 +77,7 @@ def facts_of_frames(
             shown = replace(shown, note=f"{NO_PREDICTION}: {outcome.reason}")
         elif outcome is not None:
             shown = facts_of(outcome)
-            if isinstance(outcome, ClipMessage):
+            if isinstance(outcome, ClipMessage | RecurrentMessage):
                 clips[frame.camera] = shown
         event = shown.event or _one_later(events.get(frame.camera), event_frames)
         if event is not None:
@@ -113,6 +113,16 @@ def _truth(message: PredictionMessage | FrameValueMessage) -> Truth | None:
     if message.label is None:
         return None
     return Truth(message.label, message.correct.top1 if message.correct else None)
+
+
+def _seen(message: PredictionMessage) -> str | None:
+    """Say which frames a prediction is about, if it is about several."""
+    match message:
+        case ClipMessage(clip=clip):
+            return _clip(clip)
+        case RecurrentMessage(steps=steps):
+            return f"after {steps} frame{'s' * (steps != 1)}"
+    return None
 
 
 def _clip(clip: ClipField) -> str:

@@ -10,6 +10,7 @@ from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.results import BoxCounts, ModelIdentity
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
+from worker.wire.compacted import compacted_key, newest_records
 from worker.wire.frame import CONTENT_TYPE
 from worker.wire.prediction import ModelField
 
@@ -75,10 +76,12 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
         published_at_ms=published_at,
         detection=UNSET if tally.boxes is None else _detection(tally.boxes),
     )
-    # A topic's name and a model's hold no slash, so the key is unambiguous whatever a camera is called.
-    compacted = f"{key.partition.topic}/{key.model}/{key.camera}".encode()
     return OutboundRecord(
-        topic, key.partition.partition, compacted, _JSON.encode(message), ((CONTENT_TYPE, b"application/json"),)
+        topic,
+        key.partition.partition,
+        compacted_key(key),
+        _JSON.encode(message),
+        ((CONTENT_TYPE, b"application/json"),),
     )
 
 
@@ -132,10 +135,6 @@ def parse_accuracy(record: Record) -> Tally | None:
     )
 
 
-class _Progress(msgspec.Struct):
-    next_offset: int
-
-
 def newest_tallies(records: Iterable[Record]) -> Iterator[Tally]:
     """Read back, of each key, the tally that includes the most; of the others only how far they reach.
 
@@ -144,21 +143,7 @@ def newest_tallies(records: Iterable[Record]) -> Iterator[Tally]:
     Raises:
         AccuracyUnreadable: a record is not an accuracy message of a version we know.
     """
-    reached = msgspec.json.Decoder(_Progress)
-    newest: dict[tuple[int, bytes | None], tuple[int, Record]] = {}
-    for record in records:
-        key = record.position.partition.partition, record.key
-        if record.value is None:
-            newest.pop(key, None)
-            continue
-        try:
-            next_offset = reached.decode(record.value).next_offset
-        except msgspec.MsgspecError as error:
-            raise _unreadable(record, error) from error
-        known = newest.get(key)
-        if known is None or next_offset >= known[0]:
-            newest[key] = next_offset, record
-    for _, record in newest.values():
+    for record in newest_records(records, _unreadable):
         if (tally := parse_accuracy(record)) is not None:
             yield tally
 

@@ -22,6 +22,7 @@ from worker.domain.results import (
     Prediction,
     Result,
     Segmentation,
+    SequenceClassification,
     Verdict,
 )
 from worker.domain.times import EventMillis
@@ -116,6 +117,13 @@ class ClipMessage(PredictionMessage, kw_only=True):
     clip: ClipField
 
 
+class RecurrentMessage(PredictionMessage, kw_only=True):
+    """A prediction of the task `recurrent`: the classes after `steps` frames of the camera, this one included."""
+
+    task: Literal["recurrent"] = "recurrent"
+    steps: int
+
+
 class FrameValueMessage(Envelope, kw_only=True):
     """A prediction of the task `frame_values`: the value of one frame, and the event that begins with it, if any."""
 
@@ -200,7 +208,13 @@ class EmbeddingMessage(Envelope, kw_only=True):
 
 
 Message = (
-    PredictionMessage | ClipMessage | FrameValueMessage | DetectionMessage | SegmentationMessage | EmbeddingMessage
+    PredictionMessage
+    | ClipMessage
+    | RecurrentMessage
+    | FrameValueMessage
+    | DetectionMessage
+    | SegmentationMessage
+    | EmbeddingMessage
 )
 
 
@@ -253,6 +267,11 @@ def _classification(prediction: Prediction, result: Classification, published_at
         return PredictionMessage(classes=classes, **envelope)
     clip = ClipField(first=_end(span.first), last=_end(span.last), frames=span.places, used=span.used)
     return ClipMessage(classes=classes, clip=clip, **envelope)
+
+
+def _recurrent(prediction: Prediction, result: SequenceClassification, published_at: EventMillis) -> RecurrentMessage:
+    classes = [ClassField(each.index, each.name, each.probability) for each in result.classes]
+    return RecurrentMessage(classes=classes, steps=result.steps, **_envelope(prediction, published_at))
 
 
 def _frame_value(prediction: Prediction, result: FrameValue, published_at: EventMillis) -> FrameValueMessage:
@@ -311,6 +330,7 @@ _MESSAGES: Final[Mapping[type[Result], Callable[[Prediction, Any, EventMillis], 
     Detections: _detection,
     Segmentation: _segmentation,
     Embedding: _embedding,
+    SequenceClassification: _recurrent,
 }
 """By the type of a task's result, how its message is written."""
 _TYPES: Final[Mapping[str, type[Message]]] = {
@@ -320,6 +340,7 @@ _TYPES: Final[Mapping[str, type[Message]]] = {
     "detect": DetectionMessage,
     "segment": SegmentationMessage,
     "embed": EmbeddingMessage,
+    "recurrent": RecurrentMessage,
 }
 """By the task that a message names, its type; a message of the task `classify` names none."""
 

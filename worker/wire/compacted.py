@@ -1,0 +1,48 @@
+"""What the messages of compacted topics share: their keys, and how the newest of each key is found."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from worker.domain.errors import WorkerError
+from worker.domain.records import Record
+from worker.domain.tallies import TallyKey
+
+
+class _Progress(msgspec.Struct):
+    next_offset: int
+
+
+def compacted_key(key: TallyKey) -> bytes:
+    """Return the key that compaction keeps the last record of."""
+    # A topic's name and a model's hold no slash, so the key is unambiguous whatever a camera is called.
+    return f"{key.partition.topic}/{key.model}/{key.camera}".encode()
+
+
+def newest_records(
+    records: Iterable[Record], unreadable: Callable[[Record, msgspec.MsgspecError], WorkerError]
+) -> Iterator[Record]:
+    """Return, of each key, the record that includes the most; of the others only how far they reach is read.
+
+    A tombstone begins its key anew.
+
+    Args:
+        records: of compacted topics whose messages have a `next_offset`.
+        unreadable: makes the error for a record that has none.
+    """
+    reached = msgspec.json.Decoder(_Progress)
+    newest: dict[tuple[int, bytes | None], tuple[int, Record]] = {}
+    for record in records:
+        key = record.position.partition.partition, record.key
+        if record.value is None:
+            newest.pop(key, None)
+            continue
+        try:
+            next_offset = reached.decode(record.value).next_offset
+        except msgspec.MsgspecError as error:
+            raise unreadable(record, error) from error
+        known = newest.get(key)
+        if known is None or next_offset >= known[0]:
+            newest[key] = next_offset, record
+    for _, record in newest.values():
+        yield record
