@@ -5,9 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Final
 
 from worker.data.items import Item
 from worker.domain.errors import SettingsError
+
+_ONE_CAMERA: Final = (
+    "nothing can be held out for a test: no class is in two cameras or videos. Add pictures of another camera, put "
+    "pictures of different cameras into sub-folders of their own, or give test data with --test"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +129,5 @@ def _choose(groups: Mapping[str, Counter[str]], *, share: float, seed: int) -> A
                 held.update(groups[group])
                 left = {name: count - (name in groups[group]) for name, count in left.items()}
     if not held_out:
-        raise SettingsError(
-            [
-                (
-                    "nothing can be held out for a test: no class is in two cameras or videos. Add pictures of another "
-                    "camera, put pictures of different cameras into sub-folders of their own, or give test data with --test"
-                )
-            ]
-        )
+        raise SettingsError([_ONE_CAMERA])
     return held_out
