@@ -1,5 +1,6 @@
 """What there is to learn from: a labelled picture, which camera it is from, and where its bytes are."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Item:
     number: int | None = None
 
 
-def in_order_of_time(items: list[Item]) -> dict[str, list[Item]]:
+def in_order_of_time(items: Iterable[Item]) -> dict[str, list[Item]]:
     """Return the items of each stream, in order of capture.
 
     >>> in_order_of_time([])
