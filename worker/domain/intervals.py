@@ -35,7 +35,8 @@ def wilson(right: int, total: int) -> Interval:
     share, z2 = right / total, _Z * _Z
     middle = (share + z2 / (2 * total)) / (1 + z2 / total)
     reach = _Z * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total)) / (1 + z2 / total)
-    return Interval(max(0.0, middle - reach), min(1.0, middle + reach))
+    # At its ends, the interval is exact, whatever the last bit of the sums says.
+    return Interval(middle - reach if right else 0.0, middle + reach if right < total else 1.0)
 
 
 def grouped(right: Sequence[int], totals: Sequence[int]) -> Interval | None:
