@@ -1,12 +1,13 @@
-"""Read a folder of pictures as frames, and write frames as such a folder, from which the same frames are read."""
+"""List and read a folder of pictures as frames, and write frames as such a folder, from which the same are read."""
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from worker.domain.boxes import read_boxes, write_boxes
+from worker.domain.boxes import TrueBox, read_boxes, write_boxes
 from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
@@ -27,6 +28,31 @@ _DIGITS: Final = re.compile("([0-9]+)")
 _LATEST: Final = 2**63
 
 _Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file of a folder, and what the folder says of it; it is not read yet.
+
+    Attributes:
+        name: its path below the folder, with `/`.
+        file: its path.
+        camera: None if no row of a CSV names one.
+        captured_at: event time in milliseconds; None if no row of a CSV says it.
+        content_type: None if a row leaves it open.
+        frame_id: None if no row names it.
+        label: None if there is none.
+        boxes: the ground truth of a detector; None where nothing is known.
+    """
+
+    name: str
+    file: Path
+    camera: str | None
+    captured_at: EventMillis | None
+    content_type: str | None
+    frame_id: str | None
+    label: str | None
+    boxes: tuple[TrueBox, ...] | None
 
 
 def read_folder(
@@ -50,26 +76,19 @@ def read_folder(
         SettingsError: there are no pictures, or the CSV has faults: all of them, with their lines. Raised by the call.
         SourceLost: a picture cannot be read. Raised when the iterator reaches it.
     """
-    if not folder.is_dir():
-        raise SettingsError([f"{folder} is not a folder"])
-    files = [file for file in folder.rglob("*") if file.suffix.lower() in _CONTENT_TYPES and file.is_file()]
-    pictures = {file.relative_to(folder).as_posix(): file for file in files}
-    if not pictures:
-        raise SettingsError([f"{folder} has no pictures: none of its files ends in {', '.join(_CONTENT_TYPES)}"])
-    rows = _read_rows(labels, pictures) if labels else {}
+    listed = list_folder(folder, labels=labels)
 
     def frames() -> Iterator[CapturedFrame]:
-        for number, name in enumerate(sorted(pictures, key=_natural_order)):
-            row = rows.get(name, {})
-            parent, _, _ = name.rpartition("/")
+        for number, each in enumerate(listed):
+            at = EventMillis(start + round(number * 1000 / rate)) if each.captured_at is None else each.captured_at
             yield CapturedFrame(
-                camera=camera or row.get("camera-id") or folder.resolve().name,
-                data=_read_bytes(pictures[name]),
-                captured_at=EventMillis(int(row.get("captured-at") or start + round(number * 1000 / rate))),
-                content_type=row.get("content-type", _CONTENT_TYPES[pictures[name].suffix.lower()]) or None,
-                frame_id=row.get("frame-id") or None,
-                label=row.get("label", parent.partition("/")[0]) or None,
-                boxes=read_boxes(row["boxes"]) if row.get("boxes") else None,
+                camera=camera or each.camera or folder.resolve().name,
+                data=_read_bytes(each.file),
+                captured_at=at,
+                content_type=each.content_type,
+                frame_id=each.frame_id,
+                label=each.label,
+                boxes=each.boxes,
             )
 
     return frames()
@@ -90,6 +109,45 @@ class Row(NamedTuple):
     position: str | None = None
     predicted: str | None = None
     probability: float | None = None
+
+
+def list_folder(folder: Path, *, labels: Path | None = None, also: Collection[str] = ()) -> list[ListedFile]:
+    """List every .jpg, .jpeg, .png and .webp below a folder, `img2` before `img10`. No file but the CSV is read.
+
+    Args:
+        folder: where the pictures are, at any depth.
+        labels: a CSV, as of `read_folder`.
+        also: more suffixes that are listed, such as ".mp4".
+
+    Raises:
+        SettingsError: there are no such files, or the CSV has faults: all of them, with their lines.
+    """
+    if not folder.is_dir():
+        raise SettingsError([f"{folder} is not a folder"])
+    suffixes = {*_CONTENT_TYPES, *also}
+    files = [file for file in folder.rglob("*") if file.suffix.lower() in suffixes and file.is_file()]
+    found = {file.relative_to(folder).as_posix(): file for file in files}
+    if not found:
+        what = "pictures or videos" if also else "pictures"
+        endings = ", ".join([*_CONTENT_TYPES, *also])
+        raise SettingsError([f"{folder} has no {what}: none of its files ends in {endings}"])
+    rows = _read_rows(labels, found) if labels else {}
+    return [_listed(name, found[name], rows.get(name, {})) for name in sorted(found, key=_natural_order)]
+
+
+def _listed(name: str, file: Path, row: _Row) -> ListedFile:
+    parent, _, _ = name.rpartition("/")
+    at = row.get("captured-at")
+    return ListedFile(
+        name=name,
+        file=file,
+        camera=row.get("camera-id") or None,
+        captured_at=EventMillis(int(at)) if at else None,
+        content_type=row.get("content-type", _CONTENT_TYPES.get(file.suffix.lower(), "")) or None,
+        frame_id=row.get("frame-id") or None,
+        label=row.get("label", parent.partition("/")[0]) or None,
+        boxes=read_boxes(row["boxes"]) if row.get("boxes") else None,
+    )
 
 
 def write_recording(folder: Path, frames: Iterable[CapturedFrame]) -> Path:

@@ -1,0 +1,136 @@
+"""Seven camera motions over real photographs: the motion is made, the pixels are real.
+
+No single frame tells them apart. A window moves over a photograph. Each photograph is a camera that shows one motion
+after another, eight frames each, with twenty seconds of silence between them. So clips of eight frames at ten a second
+are one motion each, and a recurrent model begins each one with a fresh state.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_sample_image
+
+from tests.support.pictures import PNG
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+from worker.local.samples import Photograph, load_photograph
+from worker.media.folder import write_recording
+
+FRAMES: Final = 8
+RATE: Final = 10
+SIDE: Final = 48
+MOTIONS: Final = ("left", "right", "up", "down", "in", "out", "turn")
+UNSEEN: Final = ("camera", "coffee", "flower")
+"""Photographs to test with."""
+SEEN: Final = (
+    "astronaut",
+    "brick",
+    "chelsea",
+    "china",
+    "coins",
+    "grass",
+    "gravel",
+    "hubble_deep_field",
+    "ihc",
+    "motorcycle_left",
+    "page",
+    "text",
+)
+"""Photographs to learn from."""
+
+_PERIOD_MS: Final = 20_800  # a multiple of a clip's 800
+_JPEG: Final = frozenset({"hubble_deep_field"})
+_FROM_SKLEARN: Final = frozenset({"china", "flower"})
+_LEAST_CONTRAST: Final = 18.0
+
+
+class _View(NamedTuple):
+    """Where the window is: its centre in pixels of the photograph, photograph's pixels for each of its own, radians."""
+
+    x: float
+    y: float
+    scale: float
+    angle: float
+
+
+def photograph(name: str) -> NDArray[np.uint8]:
+    """Return a photograph's pixels, RGB; its package is downloaded on first use."""
+    if name in _FROM_SKLEARN:
+        pixels: NDArray[np.uint8] = load_sample_image(f"{name}.jpg")
+        return pixels
+    suffix = "jpg" if name in _JPEG else "png"
+    return load_photograph(Photograph(name, f"skimage/data/{name}.{suffix}", name, seed=0))
+
+
+def write_motions(folder: Path, names: tuple[str, ...], *, each: int, seed: int = 0) -> Path:
+    """Write motions over photographs as a folder with a frames.csv.
+
+    Args:
+        folder: is created.
+        names: of photographs; each is a camera.
+        each: how often a camera shows each motion.
+        seed: of all that is random.
+    """
+    write_recording(folder, (frame for name in names for frame in _camera(name, each, seed)))
+    return folder
+
+
+def _camera(name: str, each: int, seed: int) -> Iterator[CapturedFrame]:
+    pixels = photograph(name)
+    rng = np.random.default_rng([seed, *name.encode()])
+    order = rng.permutation(np.repeat(np.arange(len(MOTIONS)), each))
+    for number, motion in enumerate(order):
+        for index, frame in enumerate(_clip(pixels, MOTIONS[motion], rng)):
+            at = EventMillis(number * _PERIOD_MS + index * 1000 // RATE)
+            yield CapturedFrame(name, PNG(frame), at, "image/png", label=MOTIONS[motion])
+
+
+def _clip(pixels: NDArray[np.uint8], motion: str, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Return the frames of a motion over a place of the photograph that has something to see."""
+    frames = list[NDArray[np.uint8]]()
+    for _ in range(50):
+        path = _path(pixels, motion, rng)
+        smooth = cv2.GaussianBlur(pixels, (0, 0), path[0].scale / 2.5).astype(np.uint8, copy=False)
+        frames = [_window(smooth, view) for view in path]
+        if min(float(frame.std()) for frame in frames) > _LEAST_CONTRAST:
+            break
+    return frames
+
+
+def _path(pixels: NDArray[np.uint8], motion: str, rng: np.random.Generator) -> list[_View]:
+    height, width = pixels.shape[:2]
+    scale = float(rng.uniform(1.0, min(3.0, min(height, width) / SIDE / 2.2)))
+    reach = SIDE * scale
+    x, y = (float(rng.uniform(reach, max(reach + 1, side - reach))) for side in (width, height))
+    pixels_a_frame, growth, turn = rng.uniform(2.0, 4.0), rng.uniform(1.03, 1.06), rng.uniform(0.05, 0.1)
+    steps = np.arange(FRAMES) - (FRAMES - 1) / 2
+    step = float(pixels_a_frame * scale)
+    directions = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+    across, down = directions.get(motion, (0, 0))
+    zoom = {"in": -1, "out": 1}.get(motion, 0)
+    turned = 1 if motion == "turn" else 0
+    start = float(rng.uniform(-0.3, 0.3))
+    return [
+        _View(
+            x + across * step * float(t),
+            y + down * step * float(t),
+            scale * float(growth ** (zoom * t)),
+            start + turned * float(turn * t),
+        )
+        for t in steps
+    ]
+
+
+def _window(pixels: NDArray[np.uint8], view: _View) -> NDArray[np.uint8]:
+    cos, sin = view.scale * np.cos(view.angle), view.scale * np.sin(view.angle)
+    middle = (SIDE - 1) / 2
+    to_photograph = np.array(
+        [[cos, -sin, view.x - middle * (cos - sin)], [sin, cos, view.y - middle * (sin + cos)]], dtype=float
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    window = cv2.warpAffine(pixels, to_photograph, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return window.astype(np.uint8, copy=False)

@@ -1,0 +1,67 @@
+"""Read the pictures of labelled data: a file's bytes, or a frame of a video as JPEG."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from worker.data.items import Item
+from worker.domain.boxes import write_boxes
+from worker.domain.errors import SourceLost
+from worker.media.jpeg import JpegEncoder
+from worker.media.video import video_frames
+
+
+def read_pictures(items: Iterable[Item]) -> Iterator[tuple[Item, bytes | None]]:
+    """Yield each item with its encoded picture, in the same order; None where it cannot be read.
+
+    A frame of a video is encoded as `vision-worker produce` sends it. Videos are read from their beginning, so items
+    should be in order: those of a video together, by number.
+    """
+    for (file, from_video), found in groupby(items, key=lambda each: (each.file, each.number is not None)):
+        if from_video:
+            yield from _read_video(file, list(found))
+        else:
+            yield from ((item, _read_file(file)) for item in found)
+
+
+def _read_file(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _read_video(file: Path, items: Sequence[Item]) -> Iterator[tuple[Item, bytes | None]]:
+    encode, waiting = JpegEncoder(), iter(items)
+    item = next(waiting, None)
+    frames = video_frames(file)
+    try:
+        for number, frame in enumerate(frames):
+            while item is not None and item.number == number:
+                yield item, encode(frame.pixels())
+                item = next(waiting, None)
+            if item is None:
+                return
+    except SourceLost:
+        pass  # what is left is told below
+    finally:
+        frames.close()
+    while item is not None:
+        yield item, None
+        item = next(waiting, None)
+
+
+def hash_of(items: Iterable[Item]) -> str:
+    """Return the sha256 of all names, groups, times, ground truths and files: equal data have equal hashes.
+
+    A file that cannot be read counts as an empty one.
+    """
+    ordered = sorted(items, key=lambda each: each.name)
+    files = {item.file: hashlib.sha256(_read_file(item.file) or b"").hexdigest() for item in ordered}
+    total = hashlib.sha256()
+    for each in ordered:
+        boxes = None if each.boxes is None else write_boxes(each.boxes)
+        facts = (each.name, each.group, each.captured_at, each.label, boxes, files[each.file])
+        total.update(repr(facts).encode())
+    return total.hexdigest()
