@@ -1,6 +1,6 @@
 """`vision-worker evaluate`: how good a model is on labelled data, and where it is wrong."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,20 +11,20 @@ import typer
 from rich.console import Console
 
 from worker import wire
-from worker.cli.offline import dead_letter_of, offline_groups, read_frames, record_of, run_offline
+from worker.cli.offline import dead_letter_of, offline_groups, record_of, run_offline
 from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.domain.errors import SettingsError
-from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.domain.times import EventMillis, Monotonic
-from worker.media.folder import RECORDING, check_empty
+from worker.media.folder import check_empty
 from worker.settings import Topics
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from worker.data.items import Item
     from worker.evaluation.box_report import Detecting
     from worker.evaluation.report import Evaluated
     from worker.models.manifest import Manifest
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 LOWEST = 0.05
 """Score from which on a detector's boxes are asked for: average precision also counts those that are not reported."""
 
-Read = Callable[[], Iterator[CapturedFrame]]
-
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder of a model, or a name of `models list`.")],
-    data: Annotated[Path, typer.Argument(exists=True, help="Labelled pictures: a folder or a video file.")],
-    labels: Annotated[
-        Path | None, typer.Option(help=f"CSV of labels; by default {RECORDING} of the folder, if it is there.")
-    ] = None,
-    camera: Annotated[str | None, typer.Option(help="Camera id; default: from the files.")] = None,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            help="A folder with a folder of pictures or videos for each class; or with a frames.csv; or such a CSV.",
+        ),
+    ],
     rate: Annotated[float, typer.Option(min=0.001, help="Pictures per second if no capture time is recorded.")] = 25.0,
     against: Annotated[str | None, typer.Option(metavar="MODEL", help="Compare with this model.")] = None,
     out: Annotated[
@@ -56,21 +56,20 @@ def evaluate(
 
     The counts are those that the accuracy topic would tell of the same frames.
     """
+    from worker.data.labelled import read_labelled
     from worker.evaluation.reports import report_of
     from worker.evaluation.summary import summary_of
 
     if out is not None:
         check_empty(out)
-    if labels is None and (data / RECORDING).is_file():
-        labels = data / RECORDING
-    read: Read = partial(read_frames, data, labels=labels, camera=camera, rate=rate)
-    found = _run(offline_groups(config, model), read)
-    rival = _run(offline_groups(config, against), read) if against else None
+    items = read_labelled(data, rate=rate)
+    found = _run(offline_groups(config, model), items)
+    rival = _run(offline_groups(config, against), items) if against else None
     report = report_of(found, rival, data=str(data), most=most)
     if out is not None:
         from worker.evaluation.files import write_report
 
-        write_report(out, report, found, partial(_pictures, read))
+        write_report(out, report, found, partial(_pictures, items))
     if as_json:
         typer.echo(msgspec.json.encode(report))
     else:
@@ -100,8 +99,9 @@ class _Published:
             self.rejected.append(dead_letter_of(record).reason)
 
 
-def _run(groups: "Groups", read: Read) -> "Evaluated | Detecting":
+def _run(groups: "Groups", items: Sequence["Item"]) -> "Evaluated | Detecting":
     """Run a model over the frames, and return what the worker published."""
+    from worker.data.reading import frames_of
     from worker.models.build import build_model, find_manifest
 
     manifest = find_manifest(groups.model)
@@ -110,12 +110,14 @@ def _run(groups: "Groups", read: Read) -> "Evaluated | Detecting":
     asked = replace(manifest, threshold=LOWEST) if manifest.task == "detect" else manifest
     published, loaded = _Published(Topics(skipped="skipped")), build_model(asked, groups.model)
     with progress_bar() as progress:
-        frames = progress.track(read(), description=f"predicting with {manifest.name}")
+        frames = frames_of(progress.track(items, description=f"predicting with {manifest.name}"))
         run_offline(frames, published.add, groups, published.topics, loaded)
-    return _detecting(manifest, published) if manifest.task == "detect" else _evaluated(manifest, published)
+    if manifest.task == "detect":
+        return _detecting(manifest, published)
+    return _evaluated(manifest, published, [item.group for item in items])
 
 
-def _evaluated(manifest: "Manifest", published: _Published) -> "Evaluated":
+def _evaluated(manifest: "Manifest", published: _Published, groups: Sequence[str]) -> "Evaluated":
     from worker.evaluation.judged import judged
     from worker.evaluation.report import Evaluated
 
@@ -124,7 +126,10 @@ def _evaluated(manifest: "Manifest", published: _Published) -> "Evaluated":
         model=manifest.identity,
         task=manifest.task,
         labels=manifest.labels,
-        rows=list(judged((each for each in messages if isinstance(each, wire.PredictionMessage)), manifest.labels)),
+        rows=[
+            replace(row, camera=groups[row.offset])
+            for row in judged((each for each in messages if isinstance(each, wire.PredictionMessage)), manifest.labels)
+        ],
         accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
         rejected=published.rejected,
         skipped=published.skipped,
@@ -147,14 +152,14 @@ def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
     )
 
 
-def _pictures(read: Read, offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
+def _pictures(items: Sequence["Item"], offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
     """Return the pictures at these offsets; they were decoded before, so they can be."""
+    from worker.data.reading import frames_of
     from worker.media.images import decode_image
 
-    wanted, found = set(offsets), {}
-    for offset, frame in enumerate(read()):
-        if offset in wanted:
-            record = record_of(offset, frame)
-            encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
-            found[offset] = decode_image(encoded, max_pixels=2**31).pixels
+    wanted, found = sorted(offsets), {}
+    for offset, frame in zip(wanted, frames_of(items[offset] for offset in wanted), strict=True):
+        record = record_of(offset, frame)
+        encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
+        found[offset] = decode_image(encoded, max_pixels=2**31).pixels
     return found

@@ -8,8 +8,10 @@ from pathlib import Path
 from worker.data.items import Item
 from worker.domain.boxes import write_boxes
 from worker.domain.errors import SourceLost
+from worker.domain.frames import CapturedFrame
 from worker.media.jpeg import JpegEncoder
 from worker.media.video import video_frames
+from worker.wire.frame import MAX_ID_LENGTH
 
 
 def read_pictures(items: Iterable[Item]) -> Iterator[tuple[Item, bytes | None]]:
@@ -23,6 +25,25 @@ def read_pictures(items: Iterable[Item]) -> Iterator[tuple[Item, bytes | None]]:
             yield from _read_video(file, list(found))
         else:
             yield from ((item, _read_file(file)) for item in found)
+
+
+def frames_of(items: Iterable[Item]) -> Iterator[CapturedFrame]:
+    """Yield labelled pictures as the frames that cameras would send. Each stream is a camera.
+
+    Raises:
+        SourceLost: a picture cannot be read.
+    """
+    for item, data in read_pictures(items):
+        if data is None:
+            raise SourceLost(f"{item.file} cannot be read, or has no frame {item.number}")
+        yield CapturedFrame(
+            camera=item.stream[-MAX_ID_LENGTH:],
+            data=data,
+            captured_at=item.captured_at,
+            frame_id=item.name[-MAX_ID_LENGTH:],
+            label=item.label,
+            boxes=item.boxes,
+        )
 
 
 def _read_file(file: Path) -> bytes | None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from worker.evaluation.box_report import BoxReport
+from worker.evaluation.box_report import BoxMistake, BoxReport
 from worker.evaluation.boxes import BoxScore, MeanPrecision
-from worker.evaluation.report import Accuracy, Against, ClassReport
+from worker.evaluation.report import Accuracy, Against, ClassReport, Mistake
 
 WORST = 20
 """Classes that are listed at most: those with the lowest F1."""
@@ -41,7 +41,7 @@ def _of_boxes(report: BoxReport) -> Iterator[RenderableType]:
             "pictures with most mistakes",
             ("frame", "camera", "misses", "false alarms", "surest"),
             [
-                (each.frame, each.camera, str(each.misses), str(each.false_alarms), _share(each.surest))
+                (each.frame, _camera(each), str(each.misses), str(each.false_alarms), _share(each.surest))
                 for each in report.mistakes
             ],
         )
@@ -125,6 +125,11 @@ def _against(rival: Against, model: str) -> Iterator[str]:
     yield f"right by {model} alone: {found.only_first}; by {rival.model} alone: {found.only_second}"
     verdict = "is hardly chance" if found.p_value < 0.05 else "may be chance"
     yield f"McNemar's exact test: p = {found.p_value:.2g}; if frames are independent, the difference {verdict}"
+
+
+def _camera(mistake: Mistake | BoxMistake) -> str:
+    """Return the camera's name; nothing for a picture that is of no camera, whose name is the picture's."""
+    return "" if mistake.camera == mistake.frame else mistake.camera
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
