@@ -43,7 +43,7 @@ SEEN: Final = (
 """Photographs to learn from."""
 
 _PERIOD_MS: Final = 20_800  # a multiple of a clip's 800
-_JPEG: Final = frozenset({"hubble_deep_field"})
+_JPEG: Final = frozenset({"hubble_deep_field", "rocket"})
 _FROM_SKLEARN: Final = frozenset({"china", "flower"})
 _LEAST_CONTRAST: Final = 18.0
 
@@ -106,7 +106,7 @@ def _path(pixels: NDArray[np.uint8], motion: str, rng: np.random.Generator) -> l
     scale = float(rng.uniform(1.0, min(3.0, min(height, width) / SIDE / 2.2)))
     reach = SIDE * scale
     x, y = (float(rng.uniform(reach, max(reach + 1, side - reach))) for side in (width, height))
-    pixels_a_frame, growth, turn = rng.uniform(2.0, 4.0), rng.uniform(1.03, 1.06), rng.uniform(0.05, 0.1)
+    pixels_a_frame, growth, turn = rng.uniform(3.0, 5.0), rng.uniform(1.06, 1.1), rng.uniform(0.12, 0.2)
     steps = np.arange(FRAMES) - (FRAMES - 1) / 2
     step = float(pixels_a_frame * scale)
     directions = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

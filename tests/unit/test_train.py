@@ -34,6 +34,8 @@ SMALL = Options(
     threads=1,
     holdout=("camera0",),
 )
+DETECTOR = replace(SMALL, task="detect", model="ssdlite320_mobilenet_v3_large", holdout=())
+"""The smallest of torchvision's detectors."""
 
 
 class Interrupting(Watcher):
@@ -177,13 +179,6 @@ def test_a_head_for_new_classes_changes_nothing_else(trained: Path, tmp_path: Pa
     train(data, tmp_path / "two", options)
 
     before, after = weights_of(trained), weights_of(tmp_path / "two")
-    assert (
-        {name for name in before if not torch.equal(before[name], after[name])}
-        == {"fc.weight", "fc.bias"}
-        - {name for name in ("fc.weight", "fc.bias") if before[name].shape == after[name].shape}
-        if all(before[name].shape == after[name].shape for name in before)
-        else True
-    )
     changed = [name for name in before if before[name].shape != after[name].shape]
     assert changed == ["fc.weight", "fc.bias"]
     assert all(torch.equal(before[name], after[name]) for name in before if name not in changed)
