@@ -222,7 +222,7 @@ class PartitionState(Protocol):
         """Return what these outcomes become, and what that changes; remember nothing.
 
         Args:
-            outcomes: in offset order, and of each camera without a gap.
+            outcomes: at least one, in offset order, and of each camera without a gap.
             committed: the brokers have stored this offset: no frame below it is ever read again.
         """
 

@@ -75,6 +75,7 @@ class Stage:
     Attributes:
         partitions: number of partitions of frames, predictions and accuracy.
         notes_skipped: whether frames that are left out are written to a topic.
+        keeps_states: whether there is a topic of hidden states.
     """
 
     servers: str
@@ -82,11 +83,14 @@ class Stage:
     partitions: int
     admin: AdminClient
     notes_skipped: bool = False
+    keeps_states: bool = False
 
     @cached_property
     def topics(self) -> Topics:
-        topics = Topics.with_prefix(self.name)
-        return topics.model_copy(update={"skipped": self.skipped}) if self.notes_skipped else topics
+        optional = {"skipped": self.skipped} if self.notes_skipped else {}
+        if self.keeps_states:
+            optional["state"] = self.state
+        return Topics.with_prefix(self.name).model_copy(update=optional)
 
     @property
     def frames(self) -> str:
@@ -107,6 +111,10 @@ class Stage:
     @property
     def skipped(self) -> str:
         return f"{self.name}-skipped"
+
+    @property
+    def state(self) -> str:
+        return f"{self.name}-state"
 
     @property
     def group(self) -> str:
@@ -185,10 +193,10 @@ class Stage:
 
 
 @contextmanager
-def stage(servers: str, *, partitions: int, notes_skipped: bool = False) -> Iterator[Stage]:
+def stage(servers: str, *, partitions: int, notes_skipped: bool = False, keeps_states: bool = False) -> Iterator[Stage]:
     """Create a worker's topics as its README says; delete them at the end."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin, notes_skipped)
+    made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin, notes_skipped, keeps_states)
     specs = made.topics.specs(partitions=partitions)
     KafkaAdmin(servers, {}).create(Topic(*each) for each in specs)
     yield made

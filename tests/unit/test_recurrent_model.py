@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -99,3 +100,22 @@ def test_the_backbone_alone_is_in_the_graph(folder: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(CnnRnn, "forward", fail)
     open_model(folder).warm_up(2)
+
+
+def test_the_rnn_takes_one_thread_of_torch_where_it_is_run_and_nowhere_else(model: LoadedModel) -> None:
+    usual, found = torch.get_num_threads(), dict[str, int]()
+
+    def step() -> None:
+        assert model.recurrent is not None
+        model.recurrent.step(np.zeros((2, 512), np.float32), np.zeros((2, 12), np.float32))
+        found["there"] = torch.get_num_threads()
+
+    def later() -> None:
+        found["later"] = torch.get_num_threads()
+
+    for work in (lambda: torch.set_num_threads(3), step, later):
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+    assert found == {"there": 1, "later": 3}
+    torch.set_num_threads(usual)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.recurrent import write_recurrent_model
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.media.video_file import frame_rate
 from worker.models.ready import ready_model
@@ -67,6 +68,17 @@ def test_a_video_keeps_its_frames_size_rate_and_pixels(model: Path, tmp_path: Pa
         assert drawn.shape == plain.shape
         between = slice(28, 60)  # the rows between the panels
         assert np.abs(drawn[between].astype(int) - plain[between]).mean() < 6
+        assert np.abs(drawn.astype(int) - plain).max() > 100
+
+
+def test_a_recurrent_models_classes_are_drawn_on_every_frame(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    ran = render(fetch_video("carphone"), "--model", write_recurrent_model(tmp_path / "model", rate=10.0), "-o", out)
+
+    assert ran.returncode == 0, ran.stderr
+    count, _, rest = ran.stdout.splitlines()[-1].partition(" frames, ")
+    assert (count, rest.partition(" ")[0]) in {("120", str(predicted)) for predicted in range(35, 51)}
+    for plain, drawn in zip(frames_of(fetch_video("carphone"))[::20], frames_of(out)[::20], strict=True):
         assert np.abs(drawn.astype(int) - plain).max() > 100
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import pytest
 
+from tests.support.recurrent import write_recurrent_model
 from tests.support.schemas import validator
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.models.ready import ready_model
@@ -75,6 +76,17 @@ def test_a_video_gives_a_prediction_a_frame(model: Path) -> None:
     assert len(found["prediction"]) == 120
     assert found["dead_letter"] == []
     assert [accuracy["accuracy"]["top1"] for accuracy in found["accuracy"]] == [None]
+
+
+def test_a_recurrent_model_says_what_it_has_seen_and_saves_nothing(tmp_path: Path) -> None:
+    found = lines_of(replay(fetch_video("carphone"), "--model", write_recurrent_model(tmp_path, rate=10.0)))
+
+    for message in found["prediction"]:
+        validator("recurrent-prediction").validate(message)
+    steps = [message["steps"] for message in found["prediction"]]
+    assert steps == list(range(1, len(steps) + 1))
+    assert 35 <= len(steps) <= 50
+    assert found["dead_letter"] == []
 
 
 def test_without_a_model_it_says_what_is_missing(pictures: Path) -> None:

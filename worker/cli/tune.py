@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from worker.tuning.search import Stage, Tried
 
 _BOUNDS = Bounds()
-_UNITS = {"classify": "frames", "clip": "clips", "frame_values": "values"}
+_UNITS = {"classify": "frames", "clip": "clips", "frame_values": "values", "recurrent": "frames"}
 """By the model's task, what is measured: each has a prediction."""
 
 
@@ -68,7 +68,7 @@ def tune(
     with console.status("preparing frames and the reference"):
         wanted = count * 5 // 4
         source = read_frames(frames) if frames else _moving_photographs(wanted)
-        in_a_row = manifest.clip is not None
+        in_a_row = manifest.clip is not None or manifest.recurrence is not None
         judged, calibration = set_apart(sample_frames(source, wanted, in_a_row=in_a_row), in_a_row=in_a_row)
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
     unit = _UNITS[manifest.task]

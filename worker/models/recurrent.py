@@ -1,5 +1,7 @@
 """The part of a CNN + RNN that goes from frame to frame: on the CPU, a few cameras at a time."""
 
+import threading
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from worker.domain.errors import ModelFailed
 from worker.domain.networks import Recurrence
 from worker.domain.results import Classification
 from worker.models.cnn_rnn import CnnRnn
+from worker.models.engines.torch_engine import take_one_thread_here
 from worker.models.heads import ClassifyHead
 from worker.ports import Stepped
 from worker.tasks.recurrent import Recurrent
@@ -34,6 +37,7 @@ class RecurrentPart:
         self._network = network.eval()
         self._scores = task.scores
         self._head = ClassifyHead(task.scores)
+        self._prepared = threading.local()
 
     def step(self, features: NDArray[np.float32], states: NDArray[np.float32]) -> Stepped:
         """Go one frame on, each row for a camera of its own.
@@ -46,6 +50,10 @@ class RecurrentPart:
             ModelFailed: torch raised.
         """
         try:
+            # Steps are too small to share, and other threads would have to wait for a core that the model uses.
+            if not hasattr(self._prepared, "done"):
+                take_one_thread_here()
+                self._prepared.done = True
             with torch.inference_mode():
                 scores, after = self._network.step(torch.from_numpy(features), torch.from_numpy(states))
             return Stepped(scores.numpy(), after.numpy())

@@ -17,7 +17,8 @@ class AtRate(EveryFrame):
     """Takes the first frame of each slot of capture time, and skips the others.
 
     A frame that comes after one of a later slot is skipped too. After a restart each camera's first frame is taken, so
-    one slot may have a second frame; that costs less than holding back offsets for every camera that is silent.
+    one slot may have a second frame; that costs less than holding back offsets for every camera that is silent. The
+    hidden states of a recurrent model leave such a frame out (`worker.domain.sequences`).
 
     Args:
         rate: slots a second.

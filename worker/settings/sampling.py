@@ -14,8 +14,8 @@ class SamplingGroup(Group):
         None,
         gt=0,
         le=1000,
-        description="frames per second of each camera that the model sees, by capture time; unset: every frame, or for "
-        "clips the rate of the model's manifest",
+        description="frames per second of each camera that the model sees, by capture time; unset: the rate of the "
+        "model's manifest, or every frame",
     )
     stride: int | None = Field(
         None, ge=1, description="frames from the beginning of a clip to that of the next; unset: clips do not overlap"

@@ -109,11 +109,10 @@ class HiddenStates:
                     if self._rules.fills_slot(last, position, at):
                         places[camera] = self._rules.next_place(last, position, at, is_damaged=True)
         numbers = self._run(sequences, final)
-        partition = outcomes[0].position.partition if outcomes else None
+        partition = outcomes[0].position.partition
         kept = [
             HiddenState(TallyKey(partition, camera, self._model), place, self._numbers(camera, place, numbers))
             for camera, place in places.items()
-            if partition is not None
         ]
         return Staged(final, [*kept, *self._over(committed, but_not=places)])
 

@@ -1,6 +1,7 @@
 """Run the graph with torch itself, on a CPU or a GPU: uncompiled, or compiled ahead of time."""
 
 import platform
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -114,6 +115,20 @@ def find_device(name: str, precision: Precision) -> torch.device:
 def limit_torch_threads(threads: int) -> None:
     """Set how many threads torch uses for one operation, in the whole process."""
     torch.set_num_threads(threads)
+
+
+def take_one_thread_here() -> None:
+    """Let torch use one thread for an operation, but only where this is called from: other threads stay as they are.
+
+    torch keeps the number for each thread. A thread that begins gets the number that was set last, wherever that was.
+    """
+    usual = torch.get_num_threads()
+    if usual == 1:
+        return
+    torch.set_num_threads(1)
+    later = threading.Thread(target=torch.set_num_threads, args=(usual,))
+    later.start()
+    later.join()
 
 
 def describe_machine(device: torch.device) -> str:
