@@ -17,6 +17,7 @@ from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
 from worker.models.classifiers import NO_RANDOM_WEIGHTS, build_embedder, is_of_classifier
 from worker.models.cnn_rnn import CnnRnn
+from worker.models.detectors import normalise_as_published
 from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_bytes
 
@@ -63,9 +64,11 @@ def load_network(
     if architecture is None:
         return _load_program(file, data, frames)
     network = build_network(architecture, task=task, classes=classes, shape=shape)
-    if task == "embed":
-        return _load_weights(network, file, data, architecture, dropped=partial(is_of_classifier, architecture))
-    return _load_weights(network, file, data, f"{architecture} with {classes} classes")
+    what = architecture if task == "embed" else f"{architecture} with {classes} classes"
+    _load_weights(network, file, data, what, dropped=_dropped(architecture, task))
+    if task == "detect":
+        normalise_as_published(network, architecture, sha256)
+    return network
 
 
 def build_network(architecture: str, *, task: TaskName, classes: int, shape: CnnRnnShape | None = None) -> nn.Module:
@@ -105,9 +108,7 @@ def _check_architecture(architecture: str, task: TaskName) -> None:
     raise ModelUnavailable(f"architecture {architecture!r} is not known; for the task {task} there is {known}")
 
 
-def _load_weights(
-    network: nn.Module, file: Path, data: bytes, what: str, *, dropped: Callable[[str], bool] = lambda _: False
-) -> nn.Module:
+def _load_weights(network: nn.Module, file: Path, data: bytes, what: str, *, dropped: Callable[[str], bool]) -> None:
     """Load a state dict, without the tensors whose names are `dropped`."""
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -118,7 +119,18 @@ def _load_weights(
             f"{file} is not a state dict of {what}: {error}\n"
             "Save one with torch.save(network.state_dict(), FILE), and check that architecture and labels match it"
         ) from error
-    return network
+
+
+def _dropped(architecture: str, task: TaskName) -> Callable[[str], bool]:
+    """Return what tells which tensors of a file the network of a task has no place for."""
+    match task:
+        case "embed":
+            return partial(is_of_classifier, architecture)
+        case "segment":
+            # Published weights have a second classifier, which helps in training alone.
+            return lambda tensor: tensor.startswith("aux_classifier.")
+        case _:
+            return lambda _: False
 
 
 def _load_program(file: Path, data: bytes, frames: int | None) -> ExportedProgram:
