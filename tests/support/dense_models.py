@@ -29,8 +29,9 @@ Pixels = NDArray[np.uint8]
 THRESHOLD: Final = 0.3
 MOST: Final = 50
 
-_SPREAD: Final = 2.0
-"""Standard deviation of the scores: with torchvision's initial weights all classes are equally likely everywhere."""
+_HIGHEST: Final = 6.0
+"""The highest score: with torchvision's initial weights all classes are equally likely everywhere. With much higher
+ones, many probabilities would be exactly 1, and it would be open which of them come first."""
 _CLOSE: Final = 0.01
 _SCORES: Final = ("cls_score", "cls_logits", "classification_head", "classifier")
 """Parts of the names of the layers that give scores."""
@@ -61,7 +62,7 @@ def drawn_dense_model(folder: Path, architecture: str, numbers: Preprocessing | 
             nn.init.normal_(layer.weight, std=0.01)
             with _output_of(layer) as outputs:
                 network(list(seen) if published.task == "detect" else seen)
-            layer.weight *= _SPREAD / max(float(torch.cat([each.flatten() for each in outputs]).std()), 1e-6)
+            layer.weight *= _HIGHEST / max(float(each.abs().max()) for each in outputs)
     torch.save(network.state_dict(), folder / "weights.pth")
     write_manifest(
         folder,
@@ -132,7 +133,7 @@ class ByTorchvision:
         limits = torch.tensor([width, height] * 2)
         boxes = (found["boxes"] * (limits / torch.tensor([wide, high] * 2))).clamp(min=0).minimum(limits)
         rows = zip(boxes.tolist(), found["scores"].tolist(), found["labels"].tolist(), strict=True)
-        kept = [Detected(label, "", score, Box(*box)) for box, score, label in rows if score >= THRESHOLD][:MOST]
+        kept = [Detected(i, "", score, Box(*box)) for box, score, i in rows if score >= THRESHOLD and i > 0][:MOST]
         return [each for each in kept if each.box.area > 0]
 
     def classes(self, pixels: Pixels) -> Pixels:

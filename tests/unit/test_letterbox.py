@@ -67,7 +67,7 @@ def test_a_picture_is_padded_as_torchvision_scales_it(
     difference = np.abs(found.astype(int) - expected)
     assert difference.max() <= antialias
     # At a simple ratio of sizes, many a value lies in the middle between two.
-    assert (difference > 0).mean() < 0.05
+    assert (difference > 0).mean() < 0.15
 
 
 @pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle", "rocket"])
