@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import yaml
@@ -18,7 +19,7 @@ from tests.support.models import open_model, photograph
 from tests.support.pictures import PNG, frame_of
 from worker.domain.boxes import Box, overlap
 from worker.domain.preprocessing import Preprocessing
-from worker.domain.results import Detected, Result
+from worker.domain.results import Detected, Result, Segmentation
 from worker.models.manifest import MANIFEST_FILE, write_manifest
 from worker.models.preparation import frame_decoder
 from worker.models.torchvision_weights import published_weights
@@ -26,12 +27,14 @@ from worker.ports import Asked
 from worker.settings import ModelGroup
 
 Pixels = NDArray[np.uint8]
-THRESHOLD: Final = 0.3
+THRESHOLD: Final = 0.1
 MOST: Final = 50
 
 _HIGHEST: Final = 6.0
 """The highest score: with torchvision's initial weights all classes are equally likely everywhere. With much higher
 ones, many probabilities would be exactly 1, and it would be open which of them come first."""
+_BACKGROUND: Final = -4.0
+"""Added to the score of the background, which might be the most likely class everywhere."""
 _CLOSE: Final = 0.01
 _SCORES: Final = ("cls_score", "cls_logits", "classification_head", "classifier")
 """Parts of the names of the layers that give scores."""
@@ -63,6 +66,7 @@ def drawn_dense_model(folder: Path, architecture: str, numbers: Preprocessing | 
             with _output_of(layer) as outputs:
                 network(list(seen) if published.task == "detect" else seen)
             layer.weight *= _HIGHEST / max(float(each.abs().max()) for each in outputs)
+            layer.bias.view(-1, len(published.labels))[:, 0] = _BACKGROUND
     torch.save(network.state_dict(), folder / "weights.pth")
     write_manifest(
         folder,
@@ -77,13 +81,33 @@ def drawn_dense_model(folder: Path, architecture: str, numbers: Preprocessing | 
     return folder
 
 
-def by_worker(folder: Path, pictures: Sequence[Pixels], **settings: Any) -> list[Result]:
-    """Return what the worker says of pictures: decode, prepare, run in one call, and make results."""
-    model = open_model(folder, **settings)
-    decode = frame_decoder(model.preprocessing, ModelGroup(path=folder), max_pixels=10_000_000)
-    batch = np.empty((len(pictures), *model.input_shape), np.uint8)
-    asked = [Asked(decode(frame_of(PNG(pixels)), out), (0,)) for pixels, out in zip(pictures, batch, strict=True)]
-    return [result for (result,) in model.task.results(model.run(batch), asked)]
+class ByWorker:
+    """What the worker says of pictures: decode, prepare, run, and make a result."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._model = open_model(folder, **settings)
+        self._decode = frame_decoder(self._model.preprocessing, ModelGroup(path=folder), max_pixels=10_000_000)
+
+    def results(self, pictures: Sequence[Pixels]) -> list[Result]:
+        """Return the results of pictures that share a call."""
+        model = self._model
+        batch = np.empty((len(pictures), *model.input_shape), np.uint8)
+        asked = [
+            Asked(self._decode(frame_of(PNG(pixels)), out), (0,)) for pixels, out in zip(pictures, batch, strict=True)
+        ]
+        return [result for (result,) in model.task.results(model.run(batch), asked)]
+
+    def result(self, pixels: Pixels) -> Result:
+        """Return the result of a picture alone."""
+        return self.results([pixels])[0]
+
+
+def same_places(found: Segmentation, expected: Pixels) -> float:
+    """Return the share of the places of a mask that have the expected class."""
+    assert found.mask is not None
+    classes = np.asarray(cv2.imdecode(np.frombuffer(found.mask.png, np.uint8), cv2.IMREAD_UNCHANGED))
+    assert classes.shape == expected.shape
+    return float((classes == expected).mean())
 
 
 class Agreement(NamedTuple):
@@ -176,7 +200,8 @@ def _score_layers(network: nn.Module) -> list[Any]:
     layers: dict[str, nn.Module] = {}
     for name, layer in network.named_modules():
         part = next((part for part in _SCORES if part in name), None)
-        if part is None or not isinstance(layer, nn.Conv2d | nn.Linear) or layer.bias is None:
+        unfit = not isinstance(layer, nn.Conv2d | nn.Linear) or layer.bias is None
+        if part is None or unfit or name.startswith("rpn."):
             continue
         before, _, after = name.partition(f"{part}.")
         branch = after.split(".")[1] if after.startswith("module_list.") else after if "_classifier" in after else ""
