@@ -21,7 +21,7 @@ from worker.models.store import sha256_of_file
 # themselves (`transform_input`). Here it is part of the preprocessing, so that it travels with the weights.
 _HALF: Final = (0.5, 0.5, 0.5)
 _INPUT_TRANSFORMED: Final = frozenset({"googlenet", "inception_v3"})
-_WIDE: Final = (520, 924)
+_WIDE: Final = (520, 928)
 """Height and width for segmenters whose preset makes the shorter side 520: with it, a picture of 16:9 or of any shape
 between that and a square is scaled as the preset does it, and the rest is padding."""
 _CLIP_FACT: Final = re.compile(r"`(frame_rate|clip_len)=([\d.]+)`")
