@@ -48,7 +48,7 @@ class Bright(nn.Module):
         left, right = _ends(clean.amax(dim=2))
         top, bottom = _ends(clean.amax(dim=3))
         found = clean.amax(dim=(2, 3))
-        labels = torch.tensor([1, 2]).expand(pictures.shape[0], -1)
+        labels = torch.arange(1, 3).expand(pictures.shape[0], -1)
         return torch.stack([left, top, right, bottom], dim=2), 0.9 * found, labels
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.models import get_model_weights  # type: ignore[import-untyped]
+from torchvision.models.detection.transform import GeneralizedRCNNTransform  # type: ignore[import-untyped]
 from torchvision.transforms import functional as v1  # type: ignore[import-untyped]
 
 from tests.support.models import SIZES, photograph
@@ -20,6 +22,7 @@ from worker.media.images import decode_image
 from worker.media.resize import resize_middle
 from worker.models.preparation import frame_decoder
 from worker.models.torch_preparation import prepare_image
+from worker.models.torchvision_weights import published_weights
 from worker.settings import ModelGroup
 
 PADDED: Final = Preprocessing(
@@ -117,3 +120,36 @@ def test_a_padded_picture_fills_one_side_and_never_leaves_the_input(
     assert abs(across * height - down * width) <= max(width, height)  # less than a pixel off its shape
     assert geometry.to_input(width, height) == pytest.approx((across, down))
     assert geometry.shown_part(wide, high) == pytest.approx(Box(0, 0, across, down))
+
+
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (1920, 1080), (640, 480), (500, 500)])
+def test_a_segmenters_picture_is_what_torchvisions_preset_makes_of_it(size: tuple[int, int]) -> None:
+    numbers = published_weights("fcn_resnet50").preprocessing
+    preset = get_model_weights("fcn_resnet50").DEFAULT.transforms()
+    pixels = scene(*size)
+    expected = preset(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
+    found, geometry = prepared(PNG(pixels), numbers)
+    shown = geometry.shown_part(numbers.crop_size[1], numbers.crop_size[0])
+    normalised = (torch.from_numpy(found).permute(2, 0, 1) / 255 - torch.tensor(numbers.mean).view(3, 1, 1)) / (
+        torch.tensor(numbers.std).view(3, 1, 1)
+    )
+
+    assert expected.shape[1:] == (shown.bottom, shown.right)
+    high, wide = expected.shape[1:]
+    # One step of a pixel's value.
+    assert (normalised[:, :high, :wide] - expected).abs().max() < 1.1 / 255 / min(numbers.std)
+
+
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (640, 480), (500, 500), (1500, 300)])
+def test_a_detectors_picture_is_scaled_as_torchvision_scales_it(size: tuple[int, int]) -> None:
+    numbers = published_weights("fcos_resnet50_fpn").preprocessing
+    transform = GeneralizedRCNNTransform(800, 1333, [0, 0, 0], [1, 1, 1])
+    pixels = scene(*size)
+    expected, _ = transform.resize(torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255)
+    found, _ = prepared(PNG(pixels), numbers)
+    high, wide = expected.shape[1:]
+    difference = (torch.from_numpy(found[:high, :wide]).permute(2, 0, 1) / 255 - expected.clamp(0, 1)).abs()
+
+    assert difference.max() <= 0.6 / 255  # rounding to whole values
+    assert not found[high:].any()
+    assert not found[:, wide:].any()
