@@ -9,6 +9,7 @@ them to torchvision's own network, one at a time.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -92,6 +93,7 @@ def main() -> int:
     table, agree = Table(*headings, box=None), True
     for architecture in chosen.models:
         row, agrees = compare(architecture, pictures, reduced=chosen.small)
+        print(*row, sep="  ", file=sys.stderr, flush=True)  # noqa: T201 what is known before the table
         table.add_row(*row)
         agree = agree and agrees
     console.print(table)

@@ -60,7 +60,7 @@ def drawn_dense_model(folder: Path, architecture: str, numbers: Preprocessing | 
     with torch.inference_mode(mode=False), torch.no_grad():
         with _learning_statistics(network):
             network(list(seen) if published.task == "detect" else seen)
-        for layer in _score_layers(network):
+        for layer in _score_layers(network, len(published.labels)):
             nn.init.zeros_(layer.bias)
             nn.init.normal_(layer.weight, std=0.01)
             with _output_of(layer) as outputs:
@@ -195,13 +195,14 @@ def _plain(architecture: str, numbers: Preprocessing) -> Any:
     return get_model(architecture, weights=None, weights_backbone=None, num_classes=len(published.labels), **sizes)
 
 
-def _score_layers(network: nn.Module) -> list[Any]:
+def _score_layers(network: nn.Module, classes: int) -> list[Any]:
     """Return the layers that give the scores: the last one of each branch with such a name."""
     layers: dict[str, nn.Module] = {}
     for name, layer in network.named_modules():
         part = next((part for part in _SCORES if part in name), None)
-        unfit = not isinstance(layer, nn.Conv2d | nn.Linear) or layer.bias is None
-        if part is None or unfit or name.startswith("rpn."):
+        if part is None or name.startswith("rpn.") or not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        if layer.bias is None or layer.bias.numel() % classes:
             continue
         before, _, after = name.partition(f"{part}.")
         branch = after.split(".")[1] if after.startswith("module_list.") else after if "_classifier" in after else ""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -232,6 +233,13 @@ def test_a_published_segmenters_second_classifier_is_dropped(tmp_path: Path) -> 
     write_manifest(tmp_path, named, labels=["none", "a", "b"], preprocessing=numbers, task="segment")
 
     assert open_model(tmp_path).run(np.zeros((1, 32, 64, 3), np.uint8))["classes"].shape == (1, 32, 64)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((224, 224), 8), ((320, 640), 1), ((800, 1333), 1), ((96, 128), 8)])
+def test_a_part_of_a_call_has_fewer_pictures_the_larger_they_are(size: tuple[int, int], expected: int) -> None:
+    numbers = replace(LETTERBOX, resize=size, crop=size)
+    model = small_model(Fixed(None), task="detect", preprocessing=numbers, threads=1)
+    assert next(part.stop - part.start for part in model.parts(9)) == expected
 
 
 # Embeddings.
