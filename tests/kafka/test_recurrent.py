@@ -25,7 +25,8 @@ from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.models.build import load_model
-from worker.settings import Limits, ModelGroup, SamplingGroup, WindowGroup
+from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings.offline import Groups
 
 PARTITIONS = 2
 CAMERAS = ("gate", "hall", "yard", "roof", "door")
@@ -93,10 +94,7 @@ def uninterrupted(model: Path, records: list[Record]) -> Mapping[Place, Said]:
         found.append,
         Inline(),
         loaded=load_model(group),
-        model=group,
-        window=WindowGroup(max_frames=8),
-        limits=Limits(),
-        sampling=SamplingGroup(),
+        groups=Groups(group, WindowGroup(max_frames=8), Limits()),
     ) as worker:
         worker.run()
     messages = [wire.decode_message(each.value or b"") for each in found if each.topic == "predictions"]

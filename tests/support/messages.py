@@ -1,10 +1,32 @@
 """Prediction messages of every task, as a consumer reads them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from worker.wire import ClipMessage, FrameValueMessage, PredictionMessage, RecurrentMessage
-from worker.wire.prediction import ClassField, ClipField, CorrectField, EndField, FrameField, ModelField, WindowField
+from worker.wire import (
+    ClipMessage,
+    DetectionMessage,
+    EmbeddingMessage,
+    FrameValueMessage,
+    PredictionMessage,
+    RecurrentMessage,
+    SegmentationMessage,
+)
+from worker.wire.prediction import (
+    BoxCountField,
+    BoxField,
+    ClassField,
+    ClipField,
+    CorrectField,
+    EndField,
+    FrameField,
+    MaskField,
+    ModelField,
+    ShareField,
+    TrueBoxField,
+    WindowField,
+)
 
 MILLIS_A_FRAME = 40
 
@@ -52,3 +74,33 @@ def frame_value(offset: int, value: float, *, event: str | None = None, **rest: 
 
 def after_steps(offset: int, steps: int, *names: str, **rest: Any) -> RecurrentMessage:
     return RecurrentMessage(classes=list(classes(*names)), steps=steps, **envelope(offset, **rest))
+
+
+def detected(
+    offset: int,
+    *boxes: tuple[int, str, float, tuple[float, float, float, float]],
+    truth: Sequence[tuple[str, tuple[float, float, float, float]]] | None = None,
+    correct: tuple[int, int, int] | None = None,
+) -> DetectionMessage:
+    """Return boxes as (index, name, score, sides), compared with true ones as (hits, misses, false alarms)."""
+    rest = envelope(offset)
+    del rest["label"], rest["correct"]
+    return DetectionMessage(
+        boxes=[BoxField(*each) for each in boxes],
+        counts=dict(Counter(name for _, name, _, _ in boxes)),
+        truth=None if truth is None else [TrueBoxField(*each) for each in truth],
+        correct=BoxCountField(*correct) if correct else None,
+        **rest,
+    )
+
+
+def segmented(offset: int, *shares: tuple[int, str, float], mask: MaskField | None = None) -> SegmentationMessage:
+    rest = envelope(offset)
+    del rest["label"], rest["correct"]
+    return SegmentationMessage(shares=[ShareField(*each) for each in shares], mask=mask, **rest)
+
+
+def embedded(offset: int, *vector: float) -> EmbeddingMessage:
+    rest = envelope(offset)
+    del rest["label"], rest["correct"]
+    return EmbeddingMessage(vector=list(vector), **rest)

@@ -4,11 +4,22 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.support.messages import MILLIS_A_FRAME, after_steps, classified, clip, frame_value
+from tests.support.messages import (
+    MILLIS_A_FRAME,
+    after_steps,
+    classified,
+    clip,
+    detected,
+    embedded,
+    frame_value,
+    segmented,
+)
+from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.views.facts import Outcome, Rejected, facts_of, facts_of_frames
-from worker.views.shown import Event, Facts, Meter, Share, Truth
+from worker.views.shown import Compared, Event, Facts, Meter, Overlay, Share, ShownBox, Truth
+from worker.wire.prediction import MaskField
 
 
 def frames(count: int, *cameras: str) -> Sequence[CapturedFrame]:
@@ -108,3 +119,36 @@ def test_a_rejected_frame_within_a_clip_keeps_the_clips_classes() -> None:
     (_, rejected, after) = shown(3, {0: clip(0, 0, "walk"), 1: Rejected("truncated")})
     assert (rejected.classes, rejected.note) == ((Share("walk", 0.5),), "no prediction: truncated")
     assert after.note == "clip of 1 frame"
+
+
+def test_a_detector_says_what_it_found_and_how_that_compares() -> None:
+    found = detected(
+        3,
+        (47, "cup", 0.9, (1.0, 2.0, 3.0, 4.0)),
+        (47, "cup", 0.8, (5.0, 2.0, 7.0, 4.0)),
+        truth=[("cup", (1.0, 2.0, 3.0, 5.0))],
+        correct=(1, 0, 1),
+    )
+    assert facts_of(found) == Facts(
+        camera="street",
+        captured_at=EventMillis(120),
+        boxes=(ShownBox(47, "cup", 0.9, Box(1, 2, 3, 4)), ShownBox(47, "cup", 0.8, Box(5, 2, 7, 4))),
+        true_boxes=(TrueBox("cup", Box(1, 2, 3, 5)),),
+        compared=Compared(found=1, true=1, false_alarms=1),
+        note="2 cup",
+    )
+    assert facts_of(detected(0)) == Facts(camera="street", captured_at=EventMillis(0), note="nothing found")
+
+
+def test_areas_have_the_colours_of_their_classes() -> None:
+    mask = MaskField(b"png", (0.0, 0.0, 8.0, 6.0))
+    facts = facts_of(segmented(0, (0, "background", 0.75), (8, "cat", 0.25), mask=mask))
+
+    assert facts.classes == (Share("background", 0.75, 0), Share("cat", 0.25, 8))
+    assert facts.overlay == Overlay(b"png", Box(0, 0, 8, 6))
+    assert facts_of(segmented(0, (0, "background", 1.0))).overlay is None
+
+
+def test_a_vector_is_a_line() -> None:
+    assert facts_of(embedded(0, 0.25, -1.0)).note == "2 numbers: 0.25, -1.00"
+    assert facts_of(embedded(0, *[0.5] * 9)).note == "9 numbers: 0.50, 0.50, 0.50, 0.50, ..."

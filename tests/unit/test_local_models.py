@@ -99,7 +99,8 @@ def test_without_weights_there_is_no_model() -> None:
     with pytest.raises(ModelUnavailable, match=r"r3d_18-b3b3357e\.pth could not be downloaded"):
         ready_model("r3d_18")
     with pytest.raises(
-        ModelUnavailable, match=r"torchvision has no classifier 'resnet999'; it has alexnet, .*, and for clips mc3_18"
+        ModelUnavailable,
+        match=r"torchvision has no network 'resnet999'; it has, for pictures alexnet, .*; for clips mc3_18",
     ):
         ready_model("resnet999")
 
@@ -117,6 +118,23 @@ def test_the_folder_of_a_video_model_says_what_it_takes_together(tmp_path: Path)
     assert (manifest.labels, manifest.preprocessing) == (published.labels, published.preprocessing)
     assert describe(manifest)["rate"] == 15.0
     assert open_model(folder).clip == manifest.clip
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"), [("ssdlite320_mobilenet_v3_large", "detect"), ("lraspp_mobilenet_v3_large", "segment")]
+)
+def test_the_folder_of_a_detector_or_a_segmenter_says_so(tmp_path: Path, architecture: str, task: str) -> None:
+    published, file, folder = published_weights(architecture), tmp_path / "weights.pth", tmp_path / "folder"
+    folder.mkdir()
+    network = torchvision.models.get_model(architecture, weights=None, weights_backbone=None)
+    torch.save(network.state_dict(), file)
+    ready._fill_torchvision(folder, published, file)
+    manifest = load_manifest(folder)
+
+    assert (manifest.task, manifest.clip) == (task, None)
+    assert (manifest.labels, manifest.preprocessing) == (published.labels, published.preprocessing)
+    assert describe(manifest)["task"] == task
+    assert open_model(folder).task.name == task
 
 
 # The command.

@@ -3,11 +3,13 @@
 import msgspec
 
 from tests.support.frames import a_frame
-from tests.support.messages import after_steps, classified, clip, frame_value
+from tests.support.messages import after_steps, classified, clip, detected, embedded, frame_value, segmented
 from worker import wire
 from worker.cli.tail import Kind, as_document, as_line
 from worker.domain.records import Position, Record, TopicPartition
+from worker.domain.results import BoxCounts, ModelIdentity
 from worker.domain.samples import Skipped
+from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 
 
@@ -57,6 +59,37 @@ def test_the_value_of_a_frame_is_only_said_and_an_event_stands_out() -> None:
     assert quiet == "  street                                    0.062 <  0.500       0 ms"
     assert begins == "  street           *** cut ***              0.938 >= 0.500       0 ms"
     assert "*" not in goes_on
+
+
+def test_a_detectors_line_says_how_many_of_what_and_how_that_compares() -> None:
+    sides = (0.0, 0.0, 1.0, 1.0)
+    two = detected(
+        0, (1, "cup", 0.9, sides), (1, "cup", 0.8, sides), (2, "fork", 0.7, sides), truth=[], correct=(0, 1, 3)
+    )
+
+    assert line(two) == (
+        "  street           2 cup, 1 fork                         0 ms  0 of 1 true boxes found, 3 false alarms"
+    )
+    assert line(detected(0)) == "  street           nothing found                         0 ms"
+
+
+def test_areas_and_vectors_have_a_line() -> None:
+    assert line(segmented(0, (0, "sky", 0.75), (8, "cat", 0.25))) == (
+        "  street           sky 75.0%, cat 25.0%                  0 ms"
+    )
+    assert line(embedded(0, 1.0, 2.0)) == "  street           2 numbers                             0 ms"
+
+
+def test_the_accuracy_of_a_detector_has_a_line() -> None:
+    key = TallyKey(TopicPartition("frames", 0), "street", ModelIdentity("d", "0123456789ab"))
+    tally = Tally(key, EventMillis(0), seen=9, labelled=4, boxes=BoxCounts(3, 1, 0))
+    sent = wire.render_accuracy("accuracy", tally, published_at=EventMillis(0))
+    record = Record(Position(TopicPartition("accuracy", 0), 0), sent.key, sent.value, (), EventMillis(0))
+
+    assert as_line(Kind.ACCURACY, record) == (
+        "street           precision 100.0%, recall 75.0%: 3 hits, 1 misses, 0 false alarms in 4 labelled, 9 seen  "
+        "d@0123456789ab"
+    )
 
 
 def test_a_skipped_frames_line_says_why_which_and_when() -> None:

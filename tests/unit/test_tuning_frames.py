@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from tests.support.messages import detected, embedded, segmented
 from tests.support.models import SMALL, Brightness, Motion, small_model
 from worker import wire
 from worker.domain.clips import ClipShape
@@ -115,4 +116,23 @@ def test_a_value_agrees_as_two_classes_do(value: float, expected: list[tuple[int
         correct=None,
         seconds={},
     )
+    assert list(probabilities_of(message).items()) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            detected(0, (2, "b", 0.9, (0, 0, 1, 1)), (1, "a", 0.8, (0, 0, 1, 1)), (2, "b", 0.7, (0, 0, 1, 1))),
+            [(2, 0.9), (1, 0.8)],
+        ),
+        (detected(0), [(0, 1.0)]),
+        (segmented(0, (3, "c", 0.75), (0, "background", 0.25)), [(3, 0.75), (0, 0.25)]),
+        (embedded(0, 3.0, 4.0), [(0, 0.6), (1, 0.8)]),
+        (embedded(0, 0.0), [(0, 0.0)]),
+    ],
+)
+def test_boxes_areas_and_vectors_agree_by_numbers_from_0_to_1(
+    message: wire.Message, expected: list[tuple[int, float]]
+) -> None:
     assert list(probabilities_of(message).items()) == expected

@@ -39,14 +39,17 @@ def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
         table.add_row(row["name"], "yes" if row["folder"] else "no", row["package"], row["licence"])
     console = Console(highlight=False)
     console.print(table)
-    console.print("Also any classifier of torchvision: vision-worker models fetch resnet50 --weights DEFAULT")
+    console.print(
+        "Also any network of torchvision that classifies, detects or segments: vision-worker models fetch resnet50"
+    )
     console.print("Also any video model of torchvision, which classifies clips: vision-worker models fetch r3d_18")
 
 
 @app.command()
 def fetch(
     name: Annotated[
-        str, typer.Argument(help="A model of `models list`, or a torchvision classifier of pictures or clips.")
+        str,
+        typer.Argument(help="A model of `models list`, or of torchvision."),
     ],
     weights: Annotated[str | None, typer.Option(help="Name of torchvision weights.")] = None,
     as_json: AsJson = False,  # noqa: FBT002 a flag

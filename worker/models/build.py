@@ -48,7 +48,9 @@ from worker.tasks.segment import Segment
 
 PICTURES_A_THREAD: Final = 8
 """In one call, on a CPU: with more, what is between two layers no longer fits into a core's cache. A clip counts as
-its frames, and is never cut."""
+its frames, and is never cut. A picture that is looked at place by place counts as its size: it may have twenty times as
+many pixels as one that is classified."""
+_USUAL_PIXELS: Final = 224 * 224
 TASKS: Final[Mapping[str, Callable[[Manifest, ModelGroup], Task]]] = {
     Classify.name: lambda told, group: Classify(told.labels, output=told.output, top_k=group.top_k),
     ClassifyClip.name: lambda told, group: ClassifyClip(told.labels, output=told.output, top_k=group.top_k),
@@ -147,8 +149,7 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     keep_freed_memory()
     if (threads := _threads_per_stream(group)) is not None:
         limit_torch_threads(threads)
-    pictures = manifest.clip.frames if manifest.clip else 1
-    full_part = max(1, PICTURES_A_THREAD * (threads or cores()) // pictures)
+    full_part = max(1, PICTURES_A_THREAD * (threads or cores()) // _pictures(manifest))
     return LoadedModel(
         identity=manifest.identity,
         task=_task(manifest, group),
@@ -159,6 +160,14 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         streams=group.streams,
         largest=full_part if group.device == "cpu" else None,
     )
+
+
+def _pictures(manifest: Manifest) -> int:
+    """Return as how many pictures a sample counts: see `PICTURES_A_THREAD`."""
+    if manifest.task in {Detect.name, Segment.name}:
+        height, width = manifest.preprocessing.crop_size
+        return -(-height * width // _USUAL_PIXELS)
+    return manifest.clip.frames if manifest.clip else 1
 
 
 def settle_threads(group: ModelGroup, *, usual: int) -> None:

@@ -1,9 +1,7 @@
 """torchvision's classifiers as parts: built by name, and the layer that gives the scores found and replaced."""
 
-from functools import cache
 from typing import Any, Final
 
-import torch
 import torchvision  # type: ignore[import-untyped]
 from torch import nn
 
@@ -59,20 +57,14 @@ def build_embedder(name: str) -> nn.Module:
     return network
 
 
-def is_of_classifier(architecture: str, tensor: str) -> bool:
-    """Tell whether a tensor of a classifier's state dict is no part of what `build_embedder` builds.
+def left_out(embedder: nn.Module) -> tuple[str, ...]:
+    """Return how the names of the tensors begin that a classifier has, and what `build_embedder` makes of it has not.
 
-    >>> is_of_classifier("resnet18", "fc.weight"), is_of_classifier("resnet18", "conv1.weight")
-    (True, False)
+    >>> left_out(build_embedder("resnet18"))
+    ('fc.', 'aux1.', 'aux2.', 'AuxLogits.')
     """
-    return tensor.startswith(tuple(f"{name}." for name in (_score_layer(architecture), *_AUXILIARIES)))
-
-
-@cache
-def _score_layer(architecture: str) -> str:
-    with torch.device("meta"):  # its name is wanted, not its weights
-        network = build_classifier(architecture, classes=_CLASSES, **_WITHOUT_AUXILIARIES.get(architecture, {}))
-    return classifier_of(network, classes=_CLASSES)
+    names = [name for name, layer in embedder.named_modules() if isinstance(layer, nn.Identity)]
+    return tuple(f"{name}." for name in (*names, *_AUXILIARIES))
 
 
 def replace_module(network: nn.Module, name: str, replacement: nn.Module) -> None:

@@ -1,11 +1,38 @@
 """torchvision's detectors as parts of the worker: what they do with a picture of fixed size, and what they report."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
 
+import torchvision  # type: ignore[import-untyped]
 from torch import nn
 from torch.export import ExportedProgram
 
 from worker.domain.errors import ModelUnavailable
+
+_WITHOUT_EPS: Final = frozenset(
+    {"fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "retinanet_resnet50_fpn"}
+)
+"""Networks whose oldest published weights were trained with batch normalisation that divides by the bare deviation."""
+
+
+def normalise_as_published(network: nn.Module, architecture: str, sha256: str) -> None:
+    """Make batch normalisation divide as it did when published weights were trained; others are left as they are.
+
+    torchvision does this where it loads these weights by name, and a state dict does not say it.
+
+    Args:
+        network: of this architecture.
+        architecture: torchvision's name of it.
+        sha256: hash of the weights' file.
+    """
+    if architecture not in _WITHOUT_EPS:
+        return
+    url = torchvision.models.get_model_weights(architecture).COCO_V1.url
+    if sha256.startswith(Path(urlsplit(url).path).stem.rpartition("-")[2]):
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps = 0.0
 
 
 def adapt_detector(network: nn.Module, size: tuple[int, int], *, threshold: float, most: int) -> None:

@@ -185,6 +185,8 @@ def _boxes(found: object, pictures: int) -> tuple[torch.Tensor, torch.Tensor, to
                 nn.utils.rnn.pad_sequence([each[name] for each in per_picture], batch_first=True)
                 for name in ("boxes", "scores", "labels")
             )
+            # Two kinds of them have a score for the background too, which training has not told from noise.
+            scores = torch.where(labels > 0, scores, 0.0)
         case (torch.Tensor() as boxes, torch.Tensor() as scores, torch.Tensor() as labels):
             pass
         case _:

@@ -2,8 +2,6 @@
 
 import io
 import re
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +13,9 @@ from torch.export import ExportedProgram
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
-from worker.models.classifiers import NO_RANDOM_WEIGHTS, build_embedder, is_of_classifier
+from worker.models.classifiers import NO_RANDOM_WEIGHTS, build_embedder, left_out
 from worker.models.cnn_rnn import CnnRnn
+from worker.models.detectors import normalise_as_published
 from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_bytes
 
@@ -63,9 +62,11 @@ def load_network(
     if architecture is None:
         return _load_program(file, data, frames)
     network = build_network(architecture, task=task, classes=classes, shape=shape)
-    if task == "embed":
-        return _load_weights(network, file, data, architecture, dropped=partial(is_of_classifier, architecture))
-    return _load_weights(network, file, data, f"{architecture} with {classes} classes")
+    what = architecture if task == "embed" else f"{architecture} with {classes} classes"
+    _load_weights(network, file, data, what, dropped=_dropped(network, task))
+    if task == "detect":
+        normalise_as_published(network, architecture, sha256)
+    return network
 
 
 def build_network(architecture: str, *, task: TaskName, classes: int, shape: CnnRnnShape | None = None) -> nn.Module:
@@ -105,20 +106,29 @@ def _check_architecture(architecture: str, task: TaskName) -> None:
     raise ModelUnavailable(f"architecture {architecture!r} is not known; for the task {task} there is {known}")
 
 
-def _load_weights(
-    network: nn.Module, file: Path, data: bytes, what: str, *, dropped: Callable[[str], bool] = lambda _: False
-) -> nn.Module:
-    """Load a state dict, without the tensors whose names are `dropped`."""
+def _load_weights(network: nn.Module, file: Path, data: bytes, what: str, *, dropped: tuple[str, ...]) -> None:
+    """Load a state dict, without the tensors whose names begin with one of `dropped`."""
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         named = ((_OLD_DENSENET.sub(r"\1", name), tensor) for name, tensor in state.items())
-        network.load_state_dict({name: tensor for name, tensor in named if not dropped(name)}, strict=True)
+        network.load_state_dict({name: tensor for name, tensor in named if not name.startswith(dropped)}, strict=True)
     except Exception as error:
         raise ModelUnavailable(
             f"{file} is not a state dict of {what}: {error}\n"
             "Save one with torch.save(network.state_dict(), FILE), and check that architecture and labels match it"
         ) from error
-    return network
+
+
+def _dropped(network: nn.Module, task: TaskName) -> tuple[str, ...]:
+    """Return how the names of those tensors of a file begin that the network of a task has no place for."""
+    match task:
+        case "embed":
+            return left_out(network)
+        case "segment":
+            # Published weights have a second classifier, which helps in training alone.
+            return ("aux_classifier.",)
+        case _:
+            return ()
 
 
 def _load_program(file: Path, data: bytes, frames: int | None) -> ExportedProgram:

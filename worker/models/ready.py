@@ -64,7 +64,7 @@ def ready_model(name: str, weights: str | None = None) -> Path:
     """Return a model's folder; create it on first use. The folder is created only with real weights.
 
     Args:
-        name: one of `READY_MODELS`, or any builder of torchvision for classifiers of pictures or clips.
+        name: one of `READY_MODELS`, or any builder of torchvision that `published_weights` knows.
         weights: a member of the builder's weights enum; None takes the ready model of that name, else `DEFAULT`.
 
     Raises:
@@ -98,7 +98,7 @@ def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -
         {"name": published.architecture, "architecture": published.architecture, "weights": file.name},
         labels=published.labels,
         preprocessing=published.preprocessing,
-        task="clip" if published.clip else "classify",
+        task=published.task,
         clip=published.clip,
     )
 

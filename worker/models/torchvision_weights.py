@@ -8,17 +8,22 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import torch
+import torchvision  # type: ignore[import-untyped]
 
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing, Sides
-from worker.models.architectures import weights_of
+from worker.models.architectures import tasks_of, weights_of
+from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_file
 
 # The published weights of these two networks need pixels normalised with mean and std 0.5. The networks can do this
 # themselves (`transform_input`). Here it is part of the preprocessing, so that it travels with the weights.
 _HALF: Final = (0.5, 0.5, 0.5)
 _INPUT_TRANSFORMED: Final = frozenset({"googlenet", "inception_v3"})
+_WIDE: Final = (520, 928)
+"""Height and width for segmenters whose preset makes the shorter side 520: with it, a picture of 16:9 or of any shape
+between that and a square is scaled as the preset does it, and the rest is padding."""
 _CLIP_FACT: Final = re.compile(r"`(frame_rate|clip_len)=([\d.]+)`")
 
 
@@ -31,6 +36,7 @@ class PublishedWeights:
         member: the member's own name, such as `IMAGENET1K_V1`, even if `DEFAULT` was requested.
         url: download address; the file name in it ends with the first hex digits of the file's sha256.
         labels: class names by index.
+        task: what the network is for.
         clip: what a network takes that sees time; None for one of single pictures.
     """
 
@@ -39,6 +45,7 @@ class PublishedWeights:
     url: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
+    task: TaskName
     clip: ClipShape | None
 
 
@@ -48,11 +55,12 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
     torchvision's own weights are BSD-3-Clause. Weights named SWAG are CC-BY-NC-4.0, not for commercial use.
 
     Args:
-        architecture: a builder of a classifier, such as `resnet50`, or `r3d_18` for clips.
+        architecture: a builder, such as `resnet50`, `r3d_18` for clips, `fcos_resnet50_fpn` to detect, or
+            `fcn_resnet50` to segment.
         member: name of a member of the builder's weights enum.
 
     Raises:
-        ModelUnavailable: torchvision has no such classifier or weights; the text lists those that it has.
+        ModelUnavailable: torchvision has no such network or weights; the text lists those that it has.
     """
     enum = weights_of(architecture)
     if member not in enum.__members__:
@@ -63,23 +71,55 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
         raise ModelUnavailable(
             f"{architecture} {member} are feature weights without classes; it has {', '.join(enum.__members__)}"
         )
-    numbers, clip = weights.transforms(), _clip_of(weights)
-    half = architecture in _INPUT_TRANSFORMED
+    task = tasks_of(architecture)[0]
     return PublishedWeights(
         architecture=architecture,
         member=weights.name,
         url=weights.url,
         labels=tuple(labels),
-        preprocessing=Preprocessing(
-            resize=_sides(numbers.resize_size),
-            crop=_sides(numbers.crop_size),
-            interpolation=numbers.interpolation.value,
-            # The presets of the video models resize without it, and say so nowhere but in their code.
-            antialias=clip is None and bool(numbers.antialias),
-            mean=_HALF if half else tuple(numbers.mean),
-            std=_HALF if half else tuple(numbers.std),
-        ),
-        clip=clip,
+        preprocessing=_preprocessing(architecture, task, weights.transforms()),
+        task=task,
+        clip=_clip_of(weights),
+    )
+
+
+def _preprocessing(architecture: str, task: TaskName, preset: Any) -> Preprocessing:
+    """Return what a preset does with a picture; of a detector, what the network itself does."""
+    if task == "detect":
+        return _of_detector(architecture)
+    half = architecture in _INPUT_TRANSFORMED
+    resize = _WIDE if task == "segment" and preset.resize_size == [_WIDE[0]] else _sides(preset.resize_size)
+    return Preprocessing(
+        resize=resize,
+        crop=resize if task == "segment" else _sides(preset.crop_size),
+        interpolation=preset.interpolation.value,
+        # The presets of the video models resize without it, and say so nowhere but in their code.
+        antialias=task != "clip" and bool(preset.antialias),
+        mean=_HALF if half else tuple(preset.mean),
+        std=_HALF if half else tuple(preset.std),
+        pad=task == "segment",
+    )
+
+
+def _of_detector(architecture: str) -> Preprocessing:
+    """Return a picture's way into a detector, which scales pictures to limits, or to one size, and normalises them.
+
+    Within limits (shortest side, longest side) pictures have many sizes, and a batch has one. With the limits as height
+    and width, a picture that is wider than high is scaled as the network would do it, and the rest is padding.
+    """
+    with torch.device("meta"):  # sizes are wanted, not weights
+        network = torchvision.models.get_model(architecture, weights=None, weights_backbone=None)
+    transform = network.transform
+    fixed = transform.fixed_size
+    high, wide = fixed[::-1] if fixed else (transform.min_size[-1], transform.max_size)
+    return Preprocessing(
+        resize=(high, wide),
+        crop=(high, wide),
+        interpolation="bilinear",
+        antialias=False,  # as the network's own transform
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        pad=not fixed,
     )
 
 

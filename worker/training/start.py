@@ -12,14 +12,13 @@ from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
 from worker.domain.networks import CNN_RNN
 from worker.domain.preprocessing import Preprocessing
-from worker.models.architectures import for_task, weights_of
+from worker.models.architectures import for_task
 from worker.models.classifiers import classifier_of
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
 from worker.models.network import build_network, load_network
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
-from worker.models.torchvision_weights import PublishedWeights, download_weights
 from worker.training.options import Options, is_path
 
 State = Mapping[str, torch.Tensor]
@@ -82,7 +81,7 @@ def find_beginning(options: Options) -> Beginning:
     if is_path(options.weights):
         return _from_path(Path(options.weights), options, usual)
     try:
-        return _published(options, usual)
+        return _published(options)
     except WorkerError as error:
         raise ModelUnavailable(
             f"{error}\nTo begin with random weights, give --weights none --layers all; or give --weights a file"
@@ -191,36 +190,12 @@ def _of_manifest(manifest: Manifest, options: Options, what: str, *, of_backbone
     return Beginning(network.state_dict(), of_backbone, numbers, manifest.clip, f"{what}, sha256 {manifest.sha256}")
 
 
-def _published(options: Options, usual: Preprocessing) -> Beginning:
+def _published(options: Options) -> Beginning:
     member = None if options.weights == "DEFAULT" else options.weights
-    if options.task == "detect":
-        return _published_detector(options, usual)
     name = options.shape.backbone if options.shape else options.model
     manifest = load_manifest(ready_model(name, member))
     what = f"torchvision's {name} {options.weights}"
     return _of_manifest(manifest, options, what, of_backbone=options.shape is not None)
-
-
-def _published_detector(options: Options, usual: Preprocessing) -> Beginning:
-    enum = weights_of(options.model)
-    if options.weights not in enum.__members__:
-        raise ModelUnavailable(
-            f"{options.model} has no weights {options.weights!r}; it has {', '.join(enum.__members__)}"
-        )
-    weights = enum[options.weights]
-    file = download_weights(
-        PublishedWeights(
-            architecture=options.model,
-            member=weights.name,
-            url=weights.url,
-            labels=tuple(weights.meta["categories"]),
-            preprocessing=usual,
-            clip=None,
-        )
-    )
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    origin = f"torchvision's {options.model} {weights.name}"
-    return Beginning(state, of_backbone=False, preprocessing=usual, clip=None, origin=origin)
 
 
 def _head_of(network: nn.Module, options: Options, classes: int) -> tuple[str, ...]:

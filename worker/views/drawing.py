@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.views.layout import Bar, Panel, Row, Tone, bar_gap, bar_height, layout, padding, parts, row_height
-from worker.views.regions import colour_of, paint_boxes, paint_overlay
+from worker.views.regions import BACKGROUND, colour_of, paint_boxes, paint_overlay
 from worker.views.shown import Facts
 from worker.views.text import Colour, Font, default_font
 
@@ -89,16 +89,25 @@ def _paint(picture: Pixels, panel: Panel, font: Font) -> None:
 def _write(area: Pixels, row: Row, panel: Panel, font: Font) -> None:
     size, width = panel.size, area.shape[1]
     coloured = row.tone is not Tone.PLAIN
-    mark = round(1.1 * size) if row.tone in {Tone.RIGHT, Tone.WRONG} else 0
+    mark = round(1.1 * size) if row.tone in {Tone.RIGHT, Tone.WRONG} or row.index is not None else 0
     text, value = parts(row, size, width - mark, font)
     baseline = round(1.02 * size)
     colour = _DARK if panel.loud else _TONES[row.tone] if coloured else _LIGHT
-    if mark:
+    if row.index is not None:
+        _swatch(area, row.index, size, baseline)
+    elif mark:
         _mark(area, row.tone, size, baseline)
     font.write(area, text, (mark, baseline), size, _LIGHT if mark else colour)
     font.write(area, value, (width - font.width(value, size), baseline), size, colour)
     if row.bar is not None:
-        _bar(area, row.bar, size, _TONES[row.tone] if row.index is None else colour_of(row.index))
+        _bar(area, row.bar, size, _TONES[row.tone] if row.index is None else _bar_colour(row.index))
+
+
+def _swatch(area: Pixels, index: int, size: int, baseline: int) -> None:
+    """Fill a square, as high as a capital, with the colour of a class; that of the background stays empty."""
+    side = round(0.7 * size)
+    filled = colour_of(index) if index != BACKGROUND else _GROOVE
+    cv2.rectangle(area, (0, baseline - side), (side, baseline), filled, -1 if index != BACKGROUND else 1)
 
 
 def _mark(area: Pixels, tone: Tone, size: int, baseline: int) -> None:
@@ -110,6 +119,10 @@ def _mark(area: Pixels, tone: Tone, size: int, baseline: int) -> None:
     ]
     pen = max(1, round(size / 8))
     cv2.polylines(area, [(line * 16).astype(np.int32) for line in lines], False, _TONES[tone], pen, cv2.LINE_AA, 4)
+
+
+def _bar_colour(index: int) -> Colour:
+    return colour_of(index) if index != BACKGROUND else _LIGHT
 
 
 def _bar(area: Pixels, bar: Bar, size: int, colour: Colour) -> None:

@@ -185,7 +185,11 @@ def _class(number: int, share: Share) -> Row:
 
 def _compared(compared: Compared) -> Row:
     tone = Tone.RIGHT if compared.right else Tone.WRONG
-    return Row(f"{compared.found} of {compared.true} found", f"{compared.false_alarms} false", tone=tone)
+    return Row(
+        f"{compared.found} of {compared.true} found",
+        f"{compared.false_alarms} false alarm{'s' * (compared.false_alarms != 1)}",
+        tone=tone,
+    )
 
 
 def _meter(meter: Meter) -> Row:

@@ -25,6 +25,10 @@ _GOLDEN: Final = (5**0.5 - 1) / 2
 """Steps of this share of the colour circle never come close to each other."""
 _COVER: Final = 0.5
 """How much of the picture an area hides."""
+_BRIGHT: Final = 110
+"""Brightness from which on dark text is read on a colour."""
+_PANEL: Final = 3.2
+"""Height of the panel at the top, with its margin, in sizes of a box's text."""
 _TAG: Final = 0.8
 """Size of a box's text, of the text in panels: there may be many boxes."""
 
@@ -67,11 +71,11 @@ def paint_boxes(picture: Pixels, boxes: Sequence[ShownBox], true_boxes: Sequence
     pen = max(1, round(size / 6))
     for each in reversed(boxes):
         _outline(picture, each.box, colour_of(each.index), pen)
-    for each in reversed(boxes):
-        _tag(picture, each, size, pen, font)
     for true in true_boxes:
         _outline(picture, true.box, _DARK, 3 * max(1, pen // 3))
         _outline(picture, true.box, _TRUE, max(1, pen // 3))
+    for each in reversed(boxes):
+        _tag(picture, each, size, pen, font)
 
 
 def _outline(picture: Pixels, box: Box, colour: Colour, pen: int) -> None:
@@ -80,18 +84,25 @@ def _outline(picture: Pixels, box: Box, colour: Colour, pen: int) -> None:
 
 
 def _tag(picture: Pixels, found: ShownBox, size: int, pen: int, font: Font) -> None:
-    """Write name and score above a box, or inside of it where there is no room above."""
+    """Write name and score above a box; inside of it where the picture's edge or its first panel leaves no room."""
     height, width = picture.shape[:2]
-    left, top, _, _ = _whole(found.box, picture)
+    left, top, _, bottom = _whole(found.box, picture)
     text = shorten(f"{found.name} {100 * found.score:.0f} %", size, width - size, font)
-    wide, tall, inset = font.width(text, size) + size // 2, round(1.3 * size), pen // 2
-    x = max(0, min(left - inset, width - wide))
-    y = top - tall if top >= tall else min(top, height - tall)
-    if wide > width or y < 0:
+    wide, tall = font.width(text, size) + size // 2, round(1.3 * size)
+    x = max(0, min(left - pen // 2, width - wide))
+    panel = round(_PANEL * size)
+    y = top - tall if top - tall >= panel else max(min(max(top, panel), bottom - tall), top)
+    if wide > width or y + tall > height:
         return
     area = picture[y : y + tall, x : x + wide]
-    area[:] = colour_of(found.index)
-    font.write(area, text, (size // 4, round(0.98 * size)), size, _DARK)
+    colour = colour_of(found.index)
+    area[:] = colour
+    font.write(area, text, (size // 4, round(0.98 * size)), size, _DARK if _brightness(colour) > _BRIGHT else _TRUE)
+
+
+def _brightness(colour: Colour) -> float:
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def _whole(box: Box, picture: Pixels) -> tuple[int, int, int, int]:
