@@ -36,26 +36,26 @@ class Example:
     """One training.
 
     Attributes:
-        write: writes the data to a folder; returns what is learned from, and what is tested with, or None for a part.
+        write: writes the data to a folder; returns what is learned from, and what is tested with.
         options: of `vision-worker train`.
         aims: the least value of each figure.
     """
 
-    write: Callable[[Path], tuple[Path, Path | None]]
+    write: Callable[[Path], tuple[Path, Path]]
     options: tuple[str, ...]
     aims: dict[str, float]
 
 
-def _digits(folder: Path) -> tuple[Path, Path | None]:
-    return write_digits(folder / "digits"), None
+def _digits(folder: Path) -> tuple[Path, Path]:
+    return write_digits(folder / "digits", each=400), write_digits(folder / "other-digits", each=100, first=400)
 
 
-def _motions(folder: Path) -> tuple[Path, Path | None]:
+def _motions(folder: Path) -> tuple[Path, Path]:
     seen = write_motions(folder / "motions", SEEN, each=60)
     return seen, write_motions(folder / "other-motions", UNSEEN, each=20, seed=1)
 
 
-def _scenes(folder: Path) -> tuple[Path, Path | None]:
+def _scenes(folder: Path) -> tuple[Path, Path]:
     seen = write_scenes(folder / "scenes", BACKGROUNDS, each=50)
     return seen, write_scenes(folder / "other-scenes", OTHER_BACKGROUNDS, each=20, seed=1)
 
@@ -97,9 +97,17 @@ def run_example(name: str, folder: Path, *, threads: int | None, console: Consol
     """Train one of the examples, print its figures, and tell whether they reach the aims."""
     example = EXAMPLES[name]
     data, test = example.write(folder)
-    tested = ("--test", str(test)) if test else ()
     limited = ("--threads", str(threads)) if threads else ()
-    arguments = ["train", str(data), *tested, *example.options, *limited, "--out", str(folder / f"{name}-model")]
+    arguments = [
+        "train",
+        str(data),
+        "--test",
+        str(test),
+        *example.options,
+        *limited,
+        "--out",
+        str(folder / f"{name}-model"),
+    ]
     console.print(f"vision-worker {shlex.join(arguments)}", markup=False, soft_wrap=True)
     began = time.monotonic()
     subprocess.run([sys.executable, "-m", "worker", *arguments], check=True)

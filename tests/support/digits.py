@@ -25,17 +25,18 @@ def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
 
-def write_digits(folder: Path, *, each: int = 500) -> Path:
+def write_digits(folder: Path, *, each: int = 500, first: int = 0) -> Path:
     """Write digits as PNG, each into the folder of its class.
 
     Args:
         folder: is created.
-        each: how many of each class, at most 500.
+        each: how many of each class; there are 500.
+        first: how many of each class are left out before them.
     """
     pictures, digits = load_digits()
     for digit in range(10):
         place = folder / str(digit)
         place.mkdir(parents=True)
-        for number, picture in enumerate(pictures[digits == digit][:each]):
+        for number, picture in enumerate(pictures[digits == digit][first : first + each], first):
             (place / f"{number:03}.png").write_bytes(PNG(np.repeat(picture[..., None], 3, axis=2)))
     return folder

@@ -43,6 +43,8 @@ def through_kafka(
     folder: Path,
     model: Path,
     frames: Iterable[CapturedFrame],
+    *,
+    keeps_states: bool = False,
     **groups: Mapping[str, Any],
 ) -> Passed:
     """Send frames to two workers, exactly once; kill one of them, and start another.
@@ -52,9 +54,10 @@ def through_kafka(
         folder: for the workers' settings and logs.
         model: what they run.
         frames: what is sent; each camera goes to one partition.
+        keeps_states: whether the model is recurrent.
         groups: more settings, by group.
     """
-    with stage(servers, partitions=PARTITIONS, notes_skipped=True) as on:
+    with stage(servers, partitions=PARTITIONS, notes_skipped=True, keeps_states=keeps_states) as on:
         records = _records(on, frames)
         settings = on.settings(
             model={"path": str(model)},
