@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.support.labelled import HUES, coloured, write_data
 from tests.support.pictures import frame_of
+from worker.cli import app
 from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
 from worker.models.build import load_model
 from worker.models.manifest import load_manifest
@@ -257,3 +259,26 @@ def test_weights_of_another_network_are_refused(trained: Path, data: Path, tmp_p
         train(data, tmp_path / "out", replace(SMALL, weights="WRONG"))
     with pytest.raises(SettingsError, match="--layers head trains only the last layer"):
         train(data, tmp_path / "out", replace(SMALL, layers="head"))
+
+
+def test_the_command_trains_with_fewer_bits_and_other_processes(data: Path, tmp_path: Path) -> None:
+    chosen = "--model shufflenet_v2_x0_5 --weights none --layers all --size 32x40 --epochs 1 --batch 8 --threads 1"
+    extras = "--amp bf16 --workers 2 --optimizer sgd --schedule step --augment strong --flip --holdout camera1 --json"
+    arguments = ["train", str(data), *chosen.split(), *extras.split(), "--name", "hues", "--out", str(tmp_path / "out")]
+
+    ran = CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+    assert ran.exit_code == 0
+    assert json.loads(ran.stdout)["best_epoch"] == 1
+    manifest = load_manifest(tmp_path / "out")
+    assert (manifest.name, manifest.preprocessing.crop) == ("hues", (32, 40))
+
+
+@pytest.mark.parametrize("size", ["big", "0", "3x"])
+def test_a_size_that_is_none_is_refused(size: str, data: Path, tmp_path: Path) -> None:
+    arguments = ["train", str(data), "--model", "resnet18", "--size", size, "--out", str(tmp_path / "out")]
+
+    ran = CliRunner().invoke(app, arguments)
+
+    assert ran.exit_code == 2
+    assert "is no size" in ran.output

@@ -79,10 +79,18 @@ def hash_of(items: Iterable[Item]) -> str:
     A file that cannot be read counts as an empty one.
     """
     ordered = sorted(items, key=lambda each: each.name)
-    files = {item.file: hashlib.sha256(_read_file(item.file) or b"").hexdigest() for item in ordered}
+    files = {file: _hash_of_file(file) for file in {item.file for item in ordered}}
     total = hashlib.sha256()
     for each in ordered:
         boxes = None if each.boxes is None else write_boxes(each.boxes)
         facts = (each.name, each.group, each.captured_at, each.label, boxes, files[each.file])
         total.update(repr(facts).encode())
     return total.hexdigest()
+
+
+def _hash_of_file(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return hashlib.sha256().hexdigest()

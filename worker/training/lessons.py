@@ -102,11 +102,14 @@ def _check(
     learned: Sequence[Sample],
     held_out: Sequence[Sample],
 ) -> None:
-    faults = [f"no picture of class {name} is left to learn from" for name, n in facts.train_samples.items() if not n]
-    if not held_out:
-        faults.append("no picture is left to test with")
+    faults = list[str]()
     if len(learned) < 2:
         faults.append(f"{len(learned)} samples are too few to learn from")
+    else:
+        lost = [name for name, count in facts.train_samples.items() if not count]
+        faults += [f"no sample of class {name} is left to learn from" for name in lost]
+    if not held_out:
+        faults.append("no sample is left to test with")
     if not faults:
         return
     if timing is not None and options.task == "clip":
