@@ -1,5 +1,6 @@
 """`export` and `evaluate` on a real Kafka: the frames of a stretch, and the counts of the accuracy topic."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -83,7 +84,9 @@ class Session:
 
 def _frames() -> list[CapturedFrame]:
     return [
-        CapturedFrame(photograph.name, jpeg, EventMillis(START + 40 * number), None, f"{camera}-{number}", label)
+        CapturedFrame(
+            f"{photograph.name}-{number % 2}", jpeg, EventMillis(START + 40 * number), None, f"{camera}-{number}", label
+        )
         for camera, photograph in enumerate(PHOTOGRAPHS[:3])
         for number, jpeg in enumerate(pictures(camera)[:EACH])
         for label in [None if number == 2 else "no such class" if number == 4 else photograph.label]
@@ -101,6 +104,12 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
             on.wait_until_done()
             assert worker.stop() == 0
         yield Session(on, config, frames)
+
+
+def program(*words: str | Path) -> str:
+    """Run a command in a process of its own, because torch changes the environment."""
+    command = [sys.executable, "-m", "worker", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def exported(session: Session, folder: Path, *words: str) -> str:
@@ -123,14 +132,11 @@ def test_a_stretch_without_frames(session: Session, tmp_path: Path) -> None:
 def test_evaluate_counts_what_the_accuracy_topic_tells(session: Session, tmp_path: Path) -> None:
     exported(session, tmp_path / "out", "--json")
     model = session.stage.settings()["model"]["path"]
-    # A program of its own, because torch changes the environment.
-    command = [sys.executable, "-m", "worker", "evaluate", model, str(tmp_path / "out"), "--json"]
-    evaluated = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    report: dict[str, Any] = json.loads(evaluated.stdout)
+    report: dict[str, Any] = json.loads(program("evaluate", model, tmp_path / "out", "--json"))
     published = {each.key: wire.parse_accuracy(each) for each in session.stage.read(session.stage.accuracy)}
     tallies = [each for each in published.values() if each is not None]
 
-    assert len(tallies) == 3
+    assert len(tallies) == 6
     counts = report["accuracy"]
     assert counts["seen"] == sum(each.seen for each in tallies) == 18
     assert counts["labelled"] == sum(each.labelled for each in tallies) == 12
@@ -155,3 +161,35 @@ def test_a_topic_that_is_not_there(session: Session, tmp_path: Path) -> None:
     )
     assert "topic 'nowhere' does not exist at" in str(found.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_training_on_a_stretch_uses_its_labelled_frames_once_each_and_never_those_held_out(
+    session: Session, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "model"
+    options = ["--model", "squeezenet1_1", "--weights", "none", "--layers", "all", "--size", "32", "--epochs", "1"]
+    held_out = f"{PHOTOGRAPHS[0].name}-1", f"{PHOTOGRAPHS[1].name}-1", f"{PHOTOGRAPHS[2].name}-1"
+    holdout = [word for name in held_out for word in ("--holdout", name)]
+    program("train", data, "--from", "1h", "--config", session.config, *options, *holdout, "--out", out, "--json")
+
+    with (data / "frames.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    positions = {str(each.position) for each in session.stage.read(session.stage.frames)}
+    assert sorted(each["position"] for each in rows) == sorted(positions)
+    card = json.loads((out / "card.json").read_text())["data"]
+    assert (card["pictures"], card["unlabelled"], card["unreadable"]) == (18, 3, [])
+    assert sorted(card["held_out_groups"]) == sorted(held_out)
+    assert not set(card["held_out_groups"]) & set(card["train_groups"])
+    labelled = {
+        camera: sum(1 for each in rows if each["camera-id"] == camera and each["label"])
+        for camera in {each["camera-id"] for each in rows}
+    }
+    assert sum(card["held_out_samples"].values()) == sum(labelled[each] for each in held_out) == 9
+    assert sum(card["train_samples"].values()) == sum(labelled[each] for each in card["train_groups"]) == 6
+
+
+def test_a_stretch_needs_a_beginning(session: Session, tmp_path: Path) -> None:
+    words = ["train", str(tmp_path / "data"), "--topic", session.stage.frames, "--model", "squeezenet1_1", "--out", "x"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code != 0
+    assert "give --from too" in found.output

@@ -14,7 +14,6 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from worker.evaluation.calibration import calibration
 from worker.evaluation.classes import class_scores, confusion, mistakes, most_confused
 from worker.evaluation.comparison import Comparison, compare, mcnemar
-from worker.evaluation.intervals import by_camera, share_interval, wilson
 from worker.evaluation.judged import Judged
 
 LABELS = ("cat", "dog", "emu", "fox")
@@ -82,24 +81,3 @@ def test_models_are_compared_on_the_frames_that_both_have_predicted() -> None:
     second = [row(5, 1, 1), row(3, 1, 3), row(2, 1, 1), row(1, 1, 2), row(0, 1, 1)]
     expected = Comparison(both_right=1, only_first=1, only_second=1, both_wrong=1, p_value=1.0)
     assert compare(first, second) == expected
-
-
-@given(st.integers(0, 50), st.integers(0, 50))
-def test_wilson_is_that_of_scipy(right: int, wrong: int) -> None:
-    found = wilson(right, right + wrong)
-    if right + wrong == 0:
-        assert found is None
-    else:
-        theirs = binomtest(right, right + wrong).proportion_ci(method="wilson")
-        assert found == pytest.approx((theirs.low, theirs.high))
-
-
-def test_an_interval_over_cameras_is_wider_where_cameras_differ() -> None:
-    differ = [("good", True)] * 50 + [("bad", False)] * 50 + [("fair", number % 2 == 0) for number in range(50)]
-    over_cameras, over_frames = by_camera(differ), wilson(75, 150)
-    assert over_cameras is not None
-    assert over_frames is not None
-    assert over_cameras.low < over_frames.low < over_frames.high < over_cameras.high
-    assert over_cameras == share_interval(differ) == by_camera(differ)
-    assert by_camera([("alone", True)] * 9) is None
-    assert share_interval([(str(number), number > 2) for number in range(9)]) == wilson(6, 9)

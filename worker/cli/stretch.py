@@ -1,18 +1,28 @@
-"""A stretch of a topic: the options that name it, and how it is read. `export` and `train` share them."""
+"""A stretch of a topic: the options that name it, and how it becomes a folder. `export` and `train` share them."""
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.adapters.clocks import wall_clock
 from worker.domain.errors import SettingsError
-from worker.domain.records import Record, TopicPartition
+from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.settings import Kafka, Topics, read_groups
+from worker.media.folder import check_empty
+from worker.settings import Kafka, Limits, Topics, read_groups
 from worker.views.moments import moment
+
+if TYPE_CHECKING:
+    from worker.data.stretch import Guess, Written
+
+LATE_PREDICTIONS_MS = 3_600_000
+"""Milliseconds after the end of a stretch in which its predictions are looked for."""
+SHOWN = 3
+"""Records that are no frames whose texts are printed."""
 
 
 def _parse_time(text: str) -> EventMillis:
@@ -34,34 +44,108 @@ To = Annotated[
 ]
 
 
-def kafka_of(config: Path | None) -> tuple[Kafka, Topics]:
-    """Return the settings of the cluster and of its topics; faults in other settings do not matter.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The records of a topic that were written in a stretch of time.
+
+    Attributes:
+        topic: of frames.
+        predictions: the topic of what was predicted.
+        since: the first moment that belongs to it.
+        until: the first moment after it.
+    """
+
+    kafka: Kafka
+    topic: str
+    predictions: str
+    since: EventMillis
+    until: EventMillis
+
+    def write(self, folder: Path, *, by_class: bool = False, needs_predictions: bool = False) -> "Written":
+        """Write the frames as pictures and a CSV, with what was predicted, into an empty folder.
+
+        Args:
+            folder: is created.
+            by_class: a sub-folder for each label.
+            needs_predictions: it is an error if there is no topic of predictions.
+
+        Raises:
+            SettingsError: a topic does not exist, or the folder is not empty.
+            SourceLost: a topic cannot be read.
+        """
+        from worker.data.stretch import write_stretch
+
+        check_empty(folder)
+        guesses = self._guesses(needs_predictions=needs_predictions)
+        records = self._read(self.topic, self.until)
+        return write_stretch(folder, records, guesses, by_class=by_class, max_pixels=Limits().max_pixels)
+
+    def _guesses(self, *, needs_predictions: bool) -> "dict[Position, Guess]":
+        from worker.app.cluster import cluster_admin
+        from worker.data.stretch import guesses_of
+
+        if not needs_predictions and self.predictions not in cluster_admin(self.kafka).topics([self.predictions]):
+            return {}
+        return guesses_of(self._read(self.predictions, EventMillis(self.until + LATE_PREDICTIONS_MS)))
+
+    def _read(self, topic: str, until: EventMillis) -> Iterator[Record]:
+        """Return the records, partition by partition; whether there is such a topic is known at once."""
+        from worker.app.cluster import cluster_admin, cluster_reader
+
+        found, servers = cluster_admin(self.kafka).topics([topic]), self.kafka.bootstrap_servers
+        if topic not in found:
+            raise SettingsError([f"topic {topic!r} does not exist at {servers}: name another one"])
+        partitions = [TopicPartition(topic, number) for number in range(found[topic].partitions)]
+
+        def records() -> Iterator[Record]:
+            with closing(cluster_reader(self.kafka)) as reader:
+                yield from reader.written_between(partitions, self.since, until)
+
+        return records()
+
+
+def stretch_of(
+    config: Path | None,
+    since: EventMillis,
+    until: EventMillis | None,
+    *,
+    topic: str | None,
+    predictions: str | None = None,
+) -> Stretch:
+    """Return the stretch that the options name.
+
+    Args:
+        config: settings as a YAML file; those of other groups do not matter.
+        since: the first moment that belongs to it.
+        until: the first moment after it; None for now.
+        topic: of frames; None for that of the settings.
+        predictions: their topic; None for that of the settings.
 
     Raises:
-        SettingsError: one of the two has a fault.
+        SettingsError: the settings of Kafka or of the topics have a fault, or nothing lies between the two moments.
     """
+    kafka, topics = _kafka_of(config)
+    end = wall_clock() if until is None else until
+    if since >= end:
+        raise SettingsError(["--from is not before --to: nothing lies between"])
+    return Stretch(kafka, topic or topics.frames, predictions or topics.predictions, since, end)
+
+
+def summary_of(written: "Written", folder: Path) -> str:
+    """Say what became of the frames of a stretch."""
+    lines = [
+        f"{written.frames} frames, {written.labelled} with a label, {written.predicted} with a prediction: {folder}"
+    ]
+    if written.unlabelled:
+        lines.append(f"{written.unlabelled} frames without a label are left out: --layout csv writes them too")
+    if written.refused:
+        lines.append(f"{len(written.refused)} records are no frames and are left out:")
+        lines += [f"  {text}" for text in written.refused[:SHOWN]]
+    return "\n".join(lines)
+
+
+def _kafka_of(config: Path | None) -> tuple[Kafka, Topics]:
     groups, faults = read_groups(config)
     if not {"kafka", "topics"} <= groups.keys():
         raise SettingsError([fault for fault in faults if fault.startswith(("kafka", "topics", "--config"))])
     return groups["kafka"], groups["topics"]
-
-
-def read_stretch(kafka: Kafka, topic: str, since: EventMillis, until: EventMillis) -> "Iterator[Record]":
-    """Return the records of a topic that were written in a stretch of time, partition by partition.
-
-    Raises:
-        SettingsError: there is no such topic.
-        SourceLost: it cannot be read. Raised by the iterator.
-    """
-    from worker.app.cluster import cluster_admin, cluster_reader
-
-    found = cluster_admin(kafka).topics([topic])
-    if topic not in found:
-        raise SettingsError([f"topic {topic!r} does not exist at {kafka.bootstrap_servers}: name another with --topic"])
-    partitions = [TopicPartition(topic, number) for number in range(found[topic].partitions)]
-
-    def records() -> Iterator[Record]:
-        with closing(cluster_reader(kafka)) as reader:
-            yield from reader.written_between(partitions, since, until)
-
-    return records()

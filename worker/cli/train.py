@@ -8,8 +8,9 @@ import msgspec
 import typer
 from rich.console import Console
 
-from worker.cli.options import AsJson
+from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
+from worker.cli.stretch import From, To, Topic, stretch_of, summary_of
 from worker.domain.networks import CNN_RNN, Cell, CnnRnnShape
 from worker.training.options import (
     Amp,
@@ -37,14 +38,18 @@ def train(
     data: Annotated[
         Path,
         typer.Argument(
-            exists=True,
-            help="A folder with a folder of pictures or videos for each class; or with a frames.csv; or such a CSV.",
+            help="A folder with a folder of pictures or videos for each class; or with a frames.csv; or such a CSV. "
+            "With --from: the empty folder that the frames are written to first."
         ),
     ],
     *,
     task: Annotated[Trainable, typer.Option(help="What the model is for.")] = "classify",
     model: Annotated[str, typer.Option(help="A network of torchvision for this task, or cnn_rnn.")],
     out: Annotated[Path, typer.Option(help="The folder to write: a model that the worker loads, and its card.")],
+    topic: Topic = None,
+    since: From = None,
+    until: To = None,
+    config: ConfigFile = None,
     test: Annotated[
         Path | None, typer.Option(exists=True, help="Data to test with; default: a part of DATA is held out.")
     ] = None,
@@ -122,6 +127,8 @@ def train(
 ) -> None:
     """Train a network on labelled pictures or videos, and write a folder that run, check and replay load.
 
+    With --from, the labelled frames of a stretch of a topic are written to DATA first, as by `export`.
+
     Cameras and videos that are held out are never learned from. Ctrl-C keeps the best epoch so far and writes the
     model; --resume goes on from there.
     """
@@ -159,6 +166,8 @@ def train(
     if test and holdout:
         raise typer.BadParameter("DATA is not split if there are data to test with", param_hint="--holdout")
 
+    _get_data(data, config, topic, since, until, resume=resume)
+
     from worker.training.train import train as train_model
 
     with progress_bar() as bar:
@@ -167,6 +176,17 @@ def train(
         typer.echo(msgspec.json.encode(_facts(outcome)))
     else:
         _print(outcome)
+
+
+def _get_data(data: Path, config: Path | None, topic: str | None, since: Any, until: Any, *, resume: bool) -> None:
+    """Write the stretch of a topic to the folder of data, if one is named; one that is resumed is there already."""
+    if since is None and (topic or until):
+        raise typer.BadParameter("give --from too: where the stretch of the topic begins", param_hint="--topic, --to")
+    if since is not None and not resume:
+        written = stretch_of(config, since, until, topic=topic).write(data)
+        typer.echo(summary_of(written, data), err=True)
+    if not data.exists():
+        raise typer.BadParameter(f"{data} does not exist", param_hint="DATA")
 
 
 def _read_size(text: str | None) -> tuple[int, int] | None:

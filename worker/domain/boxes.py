@@ -2,10 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 _FORM: Final = 'it must be a JSON list such as [{"label": "cup", "box": [left, top, right, bottom]}]'
+
+
+ENOUGH: Final = 0.5
+"""The intersection over union from which on a box is a true box: that of PASCAL VOC, and the lowest one of COCO."""
 
 
 class Box(NamedTuple):
@@ -46,6 +50,26 @@ def overlap(one: Box, other: Box) -> float:
     ).area
     union = one.area + other.area - shared
     return shared / union if union else 0.0
+
+
+def match(found: Sequence[Box], fits: Callable[[int, int], bool], truth: Sequence[Box]) -> list[int | None]:
+    """Return the true box that each found one has found; None of one that is a false alarm.
+
+    The found boxes choose in turn: each takes the true box that it overlaps most, of those that fit and are left, if
+    their intersection over union is at least `ENOUGH`. So do PASCAL VOC and COCO, by falling score.
+
+    Args:
+        found: in the order in which they choose.
+        fits: tells of a found and a true box, by their places, whether they may be of one class.
+        truth: the true boxes.
+    """
+    left, chosen = set(range(len(truth))), list[int | None]()
+    for place, box in enumerate(found):
+        overlaps = [(overlap(box, truth[each]), -each) for each in left if fits(place, each)]
+        best, number = max(overlaps, default=(0.0, 0))
+        chosen.append(-number if best >= ENOUGH else None)
+        left.discard(-number if best >= ENOUGH else -1)
+    return chosen
 
 
 def read_boxes(text: str | bytes) -> tuple[TrueBox, ...]:

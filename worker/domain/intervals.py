@@ -59,3 +59,21 @@ def grouped(right: Sequence[int], totals: Sequence[int]) -> Interval | None:
     sums = counts[drawn].sum(axis=1)
     low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
     return Interval(float(low), float(high))
+
+
+def share_interval(right: Sequence[bool], groups: Sequence[str]) -> Interval | None:
+    """Return the interval of the share that is right: over groups, if any of them has several observations.
+
+    Args:
+        right: of each observation, whether it counts.
+        groups: of each observation, the camera or video that it is from.
+
+    Returns:
+        None if groups have several observations and are fewer than `FEWEST_GROUPS`.
+    """
+    names, index = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    hits, totals = np.asarray(right, dtype=bool), np.bincount(index, minlength=len(names))
+    if totals.max(initial=0) <= 1:
+        return wilson(int(hits.sum()), len(hits))
+    found = np.bincount(index, weights=hits, minlength=len(names)).astype(int)
+    return grouped(found.tolist(), totals.tolist())

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from worker.domain.intervals import Interval, share_interval
 from worker.domain.results import ModelIdentity
 from worker.evaluation.calibration import Calibration, calibration
 from worker.evaluation.classes import ClassScore, Pair, class_scores, confusion, mistakes, most_confused
 from worker.evaluation.comparison import Comparison, compare
-from worker.evaluation.intervals import Interval, share_interval
 from worker.evaluation.judged import Judged
 from worker.wire import AccuracyMessage
 
@@ -163,5 +163,7 @@ def accuracy_of(found: Evaluated) -> Accuracy:
         correct_top5=top5,
         top1=top1 / labelled if labelled else None,
         top5=top5 / labelled if labelled else None,
-        top1_interval95=share_interval([(each.camera, each.right) for each in found.rows]),
+        top1_interval95=share_interval([each.right for each in found.rows], [each.camera for each in found.rows])
+        if labelled
+        else None,
     )

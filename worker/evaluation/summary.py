@@ -97,7 +97,7 @@ def _accuracy(found: Accuracy) -> Iterator[str]:
         return
     line = f"top 1 {_percent(found.top1)} ({found.correct_top1} right), top 5 {_percent(found.top5)}"
     if found.top1_interval95 is None:
-        yield f"{line}; all frames are of one camera, so there is no interval: they are not independent"
+        yield f"{line}; no interval, because frames of one camera are alike, and there are too few cameras"
     else:
         low, high = found.top1_interval95
         yield f"{line}; 95 % interval {_percent(low)} to {_percent(high)}"

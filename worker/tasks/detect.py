@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays
-from worker.domain.boxes import Box, overlap
+from worker.domain.boxes import Box, match
 from worker.domain.errors import ModelContractBroken
 from worker.domain.frames import GroundTruth
 from worker.domain.geometry import Geometry
@@ -23,9 +23,6 @@ OUTPUTS: Final = ("boxes", "scores", "labels", "total")
 - labels: (batch, most), integers, the classes.
 - total: (batch,), the sum of all that the network returned for a picture: not finite if any of it is not.
 """
-
-ENOUGH: Final = 0.5
-"""The intersection over union from which on a box is a true box: that of PASCAL VOC, and the lowest one of COCO."""
 
 
 class Detect:
@@ -93,26 +90,18 @@ class Detect:
         ]
 
     def judge(self, result: Detections, truth: GroundTruth) -> BoxVerdict | None:
-        """Compare the boxes with the true ones; None if those are not known.
-
-        The boxes choose by falling score: each takes the true box of its class that it overlaps most, of those that are
-        left, if their intersection over union is at least `ENOUGH`.
-        """
+        """Compare the boxes with the true ones, as of `match`; None if those are not known."""
         if truth.boxes is None:
             return None
-        left = [(self._names.indices(each.label), each) for each in truth.boxes]
-        unknown = tuple(dict.fromkeys(each.label for indices, each in left if not indices))
-        for found in result.boxes:
-            overlaps = [
-                (overlap(found.box, each.box), number)
-                for number, (indices, each) in enumerate(left)
-                if found.index in indices
-            ]
-            best, number = max(overlaps, key=lambda pair: (pair[0], -pair[1]), default=(0.0, 0))
-            if best >= ENOUGH:
-                del left[number]
-        hits = len(truth.boxes) - len(left)
-        return BoxVerdict(BoxCounts(hits, len(left), len(result.boxes) - hits), unknown)
+        classes = [self._names.indices(each.label) for each in truth.boxes]
+        chosen = match(
+            [each.box for each in result.boxes],
+            lambda found, true: result.boxes[found].index in classes[true],
+            [each.box for each in truth.boxes],
+        )
+        hits = len(chosen) - chosen.count(None)
+        unknown = dict.fromkeys(each.label for indices, each in zip(classes, truth.boxes, strict=True) if not indices)
+        return BoxVerdict(BoxCounts(hits, len(truth.boxes) - hits, chosen.count(None)), tuple(unknown))
 
     def _found(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.intp], geometry: Geometry

@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 
-from worker.domain.boxes import Box, overlap
+from worker.domain.boxes import Box, match
 from worker.training.metrics import Share, share_of
-
-ENOUGH: Final = 0.5
-"""The intersection over union from which on a box counts as found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +84,17 @@ def match_boxes(seen: Seen, threshold: float) -> tuple[list[bool], list[bool]]:
         For each found box that reaches the threshold, in the order given, whether it is right; and for each true box,
         whether it was found.
     """
-    kept = [index for index, score in enumerate(seen.scores.tolist()) if score >= threshold]
-    boxes, true = [Box(*row) for row in seen.boxes.tolist()], [Box(*row) for row in seen.true_boxes.tolist()]
-    labels, true_labels = seen.labels.tolist(), seen.true_labels.tolist()
-    right, caught = dict.fromkeys(kept, False), [False] * len(true)
-    for index in sorted(kept, key=lambda each: -float(seen.scores[each])):
-        free = [n for n, label in enumerate(true_labels) if label == labels[index] and not caught[n]]
-        best = max(free, key=lambda n: overlap(boxes[index], true[n]), default=None)
-        if best is not None and overlap(boxes[index], true[best]) >= ENOUGH:
-            right[index] = caught[best] = True
-    return [right[index] for index in kept], caught
+    scores, labels, true_labels = seen.scores.tolist(), seen.labels.tolist(), seen.true_labels.tolist()
+    kept = [index for index, score in enumerate(scores) if score >= threshold]
+    order = sorted(kept, key=lambda each: -scores[each])
+    chosen = match(
+        [Box(*seen.boxes[index].tolist()) for index in order],
+        lambda found, true: bool(labels[order[found]] == true_labels[true]),
+        [Box(*row) for row in seen.true_boxes.tolist()],
+    )
+    right = dict(zip(order, chosen, strict=True))
+    caught = set(chosen)
+    return [right[index] is not None for index in kept], [number in caught for number in range(len(true_labels))]
 
 
 def average_precision(seen: Sequence[Seen]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from worker.domain.intervals import FEWEST_GROUPS, Interval, grouped, wilson
+from worker.domain.intervals import FEWEST_GROUPS, Interval, share_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,8 @@ class Figures:
 
 def share_of(right: Sequence[bool], groups: Sequence[str]) -> Share:
     """Count a share; its interval is over groups if any of them has several observations."""
-    names, index = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    hits = np.asarray(right, dtype=bool)
-    totals = np.bincount(index, minlength=len(names))
-    by_group = bool(totals.size and totals.max() > 1)
-    count = int(hits.sum())
-    if by_group:
-        found = np.bincount(index, weights=hits, minlength=len(names)).astype(int)
-        interval = grouped(found.tolist(), totals.tolist())
-    else:
-        interval = wilson(count, len(hits))
-    return Share(count, len(hits), len(names), interval, by_group)
+    cameras = len(set(groups))
+    return Share(sum(right), len(right), cameras, share_interval(right, groups), by_group=cameras < len(groups))
 
 
 def figures_of(answers: Sequence[Answer], names: Sequence[str]) -> Figures:
