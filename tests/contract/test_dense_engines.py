@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from tests.support.bright import LETTERBOX, with_rectangles, write_bright_model
+from tests.support.bright import with_rectangles, write_bright_areas, write_bright_model
 from tests.support.dense_models import drawn_dense_model, small
 from tests.support.models import open_model, photograph, prepared
 from worker.domain.boxes import Box
@@ -32,24 +31,6 @@ def detector(folder: Path) -> Path:
 
 def segmenter(folder: Path) -> Path:
     return drawn_dense_model(folder, "lraspp_mobilenet_v3_large", small("lraspp_mobilenet_v3_large", 96, 160))
-
-
-def bright_areas(folder: Path) -> Path:
-    """Write a program whose two classes are told apart by brightness; drawn weights leave them close to each other."""
-    network = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, padding_mode="replicate"), nn.AvgPool2d(4))
-    (layer, _) = network
-    assert isinstance(layer, nn.Conv2d)
-    assert layer.bias is not None
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.weight[1] = 1 / 27
-        layer.bias.copy_(torch.tensor([0.4, 0.0]))
-    any_batch = ({0: torch.export.Dim("batch", min=1)},)
-    program = torch.export.export(network.eval(), (torch.zeros(2, 3, 96, 128),), dynamic_shapes=any_batch)
-    torch.export.save(program, folder / "areas.pt2")
-    named = {"name": "areas", "program": "areas.pt2"}
-    write_manifest(folder, named, labels=("dark", "bright"), preprocessing=LETTERBOX, task="segment")
-    return folder
 
 
 def embedder(folder: Path) -> Path:
@@ -85,7 +66,7 @@ def test_engines_agree(make: Callable[[Path], Path], engine: str, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-@pytest.mark.parametrize("make", [bright_areas, embedder])
+@pytest.mark.parametrize("make", [write_bright_areas, embedder])
 def test_eight_bits_are_close(make: Callable[[Path], Path], engine: str, tmp_path: Path) -> None:
     folder = make(tmp_path)
     plain = open_model(folder)

@@ -76,3 +76,21 @@ def write_bright_model(folder: Path, numbers: Preprocessing = LETTERBOX, **field
     document = yaml.safe_load((folder / MANIFEST_FILE).read_text())
     (folder / MANIFEST_FILE).write_text(yaml.safe_dump({**document, **fields}))
     return folder
+
+
+def write_bright_areas(folder: Path) -> Path:
+    """Write a program whose two classes are told apart by brightness; drawn weights leave them close to each other."""
+    network = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, padding_mode="replicate"), nn.AvgPool2d(4))
+    (layer, _) = network
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[1] = 1 / 27
+        layer.bias.copy_(torch.tensor([0.4, 0.0]))
+    any_batch = ({0: torch.export.Dim("batch", min=1)},)
+    program = torch.export.export(network.eval(), (torch.zeros(2, 3, 96, 128),), dynamic_shapes=any_batch)
+    torch.export.save(program, folder / "areas.pt2")
+    named = {"name": "areas", "program": "areas.pt2"}
+    write_manifest(folder, named, labels=("dark", "bright"), preprocessing=LETTERBOX, task="segment")
+    return folder

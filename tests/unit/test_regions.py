@@ -70,12 +70,15 @@ def test_any_box_in_any_picture(width: int, height: int, box: Box, font: StrokeF
     assert np.array_equal(pixels, before)
 
 
-def test_a_true_box_is_thin_and_white() -> None:
-    picture = grey(640, 480)
-    paint_boxes(picture, [], [TrueBox("cup", Box(100, 200, 300, 400))], default_font())
+def test_a_true_box_is_a_thin_dashed_line_and_leaves_a_found_one_visible() -> None:
+    picture, box = grey(640, 480), Box(100, 200, 300, 400)
+    paint_boxes(picture, [], [TrueBox("cup", box)], default_font())
+    changed = picture[(picture != GREY).any(axis=2)]
 
-    assert tuple(picture[300, 100]) == (255, 255, 255)
-    assert (picture != GREY).any(axis=2).sum() <= 4 * 200 * 5
+    assert len(changed) <= 4 * 200
+    assert {*map(tuple, changed.tolist())} == {(255, 255, 255), (16, 18, 22)}
+    paint_boxes(picture, [ShownBox(47, "cup", 0.9, box)], [TrueBox("cup", box)], default_font())
+    assert tuple(picture[300, 101]) == colour_of(47)
 
 
 def test_areas_get_the_colour_of_their_class_and_the_background_stays() -> None:

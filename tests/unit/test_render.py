@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.bright import with_rectangles, write_bright_areas, write_bright_model
 from tests.support.recurrent import write_recurrent_model
+from worker.domain.boxes import Box
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.media.video_file import frame_rate
 from worker.models.ready import ready_model
@@ -105,6 +107,46 @@ def test_pictures_become_pictures_of_their_own_size(pictures: Path, model: Path,
     sizes = [np.asarray(cv2.imread(str(file))).shape for file in sorted(out.iterdir())]
     first, second = (load_photograph(photograph).shape for photograph in PHOTOGRAPHS[:2])
     assert sizes == [first, first, second]
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bright_model(tmp_path_factory.mktemp("detector"))
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bright_areas(tmp_path_factory.mktemp("segmenter"))
+
+
+def test_boxes_are_drawn_where_they_are_in_a_video_of_pictures_of_two_sizes(detector: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "pictures", tmp_path / "out.mp4"
+    source.mkdir()
+    for number, (width, height) in enumerate([(640, 480), (320, 240)]):
+        pixels = with_rectangles(width, height, white=Box(width // 4, height // 2, width // 2, 3 * height // 4))
+        cv2.imwrite(str(source / f"{number}.png"), pixels)
+    ran = render(source, "--model", detector, "-o", out)
+
+    assert ran.returncode == 0, ran.stderr
+    for drawn in frames_of(out):
+        assert drawn.shape == (480, 640, 3)
+        edge, inside, outside = drawn[300, 158:163], drawn[300, 200:280], drawn[300, 400:600]
+        assert np.abs(edge.astype(int) - 255).max() > 100
+        assert inside.min() > 200
+        assert outside.max() < 50
+
+
+def test_areas_are_drawn_without_a_setting(segmenter: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "pictures", tmp_path / "out"
+    source.mkdir()
+    cv2.imwrite(str(source / "0.png"), with_rectangles(320, 240, white=Box(200, 0, 320, 240)))
+    ran = render(source, "--model", segmenter, "-o", out)
+
+    assert ran.returncode == 0, ran.stderr
+    (file,) = out.iterdir()
+    drawn = np.asarray(cv2.imread(str(file)))
+    assert np.ptp(drawn[100, 300].astype(int)) > 40  # white no longer: it has the colour of its class
+    assert drawn[100, 100].max() < 30
 
 
 def test_what_is_wrong_with_the_output_is_said_before_the_model_is_loaded(pictures: Path, tmp_path: Path) -> None:

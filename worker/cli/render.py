@@ -53,7 +53,7 @@ def render(
     settings of model, window and limits are used; no broker is needed.
     """
     _check_out(source, out)
-    groups = offline_groups(config, model)
+    groups = offline_groups(config, model).updated_by({"model.masks": True})  # areas are drawn from masks
 
     from worker.media.video_file import frame_rate
 
@@ -93,7 +93,10 @@ class Rendered(msgspec.Struct, kw_only=True):
 
 
 class Outcomes:
-    """What the worker published, by offset. Messages are kept as bytes: about 1 KB a frame, decoded they take more."""
+    """What the worker published, by offset.
+
+    Messages are kept as bytes, because decoded they take more: about 1 KB a frame, with a mask some 10 KB.
+    """
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics

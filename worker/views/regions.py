@@ -25,6 +25,8 @@ _GOLDEN: Final = (5**0.5 - 1) / 2
 """Steps of this share of the colour circle never come close to each other."""
 _COVER: Final = 0.5
 """How much of the picture an area hides."""
+_DASH: Final = 5
+"""Length of a dash, in widths of the line."""
 _BRIGHT: Final = 110
 """Brightness from which on dark text is read on a colour."""
 _PANEL: Final = 3.2
@@ -59,7 +61,7 @@ def paint_overlay(picture: Pixels, overlay: Overlay) -> None:
 
 
 def paint_boxes(picture: Pixels, boxes: Sequence[ShownBox], true_boxes: Sequence[TrueBox], font: Font) -> None:
-    """Draw boxes in the colour of their class, with name and score, and true boxes as thin white lines above them.
+    """Draw boxes in the colour of their class, with name and score, and true boxes as thin dashed lines above them.
 
     Args:
         picture: RGB, (height, width, 3), uint8; is changed.
@@ -68,12 +70,11 @@ def paint_boxes(picture: Pixels, boxes: Sequence[ShownBox], true_boxes: Sequence
         font: for the names.
     """
     size = max(8, round(_TAG * text_size(picture.shape[1], picture.shape[0])))
-    pen = max(1, round(size / 6))
+    pen = max(2, round(size / 5))
     for each in reversed(boxes):
         _outline(picture, each.box, colour_of(each.index), pen)
     for true in true_boxes:
-        _outline(picture, true.box, _DARK, 3 * max(1, pen // 3))
-        _outline(picture, true.box, _TRUE, max(1, pen // 3))
+        _dashes(picture, true.box, max(1, pen // 3))
     for each in reversed(boxes):
         _tag(picture, each, size, pen, font)
 
@@ -81,6 +82,21 @@ def paint_boxes(picture: Pixels, boxes: Sequence[ShownBox], true_boxes: Sequence
 def _outline(picture: Pixels, box: Box, colour: Colour, pen: int) -> None:
     left, top, right, bottom = _whole(box, picture)
     cv2.rectangle(picture, (left, top), (max(left, right - 1), max(top, bottom - 1)), colour, pen)
+
+
+def _dashes(picture: Pixels, box: Box, pen: int) -> None:
+    """Draw a thin line, white and dark in turn: it is seen on any ground, and above a box of the same place."""
+    left, top, right, bottom = _whole(box, picture)
+    right, bottom = max(left, right - 1), max(top, bottom - 1)
+    cv2.rectangle(picture, (left, top), (right, bottom), _DARK, pen)
+    for x in range(left, right + 1, 2 * _DASH * pen):
+        end = min(x + _DASH * pen, right)
+        for y in (top, bottom):
+            cv2.line(picture, (x, y), (end, y), _TRUE, pen)
+    for y in range(top, bottom + 1, 2 * _DASH * pen):
+        end = min(y + _DASH * pen, bottom)
+        for x in (left, right):
+            cv2.line(picture, (x, y), (x, end), _TRUE, pen)
 
 
 def _tag(picture: Pixels, found: ShownBox, size: int, pen: int, font: Font) -> None:
