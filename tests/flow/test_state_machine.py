@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_state_machine
 
-from tests.support.cluster import FAULTS, PARTITIONS, POISON, Cluster, MakeFlow, Member, Shot, counts, shots
+from tests.support.cluster import PARTITIONS, POISON, Cluster, Shot, counts, shots
 from tests.support.executors import Held, Inline
 from tests.support.flow import Flow
+from tests.support.member import FAULTS, MakeFlow, Member
 from tests.support.recurrent import Rules
 from worker.adapters.memory import Assign, Pause
 from worker.domain.errors import DeliveryFailed, DeliveryRefused, ModelContractBroken, TooManyRejected
