@@ -147,7 +147,7 @@ class Group(RuleBasedStateMachine):
         """Tell it that its partitions are gone, whether it was a zombie or not."""
         member = self._busy(slot)
         self._free(member)
-        member.lose()
+        self._attempt(member, member.lose)  # a call that was over before may have failed
         self.work(slot, polls)
 
     @rule(slot=slots, drains=st.booleans(), polls=polls)
