@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_state_machine
 
-from tests.support.cluster import FAULTS, PARTITIONS, POISON, Cluster, MakeFlow, Member, Shot, counts, shots
+from tests.support.cluster import PARTITIONS, POISON, Cluster, Shot, counts, shots
 from tests.support.executors import Held, Inline
 from tests.support.flow import Flow
+from tests.support.member import FAULTS, MakeFlow, Member
 from tests.support.recurrent import Rules
 from worker.adapters.memory import Assign, Pause
 from worker.domain.errors import DeliveryFailed, DeliveryRefused, ModelContractBroken, TooManyRejected
@@ -146,7 +147,7 @@ class Group(RuleBasedStateMachine):
         """Tell it that its partitions are gone, whether it was a zombie or not."""
         member = self._busy(slot)
         self._free(member)
-        member.lose()
+        self._attempt(member, member.lose)  # a call that was over before may have failed
         self.work(slot, polls)
 
     @rule(slot=slots, drains=st.booleans(), polls=polls)

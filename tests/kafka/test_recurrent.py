@@ -264,7 +264,7 @@ def test_a_state_that_cannot_be_read_stops_the_worker_and_is_named(
         assert on.committed() == {0: 0}
 
 
-def test_a_state_topic_that_is_missing_or_not_set_is_found_by_check(
+def test_a_state_topic_that_is_missing_or_not_set_is_found_at_the_start(
     bootstrap_servers: str, model: Path, tmp_path: Path
 ) -> None:
     with stage(bootstrap_servers, partitions=3) as on:
@@ -272,11 +272,15 @@ def test_a_state_topic_that_is_missing_or_not_set_is_found_by_check(
         unset = check_here(settings, tmp_path)
         missing = check_here(settings | {"topics": settings["topics"] | {"state": on.state}}, tmp_path)
         drawn = {"state": on.state, "annotated": on.predictions}
+        with WorkerProcess(settings, tmp_path) as refused:
+            wait_until(lambda: not refused.alive, "the worker stops", every=0.1)
+            *_, last = refused.said()
         both = check_here(settings | {"topics": settings["topics"] | drawn}, tmp_path)
 
     assert (unset.status, missing.status, both.status) == (2, 2, 2)
     (fault,) = unset.faults
     assert fault.startswith("topics.state is not set: a recurrent model saves its hidden states there")
+    assert (refused.stop(), last["error"]) == (2, fault)
     assert missing.faults == [
         f"topics.state: topic '{on.state}' does not exist; create it with 3 partitions and cleanup.policy=compact"
     ]

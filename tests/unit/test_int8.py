@@ -12,6 +12,7 @@ from torch import nn
 
 from tests.support.models import open_model, photograph, prepared, small_manifest, write_manifest
 from tests.support.pictures import scene
+from tests.support.recurrent import moving_pictures, write_recurrent_model
 from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.local.samples import PHOTOGRAPHS
 from worker.models.build import build_model, calibrate
@@ -183,3 +184,16 @@ def test_a_network_on_which_openvino_crashes_is_refused(monkeypatch: pytest.Monk
     calibrate(manifest, settings, np.zeros((1, *manifest.input_shape), np.uint8))
     with pytest.raises(ModelUnavailable, match="crashes on this network in 8 bits"):
         build_model(manifest, settings)
+
+
+@pytest.mark.parametrize("engine", READERS)
+def test_the_backbone_of_a_recurrent_model_runs_in_eight_bits(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path))
+    folder, pixels = write_recurrent_model(tmp_path / "model"), np.array(moving_pictures(16))
+    manifest = load_manifest(folder)
+    calibrate(manifest, group(manifest, engine=engine), pixels)
+    found = build_model(manifest, group(manifest, engine=engine)).run(pixels)["features"]
+    expected = open_model(folder).run(pixels)["features"]
+    assert 0 < np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
