@@ -70,8 +70,8 @@ EXAMPLES: Final = {
         _motions,
         (
             *("--task", "clip", "--frames", "8", "--rate", "10", "--size", "48"),
-            *("--model", "cnn_rnn", "--backbone", "shufflenet_v2_x0_5", "--layer", "stage2.0.view_1", "--grid", "6"),
-            *(*FROM_SCRATCH, "--epochs", "12"),
+            *("--model", "cnn_rnn", "--backbone", "mobilenet_v2", "--layer", "features.3", "--grid", "6"),
+            *("--layers", "all", "--epochs", "8", "--batch", "16"),
         ),
         {"accuracy": 0.95},
     ),
@@ -79,7 +79,7 @@ EXAMPLES: Final = {
         _scenes,
         (
             *("--task", "detect", "--model", "ssdlite320_mobilenet_v3_large"),
-            *(*FROM_SCRATCH, "--epochs", "10", "--batch", "8"),
+            *(*FROM_SCRATCH, "--epochs", "5", "--batch", "4", "--warmup", "0.2"),
         ),
         {"precision": 0.8, "recall": 0.8},
     ),

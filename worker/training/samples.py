@@ -87,6 +87,9 @@ def samples_of(
         timing: what a clip or a sequence is made of.
         classes: indices by name.
         whole: whether a recurrent network sees whole streams; else sequences of the clip's length.
+
+    Raises:
+        ValueError: a task that sees time was given no timing.
     """
     match options.task:
         case "classify":
@@ -95,7 +98,8 @@ def samples_of(
         case "detect":
             pairs = enumerate(zip(prepared.items, prepared.geometries, strict=True))
             return [_boxed(row, each, how, classes) for row, (each, how) in pairs if each.boxes is not None]
-    assert timing is not None  # noqa: S101 - for the type checker: both other tasks see time
+    if timing is None:
+        raise ValueError(f"task {options.task} sees time, so it needs a timing")
     if options.task == "clip":
         return list(_clips(prepared, timing, options.stride, classes))
     return list(_sequences(prepared, WHOLE if whole else timing.frames, classes))

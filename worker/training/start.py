@@ -14,7 +14,6 @@ from worker.domain.networks import CNN_RNN
 from worker.domain.preprocessing import Preprocessing
 from worker.models.architectures import for_task
 from worker.models.classifiers import classifier_of
-from worker.models.cnn_rnn import CnnRnn
 from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
 from worker.models.network import build_network, load_network
 from worker.models.ready import ready_model
@@ -104,7 +103,6 @@ def start_network(options: Options, beginning: Beginning, classes: int) -> Start
     head = _head_of(network, options, classes)
     target, prefix = network, ""
     if beginning.of_backbone:
-        assert isinstance(network, CnnRnn)  # noqa: S101 - for the type checker: only they have a backbone alone
         target, prefix = _of_pictures(network)
     random = _load_fitting(target, beginning.state, head if not beginning.of_backbone else ())
     for name, weights in network.named_parameters():
@@ -185,7 +183,8 @@ def _of_manifest(manifest: Manifest, options: Options, what: str, *, of_backbone
         task=manifest.task,
         shape=manifest.network,
     )
-    assert isinstance(network, nn.Module)  # noqa: S101 - for the type checker: it has an architecture
+    if not isinstance(network, nn.Module):
+        raise ModelUnavailable(f"{what} is a program, which cannot be trained: begin with weights of an architecture")
     numbers = _sized(manifest.preprocessing, options)
     return Beginning(network.state_dict(), of_backbone, numbers, manifest.clip, f"{what}, sha256 {manifest.sha256}")
 
@@ -208,10 +207,11 @@ def _head_of(network: nn.Module, options: Options, classes: int) -> tuple[str, .
     return (classifier_of(network, classes=classes),)
 
 
-def _of_pictures(network: CnnRnn) -> tuple[nn.Module, str]:
+def _of_pictures(network: nn.Module) -> tuple[nn.Module, str]:
     """Return the part of a CNN + RNN that has the names of its backbone, and the prefix of them."""
-    body = getattr(network.backbone, "body", None)
-    return (body, "backbone.body.") if isinstance(body, nn.Module) else (network.backbone, "backbone.")
+    backbone = network.get_submodule("backbone")
+    body = getattr(backbone, "body", None)
+    return (body, "backbone.body.") if isinstance(body, nn.Module) else (backbone, "backbone.")
 
 
 def _load_fitting(network: nn.Module, state: State, head: tuple[str, ...]) -> list[str]:
