@@ -79,7 +79,7 @@ EXAMPLES: Final = {
         _scenes,
         (
             *("--task", "detect", "--model", "ssdlite320_mobilenet_v3_large"),
-            *(*FROM_SCRATCH, "--epochs", "5", "--batch", "4", "--warmup", "0.2"),
+            *(*FROM_SCRATCH, "--epochs", "5", "--batch", "4", "--warmup", "0.2", "--threshold", "0.9"),
         ),
         {"precision": 0.8, "recall": 0.8},
     ),

@@ -222,6 +222,19 @@ def test_a_file_with_frozen_batch_normalisation_fits(tmp_path: Path) -> None:
     assert open_model(tmp_path).run(np.zeros((1, 64, 64, 3), np.uint8))["scores"].shape == (1, 100)
 
 
+def test_damaged_weights_of_a_detector_are_refused(tmp_path: Path) -> None:
+    """It would find nothing, and say so of every picture."""
+    state = build_network("ssdlite320_mobilenet_v3_large", task="detect", classes=3).state_dict()
+    next(each for each in state.values() if each.is_floating_point())[0] = torch.nan
+    torch.save(state, tmp_path / "w.pth")
+    named = {"name": "d", "architecture": "ssdlite320_mobilenet_v3_large", "weights": "w.pth"}
+    numbers = small("ssdlite320_mobilenet_v3_large", 64, 64)
+    write_manifest(tmp_path, named, labels=["none", "a", "b"], preprocessing=numbers, task="detect")
+
+    with pytest.raises(ModelUnavailable, match=r"w\.pth has NaN or infinity in backbone.*: its weights are damaged"):
+        open_model(tmp_path)
+
+
 def test_a_published_segmenters_second_classifier_is_dropped(tmp_path: Path) -> None:
     state = torchvision.models.get_model(
         "deeplabv3_mobilenet_v3_large", weights=None, weights_backbone=None, num_classes=3, aux_loss=True

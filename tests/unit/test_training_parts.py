@@ -141,13 +141,14 @@ def test_a_true_box_is_found_once_by_the_surest_of_its_class() -> None:
 
 
 def test_a_detector_that_is_right_has_the_highest_figures() -> None:
-    boxes = [([0.0, 0, 10, 10], 1, 0.9), ([5.0, 5, 25, 25], 2, 0.9)]
+    boxes = [([0.0, 0, 10, 10], 1, 0.8), ([5.0, 5, 25, 25], 2, 0.8)]
     right = seen(boxes, [(box, label) for box, label, _ in boxes])
 
     figures = box_figures([right, seen([], [])], ["__background__", "cup", "cat"], threshold=0.5)
 
     assert (figures.precision.value, figures.recall.value) == (1, 1)
     assert (figures.map_50, figures.map) == pytest.approx((1, 1))
+    assert [each.total for _, each, _ in figures.by_threshold] == [2, 2, 2, 2, 0]
     assert [name for name, _, _ in figures.by_class] == ["cup", "cat"]
 
 

@@ -65,6 +65,7 @@ def load_network(
     what = architecture if task == "embed" else f"{architecture} with {classes} classes"
     _load_weights(network, file, data, what, dropped=_dropped(network, task))
     if task == "detect":
+        _check_finite(network, file)
         normalise_as_published(network, architecture, sha256)
     return network
 
@@ -117,6 +118,13 @@ def _load_weights(network: nn.Module, file: Path, data: bytes, what: str, *, dro
             f"{file} is not a state dict of {what}: {error}\n"
             "Save one with torch.save(network.state_dict(), FILE), and check that architecture and labels match it"
         ) from error
+
+
+def _check_finite(network: nn.Module, file: Path) -> None:
+    """Refuse damaged weights: a detector would drop every box whose score is NaN, and find nothing without a word."""
+    damaged = [name for name, each in network.state_dict().items() if not torch.isfinite(each).all()]
+    if damaged:
+        raise ModelUnavailable(f"{file} has NaN or infinity in {damaged[0]}: its weights are damaged, get them again")
 
 
 def _dropped(network: nn.Module, task: TaskName) -> tuple[str, ...]:

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
 from worker.domain.boxes import Box, match
 from worker.training.metrics import Share, share_of
+
+THRESHOLDS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""For which the card says how many boxes are right, and how many are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class BoxFigures:
         precision: of the boxes that reach the threshold, those that are right.
         recall: of the true boxes, those that were found.
         by_class: (name, precision, recall) of each class.
+        by_threshold: (threshold, precision, recall) of some thresholds, to choose one by.
         map_50: mean average precision at an IoU of 0.5, over all scores.
         map: the mean of ten IoUs from 0.5 to 0.95, as COCO has it.
     """
@@ -45,6 +50,7 @@ class BoxFigures:
     precision: Share
     recall: Share
     by_class: tuple[tuple[str, Share, Share], ...]
+    by_threshold: tuple[tuple[float, Share, Share], ...]
     map_50: float
     map: float
 
@@ -66,15 +72,23 @@ def box_figures(seen: Sequence[Seen], names: Sequence[str], *, threshold: float)
         names: of the classes; the first is the background.
         threshold: scores from which on a box is reported.
     """
+    found, true = _judge(seen, threshold)
+    by_class = tuple((name, _share(found, index), _share(true, index)) for index, name in enumerate(names[1:], start=1))
+    judged = [(each, *_judge(seen, each)) for each in THRESHOLDS]
+    by_threshold = tuple((each, _share(found_then), _share(true_then)) for each, found_then, true_then in judged)
+    map_50, mean = average_precision(seen)
+    return BoxFigures(_share(found), _share(true), by_class, by_threshold, map_50, mean)
+
+
+def _judge(seen: Sequence[Seen], threshold: float) -> tuple[list[_Judged], list[_Judged]]:
+    """Return all found boxes that reach the threshold, and all true ones, each with whether it has a partner."""
     found, true = list[_Judged](), list[_Judged]()
     for each in seen:
         hits, caught = match_boxes(each, threshold)
         kept = each.labels[each.scores >= threshold].tolist()
         found += [_Judged(each.group, label, hit) for label, hit in zip(kept, hits, strict=True)]
         true += [_Judged(each.group, label, hit) for label, hit in zip(each.true_labels.tolist(), caught, strict=True)]
-    by_class = tuple((name, _share(found, index), _share(true, index)) for index, name in enumerate(names[1:], start=1))
-    map_50, mean = average_precision(seen)
-    return BoxFigures(_share(found), _share(true), by_class, map_50, mean)
+    return found, true
 
 
 def match_boxes(seen: Seen, threshold: float) -> tuple[list[bool], list[bool]]:

@@ -127,6 +127,10 @@ def _quality(card: Card) -> Iterator[str]:
             yield f"- recall: {figures.recall}"
             yield f"- mean average precision over all scores: {figures.map_50:.3f}"
             yield f"- the same at IoUs from 0.5 to 0.95: {figures.map:.3f}"
+            yield ""
+            yield "| threshold | precision | recall |"
+            yield "| --- | --- | --- |"
+            yield from (f"| {each:g} | {one} | {other} |" for each, one, other in figures.by_threshold)
             rows = list(figures.by_class)
     yield ""
     yield "Ranges are 95% intervals. Frames of one camera are alike, so cameras are counted where one has several."
@@ -195,6 +199,10 @@ def _figures(measured: Measured) -> dict[str, Any]:
                 "recall": _share(figures.recall),
                 "map_50": figures.map_50,
                 "map": figures.map,
+                "thresholds": [
+                    {"threshold": each, "precision": _share(one), "recall": _share(other)}
+                    for each, one, other in figures.by_threshold
+                ],
             }
     classes = {name: {"precision": _share(one), "recall": _share(other)} for name, one, other in rows}
     return {**totals, "classes": classes}
