@@ -51,7 +51,7 @@ def _digits(folder: Path) -> tuple[Path, Path]:
 
 
 def _motions(folder: Path) -> tuple[Path, Path]:
-    seen = write_motions(folder / "motions", SEEN, each=60)
+    seen = write_motions(folder / "motions", SEEN, each=50)
     return seen, write_motions(folder / "other-motions", UNSEEN, each=20, seed=1)
 
 
@@ -71,7 +71,7 @@ EXAMPLES: Final = {
         (
             *("--task", "clip", "--frames", "8", "--rate", "10", "--size", "48"),
             *("--model", "cnn_rnn", "--backbone", "mobilenet_v2", "--layer", "features.3", "--grid", "6"),
-            *("--layers", "all", "--epochs", "8", "--batch", "16"),
+            *("--layers", "all", "--epochs", "5", "--batch", "16"),
         ),
         {"accuracy": 0.95},
     ),
