@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.pictures import frame_of
+from worker.data.labelled import read_labelled
+from worker.data.reading import frames_of
 from worker.domain.boxes import Box, TrueBox
-from worker.domain.frames import CapturedFrame
+from worker.domain.frames import CapturedFrame, GroundTruth
 from worker.domain.preprocessing import Preprocessing
+from worker.domain.results import BoxCounts, BoxVerdict
 from worker.domain.times import EventMillis
 from worker.media.folder import write_recording
 from worker.media.jpeg import JpegEncoder
+from worker.models.build import load_model
 from worker.models.manifest import load_manifest
 from worker.models.network import build_network
+from worker.models.preparation import frame_decoder
+from worker.ports import Asked
+from worker.settings import ModelGroup
 from worker.training.options import Options
 from worker.training.start import Beginning, find_beginning, start_network
 from worker.training.train import train
@@ -90,3 +98,27 @@ def test_a_detector_for_new_classes_keeps_its_backbone(model: str) -> None:
 def test_a_size_is_a_stretch_and_the_usual_one_is_a_square() -> None:
     assert find_beginning(SMALL).preprocessing.resize == (96, 128)
     assert find_beginning(replace(SMALL, size=None)).preprocessing.resize == (320, 320)
+
+
+@pytest.mark.parametrize("model", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"])
+def test_what_the_card_says_is_what_the_worker_finds(tmp_path: Path, model: str) -> None:
+    """Torchvision's detectors resize pictures to sizes of their own, unless they are told not to."""
+    data = write_squares(tmp_path / "data")
+    train(data, tmp_path / "out", replace(SMALL, model=model, threshold=0.02, holdout=("yard",)))
+    card = json.loads((tmp_path / "out" / "card.json").read_text())["held_out"]
+    group = ModelGroup(path=tmp_path / "out", profile="off", threads=1)
+    model_of_worker = load_model(group)
+    decode = frame_decoder(model_of_worker.preprocessing, group, max_pixels=10**6)
+    items = [each for each in read_labelled(data) if each.group == "yard"]
+    counts = BoxCounts()
+    for item, picture in zip(items, frames_of(items), strict=True):
+        pixels = np.empty((1, *model_of_worker.input_shape), np.uint8)
+        geometry = decode(frame_of(picture.data), pixels[0])
+        ((found,),) = model_of_worker.task.results(model_of_worker.run(pixels), [Asked(geometry, (0,))])
+        verdict = model_of_worker.task.judge(found, GroundTruth(boxes=item.boxes))
+        assert isinstance(verdict, BoxVerdict)
+        counts = counts.plus(verdict.counts)
+
+    assert counts.hits + counts.false_alarms > 0
+    assert (counts.hits, counts.hits + counts.false_alarms) == (card["precision"]["right"], card["precision"]["total"])
+    assert (counts.hits, counts.hits + counts.misses) == (card["recall"]["right"], card["recall"]["total"])

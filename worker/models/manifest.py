@@ -30,7 +30,8 @@ from worker.models.store import sha256_of_file
 MANIFEST_FILE: Final = "model.yaml"
 
 _THRESHOLD: Final = 0.5
-_MOST: Final = 100
+MOST_BOXES: Final = 100
+"""Of a picture that a detector reports, if its manifest does not say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class Manifest:
     output: Output
     clip: ClipShape | None = None
     threshold: float = _THRESHOLD
-    most: int = _MOST
+    most: int = MOST_BOXES
     network: CnnRnnShape | None = None
     recurrence: Recurrence | None = None
 
@@ -115,7 +116,7 @@ def load_manifest(path: Path) -> Manifest:
         output="logits" if document.output is UNSET else document.output,
         clip=_clip(document.clip),
         threshold=_THRESHOLD if document.threshold is UNSET else document.threshold,
-        most=document.most or _MOST,
+        most=document.most or MOST_BOXES,
         network=_network(document.network),
         recurrence=_recurrence(document.recurrent),
     )

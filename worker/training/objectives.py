@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from worker.domain.preprocessing import Preprocessing
 from worker.models.cnn_rnn import CnnRnn
+from worker.models.manifest import MOST_BOXES
 from worker.training.batches import Batch, normalise
 from worker.training.boxes import BoxFigures, Seen, box_figures
 from worker.training.metrics import Answer, Figures, figures_of
@@ -211,7 +212,9 @@ def _measured(answers: Sequence[Answer], losses: float, names: Sequence[str]) ->
 def _seen(sample: Sample, found: dict[str, torch.Tensor]) -> Seen:
     boxes = torch.tensor(sample.boxes, dtype=torch.float32).reshape(-1, 4)
     labels = torch.tensor(sample.targets, dtype=torch.int64)
-    return Seen(sample.group, found["boxes"].cpu(), found["labels"].cpu(), found["scores"].cpu(), boxes, labels)
+    # The surest, as many as the worker reports: some networks find more.
+    best = {name: found[name][:MOST_BOXES].cpu() for name in ("boxes", "labels", "scores")}
+    return Seen(sample.group, best["boxes"], best["labels"], best["scores"], boxes, labels)
 
 
 def _parts(found: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:

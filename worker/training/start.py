@@ -14,7 +14,8 @@ from worker.domain.networks import CNN_RNN
 from worker.domain.preprocessing import Preprocessing
 from worker.models.architectures import for_task
 from worker.models.classifiers import classifier_of
-from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
+from worker.models.detectors import adapt_detector
+from worker.models.manifest import MANIFEST_FILE, MOST_BOXES, Manifest, load_manifest
 from worker.models.network import build_network, load_network
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
@@ -100,6 +101,9 @@ def start_network(options: Options, beginning: Beginning, classes: int) -> Start
     """
     torch.manual_seed(options.seed)
     network = build_network(options.model, task=options.task, classes=classes, shape=options.shape)
+    if options.task == "detect":
+        # Else it would learn from pictures of its own size, and be served those of the manifest's.
+        adapt_detector(network, beginning.preprocessing.crop_size, threshold=1.0, most=MOST_BOXES)
     head = _head_of(network, options, classes)
     target, prefix = network, ""
     if beginning.of_backbone:
