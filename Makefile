@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo unit test chaos bench compare lint format readme lock clean
+.PHONY: help setup demo unit test chaos bench learn compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ chaos: $(READY) ## kill, pause, scale and disconnect real workers under load; AR
 
 bench: $(READY) ## compare its speed with alternatives; ARGS="--quick" takes minutes instead of an hour
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+learn: $(READY) ## train three models, serve them from a real Kafka, and compare; ARGS="--only digits" for one
+	$(BIN)/python -m tests.benchmarks.trained $(ARGS)
 
 compare: $(READY) ## check that a refactoring changed nothing; ARGS="BEFORE AFTER", two commits
 	$(BIN)/python -m tests.compare $(ARGS)

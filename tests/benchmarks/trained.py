@@ -1,9 +1,9 @@
-"""Serve the models of `tests.benchmarks.training` from a real Kafka: `python -m tests.benchmarks.trained FOLDER`.
+"""Serve the models of `tests.benchmarks.training` from a real Kafka: `python -m tests.benchmarks.trained`.
 
-FOLDER is what `tests.benchmarks.training --keep FOLDER` has left. The data that were not trained on go through two
-workers, exactly once; one of them is killed in the middle. Their counts must equal those of `vision-worker evaluate`.
-The model of clips is also run frame by frame, as a recurrent one. That must say the same at the end of each clip, and
-say the same through Kafka as in one piece.
+The models are trained first; with `--folder FOLDER`, those that `tests.benchmarks.training --keep FOLDER` has left are
+used. The data that were not trained on go through two workers, exactly once; one of them is killed in the middle. Their
+counts must equal those of `vision-worker evaluate`. The model of clips is also run frame by frame, as a recurrent one.
+That must say the same at the end of each clip, and say the same through Kafka as in one piece.
 """
 
 import argparse
@@ -11,15 +11,17 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import yaml
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.training import run_example
 from tests.support.through_kafka import Passed, through_kafka
 from worker import wire
 from worker.cli.offline import offline_groups, run_offline
@@ -130,22 +132,29 @@ def compare(name: str, folder: Path, servers: str, scratch: Path) -> list[Row]:
 
 
 def main() -> None:
-    """Run what the command line asks for; exit with 1 if anything is not equal."""
+    """Run what the command line asks for; exit with 1 if an aim is missed or anything is not equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="with data and models")
+    parser.add_argument("--folder", type=Path, help="with data and models, or for them")
     parser.add_argument("--only", choices=DATA, help="one of them")
+    parser.add_argument("--threads", type=int, help="threads of torch, while it trains")
     asked = parser.parse_args()
+    console = Console(highlight=False)
     table = Table(title="evaluate, and two workers of which one is killed")
     for column in ("model", "count", "evaluate", "through Kafka", "equal"):
         table.add_column(column)
     equal = True
-    with LocalKafka() as kafka:
+    with LocalKafka() as kafka, nullcontext(str(asked.folder)) if asked.folder else TemporaryDirectory() as kept:
+        folder = Path(kept)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in [asked.only] if asked.only else DATA:
-            with tempfile.TemporaryDirectory() as scratch:
-                for what, one, other, same in compare(name, asked.folder, kafka.bootstrap_servers, Path(scratch)):
+            example = "motions" if name == "stream" else name
+            if not (folder / f"{example}-model" / MANIFEST_FILE).exists():
+                equal = run_example(example, folder, threads=asked.threads, console=console) and equal
+            with TemporaryDirectory() as scratch:
+                for what, one, other, same in compare(name, folder, kafka.bootstrap_servers, Path(scratch)):
                     table.add_row(name, what, one, other, "yes" if same else "NO")
                     equal = equal and same
-    Console().print(table)
+    console.print(table)
     sys.exit(0 if equal else 1)
 
 
