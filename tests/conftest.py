@@ -21,6 +21,10 @@ structlog.configure(processors=[_drop_line])
 # The adapter sets it on first use, which may be in the middle of a test.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# Before torch is imported. Test processes share the cores, and there the threads of one operation mostly wait for each
+# other: training was twelve times slower with two of them. Programs that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A profile that was tuned on this machine must not affect tests.
 os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
 
