@@ -36,7 +36,7 @@ from worker.stream.render import OutputTopics
 
 FRAMES = 6
 START = 1_700_000_000_400
-"""A clip of so many slots, 10 a second, begins with it."""
+"""Here begins a clip of `FRAMES` slots, 10 slots a second."""
 CAMERAS = ("gate", "hall", "yard")
 STATE = replace(TOPICS, state="state")
 RULES = Rules()

@@ -174,7 +174,7 @@ class Member:
 
 
 def _recurrent(rules: Rules | None, kind: type[HiddenStates]) -> dict[str, Any]:
-    """Return what a worker with a recurrent model has besides."""
+    """Return what only a worker with a recurrent model has."""
     if rules is None:
         return {}
     topics = replace(TOPICS, state=STATE)

@@ -12,10 +12,9 @@ from tests.support.labelled import a_picture
 from worker.data.labelled import read_labelled
 from worker.domain.errors import SettingsError
 from worker.domain.networks import CnnRnnShape
-from worker.models.build import load_model
+from worker.models.build import load_model, network_of
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.manifest import load_manifest
-from worker.models.network import load_network
 from worker.settings import ModelGroup
 from worker.training.batches import normalise
 from worker.training.options import Options
@@ -68,16 +67,8 @@ def prepared_clips(data: Path, folder: Path, scratch: Path) -> list[tuple[str, t
     return clips
 
 
-def network_of(folder: Path) -> CnnRnn:
-    manifest = load_manifest(folder)
-    network = load_network(
-        manifest.file,
-        sha256=manifest.sha256,
-        architecture=manifest.architecture,
-        classes=len(manifest.labels),
-        task=manifest.task,
-        shape=manifest.network,
-    )
+def network_in(folder: Path) -> CnnRnn:
+    network = network_of(load_manifest(folder))
     assert isinstance(network, CnnRnn)
     return network.eval()
 
@@ -99,7 +90,7 @@ def test_clips_are_learned_and_served(data: Path, tmp_path: Path) -> None:
 def test_a_recurrent_network_answers_each_frame_as_it_was_measured(data: Path, tmp_path: Path) -> None:
     outcome = train(data, tmp_path / "stream", replace(CLIPS, task="recurrent", rate=None))
 
-    manifest, network = load_manifest(tmp_path / "stream"), network_of(tmp_path / "stream")
+    manifest, network = load_manifest(tmp_path / "stream"), network_in(tmp_path / "stream")
     card = json.loads((tmp_path / "stream" / "card.json").read_text())
     held_out = set(card["data"]["held_out_groups"])
     groups = list(dict.fromkeys(each.group for each in read_labelled(data)))
@@ -125,7 +116,7 @@ def test_weights_of_clips_begin_a_recurrent_network(data: Path, tmp_path: Path) 
     options = replace(CLIPS, task="recurrent", weights=str(tmp_path / "clips"), layers="head", epochs=1)
     train(data, tmp_path / "stream", replace(options, learning_rate=0.0))
 
-    clips, stream = network_of(tmp_path / "clips").state_dict(), network_of(tmp_path / "stream").state_dict()
+    clips, stream = network_in(tmp_path / "clips").state_dict(), network_in(tmp_path / "stream").state_dict()
     assert all(torch.equal(clips[name], stream[name]) for name in clips)
     assert json.loads((tmp_path / "stream" / "card.json").read_text())["random_at_first"] == []
 

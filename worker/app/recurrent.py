@@ -1,4 +1,4 @@
-"""What a recurrent model needs besides its graph: its hidden states, where they are saved, and fitting settings."""
+"""What a recurrent model needs in addition to its graph: hidden states, a topic for them, and fitting settings."""
 
 from collections.abc import Callable, Iterator
 

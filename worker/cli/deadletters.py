@@ -21,12 +21,12 @@ from worker.app.dead_letters import (
     suffix,
     survey,
 )
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.options import AsJson, ConfigFile, parse_time
 from worker.domain.errors import Reason, SettingsError, WorkerError
 from worker.domain.times import EventMillis
 from worker.settings import read_groups
 from worker.settings.topics import replay_marks
-from worker.views.moments import age, iso, moment
+from worker.views.moments import age, iso
 
 if TYPE_CHECKING:
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
@@ -34,22 +34,13 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show and replay frames that could not be processed.", no_args_is_help=True)
 
 
-def _parse_time(text: str) -> EventMillis:
-    try:
-        return moment(text, wall_clock())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only this reason; repeat for more.")]
 Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Only this camera; repeat for more.")]
 Since = Annotated[
     Any,
-    typer.Option(
-        parser=_parse_time, metavar="TIME", help="Refused at or after: ISO 8601 in UTC, or an age such as 2h."
-    ),
+    typer.Option(parser=parse_time, metavar="TIME", help="Refused at or after: ISO 8601 in UTC, or an age such as 2h."),
 ]
-Until = Annotated[Any, typer.Option(parser=_parse_time, metavar="TIME", help="Refused before: same formats.")]
+Until = Annotated[Any, typer.Option(parser=parse_time, metavar="TIME", help="Refused before: same formats.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.")]
 
 

@@ -1,10 +1,10 @@
 """`vision-worker evaluate`: how good a model is on labelled data, and where it is wrong."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 import typer
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from worker.evaluation.report import Evaluated
     from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
+
+T = TypeVar("T")
 
 LOWEST = 0.05
 """Score from which on a detector's boxes are asked for: average precision also counts those that are not reported."""
@@ -78,7 +80,7 @@ def evaluate(
 
 @dataclass(slots=True)
 class _Published:
-    """What the worker publishes, as it comes; messages are kept as bytes."""
+    """What the worker has published so far; predictions are kept as bytes."""
 
     topics: Topics
     predictions: list[bytes] = field(default_factory=list)
@@ -97,6 +99,11 @@ class _Published:
             self.skipped.append(wire.decode_skipped(value).reason)
         else:
             self.rejected.append(dead_letter_of(record).reason)
+
+    def messages(self, kind: type[T]) -> Iterator[T]:
+        """Yield the predictions of a kind."""
+        decoded = (wire.decode_message(each) for each in self.predictions)
+        return (each for each in decoded if isinstance(each, kind))
 
 
 def _run(groups: "Groups", items: Sequence["Item"]) -> "Evaluated | Detecting":
@@ -121,14 +128,13 @@ def _evaluated(manifest: "Manifest", published: _Published, groups: Sequence[str
     from worker.evaluation.judged import judged
     from worker.evaluation.report import Evaluated
 
-    messages = (wire.decode_message(each) for each in published.predictions)
     return Evaluated(
         model=manifest.identity,
         task=manifest.task,
         labels=manifest.labels,
         rows=[
             replace(row, camera=groups[row.offset])
-            for row in judged((each for each in messages if isinstance(each, wire.PredictionMessage)), manifest.labels)
+            for row in judged(published.messages(wire.PredictionMessage), manifest.labels)
         ],
         accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
         rejected=published.rejected,
@@ -140,13 +146,12 @@ def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
     from worker.evaluation.box_report import Detecting
     from worker.evaluation.boxes import looked_at
 
-    messages = (wire.decode_message(each) for each in published.predictions)
     return Detecting(
         model=manifest.identity,
         labels=manifest.labels,
         threshold=manifest.threshold,
         seen=len(published.predictions),
-        rows=list(looked_at(each for each in messages if isinstance(each, wire.DetectionMessage))),
+        rows=list(looked_at(published.messages(wire.DetectionMessage))),
         rejected=published.rejected,
         skipped=published.skipped,
     )

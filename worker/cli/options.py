@@ -5,6 +5,19 @@ from typing import Annotated
 
 import typer
 
+from worker.adapters.clocks import wall_clock
+from worker.domain.times import EventMillis
+from worker.views.moments import moment
+
+
+def parse_time(text: str) -> EventMillis:
+    """Read a TIME of the command line."""
+    try:
+        return moment(text, wall_clock())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings as a YAML file; the environment overrides it.")
 ]

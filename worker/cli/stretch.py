@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.adapters.clocks import wall_clock
+from worker.cli.options import parse_time
 from worker.domain.errors import SettingsError
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.media.folder import check_empty
 from worker.settings import Kafka, Limits, Topics, read_groups
-from worker.views.moments import moment
 
 if TYPE_CHECKING:
     from worker.data.stretch import Guess, Written
@@ -25,22 +25,15 @@ SHOWN = 3
 """Records that are no frames whose texts are printed."""
 
 
-def _parse_time(text: str) -> EventMillis:
-    try:
-        return moment(text, wall_clock())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 _FORMATS = "ISO 8601 in UTC, or an age such as 2h"
 Topic = Annotated[str | None, typer.Option(help="The topic of frames; by default that of the settings.")]
 From = Annotated[
     Any,
-    typer.Option("--from", parser=_parse_time, metavar="TIME", help=f"Records written from then on: {_FORMATS}."),
+    typer.Option("--from", parser=parse_time, metavar="TIME", help=f"Records written from then on: {_FORMATS}."),
 ]
 To = Annotated[
     Any,
-    typer.Option("--to", parser=_parse_time, metavar="TIME", help=f"Records written before: {_FORMATS}; default: now."),
+    typer.Option("--to", parser=parse_time, metavar="TIME", help=f"Records written before: {_FORMATS}; default: now."),
 ]
 
 

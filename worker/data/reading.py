@@ -65,7 +65,7 @@ def _read_video(file: Path, items: Sequence[Item]) -> Iterator[tuple[Item, bytes
             if item is None:
                 return
     except SourceLost:
-        pass  # what is left is told below
+        pass  # the frames that are missing are yielded below, without a picture
     finally:
         frames.close()
     while item is not None:

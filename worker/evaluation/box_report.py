@@ -15,6 +15,7 @@ from worker.evaluation.boxes import (
     mean_precision,
     scores_of_classes,
 )
+from worker.tasks.detect import Detect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +150,7 @@ def _worst(found: Detecting, most: int) -> list[BoxMistake]:
 
 
 def _surest_wrong(row: Looked, found: Detecting) -> float | None:
-    """Return the highest score of a wrong box: that of the first one that does not add a hit."""
-    hits, best = 0, row.above(found.threshold).found
-    for number in range(1, len(best) + 1):
-        counts = count_boxes([replace(row, found=best[:number])], found.labels, found.threshold)
-        if counts.hits == hits:
-            return best[number - 1].score
-        hits = counts.hits
-    return None
+    """Return the highest score of a false alarm; None if there is none."""
+    best = row.above(found.threshold).found
+    chosen = Detect(found.labels, threshold=found.threshold, most=1).choose(best, row.truth)
+    return next((each.score for each, true in zip(best, chosen, strict=True) if true is None), None)

@@ -94,7 +94,7 @@ def build_model(manifest: Manifest, group: ModelGroup) -> LoadedModel:
         ModelUnavailable: as `load_model`.
         SettingsError: no machine can do what the settings ask for.
     """
-    return assemble(_load_network(manifest), manifest, group)
+    return assemble(network_of(manifest), manifest, group)
 
 
 def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) -> Path:
@@ -117,7 +117,7 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
     _require_libraries("onnxruntime")
     from worker.models.engines.onnx_quantiser import write_int8  # noqa: PLC0415 - need not be installed
 
-    graph = _graph(_load_network(manifest), manifest, group, torch.device("cpu"))
+    graph = _graph(network_of(manifest), manifest, group, torch.device("cpu"))
     exported = _onnx_file(graph, manifest)
     file = _int8_file(graph, manifest)
     with atomic_file(file) as unfinished:
@@ -125,7 +125,8 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
     return file
 
 
-def _load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
+def network_of(manifest: Manifest) -> nn.Module | ExportedProgram:
+    """Load the network of a manifest on the CPU, as of `load_network`."""
     return load_network(
         manifest.file,
         sha256=manifest.sha256,
@@ -269,11 +270,10 @@ def _recurrent_part(
     network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup
 ) -> RecurrentPart | None:
     """Return what goes from frame to frame; the graph has only the backbone then."""
-    if manifest.recurrence is None or not isinstance(network, CnnRnn):
+    task = _task(manifest, group)
+    if manifest.recurrence is None or not isinstance(network, CnnRnn) or not isinstance(task, Recurrent):
         return None
-    return RecurrentPart(
-        network, Recurrent(manifest.labels, output=manifest.output, top_k=group.top_k), manifest.recurrence
-    )
+    return RecurrentPart(network, task, manifest.recurrence)
 
 
 def _task(manifest: Manifest, group: ModelGroup) -> Task:

@@ -9,7 +9,7 @@ from worker.domain.errors import ModelUnavailable
 from worker.models.architectures import of_pictures
 
 # Without this, these two networks spend seconds on random weights, and warn about it.
-NO_RANDOM_WEIGHTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
+_NO_RANDOM_WEIGHTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
 
 _CLASSES: Final = 1009
 """A number of classes that no other layer of these networks has as its outputs."""
@@ -26,7 +26,7 @@ def build_classifier(name: str, *, classes: int, **arguments: Any) -> nn.Module:
     """
     if name not in of_pictures():
         raise ModelUnavailable(f"torchvision has no classifier {name!r}; it has {', '.join(of_pictures())}")
-    arguments = NO_RANDOM_WEIGHTS.get(name, {}) | arguments
+    arguments = _NO_RANDOM_WEIGHTS.get(name, {}) | arguments
     network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **arguments)
     return network
 

@@ -8,7 +8,7 @@ from torchvision.models.feature_extraction import create_feature_extractor  # ty
 
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
-from worker.models.classifiers import build_classifier, classifier_of, replace_module
+from worker.models.classifiers import build_embedder
 
 _FEATURES = "features"
 _SIDE = 224
@@ -50,7 +50,6 @@ class CnnRnn(nn.Module):
         recurrent = nn.GRU if shape.rnn == "gru" else nn.LSTM
         self.rnn = recurrent(_width(self.backbone), shape.hidden, shape.layers, batch_first=True)
         self.classifier = nn.Linear(shape.hidden, classes)
-        self.classes = classes
         self._shape = shape
 
     @property
@@ -102,9 +101,8 @@ class _Pooled(nn.Module):
 
 
 def _backbone(shape: CnnRnnShape) -> nn.Module:
-    network = build_classifier(shape.backbone, classes=2)
+    network = build_embedder(shape.backbone)
     if shape.layer is None:
-        replace_module(network, classifier_of(network, classes=2), nn.Identity())
         return network
     try:
         body = create_feature_extractor(network, {shape.layer: _FEATURES})

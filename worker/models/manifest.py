@@ -186,7 +186,7 @@ def _parse(file: Path) -> object:
 
 
 def _needed(raw: object) -> frozenset[str]:
-    """Return the fields that the task of a manifest needs, besides those that every manifest needs."""
+    """Return the fields that only the task of a manifest requires."""
     task = raw.get("task", "classify") if isinstance(raw, dict) else None
     return frozenset({"labels"} if task not in NAMELESS else ()) | ({"output"} if task in SCORED else frozenset())
 
@@ -196,7 +196,7 @@ def _read(
 ) -> _Section | None:
     """Convert field by field, because msgspec stops at the first fault; None if there is any fault.
 
-    The fields named in `also` must be there besides those that are always required.
+    The fields named in `also` are required too.
     """
     if not isinstance(raw, dict):
         faults.append(f"{prefix.rstrip('.') or 'the file'} must be a mapping, not {shortened(raw)}")

@@ -3,7 +3,7 @@
 import io
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torchvision  # type: ignore[import-untyped]
@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
-from worker.models.classifiers import NO_RANDOM_WEIGHTS, build_embedder, left_out
+from worker.models.classifiers import build_classifier, build_embedder, left_out
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.detectors import normalise_as_published
 from worker.models.manifest_fields import TaskName
@@ -88,9 +88,9 @@ def build_network(architecture: str, *, task: TaskName, classes: int, shape: Cnn
         return CnnRnn(shape, classes)
     if task == "embed":
         return build_embedder(architecture)
-    arguments: dict[str, Any] = dict(NO_RANDOM_WEIGHTS.get(architecture, {}))
-    if task in {"detect", "segment"}:
-        arguments["weights_backbone"] = None
+    if task == "classify":
+        return build_classifier(architecture, classes=classes)
+    arguments = {"weights_backbone": None} if task in {"detect", "segment"} else {}
     network: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes, **arguments)
     return network
 

@@ -33,6 +33,6 @@ class Limits(Group):
         100_000,
         ge=1,
         description="for recurrent models: largest number of hidden states of a partition; a camera without a frame "
-        "among so many of its partition begins anew",
+        "among this many frames of its partition begins anew",
     )
     max_cameras: int = Field(200, ge=1, description='cameras with their own metrics; all others are counted as "other"')

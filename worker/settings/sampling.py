@@ -43,6 +43,6 @@ class SamplingGroup(Group):
         1000,
         ge=1,
         le=600_000,
-        description="with topics.annotated: a picture of each camera's first predicted frame in so many milliseconds "
-        "of capture time",
+        description="with topics.annotated: each camera's first predicted frame in every interval of this many "
+        "milliseconds of capture time",
     )

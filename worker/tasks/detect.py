@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays
-from worker.domain.boxes import Box, match
+from worker.domain.boxes import Box, TrueBox, match
 from worker.domain.errors import ModelContractBroken
 from worker.domain.frames import GroundTruth
 from worker.domain.geometry import Geometry
@@ -93,15 +93,19 @@ class Detect:
         """Compare the boxes with the true ones, as of `match`; None if those are not known."""
         if truth.boxes is None:
             return None
-        classes = [self._names.indices(each.label) for each in truth.boxes]
-        chosen = match(
-            [each.box for each in result.boxes],
-            lambda found, true: result.boxes[found].index in classes[true],
-            [each.box for each in truth.boxes],
-        )
+        chosen = self.choose(result.boxes, truth.boxes)
         hits = len(chosen) - chosen.count(None)
-        unknown = dict.fromkeys(each.label for indices, each in zip(classes, truth.boxes, strict=True) if not indices)
+        unknown = dict.fromkeys(each.label for each in truth.boxes if not self._names.indices(each.label))
         return BoxVerdict(BoxCounts(hits, len(truth.boxes) - hits, chosen.count(None)), tuple(unknown))
+
+    def choose(self, found: Sequence[Detected], truth: Sequence[TrueBox]) -> list[int | None]:
+        """Return which true box each found one has found, as of `match`; None of a false alarm."""
+        classes = [self._names.indices(each.label) for each in truth]
+        return match(
+            [each.box for each in found],
+            lambda place, true: found[place].index in classes[true],
+            [each.box for each in truth],
+        )
 
     def _found(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.intp], geometry: Geometry

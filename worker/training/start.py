@@ -13,10 +13,11 @@ from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
 from worker.domain.networks import CNN_RNN
 from worker.domain.preprocessing import Preprocessing
 from worker.models.architectures import for_task
+from worker.models.build import network_of
 from worker.models.classifiers import classifier_of
 from worker.models.detectors import adapt_detector
 from worker.models.manifest import MANIFEST_FILE, MOST_BOXES, Manifest, load_manifest
-from worker.models.network import build_network, load_network
+from worker.models.network import build_network
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
 from worker.training.options import Options, is_path
@@ -179,14 +180,7 @@ def _from_path(path: Path, options: Options, usual: Preprocessing) -> Beginning:
 
 
 def _of_manifest(manifest: Manifest, options: Options, what: str, *, of_backbone: bool = False) -> Beginning:
-    network = load_network(
-        manifest.file,
-        sha256=manifest.sha256,
-        architecture=manifest.architecture,
-        classes=len(manifest.labels),
-        task=manifest.task,
-        shape=manifest.network,
-    )
+    network = network_of(manifest)
     if not isinstance(network, nn.Module):
         raise ModelUnavailable(f"{what} is a program, which cannot be trained: begin with weights of an architecture")
     numbers = _sized(manifest.preprocessing, options)

@@ -6,13 +6,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from worker.domain.errors import WorkerError
-from worker.domain.records import OutboundRecord, Record, TopicPartition
-from worker.domain.results import BoxCounts, ModelIdentity
-from worker.domain.tallies import Tally, TallyKey
+from worker.domain.records import OutboundRecord, Record
+from worker.domain.results import BoxCounts
+from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis
-from worker.wire.compacted import compacted_key, newest_records
+from worker.wire.compacted import KeyedMessage, compacted_key, fields_of, key_of, newest_records
 from worker.wire.frame import CONTENT_TYPE
-from worker.wire.prediction import ModelField
 
 _JSON = msgspec.json.Encoder()
 
@@ -41,14 +40,9 @@ class DetectionField(msgspec.Struct):
     recall: float | None
 
 
-class AccuracyMessage(msgspec.Struct, kw_only=True):
+class AccuracyMessage(KeyedMessage, kw_only=True):
     """Running accuracy as consumers read it."""
 
-    version: int = 1
-    camera: str
-    topic: str
-    partition: int
-    model: ModelField
     seen: int
     labelled: int
     correct: CountField
@@ -63,10 +57,7 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
     """Write a tally, to the same partition number as its frames', under a key that compaction keeps the last of."""
     key = tally.key
     message = AccuracyMessage(
-        camera=key.camera,
-        topic=key.partition.topic,
-        partition=key.partition.partition,
-        model=ModelField(key.model.name, key.model.version),
+        **fields_of(key),
         seen=tally.seen,
         labelled=tally.labelled,
         correct=CountField(tally.correct_top1, tally.correct_top5),
@@ -120,11 +111,7 @@ def parse_accuracy(record: Record) -> Tally | None:
         )
     boxes = message.detection or None
     return Tally(
-        key=TallyKey(
-            TopicPartition(message.topic, message.partition),
-            message.camera,
-            ModelIdentity(message.model.name, message.model.version),
-        ),
+        key=key_of(message),
         since=EventMillis(message.since_ms),
         seen=message.seen,
         labelled=message.labelled,

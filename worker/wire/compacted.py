@@ -1,16 +1,42 @@
-"""What the messages of compacted topics share: their keys, and how the newest of each key is found."""
+"""What the messages of compacted topics share: whose they are, their keys, and how the newest of each key is found."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from worker.domain.errors import WorkerError
-from worker.domain.records import Record
+from worker.domain.records import Record, TopicPartition
+from worker.domain.results import ModelIdentity
 from worker.domain.tallies import TallyKey
+from worker.wire.prediction import ModelField
+
+
+class KeyedMessage(msgspec.Struct, kw_only=True):
+    """What every message of a compacted topic says first: whose counts, or whose state, it has."""
+
+    version: int = 1
+    camera: str
+    topic: str
+    partition: int
+    model: ModelField
 
 
 class _Progress(msgspec.Struct):
     next_offset: int
+
+
+def fields_of(key: TallyKey) -> dict[str, Any]:
+    """Return the fields of a `KeyedMessage` for a key; `key_of` reads them back."""
+    topic, partition = key.partition
+    model = ModelField(key.model.name, key.model.version)
+    return {"camera": key.camera, "topic": topic, "partition": partition, "model": model}
+
+
+def key_of(message: KeyedMessage) -> TallyKey:
+    """Return whose counts, or whose state, a message has."""
+    model = ModelIdentity(message.model.name, message.model.version)
+    return TallyKey(TopicPartition(message.topic, message.partition), message.camera, model)
 
 
 def compacted_key(key: TallyKey) -> bytes:

@@ -6,27 +6,19 @@ from typing import Final
 import msgspec
 
 from worker.domain.errors import WorkerError
-from worker.domain.records import OutboundRecord, Record, TopicPartition
-from worker.domain.results import ModelIdentity
+from worker.domain.records import OutboundRecord, Record
 from worker.domain.sequences import DroppedState, HiddenState, Place
-from worker.domain.tallies import TallyKey
 from worker.domain.times import EventMillis
-from worker.wire.compacted import compacted_key, newest_records
+from worker.wire.compacted import KeyedMessage, compacted_key, fields_of, key_of, newest_records
 from worker.wire.frame import CONTENT_TYPE
-from worker.wire.prediction import ModelField
 
 _JSON = msgspec.json.Encoder()
 _FLOAT32_BYTES: Final = 4
 
 
-class HiddenStateMessage(msgspec.Struct, kw_only=True):
+class HiddenStateMessage(KeyedMessage, kw_only=True):
     """The hidden state of a camera as only workers read it; `numbers` are base64 of little-endian float32."""
 
-    version: int = 1
-    camera: str
-    topic: str
-    partition: int
-    model: ModelField
     steps: int
     captured_at_ms: int
     next_offset: int
@@ -42,10 +34,7 @@ def render_state(topic: str, state: HiddenState, *, published_at: EventMillis) -
     """Write a state, to the same partition number as its frames', under a key that compaction keeps the last of."""
     key, place = state.key, state.place
     message = HiddenStateMessage(
-        camera=key.camera,
-        topic=key.partition.topic,
-        partition=key.partition.partition,
-        model=ModelField(key.model.name, key.model.version),
+        **fields_of(key),
         steps=place.steps,
         captured_at_ms=place.captured_at,
         next_offset=place.next_offset,
@@ -80,11 +69,7 @@ def parse_state(record: Record) -> HiddenState | None:
     if len(message.numbers) % _FLOAT32_BYTES:
         raise StateUnreadable(_text(record, f"{len(message.numbers)} bytes are no float32 numbers"))
     return HiddenState(
-        key=TallyKey(
-            TopicPartition(message.topic, message.partition),
-            message.camera,
-            ModelIdentity(message.model.name, message.model.version),
-        ),
+        key=key_of(message),
         place=Place(message.steps, EventMillis(message.captured_at_ms), message.next_offset),
         numbers=message.numbers,
     )
