@@ -78,7 +78,7 @@ def decode_image(frame: EncodedFrame, rules: PictureRules, *, shorter_side: int 
             the rest of the work.
 
     Returns:
-        RGB, (height, width, 3), uint8, in its own memory. YUV is read as BT.601, limited range.
+        RGB, (height, width, 3), uint8, in its own memory, which may be read-only. YUV is read as BT.601, limited range.
 
     Raises:
         ImageUndecodable: empty, truncated, damaged, or not a picture.

@@ -36,7 +36,7 @@ def decode_png(data: bytes, png: PngStructure, bit_depth: int | None) -> Pixels:
             None if nothing is known: all 16, but not for a picture that uses the low ones only.
 
     Returns:
-        RGB, (height, width, 3), uint8.
+        RGB, (height, width, 3), uint8; read-only.
 
     Raises:
         ImageUndecodable: the PNG is damaged.
@@ -54,7 +54,7 @@ def decode_png(data: bytes, png: PngStructure, bit_depth: int | None) -> Pixels:
         raise damaged(what, "its pixels name colours that its palette lacks", Flaw.CORRUPT)
     if picture.mode.startswith("I"):
         return _grey(np.asarray(picture).astype(np.uint16), bit_depth, what)
-    pixels = np.array(picture.convert("RGB"))
+    pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
     if png.depth == _DEEP:
         _check_deep_colour(pixels, bit_depth, what)
     return pixels
