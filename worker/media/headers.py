@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
-from worker.media.foreign import refuse_foreign
+from worker.media.foreign import is_text, refuse_foreign
 
 
 class PictureKind(StrEnum):
@@ -193,6 +193,8 @@ def _inspect_webp(data: bytes) -> PictureHeader:
     end = _RIFF_HEADER + int.from_bytes(data[4:8], "little")
     if len(data) < end:
         raise _truncated(kind, f"it should end at byte {end}, but there are only {len(data)} bytes")
+    if is_text(data):  # of text, RIFF and WEBP are left as they were
+        raise refuse_foreign(data)
     name, body = data[12:16], data[_FIRST_BODY:30]
     if end < _SHORTEST.get(name, end + 1):
         raise _damaged(kind, f"its first chunk is {name!r}, in {end} bytes")
