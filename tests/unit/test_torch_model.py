@@ -1,4 +1,3 @@
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -180,18 +179,16 @@ def test_a_gpu_says_what_the_cpu_says(tmp_path: Path) -> None:
 def test_weights_load_strictly(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     state = torchvision.models.squeezenet1_1(num_classes=4).state_dict()
-    load_file(file, sha256=saved(file, state), architecture="squeezenet1_1", classes=4)
-    with pytest.raises(ModelUnavailable, match=r"(?s)not a state dict of squeezenet1_1 with 5 classes.*size mismatch"):
-        load_file(file, sha256=saved(file, state), architecture="squeezenet1_1", classes=5)
+    torch.save(state, file)
+    load_file(file, architecture="squeezenet1_1", classes=4)
+    with pytest.raises(
+        ModelUnavailable, match=r"not a state dict of squeezenet1_1 with 5 classes.*\(4, 512, 1, 1\) in"
+    ):
+        load_file(file, architecture="squeezenet1_1", classes=5)
     state.popitem()
-    with pytest.raises(ModelUnavailable, match="Missing key"):
-        load_file(file, sha256=saved(file, state), architecture="squeezenet1_1", classes=4)
-
-
-def test_a_pickle_is_not_run(tmp_path: Path) -> None:
-    file = tmp_path / "weights.pth"
-    with pytest.raises(ModelUnavailable, match="not a state dict"):
-        load_file(file, sha256=saved(file, io.BytesIO()), architecture="squeezenet1_1", classes=4)
+    torch.save(state, file)
+    with pytest.raises(ModelUnavailable, match=r"it lacks classifier\.1\.bias: check"):
+        load_file(file, architecture="squeezenet1_1", classes=4)
 
 
 def test_a_file_that_is_another_one(tmp_path: Path) -> None:
@@ -223,15 +220,13 @@ def test_densenets_published_names_of_2017_are_understood(tmp_path: Path) -> Non
     load_file(file, sha256=saved(file, old), architecture="densenet121", classes=4)
 
 
-def test_googlenets_own_input_transform_is_said_as_preprocessing() -> None:
-    network = torchvision.models.googlenet(num_classes=4, init_weights=False, transform_input=True)
-    pixels = torch.rand(1, 3, 8, 8)
-    usual = (pixels - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
-        3, 1, 1
-    )
-    numbers = published_weights("googlenet").preprocessing
-    ours = (pixels - torch.tensor(numbers.mean).view(3, 1, 1)) / torch.tensor(numbers.std).view(3, 1, 1)
-    torch.testing.assert_close(ours, network._transform_input(usual), atol=1e-6, rtol=0)
+def test_what_torchvision_gives_its_builders_travels_with_the_weights() -> None:
+    for name in ("googlenet", "inception_v3"):
+        assert published_weights(name).arguments == {"transform_input": True}
+        assert published_weights(name).preprocessing.mean == (0.485, 0.456, 0.406)
+    assert published_weights("vit_h_14").arguments == {"image_size": 518}
+    assert published_weights("vit_b_16", "IMAGENET1K_SWAG_E2E_V1").arguments == {"image_size": 384}
+    assert published_weights("resnet18").arguments == {}
 
 
 def test_all_of_torchvisions_classifiers_are_described() -> None:
@@ -298,16 +293,3 @@ def test_a_program_of_another_layout_than_the_one_that_is_set(tmp_path: Path) ->
     program = load_file(file, sha256=sha256, architecture=None, classes=4)
     with pytest.raises(ModelUnavailable, match=r"exported in channels_last.*leave model\.memory_format as it is"):
         small_model(program, memory_format="contiguous")
-
-
-def test_a_program_for_one_batch_size_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "small.pt2"
-    sha256 = exported(file, POOL, torch.zeros(2, 3, 8, 8), batch=False)
-    with pytest.raises(ModelUnavailable, match=r"inputs of shape \[\(2, 3, 8, 8\)\].*Dim\('batch', min=1\)"):
-        load_file(file, sha256=sha256, architecture=None, classes=4)
-
-
-def test_what_is_no_program(tmp_path: Path) -> None:
-    file = tmp_path / "small.pt2"
-    with pytest.raises(ModelUnavailable, match="cannot load the program"):
-        load_file(file, sha256=saved(file, {}), architecture=None, classes=4)

@@ -1,7 +1,6 @@
 """Which tensors of a file belong to a network? People save them wrapped, beside others, and under longer names."""
 
 import argparse
-import collections
 import datetime as dt
 import io
 import pathlib
@@ -38,7 +37,7 @@ _NUMPY_PARTS: Final = {
 _HARMLESS: Final[list[Any]] = [
     argparse.Namespace,
     types.SimpleNamespace,
-    collections.defaultdict,
+    (lambda *_: {}, "collections.defaultdict"),  # torch fills plain dicts alone
     *(dt.date, dt.datetime, dt.timedelta, dt.timezone),
     *(list, dict, int, float, range, slice),
     *((pathlib.PurePosixPath, f"{module}.PosixPath") for module in ("pathlib", "pathlib._local")),
@@ -138,7 +137,7 @@ def load_weights(
     """
     mappings = read_weights(data, what)
     found = _chosen(_candidates(mappings, network), entry, mappings, f"{what} is not a state dict of {name}")
-    faults = {weights.place: _load(network, weights, dropped, by_name=entry is not None) for weights in found}
+    faults = {weights.place: _load(network, weights, dropped) for weights in found}
     fitting = [weights for weights in found if not faults[weights.place].count]
     if len(fitting) > 1:
         places = " and ".join(weights.place for weights in fitting[:_NAMED])
@@ -153,8 +152,14 @@ def load_weights(
             f"{what} is not a state dict of {name}: at {place!r}, {'; '.join(fault.lines)}: check that architecture, "
             f"arguments and the number of labels are those of the training{size}"
         )
+    (weights,) = fitting
+    if weights.others and entry is None:
+        raise ModelUnavailable(
+            f"{what} has {_some(weights.others)} beside the tensors of {name}: if these are no part of the network, "
+            f'write weights_entry: "{weights.place}" in the manifest; else give the whole network as a program'
+        )
     if len(found) > 1:
-        _load(network, fitting[0], dropped, by_name=entry is not None)
+        _load(network, weights, dropped)
 
 
 def weights_to_begin_with(network: nn.Module, data: bytes, what: str) -> Mapping[str, torch.Tensor]:
@@ -183,11 +188,9 @@ def _unreadable(data: bytes, what: str, error: Exception) -> str:
     if data.startswith(b"PK"):
         with torch.serialization.safe_globals(_HARMLESS):
             unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(data)))
-    whole = any(name.startswith("torch.nn.") for name in unsafe)
-    held = "a whole network" if whole else "objects that are no tensors"
     return (
-        f"{what} holds {held} ({_some(unsafe)}), which only its own code can load, and the worker runs no code of a "
-        "file: load it where it was made, and save the weights alone: torch.save(network.state_dict(), FILE)"
+        f"{what} holds objects that are no tensors, such as a whole network ({_some(unsafe)}), and the worker runs no "
+        "code of a file: load it where it was made, and save the weights alone: torch.save(network.state_dict(), FILE)"
     )
 
 
@@ -257,12 +260,12 @@ def _chosen(found: list[Weights], entry: str | None, mappings: Sequence[Weights]
     )
     told = f" at weights_entry {entry!r}" if entry else ""
     raise ModelUnavailable(
-        f"{fault}: it has no tensors with the network's names{told}, but {there}: check that architecture is the network "
-        "that was trained"
+        f"{fault}: it has no tensors with the network's names{told}, but {there}: check that architecture is the "
+        "network that was trained"
     )
 
 
-def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...], *, by_name: bool) -> _Fault:
+def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...]) -> _Fault:
     """Load weights, and say what does not fit; then the network has parts of them."""
     wanted = network.state_dict().keys()
     state: OrderedDict[str, torch.Tensor] = OrderedDict(
@@ -280,13 +283,10 @@ def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...], *, by_
         missing, beyond, refused = [], [], str(error)
     missing = [name for name in missing if not _COUNTERS.search(name)]
     unlike = _unlike(network, state)
-    beside = [] if by_name else weights.others
     lines = {
         f"it lacks {_some(missing)}": missing,
         f"it has beyond the network {_some(beyond)}": beyond,
         f"{_some(unlike)}": unlike,
-        f"it has beside the network {_some(beside)} (if these are no part of it, write weights_entry: "
-        f'"{weights.place}" in the manifest)': beside,
     }
     faults = tuple(line for line, names in lines.items() if names)
     if refused and not unlike:

@@ -112,8 +112,10 @@ def kind_of(data: bytes) -> FileKind:
         return _EMPTY
     if data.startswith(b"PK\x03\x04"):
         return _kind_of_zip(data)
+    if tensors := _kind_of_tensors(data):  # whose first bytes are a number, and may be those of another kind
+        return tensors
     known = next((kind for beginning, kind in _BEGINNINGS if data.startswith(beginning)), None)
-    return known or _kind_of_tensors(data) or _kind_by_inner_word(data) or _kind_of_text(data)
+    return known or _kind_by_inner_word(data) or _kind_of_text(data)
 
 
 def kind_of_folder(names: Collection[str]) -> FileKind:

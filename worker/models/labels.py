@@ -79,9 +79,9 @@ def _pairs(found: Mapping[Any, Any]) -> list[tuple[int | None, Any]]:
     """Return index and name of each class, from a mapping of either direction."""
     forward = [(_index(key), value) for key, value in found.items()]
     backward = [(_index(value), key) for key, value in found.items()]
-    if all(index is not None and not isinstance(name, str) for index, name in forward):
-        return backward
-    return forward if all(index is not None for index, _ in forward) else backward
+    by_index = all(index is not None for index, _ in forward)
+    # Of digits in both places, as of MNIST, the texts are the names.
+    return forward if by_index and not all(isinstance(name, int) for name in found.values()) else backward
 
 
 def _by_index(pairs: Sequence[tuple[int | None, Any]]) -> tuple[str, ...]:

@@ -247,7 +247,9 @@ def _without_unset(kind: Any) -> Any:
     return sections[0] if sections else kind
 
 
-def _read_labels(told: str | list[str] | dict[int | str, str], folder: Path, faults: list[str]) -> tuple[str, ...]:
+def _read_labels(
+    told: str | list[str] | dict[int | str, str | int], folder: Path, faults: list[str]
+) -> tuple[str, ...]:
     try:
         return labels_from(folder / told) if isinstance(told, str) else labels_of(told)
     except LabelsFault as error:
@@ -267,8 +269,8 @@ def _compare_fields(document: Document, faults: list[str]) -> None:
     builder = document.network.backbone if document.network else document.architecture
     if builder in TRANSFORMING and "transform_input" not in (document.arguments or {}) and numbers.mean != HALF:
         faults.append(
-            f"arguments.transform_input is missing: write true for weights that torchvision publishes for {builder}, and "
-            "for what was fine-tuned from them; write false for a network that was built without it"
+            f"arguments.transform_input is missing: write true for weights that torchvision publishes for {builder}, "
+            "and for what was fine-tuned from them; write false for a network that was built without it"
         )
     high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
     if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:

@@ -143,7 +143,7 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Meta(description="64 hex digits, the hash of the weights that a program was exported from, quoted"),
     ] = UNSET
     labels: Annotated[
-        _Path | Annotated[list[_Label], Meta(min_length=1)] | dict[int | str, _Label] | UnsetType,
+        _Path | Annotated[list[_Label], Meta(min_length=1)] | dict[int | str, _Label | int] | UnsetType,
         Meta(
             description="a file with a class name per line or with JSON or YAML, relative to this file, a list (quote "
             "no, yes, 7), or a mapping from index to name"

@@ -140,7 +140,7 @@ def _faults_of_input(program: ExportedProgram, size: tuple[int, int], frames: in
         return
     shape = tuple(inputs[0].shape)
     wanted: tuple[object, ...] = (3, *size) if frames is None else (3, frames, *size)
-    words = ("channels", "height", "width") if frames is None else ("channels", "frames", "height", "width")
+    words = ("channels", "height", "width") if frames is None else ("channels", "number of frames", "height", "width")
     as_wanted = f"(batch, {', '.join(str(each) for each in wanted)})"
     if len(shape) != len(wanted) + 1:
         yield f"takes an input of shape {_told(shape)}, not one of {as_wanted}: {_AGAIN}; {_SHOWN}"
@@ -168,7 +168,7 @@ def _admits(program: ExportedProgram, found: object, expected: object) -> bool:
 def _remedy(word: str, found: object, expected: object) -> str:
     if word == "channels":
         return f"takes {found} channels, and the worker gives RGB: {_AGAIN} with the conversion in its forward"
-    setting = "clip.frames" if word == "frames" else "preprocessing.crop"
+    setting = "clip.frames" if word == "number of frames" else "preprocessing.crop"
     return f"takes a {word} of {found}, and {setting} says {expected}: correct {setting}, or {_AGAIN} for {expected}"
 
 
@@ -178,33 +178,44 @@ def _told(shape: Sequence[object]) -> str:
 
 def _faults_of_mode(program: ExportedProgram) -> Iterator[str]:
     """Find what only a network in train mode does. Its answers would change from run to run, or with the batch."""
-    advice = f"call network.eval() before torch.export.export, and {_AGAIN}"
-    if program.graph_signature.buffers_to_mutate:
-        changed = next(iter(program.graph_signature.buffers_to_mutate.values()))
-        yield f"changes its own {changed} when it runs, so it was exported in train mode: {advice}"
-        return
+    signature = program.graph_signature
+    own = {**signature.inputs_to_buffers, **signature.inputs_to_parameters}
     for module in program.graph_module.modules():
-        if not isinstance(module, GraphModule):
-            continue
-        for node in module.graph.nodes:
-            if (fault := _of_training(node)) is not None:
-                yield f"{fault}, so it was exported in train mode: {advice}"
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            if fault := _of_training(node, own):
+                yield (
+                    f"{fault}, as networks in train mode do, and its answers would change: call network.eval() before "
+                    f"torch.export.export, and {_AGAIN}"
+                )
                 return
 
 
-def _of_training(node: Node) -> str | None:
+def _of_training(node: Node, own: Mapping[str, str]) -> str | None:
+    """Say what a node does that no answer may depend on.
+
+    Args:
+        node: of a program's graph.
+        own: names of the program's weights, by the names of their nodes.
+    """
     schema = getattr(node.target, "_schema", None)
     if node.op != "call_function" or schema is None:
         return None
-    given: Mapping[str, Any] = {
-        argument.name: node.kwargs.get(argument.name, argument.default_value) for argument in schema.arguments
-    } | {argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)}
-    operator = f"has {node.target}"
+    given = {each.name: node.kwargs.get(each.name, each.default_value) for each in schema.arguments}
+    given |= {each.name: value for each, value in zip(schema.arguments, node.args, strict=False)}
+    written = [_origin(given[each.name]) for each in schema.arguments if each.alias_info and each.alias_info.is_write]
+    if changed := [own[name] for name in written if name in own]:
+        return f"changes its own {changed[0]} when it runs"
+    training = next((given[name] for name in ("training", "train") if name in given), None)
     if "batch_norm" in schema.name:
-        mode = given.get("training", given.get("train", "no_training" not in schema.name))
-        return f"{operator} with the statistics of the batch" if mode is True else None
-    share = next((given[each] for each in ("dropout_p", "dropout", "p") if each in given), None)
-    if share is not None:
-        return f"{operator} that drops at random" if share and given.get("train", True) is not False else None
-    random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-    return f"{operator}, which draws at random" if random else None
+        return f"has {node.target} with the statistics of the batch" if training else None
+    seeded = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    random = seeded or {"dropout", "dropout_p"} & given.keys()
+    share = next((given[name] for name in ("dropout_p", "dropout", "p") if name in given), None)
+    return f"has {node.target}, which is random" if random and training is not False and share != 0 else None
+
+
+def _origin(value: object) -> str:
+    """Return the name of the node whose memory a value is part of; nothing for what is no node."""
+    while isinstance(value, Node) and value.op == "call_function" and value.args:
+        value = value.args[0]
+    return value.name if isinstance(value, Node) else ""
