@@ -126,6 +126,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.state": frozenset({"numpy"}),
     "worker.media": frozenset({"cv2", "numpy"}),
     "worker.media.folder": frozenset(),
+    "worker.media.deep_grey": frozenset({"numpy"}),
     "worker.media.headers": frozenset(),
     "worker.media.jpeg_decoder": frozenset({"numpy", "simplejpeg"}),
     "worker.media.jpeg_rewriting": frozenset(),

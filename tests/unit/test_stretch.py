@@ -34,7 +34,9 @@ def a_labelled(offset: int, label: str | None, value: bytes = JPEG, **headers: b
 def write(
     folder: Path, records: Iterable[Record], guesses: dict[Position, Guess] | None = None, *, by_class: bool = False
 ) -> Written:
-    return write_stretch(folder, records, guesses or {}, by_class=by_class, rules=PictureRules())
+    return write_stretch(
+        folder, records, guesses or {}, by_class=by_class, rules=PictureRules(), now=EventMillis(10**13)
+    )
 
 
 def read(folder: Path) -> list[CapturedFrame]:

@@ -72,7 +72,7 @@ class Stretch:
         check_empty(folder)
         guesses = self._guesses(needs_predictions=needs_predictions)
         records = self._read(self.topic, self.until)
-        return write_stretch(folder, records, guesses, by_class=by_class, rules=PictureRules())
+        return write_stretch(folder, records, guesses, by_class=by_class, rules=PictureRules(), now=wall_clock())
 
     def _guesses(self, *, needs_predictions: bool) -> "dict[Position, Guess]":
         from worker.app.cluster import cluster_admin

@@ -53,6 +53,7 @@ def write_stretch(
     *,
     by_class: bool,
     rules: PictureRules,
+    now: EventMillis,
 ) -> Written:
     """Write frames as pictures and `frames.csv`; each picture has its bytes as they were sent.
 
@@ -64,6 +65,7 @@ def write_stretch(
         guesses: what a model said of them.
         by_class: a sub-folder for each label, in torchvision's ImageFolder layout; frames without a label are left out.
         rules: which raw pictures are taken.
+        now: by this machine's clock; no frame may be captured much later.
 
     Raises:
         SettingsError: the folder is not empty or cannot be written, or a label cannot be the name of a folder.
@@ -73,7 +75,7 @@ def write_stretch(
     def rows() -> Iterator[Row]:
         for record in records:
             try:
-                encoded = wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0))
+                encoded = wire.parse_frame(record, arrived_at=now, arrived=Monotonic(0.0))
                 frame = _captured(encoded, rules)
                 if not frame.data:
                     raise EnvelopeInvalid("the record has no picture")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
+from worker.media.foreign import refuse_foreign
 from worker.media.jpeg_structure import JpegStructure, inspect_jpeg
 from worker.media.png_structure import SIGNATURE, PngStructure, inspect_png
 from worker.media.refusals import damaged
@@ -75,22 +76,6 @@ def _inspect(data: bytes) -> tuple[PictureKind, JpegStructure | PngStructure | W
 _JPEG: Final = b"\xff\xd8\xff"
 _WEBP: Final = re.compile(rb"RIFF.{4}WEBP", re.DOTALL)
 
-_OTHER_KINDS: Final = tuple(
-    (name, re.compile(pattern, re.DOTALL))
-    for name, pattern in (
-        ("a GIF", rb"GIF8[79]a"),
-        ("a BMP", rb"BM.{4}\0{4}"),  # many texts begin with these two letters, so the reserved zeros must match too
-        ("a TIFF", rb"II\*\0|MM\0\*"),
-        ("an AVIF", rb".{4}ftypavi[fs]"),
-        ("a HEIC", rb".{4}ftyp(he|mif1|msf1)"),
-        ("an MP4 video", rb".{4}ftyp"),
-        ("an AVI video", rb"RIFF.{4}AVI "),
-        ("an H.264 or H.265 stream", rb"\0{2,3}\x01"),
-        ("a JPEG XL", rb"\xff\x0a|\0{3}\x0cJXL "),
-        ("a JPEG 2000", rb"\xff\x4f\xff\x51|\0{3}\x0cjP  "),
-    )
-)
-
 
 def _refusal(data: bytes) -> ImageUndecodable | ImageUnsupported:
     if _JPEG.startswith(data) or SIGNATURE.startswith(data) or _begins_webp(data):
@@ -98,14 +83,7 @@ def _refusal(data: bytes) -> ImageUndecodable | ImageUnsupported:
             Reason.TRUNCATED,
             f"the record has only {len(data)} bytes, too few to tell what picture this is: send the whole picture",
         )
-    for name, pattern in _OTHER_KINDS:
-        if pattern.match(data):
-            return ImageUnsupported(f"this is {name}: send JPEG, PNG or WebP, or a raw picture with its layout")
-    return ImageUndecodable(
-        Reason.NOT_A_PICTURE,
-        f"no JPEG, PNG or WebP begins with the bytes {data[:8].hex(' ')}: send one of these, or a raw picture with its "
-        f"layout",
-    )
+    return refuse_foreign(data)
 
 
 def _begins_webp(data: bytes) -> bool:

@@ -15,7 +15,7 @@ JPEG and WebP have no checksum. A damaged JPEG is refused where libjpeg-turbo no
 libwebp notices hardly any within the pixels.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
@@ -30,30 +30,13 @@ from worker.media.jpeg_structure import JpegStructure
 from worker.media.orientation import orientation_of, turn, turned_size
 from worker.media.png_decoder import decode_png
 from worker.media.png_structure import PngStructure
+from worker.media.raw import check_layout, unpack
 from worker.media.refusals import damaged
 
 _FLAGS: Final = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _DIVISORS: Final = (8, 4, 2)
 """By which the decoder of JPEG can divide the sides."""
 _RAW_TYPES: Final = frozenset({"image/x-raw", "video/x-raw"})
-
-
-class _RawFormat(NamedTuple):
-    bits: int  # per pixel, all planes together
-    to_rgb: int | None  # OpenCV's conversion
-
-    @property
-    def subsampled(self) -> bool:
-        return self.bits == 12  # 2x2 pixels share their chroma
-
-
-_RAW_FORMATS: Final = {
-    "rgb24": _RawFormat(24, None),
-    "bgr24": _RawFormat(24, cv2.COLOR_BGR2RGB),
-    "gray8": _RawFormat(8, cv2.COLOR_GRAY2RGB),
-    "nv12": _RawFormat(12, cv2.COLOR_YUV2RGB_NV12),
-    "i420": _RawFormat(12, cv2.COLOR_YUV2RGB_I420),
-}
 
 
 def limit_opencv_threads(threads: int) -> None:
@@ -89,7 +72,7 @@ def decode_image(frame: EncodedFrame, rules: PictureRules, *, shorter_side: int 
     """
     found = inspect_frame(frame, rules)
     if isinstance(found, RawLayout):
-        return Image(_unpack(frame.data, found))
+        return Image(unpack(frame.data, found, rules.bit_depth))
     size, flawed = (found.width, found.height), None
     match found.structure:
         case JpegStructure() as jpeg:
@@ -120,7 +103,8 @@ def inspect_frame(frame: EncodedFrame, rules: PictureRules) -> PictureHeader | R
     if not frame.data:
         raise ImageUndecodable(Reason.EMPTY, "the record has no value: send the picture as the value")
     if frame.raw is not None:
-        _check_layout(frame.data, frame.raw, rules)
+        _check_size(frame.raw.width, frame.raw.height, rules)
+        check_layout(frame.data, frame.raw)
         return frame.raw
     content_type = (frame.content_type or "").partition(";")[0].strip().lower()
     if content_type in _RAW_TYPES:
@@ -161,29 +145,3 @@ def _decode_webp(data: bytes, header: PictureHeader) -> NDArray[np.uint8]:
     if pixels is None:
         raise damaged(str(header), "libwebp cannot decode it", Flaw.CORRUPT)
     return pixels.astype(np.uint8, copy=False)
-
-
-def _check_layout(data: bytes, layout: RawLayout, rules: PictureRules) -> None:
-    form, width, height = _RAW_FORMATS.get(layout.pixel_format), layout.width, layout.height
-    if form is None:
-        raise ImageUnsupported(
-            f"pixel format {layout.pixel_format!r} is not supported: send one of {', '.join(_RAW_FORMATS)}"
-        )
-    if form.subsampled and (width % 2 or height % 2):
-        raise ImageUnsupported(f"{layout.pixel_format} of {width}x{height}: send an even width and height")
-    _check_size(width, height, rules)
-    expected = width * height * form.bits // 8
-    if len(data) != expected:
-        raise ImageUndecodable(
-            Reason.TRUNCATED if len(data) < expected else Reason.NOT_A_PICTURE,
-            f"{layout.pixel_format} of {width}x{height} is {expected} bytes, but the record has {len(data)}: "
-            f"send the true layout, and rows without padding",
-        )
-
-
-def _unpack(data: bytes, layout: RawLayout) -> NDArray[np.uint8]:
-    form = _RAW_FORMATS[layout.pixel_format]
-    shape = (layout.height, layout.width, 3) if form.bits == 24 else (-1, layout.width)
-    packed = np.frombuffer(data, np.uint8).reshape(shape)
-    # Torch does not share read-only memory, and the bytes belong to the record.
-    return packed.copy() if form.to_rgb is None else cv2.cvtColor(packed, form.to_rgb).astype(np.uint8, copy=False)

@@ -3,7 +3,6 @@
 import struct
 import zlib
 from io import BytesIO
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from worker.domain.errors import ImageUnsupported
 from worker.domain.pictures import Flaw
+from worker.media.deep_grey import ALL_BITS, check_not_dark, grey_of
 from worker.media.png_structure import PngStructure
 from worker.media.refusals import damaged
-
-_DEEP: Final = 16
-_LOW_BITS: Final = 14
-"""Sensors of more bits use nearly all 16. What stays below this many is either very dark, or in the low bits."""
-_OUTLIERS: Final = 0.001
-"""Share of samples that may lie above, such as hot pixels."""
 
 Pixels = NDArray[np.uint8]
 
@@ -53,33 +47,20 @@ def decode_png(data: bytes, png: PngStructure, bit_depth: int | None) -> Pixels:
     if picture.mode == "P" and np.asarray(picture).max() >= len(picture.getpalette() or ()) // 3:
         raise damaged(what, "its pixels name colours that its palette lacks", Flaw.CORRUPT)
     if picture.mode.startswith("I"):
-        return _grey(np.asarray(picture).astype(np.uint16), bit_depth, what)
+        grey = grey_of(np.asarray(picture).astype(np.uint16), bit_depth, what)
+        return np.repeat(grey[..., None], 3, axis=2)
     pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-    if png.depth == _DEEP:
+    if png.depth == ALL_BITS:
         _check_deep_colour(pixels, bit_depth, what)
     return pixels
 
 
-def _grey(samples: NDArray[np.uint16], bit_depth: int | None, what: str) -> Pixels:
-    if bit_depth is None and (samples >> _LOW_BITS != 0).mean() < _OUTLIERS:
-        raise _too_dark(what, f"the lowest {max(9, int(samples.max()).bit_length())}")
-    depth = bit_depth or _DEEP
-    grey = (np.minimum(samples, (1 << depth) - 1) >> (depth - 8)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
 def _check_deep_colour(high_bytes: Pixels, bit_depth: int | None, what: str) -> None:
-    if bit_depth not in {None, _DEEP}:
+    """Check that the high bytes, which are all that Pillow keeps of colour, are what is wanted."""
+    if bit_depth is None:
+        check_not_dark(high_bytes, what)
+    elif bit_depth != ALL_BITS:
         raise ImageUnsupported(
             f"this {what} has 16 bits of colour, and model.bit_depth: {bit_depth} is for grey only: "
-            f"send 8 bits, or set model.bit_depth: {_DEEP}"
+            f"send 8 bits, or set model.bit_depth: {ALL_BITS}"
         )
-    if bit_depth is None and (high_bytes >> (_LOW_BITS - 8) != 0).mean() < _OUTLIERS:
-        raise _too_dark(what, "the lowest of them")
-
-
-def _too_dark(what: str, used: str) -> ImageUnsupported:
-    return ImageUnsupported(
-        f"this {what} has 16 bits a sample and uses only {used}, so that its highest 8 would be nearly black: "
-        f"set model.bit_depth to the bits of the sensor, or to {_DEEP} if the picture is that dark"
-    )

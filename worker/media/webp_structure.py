@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.domain.errors import ImageUnsupported
+from worker.media.foreign import is_text, refuse_foreign
 from worker.media.refusals import damaged, truncated
 
 _RIFF_HEADER: Final = 8
@@ -47,12 +48,14 @@ def inspect_webp(data: bytes) -> WebpStructure:
     """Read the structure of data that begins as a WebP does.
 
     Raises:
-        ImageUndecodable: it is truncated or inconsistent.
+        ImageUndecodable: it is truncated, inconsistent or text.
         ImageUnsupported: it is an animation.
     """
     end = _RIFF_HEADER + int.from_bytes(data[4:8], "little")
     if len(data) < end:
         raise truncated("WebP", f"it should end at byte {end}, but there are only {len(data)} bytes")
+    if is_text(data):  # of text, RIFF and WEBP are left as they were
+        raise refuse_foreign(data)
     name, body = data[12:16], data[_FIRST_BODY:30]
     if end < _SHORTEST.get(name, end + 1):
         raise damaged("WebP", f"its first chunk is {name!r}, in {end} bytes")

@@ -47,8 +47,8 @@ class ModelGroup(Group):
         None,
         ge=9,
         le=16,
-        description="bits that 16-bit grey PNGs use, counted from the lowest; 16 keeps the high byte. Unset does the "
-        "same, but refuses pictures whose high byte is almost empty",
+        description="bits that 16-bit grey pictures use, counted from the lowest; 16 keeps the high byte. Unset does "
+        "the same, but refuses pictures whose high byte is almost empty",
     )
     threads: int | None = Field(
         None, ge=1, description="threads of the model, all streams together; unset takes the engine's default"
