@@ -52,7 +52,7 @@ def decode_jpeg(
         MemoryError: the machine has no memory for the picture.
     """
     picture = data[: jpeg.end] if jpeg.has_end else data.removesuffix(b"\xff") + END
-    pixels = np.empty((size[1], size[0], 4 if len(jpeg.components) == 4 else 3), np.uint8)
+    pixels = np.empty((size[1], size[0], 4 if jpeg.components == 4 else 3), np.uint8)
     flawed = _decode(picture, jpeg, pixels)
     if flawed is not None and flawed.flaw not in _HARMLESS:
         if not accept_damage:
