@@ -7,6 +7,7 @@ ones. The table is written to docs/classifiers.md. `--only NAME` compares some n
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,8 +38,9 @@ _HEAD: Final = """# Classifiers of torchvision
 The worker runs each of these networks by its name, with each of its published weights (`model.name`, `model.weights`).
 `python -m tests.benchmarks.classifiers` has compared them with torchvision {version}, and has written this page.
 
-- **preparation**: real photographs, prepared by the worker (`model.preparation: exact`) and by the preset of the weights
-  (`weights.transforms()` on a tensor). Equal means: every number that the network sees is the same bit for bit.
+- **preparation**: real photographs, prepared by the worker (`model.preparation: exact`) and by the preset of the
+  weights (`weights.transforms()` on a tensor). Equal means: every number that the network sees is the same, bit for
+  bit.
 - **network**: the network of the worker, and that of torchvision's builder with these weights, on one prepared
   photograph. Equal means: every logit is the same bit for bit. Both read the same file. It has random numbers, because
   the published files were not at hand; only that of `mobilenet_v2`, `IMAGENET1K_V1`, is real. Networks whose weights
@@ -128,7 +130,7 @@ def compare_network(told: PublishedWeights, scratch: Path) -> str:
 
 
 def _drawn(told: PublishedWeights) -> dict[str, Any]:
-    """Return random weights as torchvision would publish them: with auxiliary classifiers, and for their own pictures."""
+    """Return random weights as torchvision would publish them: with all classifiers, and for their own pictures."""
     torch.manual_seed(7)
     arguments: dict[str, Any] = {}
     if told.architecture.startswith("vit_"):
@@ -161,7 +163,7 @@ def rows(names: Sequence[str], scratch: Path) -> Iterator[Row]:
     """Compare all weights of these networks, one after another."""
     same: dict[object, str] = {}
     for told in all_weights(names):
-        crop = told.preprocessing.crop if told.arguments or told.architecture in {"mobilenet_v2"} else None
+        crop = told.preprocessing.crop if told.arguments or told.architecture == "mobilenet_v2" else None
         key = (told.architecture, str(told.arguments), crop)
         if key not in same:
             same[key] = compare_network(told, scratch)
@@ -177,7 +179,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for row in rows(only or of_pictures(), Path(scratch)):
             lines.append(f"{row}\n")
-            print(row, flush=True)
+            sys.stdout.write(lines[-1])
+            sys.stdout.flush()
     if only is None:
         DOCUMENT.write_text(_HEAD.format(version=torchvision.__version__.partition("+")[0]) + "".join(lines))
 
