@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import torch
 
 from tests.support.models import SMALL, small_manifest, write_manifest
 from worker.domain.clips import ClipShape
@@ -276,6 +277,19 @@ def test_what_is_no_manifest_at_all(tmp_path: Path, text: str) -> None:
     (tmp_path / "model.yaml").write_text(text, encoding="latin-1")
     with pytest.raises(SettingsError, match=r"model\.yaml: (the file must be a mapping|cannot be read as YAML)"):
         load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "content"), [("weights.pth", {}), ("model.yaml", {})])
+def test_a_file_of_weights_is_no_manifest(tmp_path: Path, name: str, content: object) -> None:
+    torch.save(content, tmp_path / name)
+    with pytest.raises(SettingsError, match=rf"{name} is a file of torch\.save: write a model\.yaml beside it"):
+        load_manifest(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_manifest(tmp_path: Path) -> None:
+    file = write_manifest(tmp_path, small_manifest()) / "model.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_manifest(tmp_path).name == "small"
 
 
 def test_missing_files(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from worker.domain.errors import SettingsError
 from worker.domain.networks import CNN_RNN, HALF, TRANSFORMING, CnnRnnShape, Recurrence
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.file_kinds import PROGRAM, WEIGHTS, kind_of
 from worker.models.labels import LabelsFault, labels_from, labels_of
 from worker.models.manifest_fields import (
     FOLLOWING,
@@ -194,7 +195,10 @@ _Section = TypeVar("_Section", bound=msgspec.Struct)
 
 def _parse(file: Path) -> object:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = file.read_bytes()
+        if (kind := kind_of(data)) in {*WEIGHTS, PROGRAM}:
+            raise SettingsError([f"{file} is {kind.what}: write a {MANIFEST_FILE} beside it, and name its folder"])
+        return yaml.safe_load(data.decode("utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(
             [f"{file}: no such file; a model is a folder with a {MANIFEST_FILE}, or that file"]
