@@ -161,18 +161,6 @@ def test_threads_are_set_for_the_process() -> None:
         torch.set_num_threads(before)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_says_what_the_cpu_says(tmp_path: Path) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    sha256 = exported(tmp_path / "small.pt2", network, torch.zeros(2, 3, 8, 8))
-    pictures = np.stack([scene(8, 8)] * 3)
-    expected = small_model(network).run(pictures)
-    for candidate in (network, load_file(tmp_path / "small.pt2", sha256=sha256, architecture=None, classes=4)):
-        for engine in ("eager", "compile"):
-            found = small_model(candidate, device="cuda", engine=engine).run(pictures)
-            np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-3)
-
-
 # Files.
 
 

@@ -184,7 +184,7 @@ def _build_engines(
         return [TorchEngine(graph, device, graph.head.outputs)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
-        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.input_shape), f))
+        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.input_shape), f, device))
         engine = load_compiled(file, device, streams=group.streams, outputs=graph.head.outputs)
         if manifest.clip:
             _check_compiled(engine, graph, manifest.input_shape)
