@@ -12,6 +12,7 @@ from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
+from worker.domain.pictures import Flaw, Flawed
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
     BoxVerdict,
@@ -88,6 +89,9 @@ class Telemetry:
         self._dropped = counter(
             "dropped_states", "Hidden states deleted, of cameras not heard among limits.max_states frames."
         )
+        self._flawed = counter(
+            "flawed_pictures", "Pictures with a flaw that their decoder reports, taken or not.", "flaw"
+        )
         self._undrawn = counter("undrawn_pictures", "Pictures for topics.annotated that could not be made.")
         self._relieved = counter(
             "relieved_cameras", "Times a camera's open clips were given up because memory was short."
@@ -114,6 +118,7 @@ class Telemetry:
         # A series that begins at its first event hides that event from increase(): these begin at zero.
         for known, values in {
             self._dead: Reason,
+            self._flawed: Flaw,
             self._batches: ClosedBy,
             self._commits: ("succeeded", "failed"),
             self._rebalances: ("assigned", "revoked", "lost"),
@@ -199,6 +204,19 @@ class Telemetry:
                 "or give each worker fewer cameras",
                 partition=str(partition),
                 so_far=self._reported["relieved"],
+            )
+
+    def flawed(self, frame: Frame, flawed: Flawed) -> None:
+        """The decoder reports a flaw of a frame's picture, whether it was taken or not. From any thread."""
+        self._flawed.labels(flawed.flaw.value).inc()
+        if self._worth_telling(f"flaw {flawed.flaw}"):
+            self._log.warning(
+                "a decoder reports a flaw of a picture",
+                flaw=flawed.flaw.value,
+                text=flawed.text,
+                camera=frame.camera,
+                position=str(frame.position),
+                so_far=self._reported[f"flaw {flawed.flaw}"],
             )
 
     def not_drawn(self, frame: Frame, error: Exception) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
 
 from worker.domain.checkpoints import Checkpoint
@@ -90,14 +90,6 @@ def _readable_headers(message: Message) -> Headers:
 
 def _as_bytes(value: bytes | str | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def log_error(error: KafkaError) -> None:
-    """Log an error that the client reports while it retries.
-
-    At debug level, because librdkafka logs the same error, at most every 30 seconds instead of at every attempt.
-    """
-    log.debug("kafka client", error=error.str(), code=error.name())
 
 
 def to_commit(checkpoints: Mapping[TopicPartition, Checkpoint]) -> list[Partition]:
