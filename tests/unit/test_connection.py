@@ -16,8 +16,8 @@ WRONG_LOGIN = (
     [
         (REFUSED, ("127.0.0.1:1", "bootstrap", "Connect to ipv4#127.0.0.1:1 failed: Connection refused", "CONNECT")),
         (
-            "[thrd:ssl://a:9093/2]: ssl://a:9093/2: Disconnected (after 1ms in state UP, 3 identical error(s) suppressed)",
-            ("a:9093", "2", "Disconnected", "UP"),
+            "[thrd:ssl://a:1/2]: ssl://a:1/2: Disconnected (after 1ms in state UP, 3 identical error(s) suppressed)",
+            ("a:1", "2", "Disconnected", "UP"),
         ),
         (
             "[::1]:9092/bootstrap: Connect to ipv6#[::1]:9092 failed: Connection refused",
