@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -71,7 +72,7 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
             "resize": 224.5,
             "crop": 0,
             "interpolation": "cubic",
-            "mean": [123.6, 1, 1],
+            "mean": ["red", 1, 1],
             "std": [0, 1, 1],
         },
     }
@@ -93,7 +94,8 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
         "output",
     ]
     assert all(fault.startswith(f"{file}: ") for fault in caught.value.faults)
-    assert f"{file}: preprocessing.mean must be three numbers from 0 to 1, not [123.6, 1, 1]" in caught.value.faults
+    told = "preprocessing.mean must be a list of a number for each channel: three, or one for channels: gray"
+    assert f"{file}: {told}, not ['red', 1, 1]" in caught.value.faults
 
 
 VALUES: dict[str, Any] = {
@@ -114,10 +116,39 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
     ({"output": "scores"}, "output must be logits or probabilities"),
     ({"labels": []}, "labels must be"),
     ({"labels": ["one", ""]}, "labels must be"),
-    ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be three numbers"),
+    ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be a list of a number above 0"),
     ({"preprocessing": {"resize": [12]}}, "preprocessing.resize must be the pixels of the shorter side"),
     ({"preprocessing": {"crop": [8, 0]}}, "preprocessing.crop must be the pixels of a square's side"),
-    ({"preprocessing": {"mean": [0.1, 0.1]}}, "preprocessing.mean must be three numbers"),
+    (
+        {"preprocessing": {"mean": [0.1, 0.1]}},
+        "preprocessing.mean has 2 numbers, and preprocessing.channels: rgb needs 3",
+    ),
+    (
+        {"preprocessing": {"mean": [0.1, 0.1, float("nan")]}},
+        "preprocessing.mean is [0.1, 0.1, nan]: give finite numbers",
+    ),
+    (
+        {"preprocessing": {"std": [0.1, float("inf"), 0.1], "max_value": 255}},
+        "preprocessing.std is [0.1, inf, 0.1]: give",
+    ),
+    ({"preprocessing": {"mean": [123.6, 116.3, 103.5]}}, "preprocessing.mean is [123.6, 116.3, 103.5], which is for"),
+    ({"preprocessing": {"std": [58.4, 57.1, 57.4]}}, "for pixels from 0 to 255: set preprocessing.max_value: 255, or"),
+    ({"preprocessing": {"std": [0.1, 0, 0.1]}}, "preprocessing.std must be a list of a number above 0"),
+    ({"preprocessing": {"max_value": 2}}, "preprocessing.max_value must be 1 or 255"),
+    ({"preprocessing": {"channels": "grey"}}, "preprocessing.channels must be rgb, bgr or gray"),
+    (
+        {"preprocessing": {"channels": "gray", "mean": [0.5], "std": [0.5, 0.5, 0.5]}},
+        "preprocessing.std has 3 numbers, and preprocessing.channels: gray needs 1: give a number for each channel",
+    ),
+    (
+        {"preprocessing": {"crop": "none"}},
+        "preprocessing.crop none leaves pictures of many shapes: set preprocessing.resize",
+    ),
+    ({"preprocessing": {"crop": "all"}}, "preprocessing.crop must be the pixels of a square's side"),
+    ({"preprocessing": {"fill": 114}}, "preprocessing.fill is only for padding: set preprocessing.pad: true, or leave"),
+    ({"preprocessing": {"fill": 256, "pad": True, "crop": 12}}, "preprocessing.fill must be the colour of the padding"),
+    ({"preprocessing": {"pad": "left", "crop": 12}}, "preprocessing.pad must be true, center or false"),
+    ({"preprocessing": {"interpolation": "lanczos"}}, "must be bilinear, bicubic, nearest or nearest-exact, not"),
     ({"preprocessing": {"extra": 1}}, "preprocessing.extra is not a field; known fields are resize, crop"),
 ]
 
@@ -172,6 +203,48 @@ def test_where_pictures_are_padded_nothing_is_cut_off(tmp_path: Path) -> None:
         load_manifest(write_manifest(tmp_path, small_manifest(preprocessing={"pad": True})))
     numbers = {"pad": True, "resize": [8, 12], "crop": [8, 12]}
     assert load_manifest(write_manifest(tmp_path, small_manifest(preprocessing=numbers))).preprocessing.pad
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"resize": [8, 12], "crop": "none"}, {"resize": (8, 12), "crop": (8, 12)}),
+        ({"resize": 12, "crop": "none", "pad": True}, {"resize": 12, "crop": 12, "pad": True}),
+        ({"resize": [8, 12], "crop": "none", "pad": "center", "fill": 114}, {"pad": "center", "fill": (114, 114, 114)}),
+        ({"crop": 12, "pad": True, "fill": [1, 2, 3]}, {"fill": (1, 2, 3)}),
+        ({"channels": "gray", "mean": [0.1], "std": [0.3]}, {"channels": "gray", "mean": (0.1,), "std": (0.3,)}),
+        ({"channels": "bgr"}, {"channels": "bgr"}),
+        (
+            {"max_value": 255, "mean": [123.675, 0, -1], "std": [58, 1, 255]},
+            {"max_value": 255, "mean": (123.675, 0, -1)},
+        ),
+        ({"mean": [-1, 0, 1]}, {"mean": (-1, 0, 1)}),
+        ({"interpolation": "nearest-exact"}, {"interpolation": "nearest-exact"}),
+    ],
+)
+def test_a_manifest_of_other_preprocessing(
+    tmp_path: Path, given: Mapping[str, Any], expected: Mapping[str, object]
+) -> None:
+    document = small_manifest(preprocessing=dict(given))
+    jsonschema.Draft202012Validator(manifest_schema()).validate(document)
+    found = load_manifest(write_manifest(tmp_path, document)).preprocessing
+    assert {name: getattr(found, name) for name in expected} == expected
+    (tmp_path / "small.pt2").write_bytes(b"a program")
+    write_whole(tmp_path, {"name": "small", "program": "small.pt2"}, labels="ab", preprocessing=found)
+    assert load_manifest(tmp_path).preprocessing == found
+
+
+def test_torchvisions_detectors_take_no_grey_pictures(tmp_path: Path) -> None:
+    document = small_manifest(
+        task="detect",
+        program=None,
+        architecture="fcos_resnet50_fpn",
+        weights="w.pth",
+        output=None,
+        preprocessing={"channels": "gray", "mean": [0], "std": [1]},
+    )
+    with pytest.raises(SettingsError, match=r"channels gray: torchvision's detectors take three channels; set rgb"):
+        load_manifest(write_manifest(tmp_path, document))
 
 
 def test_a_manifest_of_a_cnn_rnn(tmp_path: Path) -> None:
@@ -301,5 +374,5 @@ def test_schema_and_code_agree(tmp_path: Path) -> None:
         validator.validate(document)
         load_manifest(write_manifest(tmp_path, document))
     for changes, fault in WRONG:
-        if "nan" not in str(changes):  # JSON has none
+        if not re.search(r"\b(nan|inf)\b", str(changes)):  # JSON has neither
             assert not validator.is_valid(small_manifest(**changes)), fault

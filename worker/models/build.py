@@ -135,6 +135,7 @@ def network_of(manifest: Manifest) -> nn.Module | ExportedProgram:
         task=manifest.task,
         shape=manifest.network,
         frames=manifest.clip.frames if manifest.clip else None,
+        channels=manifest.preprocessing.depth,
     )
 
 

@@ -11,6 +11,7 @@ from worker.models.architectures import of_pictures
 # Without this, these two networks spend seconds on random weights, and warn about it.
 _NO_RANDOM_WEIGHTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
 
+_COLOURS: Final = 3
 _CLASSES: Final = 1009
 """A number of classes that no other layer of these networks has as its outputs."""
 _AUXILIARIES: Final = ("aux1", "aux2", "AuxLogits")
@@ -65,6 +66,21 @@ def left_out(embedder: nn.Module) -> tuple[str, ...]:
     """
     names = [name for name, layer in embedder.named_modules() if isinstance(layer, nn.Identity)]
     return tuple(f"{name}." for name in (*names, *_AUXILIARIES))
+
+
+def take_grey(network: nn.Module) -> None:
+    """Make a network take pictures with one channel: replace the convolution that sees the three, with random weights.
+
+    Raises:
+        ModelUnavailable: there is no such convolution.
+    """
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d) and layer.in_channels == _COLOURS:
+            names = ("out_channels", "kernel_size", "stride", "padding", "dilation")
+            arguments = {each: getattr(layer, each) for each in names}
+            replace_module(network, name, type(layer)(1, **arguments, bias=layer.bias is not None))
+            return
+    raise ModelUnavailable("the network has no convolution of three channels: set preprocessing.channels: rgb")
 
 
 def replace_module(network: nn.Module, name: str, replacement: nn.Module) -> None:

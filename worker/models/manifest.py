@@ -1,7 +1,8 @@
 """Read and write a model's manifest: the file `model.yaml` of its folder, as in `schemas/model-manifest.v1.json`."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, Final, TypeVar, get_args
@@ -75,9 +76,9 @@ class Manifest:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of a sample: (height, width, 3), or (frames, height, width, 3)."""
+        """Shape of a sample: (height, width, channels), or (frames, height, width, channels)."""
         places = (self.clip.frames,) if self.clip else ()
-        return (*places, *self.preprocessing.crop_size, 3)
+        return (*places, *self.preprocessing.picture_shape)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -149,9 +150,8 @@ def write_manifest(
         "labels": "labels.txt" if labels else None,
         "output": "logits" if task in SCORED else None,
     }
-    numbers = asdict(preprocessing)
-    if not preprocessing.pad:
-        del numbers["pad"]
+    usual = {each.name: each.default for each in fields(preprocessing)}
+    numbers = {name: value for name, value in asdict(preprocessing).items() if value != usual[name]}
     document = {
         **network,
         **({} if task == "classify" else {"task": task}),
@@ -252,12 +252,9 @@ def _compare_fields(document: Document, faults: list[str]) -> None:
         faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
     if document.exported_from is not UNSET and document.program is UNSET:
         faults.append("exported_from is only for a program: the version of weights is their own sha256")
-    numbers = _preprocessing(document.preprocessing)
-    high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
-    if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
-        faults.append("preprocessing.crop must be at most preprocessing.resize, or pictures get a black border")
-    if numbers.pad and numbers.crop_size != (high, wide):
-        faults.append("preprocessing.crop must be preprocessing.resize where pictures are padded: nothing is cut off")
+    faults += _misfits(document.preprocessing)
+    if document.task == "detect" and document.architecture is not UNSET and document.preprocessing.channels == "gray":
+        faults.append("preprocessing.channels gray: torchvision's detectors take three channels; set rgb, or bgr")
 
 
 def _compare_with_task(document: Document, labels: Sequence[str], faults: list[str]) -> None:
@@ -324,7 +321,40 @@ def _clip(section: ClipFields | UnsetType) -> ClipShape | None:
     return ClipShape(section.frames, section.rate, None if section.middle is UNSET else section.middle)
 
 
+def _misfits(section: PreprocessingFields) -> Iterator[str]:
+    """Find faults in combinations of the numbers of preprocessing."""
+    if section.crop == "none" and isinstance(section.resize, int) and not section.pad:
+        yield (
+            "preprocessing.crop none leaves pictures of many shapes: set preprocessing.resize: [height, width], or "
+            "preprocessing.pad: true"
+        )
+        return
+    if section.fill is not UNSET and not section.pad:
+        yield "preprocessing.fill is only for padding: set preprocessing.pad: true, or leave fill out"
+    numbers = _preprocessing(section)
+    high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
+    if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
+        yield "preprocessing.crop must be at most preprocessing.resize, or pictures get a black border"
+    if numbers.pad and numbers.crop_size != (high, wide):
+        yield "preprocessing.crop must be preprocessing.resize where pictures are padded: nothing is cut off"
+    for name, values in (("mean", numbers.mean), ("std", numbers.std)):
+        if len(values) != numbers.depth:
+            yield (
+                f"preprocessing.{name} has {len(values)} numbers, and preprocessing.channels: {numbers.channels} needs "
+                f"{numbers.depth}: give a number for each channel"
+            )
+        if not all(map(isfinite, values)):
+            yield f"preprocessing.{name} is {list(values)}: give finite numbers"
+        if numbers.max_value == 1 and max(values) > 1:
+            yield (
+                f"preprocessing.{name} is {list(values)}, which is for pixels from 0 to 255: set "
+                "preprocessing.max_value: 255, or divide mean and std by 255"
+            )
+
+
 def _preprocessing(section: PreprocessingFields) -> Preprocessing:
     numbers: dict[str, Any] = msgspec.structs.asdict(section)
-    sides = {name: tuple(numbers[name]) for name in ("resize", "crop") if isinstance(numbers[name], list)}
-    return Preprocessing(**numbers | sides)
+    numbers["crop"] = section.resize if section.crop == "none" else section.crop
+    numbers["fill"] = [section.fill or 0] * 3 if isinstance(section.fill, int | UnsetType) else section.fill
+    lists = {name: tuple(each) for name, each in numbers.items() if isinstance(each, list)}
+    return Preprocessing(**numbers | lists)

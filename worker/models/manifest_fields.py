@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from worker.domain.networks import CNN_RNN, Cell
-from worker.domain.preprocessing import Interpolation, Output
+from worker.domain.preprocessing import ChannelOrder, Interpolation, Output
 
 TaskName = Literal["classify", "clip", "frame_values", "recurrent", "detect", "segment", "embed"]
 
@@ -22,8 +22,8 @@ _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 _Pixels = Annotated[int, Meta(ge=1)]
 # A list, because msgspec 0.22 reads beyond its memory for a union of a limited number and a tuple.
 _Sides = _Pixels | Annotated[list[_Pixels], Meta(min_length=2, max_length=2)]
-_Mean = Annotated[float, Meta(ge=0, le=1)]
-_Std = Annotated[float, Meta(gt=0, le=1)]
+_Std = Annotated[float, Meta(gt=0)]
+_Byte = Annotated[int, Meta(ge=0, le=255)]
 _Label = Annotated[str, Meta(min_length=1)]
 _Frames = Annotated[int, Meta(ge=2)]
 _Rate = Annotated[float, Meta(gt=0, le=1000)]
@@ -31,23 +31,43 @@ _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class PreprocessingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Resize, crop the middle, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
+    """Resize, crop the middle or pad, then compute (pixel * max_value / 255 - mean) / std, of pixels from 0 to 255."""
 
     resize: Annotated[
         _Sides, Meta(description="the pixels of the shorter side, at least 1, or exactly [height, width]")
     ]
-    crop: Annotated[_Sides, Meta(description="the pixels of a square's side, or [height, width], at most resize")]
-    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
+    crop: Annotated[
+        _Sides | Literal["none"],
+        Meta(description="the pixels of a square's side, or [height, width], at most resize; or none"),
+    ]
+    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic, nearest or nearest-exact")]
     antialias: Annotated[bool, Meta(description="true or false")]
-    mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
-    std: Annotated[tuple[_Std, _Std, _Std], Meta(description="three numbers above 0, at most 1")]
+    mean: Annotated[
+        Annotated[list[float], Meta(min_length=1, max_length=3)],
+        Meta(description="a list of a number for each channel: three, or one for channels: gray"),
+    ]
+    std: Annotated[
+        Annotated[list[_Std], Meta(min_length=1, max_length=3)],
+        Meta(description="a list of a number above 0 for each channel: three, or one for channels: gray"),
+    ]
     pad: Annotated[
-        bool,
+        bool | Literal["center"],
         Meta(
-            description="true or false: scale the whole picture into `resize` without changing its shape, and fill the "
-            "rest at the right or below with black; crop must be resize"
+            description="true, center or false: scale the whole picture into `resize` without changing its shape, and "
+            "fill the rest, at the right or below, or on both sides with center; crop must be resize or none"
         ),
     ] = False
+    fill: Annotated[
+        _Byte | Annotated[list[_Byte], Meta(min_length=3, max_length=3)] | UnsetType,
+        Meta(description="the colour of the padding: a whole number from 0 to 255, or a list [red, green, blue]"),
+    ] = UNSET
+    channels: Annotated[
+        ChannelOrder, Meta(description="rgb, bgr or gray: the channels that the network takes, in this order")
+    ] = "rgb"
+    max_value: Annotated[
+        Literal[1, 255],
+        Meta(description="1 or 255: the value of a white pixel before mean is subtracted"),
+    ] = 1
 
 
 class ClipFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -177,8 +197,34 @@ def manifest_schema() -> dict[str, Any]:
         "if": {"properties": {"grid": {"minimum": 2}}, "required": ["grid"]},
         "then": {"required": ["layer"]},
     }
+    schema["$defs"][PreprocessingFields.__name__]["allOf"] = _preprocessing_rules()
     schema["$defs"][Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _preprocessing_rules() -> list[dict[str, Any]]:
+    """Return which numbers of preprocessing go together."""
+    padded = {"properties": {"pad": {"enum": [True, "center"]}}, "required": ["pad"]}
+    one, three = (
+        {"properties": {name: {rule: number} for name in ("mean", "std")}}
+        for rule, number in (("maxItems", 1), ("minItems", 3))
+    )
+    return [
+        {
+            "if": {"properties": {"channels": {"const": "gray"}}, "required": ["channels"]},
+            "then": one,
+            "else": three,
+        },
+        {
+            "if": {"properties": {"max_value": {"const": 255}}, "required": ["max_value"]},
+            "else": {"properties": {name: {"items": {"maximum": 1}} for name in ("mean", "std")}},
+        },
+        {
+            "if": {"properties": {"crop": {"const": "none"}}, "required": ["crop"]},
+            "then": {"anyOf": [{"properties": {"resize": {"type": "array"}}}, padded]},
+        },
+        {"if": {"required": ["fill"]}, "then": padded},
+    ]
 
 
 def _is_task(names: Collection[str], *, by_default: bool = False) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
-from worker.models.classifiers import build_classifier, build_embedder, left_out
+from worker.models.classifiers import build_classifier, build_embedder, left_out, take_grey
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.detectors import normalise_as_published
 from worker.models.manifest_fields import TaskName
@@ -32,6 +32,7 @@ def load_network(
     task: TaskName = "classify",
     frames: int | None = None,
     shape: CnnRnnShape | None = None,
+    channels: int = 3,
 ) -> nn.Module | ExportedProgram:
     """Load a network on the CPU, after checking the hash of its file.
 
@@ -46,6 +47,7 @@ def load_network(
         task: what the network is for.
         frames: of a clip; None for a network of single pictures.
         shape: of the architecture `cnn_rnn`.
+        channels: of a picture, 3 or 1.
 
     Raises:
         ModelUnavailable: the file is missing, has another hash, or does not fit the architecture.
@@ -60,8 +62,8 @@ def load_network(
             f"{file} has sha256 {found}, but its manifest says {sha256}: get the file again, or correct the manifest"
         )
     if architecture is None:
-        return _load_program(file, data, frames)
-    network = build_network(architecture, task=task, classes=classes, shape=shape)
+        return _load_program(file, data, frames, channels)
+    network = build_network(architecture, task=task, classes=classes, shape=shape, channels=channels)
     what = architecture if task == "embed" else f"{architecture} with {classes} classes"
     _load_weights(network, file, data, what, dropped=_dropped(network, task))
     if task == "detect":
@@ -70,7 +72,9 @@ def load_network(
     return network
 
 
-def build_network(architecture: str, *, task: TaskName, classes: int, shape: CnnRnnShape | None = None) -> nn.Module:
+def build_network(
+    architecture: str, *, task: TaskName, classes: int, shape: CnnRnnShape | None = None, channels: int = 3
+) -> nn.Module:
     """Build a network with random weights.
 
     Args:
@@ -79,11 +83,20 @@ def build_network(architecture: str, *, task: TaskName, classes: int, shape: Cnn
         classes: how many it tells apart; of a detector or a segmenter, the background is one of them. Means nothing
             for the task `embed`.
         shape: of the architecture `cnn_rnn`.
+        channels: of a picture: 3, or 1, for which the network's first layer is made anew.
 
     Raises:
         ModelUnavailable: there is no such network, or it is not for this task.
     """
     _check_architecture(architecture, task)
+    network = _of_colours(architecture, task, classes, shape)
+    if channels == 1:
+        take_grey(network)
+    return network
+
+
+def _of_colours(architecture: str, task: TaskName, classes: int, shape: CnnRnnShape | None) -> nn.Module:
+    """Build a network of pictures with three channels."""
     if shape is not None:
         return CnnRnn(shape, classes)
     if task == "embed":
@@ -139,7 +152,7 @@ def _dropped(network: nn.Module, task: TaskName) -> tuple[str, ...]:
             return ()
 
 
-def _load_program(file: Path, data: bytes, frames: int | None) -> ExportedProgram:
+def _load_program(file: Path, data: bytes, frames: int | None, channels: int) -> ExportedProgram:
     try:
         program = torch.export.load(io.BytesIO(data))
     except Exception as error:
@@ -147,11 +160,18 @@ def _load_program(file: Path, data: bytes, frames: int | None) -> ExportedProgra
     inputs = program.graph_signature.user_inputs
     shapes = [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in inputs]
     match shapes:
-        case [(torch.SymInt(), 3, int(), int())] if frames is None:
+        case [(torch.SymInt(), int(depth), int(), int())] if frames is None and depth == channels:
             return program
-        case [(torch.SymInt(), 3, int(found), int(), int())] if found == frames:
+        case [(torch.SymInt(), int(depth), int(found), int(), int())] if (depth, found) == (channels, frames):
             return program
-    wanted = "(batch, 3, height, width)" if frames is None else f"(batch, 3, {frames}, height, width)"
+        case [(_, 1 | 3 as depth, *_)] if depth != channels:
+            raise ModelUnavailable(
+                f"the program {file} takes inputs of shape {shapes[0]}: set preprocessing.channels: "
+                f"{'gray' if depth == 1 else 'rgb, or bgr,'} in its manifest"
+            )
+    wanted = (
+        f"(batch, {channels}, height, width)" if frames is None else f"(batch, {channels}, {frames}, height, width)"
+    )
     raise ModelUnavailable(
         f"{file} takes inputs of shape {shapes}, not one {wanted} with any batch size: export it with "
         "dynamic_shapes=({0: torch.export.Dim('batch', min=1)},)"
