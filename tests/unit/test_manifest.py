@@ -113,7 +113,7 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
         "exported_from is only for a program",
     ),
     ({"sha256": "A" * 64}, "sha256 must be 64 hex digits"),
-    ({"output": "scores"}, "output must be logits or probabilities"),
+    ({"output": "scores"}, "output must be logits, probabilities or sigmoid"),
     ({"labels": []}, "labels must be"),
     ({"labels": ["one", ""]}, "labels must be"),
     ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be a list of a number above 0"),
@@ -156,7 +156,7 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
 WRONG += [
     ({"clip": {"frames": 16, "rate": 15}}, "clip is only for the tasks clip and frame_values"),
     ({"task": "clip"}, "clip is missing; task clip needs its frames and rate"),
-    ({"task": "caption"}, "task must be classify (a picture), clip"),
+    ({"task": "caption"}, "task must be classify (a picture), multi_label"),
     ({"task": "clip", "clip": 16}, "clip must be a mapping, not 16"),
     ({"task": "clip", "clip": {"frames": 1, "rate": 15}}, "clip.frames must be a whole number of frames, at least 2"),
     ({"task": "clip", "clip": {"frames": 16, "rate": 0}}, "clip.rate must be the frames a second"),
@@ -165,7 +165,7 @@ WRONG += [
     ({"task": "clip", "clip": {"frames": 16, "rate": 15, "step": 2}}, "clip.step is not a field; known fields are"),
     (
         {"task": "clip", "clip": {"frames": 16, "rate": 15}, "threshold": 0.4},
-        "threshold is only for the tasks frame_values and detect, not for clip",
+        "for the tasks frame_values, detect and multi_label, and for output: sigmoid, not for clip: leave it out",
     ),
     (VALUES | {"clip": {"frames": 100, "rate": 25}}, "clip.middle is missing for task frame_values"),
     (VALUES | {"threshold": 1.5}, "threshold must be a number from 0 to 1"),
@@ -194,8 +194,88 @@ WRONG += [
     (CNN_RNN | {"recurrent": None, "task": "segment", "output": None}, "architecture cnn_rnn is for the tasks clip"),
     ({"most": 3}, "most is only for the task detect, not for classify"),
     ({"task": "segment", "labels": None}, "labels is missing; give a file with a class name per line"),
-    ({"task": "recurrent", "output": None}, "output is missing; give logits or probabilities"),
+    ({"task": "recurrent", "output": None}, "output is missing; give logits, probabilities or sigmoid"),
 ]
+
+
+BINARY: dict[str, Any] = {"output": "sigmoid", "labels": ["empty", "taken"]}
+SEVERAL: dict[str, Any] = {"task": "multi_label", "output": "sigmoid", "labels": ["hat", "glasses", "beard"]}
+CLIPS: dict[str, Any] = {"task": "clip", "clip": {"frames": 16, "rate": 15}}
+WRONG += [
+    (
+        {"labels": ["one"]},
+        "one name, and every picture would be predicted to be it: give two names and output: sigmoid, or",
+    ),
+    ({"labels": ["one"], "output": "probabilities"}, "labels has one name"),
+    (CLIPS | {"labels": ["one"]}, "give two names and output: sigmoid"),
+    (
+        {"task": "segment", "output": None, "labels": ["background"]},
+        "the first name is that of the background, so give",
+    ),
+    ({"task": "detect", "output": None, "labels": ["background"]}, "the first name is that of the background, so give"),
+    (
+        {"output": "sigmoid"},
+        "and there are 3: for several classes in a picture, set task: multi_label; for one class of",
+    ),
+    (
+        CLIPS | {"output": "sigmoid"},
+        "several classes at a time are for the task multi_label alone, not for clip; for one",
+    ),
+    (
+        {"output": "sigmoid", "labels": ["one"]},
+        "labels must be two different names for output: sigmoid, which is one score",
+    ),
+    ({"output": "sigmoid", "labels": ["one", "one"]}, "labels must be two different names for output: sigmoid"),
+    (
+        BINARY | {"threshold": [0.5, 0.5]},
+        "threshold must be one number for the task classify: a list is only for the task",
+    ),
+    (BINARY | {"threshold": -0.1}, "threshold must be a number from 0 to 1"),
+    (BINARY | {"threshold": float("nan")}, "threshold must be a number from 0 to 1"),
+    (
+        {"threshold": 0.5},
+        "threshold is only for the tasks frame_values, detect and multi_label, and for output: sigmoid",
+    ),
+    (
+        SEVERAL | {"output": "logits"},
+        "the task multi_label decides each on its own: set output: sigmoid, or probabilities",
+    ),
+    (
+        SEVERAL | {"labels": ["hat", "hat"]},
+        "labels must be different names for the task multi_label, and 'hat' is there",
+    ),
+    (SEVERAL | {"threshold": [0.5, 1.5, 0.5]}, "threshold must be a number from 0 to 1"),
+    (SEVERAL | {"threshold": []}, "threshold must be a number from 0 to 1"),
+    (SEVERAL | {"clip": CLIPS["clip"]}, "clip is only for the tasks clip and frame_values"),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (BINARY, {"outputs": 1, "threshold": 0.5, "thresholds": None}),
+        (BINARY | {"threshold": 0}, {"outputs": 1, "threshold": 0.0}),
+        (BINARY | CLIPS | {"threshold": 0.3}, {"outputs": 1, "threshold": 0.3}),
+        (SEVERAL, {"outputs": 3, "threshold": 0.5, "thresholds": None}),
+        (SEVERAL | {"threshold": 0.25}, {"outputs": 3, "threshold": 0.25, "thresholds": None}),
+        (SEVERAL | {"threshold": [0.5, 0.25, 1]}, {"outputs": 3, "thresholds": (0.5, 0.25, 1.0)}),
+        (SEVERAL | {"labels": ["hat"], "output": "probabilities"}, {"outputs": 1, "decides_each_class": True}),
+        (SEVERAL | {"labels": ["hat", "glasses"]}, {"outputs": 2, "decides_each_class": True}),
+        ({"output": "probabilities"}, {"outputs": 3, "decides_each_class": False}),
+    ],
+)
+def test_a_manifest_of_other_outputs(
+    tmp_path: Path, changes: Mapping[str, Any], expected: Mapping[str, object]
+) -> None:
+    document = small_manifest(**changes)
+    jsonschema.Draft202012Validator(manifest_schema()).validate(document)
+    found = load_manifest(write_manifest(tmp_path, document))
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_a_threshold_for_each_label(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="threshold has 2 numbers for 3 labels: give one number, or one for each"):
+        load_manifest(write_manifest(tmp_path, small_manifest(**SEVERAL | {"threshold": [0.5, 0.5]})))
 
 
 def test_where_pictures_are_padded_nothing_is_cut_off(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_malformed_traceparent_is_ignored_as_its_standard_says() -> None:
         ("captured-at", b"9" * 40, "too large"),
         ("captured-at", str(1_000 + MAX_CLOCK_AHEAD + 1).encode(), "more than an hour ahead"),
         ("label", b"\xc3\x28", "utf-8"),
-        ("label", b"", "1 to 256 characters"),
+        ("label", b"", "1 to 4096 characters"),
         ("content-type", b"", "1 to 256 characters"),
         ("pixel-format", b"yuyv", "rgb24, bgr24"),
         ("pixel-format", b"rgb24", "needs the headers"),
@@ -358,7 +358,7 @@ def test_a_prediction_of_an_unknown_task_is_refused_with_the_tasks_that_are_know
     later = json.dumps(sample("prediction") | {"task": "boxes"}).encode()
 
     with pytest.raises(
-        msgspec.ValidationError, match=r"'boxes'.*classify, clip, .*, detect, segment, embed, recurrent"
+        msgspec.ValidationError, match=r"'boxes'.*classify, multi_label, clip, .*, detect, segment, embed, recurrent"
     ):
         wire.decode_message(later)
     with pytest.raises(msgspec.ValidationError, match="classes"):

@@ -5,7 +5,7 @@ from typing import Literal
 
 Interpolation = Literal["bilinear", "bicubic", "nearest", "nearest-exact"]
 ChannelOrder = Literal["rgb", "bgr", "gray"]
-Output = Literal["logits", "probabilities"]
+Output = Literal["logits", "probabilities", "sigmoid"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 MemoryFormat = Literal["channels_last", "contiguous"]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, Final, TypeVar, get_args
@@ -16,13 +15,13 @@ from worker.domain.errors import SettingsError
 from worker.domain.networks import CNN_RNN, CnnRnnShape, Recurrence
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.manifest_checks import ONE_CLASS, output_faults, preprocessing_faults, preprocessing_of
 from worker.models.manifest_fields import (
     NAMELESS,
     SCORED,
     ClipFields,
     Document,
     NetworkFields,
-    PreprocessingFields,
     RecurrentFields,
     TaskName,
 )
@@ -53,7 +52,9 @@ class Manifest:
         output: what the network returns, of tasks whose network returns scores.
         clip: what the model takes, if it takes clips; None for single pictures.
         threshold: of the task `frame_values`, from which value on there is the event; of `detect`, from which score on
-            a box is reported.
+            a box is reported; of `multi_label`, from which probability on a class is named; of the output `sigmoid`,
+            from which probability on the second of two classes is predicted.
+        thresholds: of `multi_label`, the threshold of each class; None if one is for all.
         most: of the task `detect`, the most boxes of a picture that are reported.
         network: the parts of a `cnn_rnn`.
         recurrence: how a model of the task `recurrent` goes from frame to frame.
@@ -70,6 +71,7 @@ class Manifest:
     output: Output
     clip: ClipShape | None = None
     threshold: float = _THRESHOLD
+    thresholds: tuple[float, ...] | None = None
     most: int = MOST_BOXES
     network: CnnRnnShape | None = None
     recurrence: Recurrence | None = None
@@ -79,6 +81,16 @@ class Manifest:
         """Shape of a sample: (height, width, channels), or (frames, height, width, channels)."""
         places = (self.clip.frames,) if self.clip else ()
         return (*places, *self.preprocessing.picture_shape)
+
+    @property
+    def outputs(self) -> int:
+        """How many scores the network gives: one for each label, or one for two of them."""
+        return 1 if self.output == "sigmoid" and self.task in ONE_CLASS else len(self.labels)
+
+    @property
+    def decides_each_class(self) -> bool:
+        """Whether a threshold decides on classes, rather than which of them is the most likely."""
+        return self.task == "multi_label" or self.outputs != len(self.labels)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -113,10 +125,11 @@ def load_manifest(path: Path) -> Manifest:
         sha256=document.sha256,
         exported_from=document.exported_from or None,
         labels=labels,
-        preprocessing=_preprocessing(document.preprocessing),
+        preprocessing=preprocessing_of(document.preprocessing),
         output="logits" if document.output is UNSET else document.output,
         clip=_clip(document.clip),
-        threshold=_THRESHOLD if document.threshold is UNSET else document.threshold,
+        threshold=document.threshold if isinstance(document.threshold, float) else _THRESHOLD,
+        thresholds=tuple(document.threshold) if isinstance(document.threshold, list) else None,
         most=document.most or MOST_BOXES,
         network=_network(document.network),
         recurrence=_recurrence(document.recurrent),
@@ -252,7 +265,7 @@ def _compare_fields(document: Document, faults: list[str]) -> None:
         faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
     if document.exported_from is not UNSET and document.program is UNSET:
         faults.append("exported_from is only for a program: the version of weights is their own sha256")
-    faults += _misfits(document.preprocessing)
+    faults += preprocessing_faults(document.preprocessing)
     if document.task == "detect" and document.architecture is not UNSET and document.preprocessing.channels == "gray":
         faults.append("preprocessing.channels gray: torchvision's detectors take three channels; set rgb, or bgr")
 
@@ -262,6 +275,7 @@ def _compare_with_task(document: Document, labels: Sequence[str], faults: list[s
     task, clip, values = document.task, document.clip, document.task == "frame_values"
     sees_clips = task in {"clip", "frame_values"}
     faults += _misplaced(document)
+    faults += output_faults(document, labels)
     if clip is not UNSET and not sees_clips:
         faults.append(f"clip is only for the tasks clip and frame_values: task {task} takes single pictures")
     if clip is UNSET and sees_clips:
@@ -279,8 +293,12 @@ def _compare_with_task(document: Document, labels: Sequence[str], faults: list[s
 def _misplaced(document: Document) -> Iterator[str]:
     """Find sections that the task or the architecture needs and that are missing, and those that are not for it."""
     task, of_parts = document.task, document.architecture == CNN_RNN
-    if document.threshold is not UNSET and task not in {"frame_values", "detect"}:
-        yield f"threshold is only for the tasks frame_values and detect, not for {task}"
+    decides = task in {"frame_values", "detect", "multi_label"} or document.output == "sigmoid"
+    if document.threshold is not UNSET and not decides:
+        yield (
+            f"threshold is only for the tasks frame_values, detect and multi_label, and for output: sigmoid, not for "
+            f"{task}: leave it out"
+        )
     if document.most is not UNSET and task != "detect":
         yield f"most is only for the task detect, not for {task}"
     if of_parts != (document.network is not UNSET):
@@ -319,42 +337,3 @@ def _clip(section: ClipFields | UnsetType) -> ClipShape | None:
     if section is UNSET:
         return None
     return ClipShape(section.frames, section.rate, None if section.middle is UNSET else section.middle)
-
-
-def _misfits(section: PreprocessingFields) -> Iterator[str]:
-    """Find faults in combinations of the numbers of preprocessing."""
-    if section.crop == "none" and isinstance(section.resize, int) and not section.pad:
-        yield (
-            "preprocessing.crop none leaves pictures of many shapes: set preprocessing.resize: [height, width], or "
-            "preprocessing.pad: true"
-        )
-        return
-    if section.fill is not UNSET and not section.pad:
-        yield "preprocessing.fill is only for padding: set preprocessing.pad: true, or leave fill out"
-    numbers = _preprocessing(section)
-    high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
-    if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
-        yield "preprocessing.crop must be at most preprocessing.resize, or pictures get a black border"
-    if numbers.pad and numbers.crop_size != (high, wide):
-        yield "preprocessing.crop must be preprocessing.resize where pictures are padded: nothing is cut off"
-    for name, values in (("mean", numbers.mean), ("std", numbers.std)):
-        if len(values) != numbers.depth:
-            yield (
-                f"preprocessing.{name} has {len(values)} numbers, and preprocessing.channels: {numbers.channels} needs "
-                f"{numbers.depth}: give a number for each channel"
-            )
-        if not all(map(isfinite, values)):
-            yield f"preprocessing.{name} is {list(values)}: give finite numbers"
-        if numbers.max_value == 1 and max(values) > 1:
-            yield (
-                f"preprocessing.{name} is {list(values)}, which is for pixels from 0 to 255: set "
-                "preprocessing.max_value: 255, or divide mean and std by 255"
-            )
-
-
-def _preprocessing(section: PreprocessingFields) -> Preprocessing:
-    numbers: dict[str, Any] = msgspec.structs.asdict(section)
-    numbers["crop"] = section.resize if section.crop == "none" else section.crop
-    numbers["fill"] = [section.fill or 0] * 3 if isinstance(section.fill, int | UnsetType) else section.fill
-    lists = {name: tuple(each) for name, each in numbers.items() if isinstance(each, list)}
-    return Preprocessing(**numbers | lists)

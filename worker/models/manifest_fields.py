@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 from worker.domain.networks import CNN_RNN, Cell
 from worker.domain.preprocessing import ChannelOrder, Interpolation, Output
 
-TaskName = Literal["classify", "clip", "frame_values", "recurrent", "detect", "segment", "embed"]
+TaskName = Literal["classify", "multi_label", "clip", "frame_values", "recurrent", "detect", "segment", "embed"]
 
-SCORED: Final = frozenset({"classify", "clip", "frame_values", "recurrent"})
+SCORED: Final = frozenset({"classify", "multi_label", "clip", "frame_values", "recurrent"})
 """Tasks whose network returns scores, so that `output` has to say of which kind."""
 NAMELESS: Final = frozenset({"embed"})
 """Tasks without classes."""
@@ -116,16 +116,19 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     task: Annotated[
         TaskName,
         Meta(
-            description="classify (a picture), clip (classify a clip), frame_values (a value for each frame), "
+            description="classify (a picture), multi_label (name the classes of a picture, several or none), clip "
+            "(classify a clip), frame_values (a value for each frame), "
             "recurrent (classify each frame of a stream), detect (boxes), segment (areas) or embed (a vector)"
         ),
     ] = "classify"
     clip: Annotated[ClipFields | UnsetType, Meta(description="a mapping, for the tasks clip and frame_values")] = UNSET
     threshold: Annotated[
-        _Share | UnsetType,
+        _Share | Annotated[list[_Share], Meta(min_length=1)] | UnsetType,
         Meta(
             description="a number from 0 to 1: for the task frame_values, from which value on there is the event; for "
-            "detect, from which score on a box is reported"
+            "detect, from which score on a box is reported; for output: sigmoid, from which probability on the second "
+            "of two labels is predicted; for multi_label, from which probability on a class is named, also a list of a "
+            "number for each label"
         ),
     ] = UNSET
     most: Annotated[
@@ -155,7 +158,11 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = UNSET
     preprocessing: Annotated[PreprocessingFields, Meta(description="a mapping")]
     output: Annotated[
-        Output | UnsetType, Meta(description="logits or probabilities, depending on what the network returns")
+        Output | UnsetType,
+        Meta(
+            description="logits, probabilities or sigmoid, depending on what the network returns: scores for a "
+            "softmax, probabilities, or scores for a sigmoid of each"
+        ),
     ] = UNSET
 
 
@@ -178,7 +185,7 @@ def manifest_schema() -> dict[str, Any]:
             "then": {"properties": {"labels": two, "clip": {"required": ["middle"]}}},
             "else": {"properties": {"clip": {"properties": {"middle": False}}}},
         },
-        _only_for({"frame_values", "detect"}, "threshold"),
+        *_output_rules(),
         _only_for({"detect"}, "most"),
         {
             "if": {"properties": {"architecture": {"const": CNN_RNN}}, "required": ["architecture"]},
@@ -200,6 +207,27 @@ def manifest_schema() -> dict[str, Any]:
     schema["$defs"][PreprocessingFields.__name__]["allOf"] = _preprocessing_rules()
     schema["$defs"][Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _output_rules() -> list[dict[str, Any]]:
+    """Return which labels, outputs and thresholds go together."""
+    sigmoid = {"properties": {"output": {"const": "sigmoid"}}, "required": ["output"]}
+    two = {"anyOf": [{"type": "string"}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
+    several, one_class = _is_task({"multi_label"}), _is_task({"classify", "clip", "recurrent"}, by_default=True)
+    decides = _is_task({"frame_values", "detect", "multi_label"})
+    return [
+        {"if": {"not": {"anyOf": [decides, sigmoid]}}, "then": {"properties": {"threshold": False}}},
+        {
+            "if": several,
+            "then": {"properties": {"output": {"not": {"const": "logits"}}, "labels": {"uniqueItems": True}}},
+            "else": {"properties": {"threshold": {"type": "number"}}},
+        },
+        {"if": {"allOf": [one_class, sigmoid]}, "then": {"properties": {"labels": two}}},
+        {
+            "if": {"not": {"anyOf": [several, _is_task(NAMELESS)]}},
+            "then": {"properties": {"labels": {"minItems": 2}}},
+        },
+    ]
 
 
 def _preprocessing_rules() -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def _of_colours(architecture: str, task: TaskName, classes: int, shape: CnnRnnSh
         return CnnRnn(shape, classes)
     if task == "embed":
         return build_embedder(architecture)
-    if task == "classify":
+    if task in {"classify", "multi_label"}:
         return build_classifier(architecture, classes=classes)
     arguments = {"weights_backbone": None} if task in {"detect", "segment"} else {}
     network: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes, **arguments)

@@ -19,8 +19,10 @@ from worker.domain.results import (
     DeadLetter,
     FrameValue,
     ModelIdentity,
+    NamedVerdict,
     Outcome,
     Prediction,
+    SeveralClasses,
     Verdict,
 )
 from worker.domain.samples import Shown, Skipped
@@ -47,7 +49,7 @@ SHOWN: Final = "shown"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-_WITH_LABELS = (Classification, FrameValue)
+_WITH_LABELS = (Classification, FrameValue, SeveralClasses)
 """Results that are compared with the label of their frame; to all others it means nothing."""
 
 
@@ -75,6 +77,12 @@ class Telemetry:
         self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
         self._boxes = counter("boxes", "Boxes of detectors compared with true boxes.", "camera", "verdict")
+        self._several = counter(
+            "multi_label", "Sums over labelled predictions of several classes, by measure.", "camera", "measure"
+        )
+        self._named = counter(
+            "named_classes", "Classes that predictions name, compared with those of labels.", "camera", "verdict"
+        )
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
@@ -240,6 +248,7 @@ class Telemetry:
             for series in (
                 *(self._frames, self._skipped, self._late),
                 *(self._labelled, self._correct, self._boxes, self._unknown),
+                *(self._several, self._named),
             ):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
@@ -257,6 +266,8 @@ class Telemetry:
         if classes := [each for each in verdicts if isinstance(each, Verdict)]:
             self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
             self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
+        if several := [each for each in verdicts if isinstance(each, NamedVerdict)]:
+            self._named_classes(camera, several)
         for prediction in predictions:
             frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
@@ -264,6 +275,12 @@ class Telemetry:
                 self._compared(camera, frame, verdict)
             elif verdict is None and frame.label is not None and isinstance(prediction.result, _WITH_LABELS):
                 self._unknown_labels(camera, frame, (frame.label,))
+
+    def _named_classes(self, camera: str, verdicts: Sequence[NamedVerdict]) -> None:
+        self._several.labels(camera, "exact").inc(sum(each.exact for each in verdicts))
+        self._several.labels(camera, "jaccard").inc(sum(each.jaccard for each in verdicts))
+        for name in NamedVerdict._fields:
+            self._named.labels(camera, name).inc(sum(len(getattr(each, name)) for each in verdicts))
 
     def _compared(self, camera: str, frame: Frame, verdict: BoxVerdict) -> None:
         for name, boxes in verdict.counts._asdict().items():

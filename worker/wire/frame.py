@@ -23,6 +23,8 @@ HEIGHT: Final = "height"
 
 PIXEL_FORMATS: Final = ("rgb24", "bgr24", "gray8", "nv12", "i420")
 MAX_ID_LENGTH: Final = 256
+MAX_LABEL_LENGTH: Final = 4096
+"""Characters of a label, which may list many classes."""
 MAX_CLOCK_AHEAD: Final = 3_600_000
 """Milliseconds a camera's clock may be ahead of its record's timestamp: a frame from the future would close
 every window of its partition."""
@@ -53,7 +55,7 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
     frame_id = take(FRAME_ID, _identifier)
     captured_at = take(CAPTURED_AT, _integer)
     content_type = take(CONTENT_TYPE, _identifier)
-    label = take(LABEL, _identifier)
+    label = take(LABEL, _label)
     boxes = take(BOXES, read_boxes)
     pixel_format = take(PIXEL_FORMAT, _pixel_format)
     width, height = take(WIDTH, _positive), take(HEIGHT, _positive)
@@ -110,11 +112,15 @@ def _shown(raw: bytes) -> str:
     return repr(raw.decode(errors="backslashreplace")[:80])
 
 
-def _identifier(raw: bytes) -> str:
+def _identifier(raw: bytes, longest: int = MAX_ID_LENGTH) -> str:
     text = raw.decode()
-    if not text or len(text) > MAX_ID_LENGTH:
-        raise ValueError(f"it must be 1 to {MAX_ID_LENGTH} characters")
+    if not text or len(text) > longest:
+        raise ValueError(f"it must be 1 to {longest} characters")
     return text
+
+
+def _label(raw: bytes) -> str:
+    return _identifier(raw, MAX_LABEL_LENGTH)
 
 
 def _integer(raw: bytes) -> int:
