@@ -97,6 +97,7 @@ def small_model(
     task: TaskName = "classify",
     clip: ClipShape | None = None,
     labels: Sequence[str] = (),
+    threshold: float = 0.5,
     **settings: Any,
 ) -> LoadedModel:
     """Wrap a network of 8x8 pixels, or of clips of as many."""
@@ -111,6 +112,7 @@ def small_model(
         preprocessing=preprocessing,
         output=output,
         clip=clip,
+        threshold=threshold,
     )
     return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
 

@@ -81,7 +81,9 @@ class Classify:
         if self.output == "probabilities" and (
             outputs["least"].min(initial=0) < 0 or np.abs(outputs["total"] - 1).max(initial=0) > _SUM_TOLERANCE
         ):
-            raise ModelContractBroken("the network's rows are no probabilities; say output: logits in its manifest")
+            raise ModelContractBroken(
+                "the network's rows are no probabilities; say output: logits, or sigmoid for one score, in its manifest"
+            )
         ranked = probabilities if self._threshold is None else _decided(indices, probabilities >= self._threshold)
         order = np.lexsort((indices, -ranked))
         return {
