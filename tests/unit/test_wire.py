@@ -45,7 +45,7 @@ REASONS = [
     *(load.TOO_OLD, load.REPLACED, load.NOT_NTH, by_camera.OUT_OF_MEMORY),
 ]
 KINDS = [
-    *("frame", "prediction", "clip-prediction", "frame-value", "recurrent-prediction"),
+    *("frame", "prediction", "multi-label-prediction", "clip-prediction", "frame-value", "recurrent-prediction"),
     *("detection", "segmentation", "embedding", "skipped", "accuracy", "hidden-state", "dead-letter"),
 ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from worker.domain.records import TopicPartition
-from worker.domain.results import BoxVerdict, HitCounts, ModelIdentity, NamedVerdict, Prediction, Verdict
+from worker.domain.results import AnyVerdict, BoxVerdict, HitCounts, ModelIdentity, NamedVerdict, Prediction, Verdict
 from worker.domain.times import EventMillis
 
 
@@ -90,10 +90,8 @@ class Tally:
         verdict = prediction.verdict
         classes = verdict if isinstance(verdict, Verdict) else None
         boxes, named = self.boxes, self.named
-        if isinstance(verdict, BoxVerdict):
-            boxes = verdict.counts.plus(boxes or _NOTHING)
-        elif isinstance(verdict, NamedVerdict):
-            named = (named or NamedCounts()).including(verdict)
+        if verdict is not classes:
+            boxes, named = self._including_others(verdict)
         return Tally(
             self.key,
             self.since,
@@ -105,6 +103,15 @@ class Tally:
             boxes=boxes,
             named=named,
         )
+
+    def _including_others(self, verdict: AnyVerdict | None) -> tuple[HitCounts | None, NamedCounts | None]:
+        """Return the counts of models that say more than one most likely class."""
+        match verdict:
+            case BoxVerdict(counts=counts):
+                return counts.plus(self.boxes or _NOTHING), self.named
+            case NamedVerdict():
+                return self.boxes, (self.named or NamedCounts()).including(verdict)
+        return self.boxes, self.named
 
     def _share(self, correct: int) -> float | None:
         ranked = self.labelled and self.boxes is None and self.named is None

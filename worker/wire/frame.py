@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from worker.domain.boxes import read_boxes, write_boxes
@@ -119,8 +120,7 @@ def _identifier(raw: bytes, longest: int = MAX_ID_LENGTH) -> str:
     return text
 
 
-def _label(raw: bytes) -> str:
-    return _identifier(raw, MAX_LABEL_LENGTH)
+_label = partial(_identifier, longest=MAX_LABEL_LENGTH)
 
 
 def _integer(raw: bytes) -> int:
