@@ -1,5 +1,6 @@
 """Every way of preprocessing that a manifest can name gives the numbers that torchvision's transforms give."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from PIL import Image as Pillow
 from torch import nn
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
-from tests.support.models import Answering, photograph, small_model
+from tests.support.models import Answering, load_file, photograph, small_model
 from tests.support.pictures import JPEG, PNG, Pixels, frame_of, scene
 from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import RawLayout
@@ -21,7 +22,6 @@ from worker.models.architectures import for_task
 from worker.models.manifest import load_manifest, write_manifest
 from worker.models.network import build_network, load_network
 from worker.models.preparation import frame_decoder
-from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup
 
 PHOTOGRAPHS: Final = ("chelsea", "coffee", "rocket")
@@ -181,6 +181,9 @@ GREY: Final = Preprocessing(
 )
 
 
+RGB: Final = replace(GREY, mean=(0.5,) * 3, std=(0.5,) * 3, channels="rgb")
+
+
 @pytest.mark.parametrize("architecture", ["resnet18", "mobilenet_v3_small", "squeezenet1_0", "vit_b_16", "swin_t"])
 def test_networks_of_torchvision_are_built_for_one_channel(architecture: str) -> None:
     assert architecture in for_task("classify")
@@ -203,24 +206,28 @@ def test_weights_of_one_channel_are_loaded_from_their_manifest(tmp_path: Path) -
     write_manifest(tmp_path, named, labels=("a", "b", "c"), preprocessing=GREY)
     manifest = load_manifest(tmp_path)
     assert manifest.input_shape == (32, 32, 1)
-    arguments: dict[str, Any] = {"sha256": manifest.sha256, "architecture": "resnet18", "classes": 3}
-    found = load_network(manifest.file, **arguments, channels=1)
+    found = load_network(manifest)
     assert isinstance(found, nn.Module)
     pixels = torch.rand(2, 1, 32, 32)
     assert torch.equal(found.eval()(pixels), network(pixels))
     with pytest.raises(ModelUnavailable, match="is not a state dict of resnet18"):
-        load_network(manifest.file, **arguments)
+        load_network(replace(manifest, preprocessing=RGB))
 
 
-@pytest.mark.parametrize(("depth", "channels", "advice"), [(1, 3, "gray in its"), (3, 1, "rgb, or bgr, in its")])
+@pytest.mark.parametrize(
+    ("numbers", "given", "advice"),
+    [
+        (GREY, RGB, r"takes 1 channel: set preprocessing\.channels: gray"),
+        (RGB, GREY, r"takes 3 channels: set preprocessing\.channels: rgb, or bgr"),
+    ],
+)
 def test_a_program_of_other_channels_than_its_manifest_says(
-    tmp_path: Path, depth: int, channels: int, advice: str
+    tmp_path: Path, numbers: Preprocessing, given: Preprocessing, advice: str
 ) -> None:
+    depth, any_batch = numbers.depth, ({0: torch.export.Dim("batch", min=1)},)
     network = nn.Sequential(nn.Conv2d(depth, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
-    any_batch = ({0: torch.export.Dim("batch", min=1)},)
     file = tmp_path / "program.pt2"
-    torch.export.save(torch.export.export(network, (torch.zeros(2, depth, 8, 8),), dynamic_shapes=any_batch), file)
-    arguments: dict[str, Any] = {"sha256": sha256_of_file(file), "architecture": None, "classes": 3}
-    load_network(file, **arguments, channels=depth)
-    with pytest.raises(ModelUnavailable, match=rf"set preprocessing\.channels: {advice} manifest"):
-        load_network(file, **arguments, channels=channels)
+    torch.export.save(torch.export.export(network, (torch.zeros(2, depth, 32, 32),), dynamic_shapes=any_batch), file)
+    load_file(file, preprocessing=numbers, classes=3)
+    with pytest.raises(ModelUnavailable, match=advice):
+        load_file(file, preprocessing=given, classes=3)

@@ -6,16 +6,9 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
-from worker.adapters.kafka.messages import (
-    RDKAFKA_LOG,
-    Options,
-    from_commit,
-    log,
-    log_error,
-    make_client,
-    record_of,
-    to_commit,
-)
+from worker.adapters.kafka.advice import on_reading
+from worker.adapters.kafka.connection import Connection
+from worker.adapters.kafka.messages import Options, from_commit, log, make_client, record_of, to_commit
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SourceLost
 from worker.domain.records import OnCommitted, OnPartitions, Record, TopicPartition
@@ -59,6 +52,8 @@ class KafkaSource:
         max_poll_bytes: int,
     ) -> None:
         self._topic = topic
+        self._group_id = group_id
+        self._connection = Connection(bootstrap_servers, options)
         self._max_poll_records = max_poll_records
         self._max_poll_bytes = max_poll_bytes
         self._polled: list[Record] = []
@@ -70,13 +65,11 @@ class KafkaSource:
             defaults,
             options,
             {
-                "bootstrap.servers": bootstrap_servers,
                 "group.id": group_id,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "on_commit": self._commit_answered,
-                "error_cb": log_error,
-                "logger": RDKAFKA_LOG,
+                **self._connection.callbacks(),
             },
         )
 
@@ -173,7 +166,8 @@ class KafkaSource:
         try:
             found = self._consumer.list_topics(self._topic, timeout=ANSWER_WITHIN).topics[self._topic]
         except KafkaException as error:
-            raise SourceLost(f"no broker answered within {ANSWER_WITHIN:.0f} s: {error.args[0].str()}") from error
+            self._consumer.poll(0)  # lets the client report the cause
+            raise self._connection.unreachable(error, ANSWER_WITHIN) from error
         if found.error is not None:
             self._raise_unless_transient(found.error)
 
@@ -186,7 +180,7 @@ class KafkaSource:
         if error.fatal() or error.code() not in _TRANSIENT:
             raise SourceLost(
                 f"reading topic {self._topic!r} failed: {error.str()} ({error.name()}); "
-                "check that the topic exists and that this worker may read it: vision-worker check"
+                f"{on_reading(error, self._topic, self._group_id)}"
             )
         log.warning("source", error=error.str())
 
@@ -199,7 +193,7 @@ class KafkaSource:
     def _unknown_checkpoints(self, error: KafkaError) -> SourceLost:
         return SourceLost(
             f"the committed offsets of topic {self._topic!r} cannot be read: {error.str()} ({error.name()}); "
-            "check that the group's coordinator is up, and start the worker again"
+            f"{on_reading(error, self._topic, self._group_id)}"
         )
 
 
