@@ -19,12 +19,13 @@ from worker.adapters.memory import Assign, Event, MemorySink, Revoke
 from worker.app.annotator import Annotator
 from worker.domain.frames import Frame
 from worker.domain.label_lists import write_labels
+from worker.domain.pictures import PictureRules
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import HitCounts
 from worker.domain.tallies import NamedCounts, Tally
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 PARTITION = TopicPartition("frames", 0)
 
@@ -62,7 +63,7 @@ def script(records: Sequence[Record]) -> Iterator[Event]:
 
 
 def flow_of(model: LoadedModel, records: Sequence[Record] = RECORDS, **rest: Any) -> Flow:
-    decode = frame_decoder(model.preprocessing, ModelGroup(name="any"), max_pixels=1_000_000)
+    decode = frame_decoder(model.preprocessing, ModelGroup(name="any"), Limits())
     return Flow(script(records), model=model, decode=decode, **rest).run()
 
 
@@ -132,7 +133,7 @@ def test_a_restart_counts_each_frame_once(several: LoadedModel, read: int, exact
 
 
 def test_series_of_a_camera_go_with_its_partition(several: LoadedModel) -> None:
-    decode = frame_decoder(several.preprocessing, ModelGroup(name="any"), max_pixels=1_000_000)
+    decode = frame_decoder(several.preprocessing, ModelGroup(name="any"), Limits())
     flow = Flow([Assign([PARTITION]), RECORDS, Revoke([PARTITION])], model=several, decode=decode).run()
     assert flow.tallies()[-1].labelled == 6
     assert flow.metric("multi_label_total", camera="cam-1", measure="exact") is None
@@ -167,7 +168,7 @@ def test_a_picture_for_people_shows_what_is_named(several: LoadedModel) -> None:
     topics = replace(TOPICS, annotated="seen")
     for shown in ([], ["red", "blue"]):
         picture = PNG(tinted(shown, width=320, height=240))
-        annotator = Annotator(1000, max_pixels=1_000_000, failed=raising)
+        annotator = Annotator(1000, PictureRules(max_pixels=1_000_000), failed=raising)
         flow = flow_of(several, [a_record(0, value=picture)], topics=topics, annotate=annotator)
         (drawn,) = [each for each in flow.sink.published if each.topic == "seen"]
         pixels = cv2.imdecode(np.frombuffer(drawn.value or b"", np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -15,7 +15,7 @@ from worker.domain.preprocessing import Preprocessing
 from worker.domain.results import Detections
 from worker.models.preparation import frame_decoder
 from worker.ports import Asked
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 WAYS: Final = {
     "letterboxed": LETTERBOX,
@@ -36,7 +36,7 @@ def found(frame: EncodedFrame, numbers: Preprocessing, preparation: str = "exact
     """Return the boxes by their names."""
     model = small_model(bright_program(numbers), preprocessing=numbers, labels=LABELS, task="detect")
     out = np.empty((1, *model.input_shape), np.uint8)
-    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=preparation), max_pixels=10_000_000)
+    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=preparation), Limits())
     geometry = decode(frame, out[0])
     ((result,),) = model.task.results(model.run(out), [Asked(geometry, (0,))])
     assert isinstance(result, Detections)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import torch
 
 from tests.support.models import SMALL, small_manifest, write_manifest
 from worker.domain.clips import ClipShape
@@ -431,6 +432,19 @@ def test_what_is_no_manifest_at_all(tmp_path: Path, text: str) -> None:
         load_manifest(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "content"), [("weights.pth", {}), ("model.yaml", {})])
+def test_a_file_of_weights_is_no_manifest(tmp_path: Path, name: str, content: object) -> None:
+    torch.save(content, tmp_path / name)
+    with pytest.raises(SettingsError, match=rf"{name} is a file of torch\.save: write a model\.yaml beside it"):
+        load_manifest(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_manifest(tmp_path: Path) -> None:
+    file = write_manifest(tmp_path, small_manifest()) / "model.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_manifest(tmp_path).name == "small"
+
+
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no such file; a model is a folder with a model\.yaml"):
         load_manifest(tmp_path)
@@ -453,6 +467,55 @@ def test_schema_and_code_agree(tmp_path: Path) -> None:
     for document in (small_manifest(), small_manifest(exported_from="b" * 64), weights, clips, values):
         validator.validate(document)
         load_manifest(write_manifest(tmp_path, document))
-    for changes, fault in WRONG:
+    for changes, fault in [*WRONG, *MISPLACED]:
         if not re.search(r"\b(nan|inf)\b", str(changes)):  # JSON has neither
             assert not validator.is_valid(small_manifest(**changes)), fault
+
+
+# What weights, programs and builders need to be told.
+
+WEIGHTS: dict[str, Any] = {"program": None, "architecture": "vit_b_16", "weights": "w.pth"}
+
+
+def test_arguments_an_entry_and_an_output(tmp_path: Path) -> None:
+    arguments = {"image_size": 384, "transform_input": True, "dropout": 0.5, "layers": [1, 2], "kind": "x"}
+    document = small_manifest(**WEIGHTS, arguments=arguments, weights_entry="state_dict_ema")
+    manifest = load_manifest(write_manifest(tmp_path, document))
+    assert (manifest.arguments, manifest.weights_entry, manifest.output_name) == (arguments, "state_dict_ema", None)
+    assert isinstance(manifest.arguments["image_size"], int)
+    assert load_manifest(write_manifest(tmp_path, small_manifest(output_name="1"))).output_name == "1"
+
+
+MISPLACED: list[tuple[Mapping[str, Any], str]] = [
+    ({"arguments": {}}, "arguments is only for an architecture with weights: leave it out for a program"),
+    ({"weights_entry": "ema"}, "weights_entry is only for an architecture with weights"),
+    (WEIGHTS | {"output_name": "0"}, "output_name is only for a program: leave it out for an architecture"),
+    ({"output_name": 0}, "output_name must be which of several outputs"),
+    (WEIGHTS | {"arguments": ["image_size"]}, "arguments must be a mapping"),
+    (WEIGHTS | {"arguments": {"image_size": None}}, "arguments must be a mapping"),
+    (WEIGHTS | {"arguments": {"num_classes": 3}}, "arguments.num_classes follows from the other fields: leave it out"),
+    (WEIGHTS | {"arguments": {"weights": "DEFAULT"}}, "arguments.weights follows from the other fields"),
+    ({"labels": {"0": "one", "1": ""}}, "labels must be"),
+]
+
+
+@pytest.mark.parametrize(("changes", "fault"), MISPLACED)
+def test_what_is_for_weights_alone_or_for_a_program_alone(
+    tmp_path: Path, changes: Mapping[str, Any], fault: str
+) -> None:
+    test_a_single_fault(tmp_path, changes, fault)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_what_the_weights_do_not_say_the_manifest_must(tmp_path: Path, name: str) -> None:
+    plain = WEIGHTS | {"architecture": name}
+    recurrent = CNN_RNN | {"network": {"backbone": name}}
+    for document in (plain, recurrent):
+        with pytest.raises(SettingsError, match=rf"arguments\.transform_input is missing: .* publishes for {name}"):
+            load_manifest(write_manifest(tmp_path, small_manifest(**document)))
+        for said in (True, False):
+            load_manifest(write_manifest(tmp_path, small_manifest(**document, arguments={"transform_input": said})))
+    # Pixels that are brought to what the network would make of them need nothing more.
+    load_manifest(
+        write_manifest(tmp_path, small_manifest(**plain, preprocessing={"mean": [0.5] * 3, "std": [0.5] * 3}))
+    )

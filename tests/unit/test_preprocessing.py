@@ -22,7 +22,7 @@ from worker.models.architectures import for_task
 from worker.models.manifest import load_manifest, write_manifest
 from worker.models.network import build_network, load_network
 from worker.models.preparation import frame_decoder
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 PHOTOGRAPHS: Final = ("chelsea", "coffee", "rocket")
 INTERPOLATIONS: Final = (
@@ -61,7 +61,7 @@ def as_input(data: bytes | None, numbers: Preprocessing, way: str = "exact", **l
 
     model = small_model(Answering(look), preprocessing=numbers)
     batch = np.full((1, *model.input_shape), 77, np.uint8)  # what was in the slot before
-    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=way), max_pixels=10_000_000)
+    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=way), Limits())
     decode(frame_of(data, **layout), batch[0])
     model.run(batch)
     (pixels,) = seen

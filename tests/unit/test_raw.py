@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tests.support.pictures import ALL_ENCODERS, Encode, Pixels, frame_of, scene
 from worker.domain.errors import EnvelopeInvalid, FrameRejected, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.frames import COLOR_MATRICES, COLOR_RANGES, PIXEL_FORMATS, RawLayout
+from worker.domain.pictures import PictureRules
 from worker.media.images import decode_image
 
 WIDTH, HEIGHT = 22, 14
@@ -79,7 +80,7 @@ def by_formula(y: Pixels, u: Pixels, v: Pixels, matrix: str, color_range: str) -
 
 
 def decoded(data: bytes, layout: RawLayout) -> Pixels:
-    return decode_image(frame_of(data, raw=layout), max_pixels=10**6).pixels
+    return decode_image(frame_of(data, raw=layout), PictureRules()).pixels
 
 
 def refused(data: bytes, layout: RawLayout) -> FrameRejected:

@@ -1,11 +1,14 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record, a_sample
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
+from worker.domain.frames import Frame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
@@ -14,10 +17,12 @@ from worker.domain.results import (
     Detections,
     Embedding,
     HitCounts,
+    Outcome,
     Result,
     Segmentation,
     Verdict,
 )
+from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
@@ -206,3 +211,48 @@ def test_a_label_that_means_nothing_to_the_task_is_no_unknown_label(result: Resu
     watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
 
     assert watched.value("unknown_labels_total", camera="cam-1") is None
+
+
+class Logged(Watched):
+    """A telemetry whose warnings of clocks are kept."""
+
+    def clocks(self, *outcomes: Outcome) -> list[str]:
+        """Return the cameras that are told to have a wrong clock, one after the other."""
+        with capture_logs() as lines:
+            self.telemetry.delivered(outcomes, published_at=EventMillis(0))
+        return [str(line["camera"]) for line in lines if line["event"].startswith("the clock of a camera")]
+
+
+def ahead(milliseconds: int, camera: str = "fast") -> Frame:
+    frame = a_frame(camera=camera, captured_at=1_000_000).frame
+    return replace(frame, arrived_at=EventMillis(frame.captured_at - milliseconds))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        lambda frame: replace(a_prediction(a_frame()), frame=frame),
+        lambda frame: Skipped(frame, "over-rate"),
+        Shown,
+        lambda frame: replace(a_dead_letter(frame.camera), reason=Reason.CLOCK_AHEAD),
+    ],
+    ids=["predicted", "skipped", "shown", "refused"],
+)
+def test_a_fast_clock_is_counted_and_told_once_of_each_camera(outcome: Callable[[Frame], Outcome]) -> None:
+    logged = Logged()
+    told = logged.clocks(*(outcome(ahead(60_000, camera)) for camera in ("fast", "fast", "faster", "fast")))
+
+    assert told == ["fast", "faster"]
+    assert logged.value("clock_ahead_frames_total", camera="fast") == 3
+    assert logged.value("clock_ahead_frames_total", camera="faster") == 1
+    assert logged.clocks(outcome(ahead(60_000))) == []
+    logged.telemetry.forget(FRAMES)
+    assert logged.value("clock_ahead_frames_total", camera="fast") is None
+
+
+@pytest.mark.parametrize("milliseconds", [-(10**9), 0, 10_000])
+def test_a_clock_that_is_right_or_slow_is_not_told(milliseconds: int) -> None:
+    logged = Logged()
+
+    assert logged.clocks(Skipped(ahead(milliseconds), "over-rate")) == []
+    assert logged.value("clock_ahead_frames_total", camera="fast") is None

@@ -24,7 +24,7 @@ from worker.models.manifest import load_manifest
 from worker.models.network import build_network
 from worker.models.preparation import frame_decoder
 from worker.ports import Asked
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 from worker.training.options import Options
 from worker.training.start import Beginning, find_beginning, start_network
 from worker.training.train import train
@@ -108,7 +108,7 @@ def test_what_the_card_says_is_what_the_worker_finds(tmp_path: Path, model: str)
     card = json.loads((tmp_path / "out" / "card.json").read_text())["held_out"]
     group = ModelGroup(path=tmp_path / "out", profile="off", threads=1)
     model_of_worker = load_model(group)
-    decode = frame_decoder(model_of_worker.preprocessing, group, max_pixels=10**6)
+    decode = frame_decoder(model_of_worker.preprocessing, group, Limits())
     items = [each for each in read_labelled(data) if each.group == "yard"]
     counts = HitCounts()
     for item, picture in zip(items, frames_of(items), strict=True):

@@ -15,6 +15,7 @@ from worker.cli.offline import dead_letter_of, offline_groups, record_of, run_of
 from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.domain.errors import SettingsError
+from worker.domain.pictures import PictureRules
 from worker.domain.records import OutboundRecord
 from worker.domain.times import Monotonic
 from worker.media.folder import check_empty
@@ -67,13 +68,15 @@ def evaluate(
     if out is not None:
         check_empty(out)
     items = read_labelled(data, rate=rate)
-    found = _run(offline_groups(config, model), items)
+    groups = offline_groups(config, model)
+    found = _run(groups, items)
     rival = _run(offline_groups(config, against), items) if against else None
     report = report_of(found, rival, data=str(data), most=most)
     if out is not None:
         from worker.evaluation.files import write_report
+        from worker.models.preparation import picture_rules
 
-        write_report(out, report, found, partial(_pictures, items))
+        write_report(out, report, found, partial(_pictures, items, picture_rules(groups.limits, groups.model)))
     if as_json:
         typer.echo(msgspec.json.encode(report))
     else:
@@ -176,7 +179,7 @@ def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
     )
 
 
-def _pictures(items: Sequence["Item"], offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
+def _pictures(items: Sequence["Item"], rules: PictureRules, offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
     """Return the pictures at these offsets; they were decoded before, so they can be."""
     from worker.data.reading import frames_of
     from worker.media.images import decode_image
@@ -185,5 +188,5 @@ def _pictures(items: Sequence["Item"], offsets: Collection[int]) -> dict[int, "N
     for offset, frame in zip(wanted, frames_of(items[offset] for offset in wanted), strict=True):
         record = record_of(offset, frame)
         encoded = wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0))
-        found[offset] = decode_image(encoded, max_pixels=2**31).pixels
+        found[offset] = decode_image(encoded, rules).pixels
     return found

@@ -148,8 +148,9 @@ def load_weights(
     if not fitting:
         place, fault = min(faults.items(), key=lambda each: each[1].count)
         size = ", and image_size in arguments" if "pos_embedding" in str(fault.lines) else ""
+        where = "" if place == TOP else f"at {place!r}, "
         raise ModelUnavailable(
-            f"{what} is not a state dict of {name}: at {place!r}, {'; '.join(fault.lines)}: check that architecture, "
+            f"{what} is not a state dict of {name}: {where}{'; '.join(fault.lines)}: check that architecture, "
             f"arguments and the number of labels are those of the training{size}"
         )
     (weights,) = fitting

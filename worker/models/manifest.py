@@ -16,9 +16,11 @@ from worker.domain.errors import SettingsError
 from worker.domain.networks import CNN_RNN, HALF, TRANSFORMING, CnnRnnShape, Recurrence
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.file_kinds import PROGRAM, WEIGHTS, kind_of
 from worker.models.labels import LabelsFault, labels_from, labels_of
 from worker.models.manifest_checks import ONE_CLASS, output_faults, preprocessing_faults, preprocessing_of
 from worker.models.manifest_fields import (
+    FOLLOWING,
     NAMELESS,
     SCORED,
     ClipFields,
@@ -31,8 +33,6 @@ from worker.models.store import sha256_of_bytes, sha256_of_file
 
 MANIFEST_FILE: Final = "model.yaml"
 
-_FOLLOWING: Final = frozenset({"weights", "weights_backbone", "pretrained", "progress", "num_classes"})
-"""Arguments of torchvision's builders that no manifest may set."""
 _THRESHOLD: Final = 0.5
 MOST_BOXES: Final = 100
 """Of a picture that a detector reports, if its manifest does not say otherwise."""
@@ -208,7 +208,10 @@ _Section = TypeVar("_Section", bound=msgspec.Struct)
 
 def _parse(file: Path) -> object:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = file.read_bytes()
+        if (kind := kind_of(data)) in {*WEIGHTS, PROGRAM}:
+            raise SettingsError([f"{file} is {kind.what}: write a {MANIFEST_FILE} beside it, and name its folder"])
+        return yaml.safe_load(data.decode("utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(
             [f"{file}: no such file; a model is a folder with a {MANIFEST_FILE}, or that file"]
@@ -297,7 +300,7 @@ def _misplaced_names(document: Document) -> Iterator[str]:
             yield f"{name} is only for an architecture with weights: leave it out for a program"
     if document.output_name is not UNSET and document.program is UNSET:
         yield "output_name is only for a program: leave it out for an architecture"
-    for name in _FOLLOWING & set(document.arguments or {}):
+    for name in sorted(FOLLOWING & set(document.arguments or {})):
         yield f"arguments.{name} follows from the other fields: leave it out"
 
 

@@ -16,6 +16,9 @@ SCORED: Final = frozenset({"classify", "multi_label", "clip", "frame_values", "r
 NAMELESS: Final = frozenset({"embed"})
 """Tasks without classes."""
 
+FOLLOWING: Final = frozenset({"weights", "weights_backbone", "pretrained", "progress", "num_classes"})
+"""Arguments of torchvision's builders that follow from other fields, so that no manifest may set them."""
+
 # Descriptions are used in the schema and in the texts of faults: "crop must be ...".
 _Path = Annotated[str, Meta(min_length=1)]
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
@@ -221,6 +224,8 @@ def manifest_schema() -> dict[str, Any]:
         "then": {"required": ["layer"]},
     }
     schema["$defs"][PreprocessingFields.__name__]["allOf"] = _preprocessing_rules()
+    fields = schema["$defs"][Document.__name__]["properties"]
+    fields["arguments"]["propertyNames"] = {"not": {"enum": sorted(FOLLOWING)}}
     schema["$defs"][Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

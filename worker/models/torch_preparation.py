@@ -68,12 +68,15 @@ class JpegPreparation:
                 f"torchvision cannot decode JPEG on {device} ({error}): set model.preparation: exact"
             ) from error
 
-    def __call__(self, jpeg: bytes, out: NDArray[np.uint8]) -> None:
+    def __call__(self, jpeg: bytes, out: NDArray[np.uint8]) -> Size:
         """Decode and prepare one picture.
 
         Args:
             jpeg: a JPEG whose header was checked.
             out: the slot to write to.
+
+        Returns:
+            (width, height) of the picture.
 
         Raises:
             ImageUndecodable: the device cannot decode it; another decoder may.
@@ -85,11 +88,13 @@ class JpegPreparation:
                 pixels = decode_jpeg(encoded, ImageReadMode.RGB, device=self._device)
                 numbers = self._numbers
                 mode = InterpolationMode(numbers.interpolation)
-                sides = _sides((pixels.shape[2], pixels.shape[1]), numbers)
+                size = pixels.shape[2], pixels.shape[1]
+                sides = _sides(size, numbers)
                 # The second transforms API stays in uint8.
                 resized = transforms_v2.resize(pixels, sides, mode, antialias=numbers.antialias)
                 # Copying the result waits for the device, so errors on the device are raised here.
                 _write(resized, out, numbers)
+                return size
         except RuntimeError as error:
             raise ImageUndecodable(
                 Reason.NOT_A_PICTURE, f"the JPEG cannot be decoded on {self._device}: {error}"

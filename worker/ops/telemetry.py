@@ -12,6 +12,7 @@ from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
+from worker.domain.pictures import Flaw, Flawed
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
     BoxVerdict,
@@ -49,6 +50,9 @@ SHOWN: Final = "shown"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+CLOCK_TOLERANCE: Final = 10_000
+"""Milliseconds that a camera's clock may be ahead of the worker's before it is told."""
+
 _WITH_LABELS = (Classification, FrameValue, SeveralClasses)
 """Results that are compared with the label of their frame; to all others it means nothing."""
 
@@ -73,6 +77,9 @@ class Telemetry:
 
         self._frames = counter("frames", "Frames whose outcome the broker confirmed.", "camera", "outcome")
         self._late = counter("late_frames", "Frames that came after their window was passed.", "camera")
+        self._ahead = counter(
+            "clock_ahead_frames", "Frames captured over 10 s later than now, by the worker's clock.", "camera"
+        )
         self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
         self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
@@ -89,6 +96,9 @@ class Telemetry:
         )
         self._dropped = counter(
             "dropped_states", "Hidden states deleted, of cameras not heard among limits.max_states frames."
+        )
+        self._flawed = counter(
+            "flawed_pictures", "Pictures with a flaw that their decoder reports, taken or not.", "flaw"
         )
         self._undrawn = counter("undrawn_pictures", "Pictures for topics.annotated that could not be made.")
         self._relieved = counter(
@@ -113,15 +123,15 @@ class Telemetry:
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
         self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
         self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
-        # A series that begins at its first event hides that event from increase(): these begin at zero.
-        for known, values in {
-            self._dead: Reason,
-            self._batches: ClosedBy,
-            self._commits: ("succeeded", "failed"),
-            self._rebalances: ("assigned", "revoked", "lost"),
-        }.items():
-            for value in values:
-                known.labels(value)
+        _begin_at_zero(
+            {
+                self._dead: Reason,
+                self._flawed: Flaw,
+                self._batches: ClosedBy,
+                self._commits: ("succeeded", "failed"),
+                self._rebalances: ("assigned", "revoked", "lost"),
+            }
+        )
         self._cameras: dict[str, set[TopicPartition]] = {}
         self._max_cameras = max_cameras
         self._reported: Tallies[str] = Tallies()
@@ -169,6 +179,10 @@ class Telemetry:
         """The broker confirmed these outcomes."""
         predicted: defaultdict[tuple[str, TopicPartition], list[Prediction]] = defaultdict(list)
         for outcome in outcomes:
+            if not isinstance(outcome, DeadLetter):
+                frame = outcome.frame
+                if frame.captured_at > frame.arrived_at + CLOCK_TOLERANCE:
+                    self._from_future(frame)
             match outcome:
                 case Prediction():
                     predicted[outcome.camera, outcome.position.partition].append(outcome)
@@ -197,6 +211,19 @@ class Telemetry:
                 "or give each worker fewer cameras",
                 partition=str(partition),
                 so_far=self._reported["relieved"],
+            )
+
+    def flawed(self, frame: Frame, flawed: Flawed) -> None:
+        """The decoder reports a flaw of a frame's picture, whether it was taken or not. From any thread."""
+        self._flawed.labels(flawed.flaw.value).inc()
+        if self._worth_telling(f"flaw {flawed.flaw}"):
+            self._log.warning(
+                "a decoder reports a flaw of a picture",
+                flaw=flawed.flaw.value,
+                text=flawed.text,
+                camera=frame.camera,
+                position=str(frame.position),
+                so_far=self._reported[f"flaw {flawed.flaw}"],
             )
 
     def not_drawn(self, frame: Frame, error: Exception) -> None:
@@ -246,7 +273,7 @@ class Telemetry:
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
             for series in (
-                *(self._frames, self._skipped, self._late),
+                *(self._frames, self._skipped, self._late, self._ahead),
                 *(self._labelled, self._correct, self._boxes, self._unknown),
                 *(self._several, self._named),
             ):
@@ -298,6 +325,8 @@ class Telemetry:
         camera = self._camera(letter.camera, letter.position.partition)
         self._frames.labels(camera, REJECTED).inc()
         self._dead.labels(letter.reason.value).inc()
+        if letter.reason is Reason.CLOCK_AHEAD:
+            self._clock_ahead(camera, letter.camera, letter.text)
         if self._worth_telling(letter.reason):
             self._log.warning(
                 "dead letter",
@@ -306,6 +335,20 @@ class Telemetry:
                 camera=letter.camera,
                 position=str(letter.position),
                 so_far=self._reported[letter.reason],
+            )
+
+    def _from_future(self, frame: Frame) -> None:
+        ahead = (frame.captured_at - frame.arrived_at) / 1000
+        series = self._camera(frame.camera, frame.position.partition)
+        self._clock_ahead(series, frame.camera, f"its frames are captured {ahead:.0f} s later than now")
+
+    def _clock_ahead(self, series: str, camera: str, text: str) -> None:
+        """Count a frame from the future, and tell it once of each camera."""
+        self._ahead.labels(series).inc()
+        told = f"clock of {camera}"
+        if told not in self._reported and self._worth_telling(told):
+            self._log.warning(
+                "the clock of a camera is ahead of the worker's: set the one that is wrong", camera=camera, text=text
             )
 
     def _worth_telling(self, what: str) -> bool:
@@ -320,3 +363,10 @@ class Telemetry:
             return OTHER_CAMERAS
         self._cameras.setdefault(camera, set()).add(partition)
         return camera
+
+
+def _begin_at_zero(counters: Mapping[Counter, Iterable[str]]) -> None:
+    """Begin the series of these values: one that begins at its first event hides that event from increase()."""
+    for counter, values in counters.items():
+        for value in values:
+            counter.labels(value)

@@ -73,7 +73,7 @@ def prepare(
     if needed > free:
         room = f"the prepared pictures need {needed / 1e9:.1f} GB, and {scratch} has {free / 1e9:.1f} GB"
         raise SettingsError([f"{room}: write to a larger disk, or give a smaller --size"])
-    decode = frame_decoder(numbers, ModelGroup(name="trained"), max_pixels=Limits().max_pixels)
+    decode = frame_decoder(numbers, ModelGroup(name="trained"), Limits())
     with tempfile.TemporaryFile(dir=scratch) as file:
         # An empty file cannot be mapped.
         file.truncate(max(1, needed))

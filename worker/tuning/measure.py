@@ -246,7 +246,7 @@ def prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[Captured
 
     Clips follow each other. If the frames are too few for one, it begins again with the first.
     """
-    decode = frame_decoder(model.preprocessing, groups.model, max_pixels=groups.limits.max_pixels)
+    decode = frame_decoder(model.preprocessing, groups.model, groups.limits)
     slots = []
     for record in chain.from_iterable(polls(frames)):
         slot = np.empty(model.frame_shape, np.uint8)

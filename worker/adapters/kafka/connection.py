@@ -21,7 +21,7 @@ RECENT: Final = 60.0
 _FIRST_ATTEMPT, _LONGEST_ATTEMPT, _LAST_ATTEMPT = 0.5, 5.0, 0.1
 """Seconds of an attempt to reach a broker. Between two attempts, the client reports the causes of failures, so the
 first ones are short; the last one ends with the time that is left, but leaves some for an answer."""
-_ARE_THEY_UP: Final = "check that the brokers are up, and that no firewall is in between"
+_ARE_THEY_UP: Final = "check that all brokers are up, and that they can be reached from here"
 
 _FORM: Final = re.compile(
     r"(\[thrd:[^\]]*\]: )?(\w+://)?(?P<address>\S+)/(?P<broker>\w+): (?P<what>.*?)"
@@ -221,7 +221,9 @@ class Connection:
         return failure.text if failure else otherwise
 
     def unreachable(self, error: KafkaException, within: float) -> BrokerUnreachable:
-        """Return the error of a request that was not answered within these seconds."""
+        """Return the error of a request that was not answered within these seconds, or that a broker refused."""
+        if error.args[0].code() > 0:  # a broker's own error; those of the client are negative
+            return BrokerUnreachable(f"the brokers at {self._servers} answer: {error.args[0].str()}; {_ARE_THEY_UP}")
         failure = self.failure()
         if failure is not None and failure.final:
             return BrokerUnreachable(f"the brokers at {self._servers} refuse the connection: {failure.text}")
@@ -249,11 +251,13 @@ class Connection:
         deadline = time.monotonic() + within
         self._is_told = True  # the error and `waiting` tell the cause: the log need not repeat it many times a second
         try:
-            return self._repeat(ask, poll, deadline, waiting)
+            answer = self._repeat(ask, poll, deadline, waiting)
         except KafkaException as error:
             raise self.unreachable(error, within) from error
         finally:
             self._is_told = False
+        self._heard.clear()  # what failed before says nothing about what fails from now on
+        return answer
 
     def _repeat(
         self,
@@ -267,9 +271,10 @@ class Connection:
             try:
                 return ask(min(attempt, max(_LAST_ATTEMPT, deadline - time.monotonic())))
             except KafkaException:
-                poll(0)
+                ended = time.monotonic() >= deadline
+                poll(_LAST_ATTEMPT if ended else 0)
                 failure = self.failure()
-                if time.monotonic() >= deadline or (failure is not None and failure.final):
+                if ended or (failure is not None and failure.final):
                     raise
                 waiting(self.cause("nothing was heard from them yet"))
                 attempt = min(2 * attempt, _LONGEST_ATTEMPT)
