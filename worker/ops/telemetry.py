@@ -20,14 +20,13 @@ from worker.domain.results import (
     DeadLetter,
     FrameValue,
     ModelIdentity,
-    NamedVerdict,
     Outcome,
     Prediction,
     SeveralClasses,
-    Verdict,
 )
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
+from worker.ops.verdicts import VerdictMetrics
 
 STAGES: Final = (
     "poll",
@@ -80,16 +79,8 @@ class Telemetry:
         self._ahead = counter(
             "clock_ahead_frames", "Frames captured over 10 s later than now, by the worker's clock.", "camera"
         )
-        self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
-        self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
+        self._verdicts = VerdictMetrics(registry)
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
-        self._boxes = counter("boxes", "Boxes of detectors compared with true boxes.", "camera", "verdict")
-        self._several = counter(
-            "multi_label", "Sums over labelled predictions of several classes, by measure.", "camera", "measure"
-        )
-        self._named = counter(
-            "named_classes", "Classes that predictions name, compared with those of labels.", "camera", "verdict"
-        )
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
@@ -123,15 +114,16 @@ class Telemetry:
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
         self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
         self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
-        _begin_at_zero(
-            {
-                self._dead: Reason,
-                self._flawed: Flaw,
-                self._batches: ClosedBy,
-                self._commits: ("succeeded", "failed"),
-                self._rebalances: ("assigned", "revoked", "lost"),
-            }
-        )
+        # A series that begins at its first event hides that event from increase(): these begin at zero.
+        for known, values in {
+            self._dead: Reason,
+            self._flawed: Flaw,
+            self._batches: ClosedBy,
+            self._commits: ("succeeded", "failed"),
+            self._rebalances: ("assigned", "revoked", "lost"),
+        }.items():
+            for value in values:
+                known.labels(value)
         self._cameras: dict[str, set[TopicPartition]] = {}
         self._max_cameras = max_cameras
         self._reported: Tallies[str] = Tallies()
@@ -272,11 +264,8 @@ class Telemetry:
         self._lag.remove(partition.topic, str(partition.partition))
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
-            for series in (
-                *(self._frames, self._skipped, self._late, self._ahead),
-                *(self._labelled, self._correct, self._boxes, self._unknown),
-                *(self._several, self._named),
-            ):
+            self._verdicts.forget(camera)
+            for series in (self._frames, self._skipped, self._late, self._ahead, self._unknown):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
             seen.discard(partition)
@@ -287,33 +276,16 @@ class Telemetry:
 
     def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:
         self._frames.labels(camera, PREDICTED).inc(len(predictions))
-        verdicts = [each.verdict for each in predictions if each.verdict is not None]
-        if verdicts:
-            self._labelled.labels(camera).inc(len(verdicts))
-        if classes := [each for each in verdicts if isinstance(each, Verdict)]:
-            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
-            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
-        if several := [each for each in verdicts if isinstance(each, NamedVerdict)]:
-            self._named_classes(camera, several)
+        if verdicts := [each.verdict for each in predictions if each.verdict is not None]:
+            self._verdicts.count(camera, verdicts)
         for prediction in predictions:
             frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
             if isinstance(verdict, BoxVerdict):
-                self._compared(camera, frame, verdict)
+                if verdict.unknown:
+                    self._unknown_labels(camera, frame, verdict.unknown)
             elif verdict is None and frame.label is not None and isinstance(prediction.result, _WITH_LABELS):
                 self._unknown_labels(camera, frame, (frame.label,))
-
-    def _named_classes(self, camera: str, verdicts: Sequence[NamedVerdict]) -> None:
-        self._several.labels(camera, "exact").inc(sum(each.exact for each in verdicts))
-        self._several.labels(camera, "jaccard").inc(sum(each.jaccard for each in verdicts))
-        for name in NamedVerdict._fields:
-            self._named.labels(camera, name).inc(sum(len(getattr(each, name)) for each in verdicts))
-
-    def _compared(self, camera: str, frame: Frame, verdict: BoxVerdict) -> None:
-        for name, boxes in verdict.counts._asdict().items():
-            self._boxes.labels(camera, name).inc(boxes)
-        if verdict.unknown:
-            self._unknown_labels(camera, frame, verdict.unknown)
 
     def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
         self._unknown.labels(camera).inc()
@@ -363,10 +335,3 @@ class Telemetry:
             return OTHER_CAMERAS
         self._cameras.setdefault(camera, set()).add(partition)
         return camera
-
-
-def _begin_at_zero(counters: Mapping[Counter, Iterable[str]]) -> None:
-    """Begin the series of these values: one that begins at its first event hides that event from increase()."""
-    for counter, values in counters.items():
-        for value in values:
-            counter.labels(value)
