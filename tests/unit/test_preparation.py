@@ -213,7 +213,7 @@ def test_a_reduced_jpeg_is_neither_turned_nor_swapped(name: str, divisor: int) -
     whole = decode_image(frame, PictureRules()).pixels
     found = decode_image(frame, PictureRules(), shorter_side=512 // divisor).pixels
     assert found.shape == (512 // divisor, 640 // divisor, 3)
-    assert apart(found, cv2.resize(whole, found.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.uint8)).mean() < 2
+    assert apart(found, cv2.resize(whole, found.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.uint8)).mean() < 3
 
 
 @pytest.mark.parametrize("name", NO_JPEGS)
