@@ -12,11 +12,11 @@ from worker.domain.frames import Frame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
-    BoxCounts,
     BoxVerdict,
     DeadLetter,
     Detections,
     Embedding,
+    HitCounts,
     Outcome,
     Result,
     Segmentation,
@@ -191,11 +191,11 @@ def test_pictures_that_could_not_be_made_are_counted() -> None:
 
 def test_boxes_are_counted_by_camera_and_unknown_labels_are_told() -> None:
     watched, found = Watched(), Detections(())
-    for verdict in (BoxVerdict(BoxCounts(2, 1, 0)), BoxVerdict(BoxCounts(1, 2, 3), ("zebra", "gnu")), None):
+    for verdict in (BoxVerdict(HitCounts(2, 1, 0)), BoxVerdict(HitCounts(1, 2, 3), ("zebra", "gnu")), None):
         prediction = replace(a_prediction(a_frame(label="cat"), verdict), result=found)
         watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
 
-    counted = {verdict: watched.value("boxes_total", camera="cam-1", verdict=verdict) for verdict in BoxCounts._fields}
+    counted = {verdict: watched.value("boxes_total", camera="cam-1", verdict=verdict) for verdict in HitCounts._fields}
     assert counted == {"hits": 3, "misses": 3, "false_alarms": 3}
     assert watched.value("labelled_total", camera="cam-1") == 2
     assert watched.value("correct_total", camera="cam-1", top="1") is None

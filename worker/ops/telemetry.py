@@ -22,10 +22,11 @@ from worker.domain.results import (
     ModelIdentity,
     Outcome,
     Prediction,
-    Verdict,
+    SeveralClasses,
 )
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
+from worker.ops.verdicts import VerdictMetrics
 
 STAGES: Final = (
     "poll",
@@ -51,7 +52,7 @@ _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CLOCK_TOLERANCE: Final = 10_000
 """Milliseconds that a camera's clock may be ahead of the worker's before it is told."""
 
-_WITH_LABELS = (Classification, FrameValue)
+_WITH_LABELS = (Classification, FrameValue, SeveralClasses)
 """Results that are compared with the label of their frame; to all others it means nothing."""
 
 
@@ -78,10 +79,8 @@ class Telemetry:
         self._ahead = counter(
             "clock_ahead_frames", "Frames captured over 10 s later than now, by the worker's clock.", "camera"
         )
-        self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
-        self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
+        self._verdicts = VerdictMetrics(registry)
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
-        self._boxes = counter("boxes", "Boxes of detectors compared with true boxes.", "camera", "verdict")
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
@@ -265,10 +264,8 @@ class Telemetry:
         self._lag.remove(partition.topic, str(partition.partition))
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
-            for series in (
-                *(self._frames, self._skipped, self._late, self._ahead),
-                *(self._labelled, self._correct, self._boxes, self._unknown),
-            ):
+            self._verdicts.forget(camera)
+            for series in (self._frames, self._skipped, self._late, self._ahead, self._unknown):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
             seen.discard(partition)
@@ -279,25 +276,16 @@ class Telemetry:
 
     def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:
         self._frames.labels(camera, PREDICTED).inc(len(predictions))
-        verdicts = [each.verdict for each in predictions if each.verdict is not None]
-        if verdicts:
-            self._labelled.labels(camera).inc(len(verdicts))
-        if classes := [each for each in verdicts if isinstance(each, Verdict)]:
-            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
-            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
+        if verdicts := [each.verdict for each in predictions if each.verdict is not None]:
+            self._verdicts.count(camera, verdicts)
         for prediction in predictions:
             frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
             if isinstance(verdict, BoxVerdict):
-                self._compared(camera, frame, verdict)
+                if verdict.unknown:
+                    self._unknown_labels(camera, frame, verdict.unknown)
             elif verdict is None and frame.label is not None and isinstance(prediction.result, _WITH_LABELS):
                 self._unknown_labels(camera, frame, (frame.label,))
-
-    def _compared(self, camera: str, frame: Frame, verdict: BoxVerdict) -> None:
-        for name, boxes in verdict.counts._asdict().items():
-            self._boxes.labels(camera, name).inc(boxes)
-        if verdict.unknown:
-            self._unknown_labels(camera, frame, verdict.unknown)
 
     def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
         self._unknown.labels(camera).inc()

@@ -25,7 +25,7 @@ _ARE_THEY_UP: Final = "check that all brokers are up, and that they can be reach
 
 _FORM: Final = re.compile(
     r"(\[thrd:[^\]]*\]: )?(\w+://)?(?P<address>\S+)/(?P<broker>\w+): (?P<what>.*?)"
-    r"( \(after \d+ms in state (?P<state>\w+)\))?(, \d+ identical error.*)?",
+    r"( \(after \d+ms in state (?P<state>\w+)(, \d+ identical error\(s\) suppressed)?\))?",
     re.DOTALL,
 )
 _HOST_AND_PORT: Final = re.compile(r"\[?(.+?)\]?:(\d+)")
@@ -77,9 +77,6 @@ class _Rule(NamedTuple):
     certificate: bool = False
 
 
-_NO_TLS: Final = (
-    "the listener at this port has no TLS: set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use another port"
-)
 _TLS: Final = "set security.protocol to SSL or SASL_SSL if this listener has TLS"
 _RULES: Final = (
     _Rule(r"mechanism handshake failed.*Unsupported SASL mechanism", "set sasl.mechanisms to one of these", final=True),
@@ -101,7 +98,11 @@ _RULES: Final = (
         "set ssl.certificate.location and ssl.key.location to a certificate and key that the broker trusts",
         says="the broker refuses the certificate of this client, or gets none",
     ),
-    _Rule(r"connecting to a PLAINTEXT broker listener|wrong version number|packet length too long", _NO_TLS),
+    _Rule(
+        r"connecting to a PLAINTEXT broker listener|wrong version number|packet length too long",
+        "set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a listener with TLS",
+        says="the listener at this port has no TLS",
+    ),
     _Rule(
         r"Invalid response size 1213486160",  # the letters HTTP as a number
         "correct the port: Kafka listens on another one",
