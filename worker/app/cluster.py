@@ -18,6 +18,8 @@ CLASSIC_OPTIONS = frozenset(
 """librdkafka options that only the classic group protocol supports; with the newer one the broker decides them."""
 MAX_FETCH_WAIT_MS = 20
 """Milliseconds. At the rates where batching fetches matters, about six frames arrive in this time."""
+ANSWER_WITHIN = 10.0
+"""Seconds within which brokers that were reached must answer at the start, however short the wait for them is."""
 PROGRESS_EVERY = 100_000
 """Records of saved state between two progress lines in the log."""
 
@@ -91,7 +93,8 @@ def wait_for_brokers(kafka: Kafka) -> KafkaAdmin:
         BrokerUnreachable: none answered within `kafka.wait_s`, or they refuse this user; the text has the cause.
         SettingsError: librdkafka refuses an option.
     """
-    admin, said = cluster_admin(kafka), set[str]()
+    admin = KafkaAdmin(kafka.bootstrap_servers, kafka.options, timeout=max(kafka.wait_s, ANSWER_WITHIN))
+    said = set[str]()
 
     def waiting(cause: str) -> None:
         if cause not in said:
