@@ -1,6 +1,6 @@
 """The four adapters, each against a real broker: what they promise, and what they say when it cannot be kept."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,8 +9,10 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.kafka.conftest import MakeTopic
+from tests.support.beginning import begin
 from tests.support.workers import wait_until
 from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Topic, reader
+from worker.adapters.kafka.patience import never
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, SourceLost
 from worker.domain.records import OutboundRecord, Record, TopicPartition
@@ -28,6 +30,7 @@ class Member:
         events: what came and went, in order.
         handled: the checkpoint behind what a test has taken, to commit when the partition goes.
         handed_over: what was committed so.
+        came: partitions that are not begun yet.
     """
 
     servers: str
@@ -38,6 +41,7 @@ class Member:
     events: list[tuple[str, set[int]]] = field(default_factory=list)
     handled: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
     handed_over: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
+    came: set[TopicPartition] = field(default_factory=set)
     source: KafkaSource = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,14 +62,23 @@ class Member:
             on_revoked=self._hand_over,
             on_lost=lambda partitions: self._note("lost", partitions),
             on_committed=lambda stored, error: self.committed.append((dict(stored), error)),
+            on_missed=lambda _, __: None,
+            on_waiting=lambda _, __: None,
         )
+
+    def poll(self) -> Sequence[Record]:
+        """Poll once, and begin what has come."""
+        records = self.source.poll(0.05) or ()
+        begin(self.source, self.came)
+        self.came.clear()
+        return records
 
     def take(self, count: int) -> list[Record]:
         """Poll until at least so many records have come."""
         taken = list[Record]()
 
         def enough() -> bool:
-            taken.extend(self.source.poll(0.05) or ())
+            taken.extend(self.poll())
             return len(taken) >= count
 
         wait_until(enough, f"{count} records come")
@@ -75,7 +88,7 @@ class Member:
         """Poll until so many commits were answered."""
 
         def answered() -> bool:
-            self.source.poll(0.05)
+            self.poll()
             return len(self.committed) >= answers
 
         wait_until(answered, f"{answers} commits are answered")
@@ -97,6 +110,7 @@ class Member:
 
     def _note(self, event: str, partitions: Collection[TopicPartition]) -> None:
         self.events.append((event, {each.partition for each in partitions}))
+        self.came = self.came | set(partitions) if event == "assigned" else self.came - set(partitions)
 
 
 class Members:
@@ -165,7 +179,7 @@ def test_a_checkpoint_comes_back_with_its_mark_to_the_next_owner(
     second = members.join(topic, protocol)
     second.take(1)
     both = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
-    assert second.source.checkpoints(both) == {TopicPartition(topic, 0): MARKED}
+    assert second.source.checkpoints(both, never) == {TopicPartition(topic, 0): MARKED}
 
 
 def test_a_poll_takes_no_more_records_than_it_may(
@@ -177,7 +191,7 @@ def test_a_poll_takes_no_more_records_than_it_may(
     polls = list[list[int]]()
 
     def all_came() -> bool:
-        polls.append(offsets(member.source.poll(0.05) or ()))
+        polls.append(offsets(member.poll()))
         return sum(map(len, polls)) == 10
 
     wait_until(all_came, "all records come")
@@ -241,12 +255,12 @@ def test_a_member_without_partitions_is_told_so_with_the_classic_protocol(
 ) -> None:
     topic = make_topic()
     first = members.join(topic)
-    wait_until(lambda: first.source.poll(0.05) is not None and first.holds() == {0}, "the first has the partition")
+    wait_until(lambda: first.poll() is not None and first.holds() == {0}, "the first has the partition")
     second = members.join(topic)
 
     def told() -> bool:
-        first.source.poll(0.05)
-        second.source.poll(0.05)
+        first.poll()
+        second.poll()
         return bool(second.events)
 
     wait_until(told, "the second hears of its assignment")
@@ -260,7 +274,7 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
     """So much lies ahead that the news comes while a poll still collects."""
     topic = make_topic(2)
     one = members.join(topic, protocol, max_poll_records=100_000)
-    wait_until(lambda: one.source.poll(0.05) is not None and one.holds() == {0, 1}, "the first has both partitions")
+    wait_until(lambda: one.poll() is not None and one.holds() == {0, 1}, "the first has both partitions")
     for partition in (0, 1):
         fill(bootstrap_servers, topic, 50_000, partition=partition)
     other = members.join(topic, protocol)
@@ -268,7 +282,7 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
 
     def gave_one_up() -> bool:
         one.handled.update({each.position.partition: Checkpoint(each.position.next_offset) for each in taken})
-        taken[:] = one.source.poll(0.05) or ()
+        taken[:] = one.poll()
         return len(one.holds()) == 1
 
     wait_until(gave_one_up, "the first gives one up")
@@ -279,8 +293,8 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
     found = list[Record]()
 
     def went_on() -> bool:
-        one.source.poll(0.05)  # the group may have more to tell it before the other gets what it gave up
-        found.extend(record for record in other.source.poll(0.05) or () if record.position.partition.partition == gone)
+        one.poll()  # the group may have more to tell it before the other gets what it gave up
+        found.extend(record for record in other.poll() if record.position.partition.partition == gone)
         return bool(found)
 
     wait_until(went_on, "the other goes on with it")

@@ -13,7 +13,7 @@ from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.compose import EACH_FRAME_ALONE, ModelParts, Ports, Sampling, Threads, compose
 from worker.domain.latency import Bounds
-from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+from worker.domain.records import OutboundRecord, Position, Record, Stopping, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
@@ -113,7 +113,7 @@ class Flow:
             sampling=self.sampling,
         )
 
-    def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Saved]:
+    def _restore(self, partitions: Collection[TopicPartition], _: Stopping) -> Iterable[Saved]:
         return [each for each in self.published_before() if each.key.partition in partitions]
 
     def run(self) -> "Flow":

@@ -17,19 +17,19 @@ METADATA_MAX = 4_096
 def test_a_checkpoint_comes_back_as_it_was(next_offset: int, beyond: set[int]) -> None:
     checkpoint = Checkpoint(next_offset, frozenset(next_offset + each for each in beyond))
 
-    assert Checkpoint.read(next_offset, checkpoint.mark()) == checkpoint
+    assert Checkpoint.read(next_offset, checkpoint.metadata()) == checkpoint
 
 
 @pytest.mark.parametrize("step", [1, 2, SPAN - 1])
 def test_the_largest_mark_is_one_that_brokers_take(step: int) -> None:
     checkpoint = Checkpoint(7, frozenset(range(7, 7 + SPAN, step)))
 
-    assert len(checkpoint.mark()) <= METADATA_MAX
-    assert Checkpoint.read(7, checkpoint.mark()) == checkpoint
+    assert len(checkpoint.metadata()) <= METADATA_MAX
+    assert Checkpoint.read(7, checkpoint.metadata()) == checkpoint
 
 
 def test_nothing_beyond_needs_no_mark() -> None:
-    assert Checkpoint(7).mark() == ""
+    assert Checkpoint(7).metadata() == ""
 
 
 @pytest.mark.parametrize("metadata", [None, "", "of some other program", "published:1:no base64!", "published:2:BQ=="])

@@ -106,7 +106,7 @@ def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
     # The brokers decide which protocol "auto" selects; the options can be checked without brokers.
     protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
     try:
-        group_member(kafka, topics.frames, Limits(), protocol=protocol).close()
+        group_member(kafka, topics, Limits(), protocol=protocol).close()
     except SettingsError as error:
         findings.faults.extend(f"kafka.consumer: {fault}" for fault in error.faults)
     try:

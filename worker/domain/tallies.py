@@ -32,6 +32,7 @@ class Tally:
         since: capture time of the first frame counted, in milliseconds.
         boxes: of a detector, those of its labelled frames; None of any other model, and before the first such frame.
         next_offset: counts include every frame of the key below this input offset, and none at or above it.
+        topic_id: the cluster's id of the topic whose frames are counted; None if it is not known.
     """
 
     key: TallyKey
@@ -42,6 +43,7 @@ class Tally:
     correct_top5: int = 0
     next_offset: int = 0
     boxes: BoxCounts | None = None
+    topic_id: str | None = None
 
     @property
     def top1(self) -> float | None:
@@ -69,4 +71,12 @@ class Tally:
             correct_top5=self.correct_top5 + (classes is not None and classes.top5),
             next_offset=prediction.position.next_offset,
             boxes=found.plus(self.boxes or BoxCounts()) if found else self.boxes,
+            topic_id=self.topic_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTally:
+    """A tally of frames that are no longer there, which is to be deleted."""
+
+    key: TallyKey

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from operator import not_
 
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.checkpoints import Checkpoint
+from worker.domain.extents import Extent, Restored, start_of
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.samples import Sample, Skipped
-from worker.domain.sequences import DroppedState
 from worker.domain.times import EventMillis, Monotonic
-from worker.ports import Load, LoadPolicy, PartitionState, Sampler, Saved
+from worker.ports import Dropped, Load, LoadPolicy, PartitionState, Sampler, Saved
 from worker.stream.batcher import WindowBatcher
 from worker.stream.ledger import Ledger
 
@@ -50,14 +52,27 @@ class Partition:
         self._policy = policy
         self._states = states
 
-    def restore(self, checkpoint: Checkpoint | None, saved: Iterable[Saved]) -> None:
-        """Take over what was saved before; no frame is taken until then."""
-        if checkpoint is not None:
-            self.ledger.restore(checkpoint)
-        kept = list(saved)
+    def restore(self, committed: Checkpoint | None, saved: Sequence[Saved], found: Extent | None) -> Restored:
+        """Take over what was saved before; no frame is taken until then.
+
+        Args:
+            committed: by the group; None if nothing is.
+            saved: by the states.
+            found: what the partition holds, asked after the others were read; None if it is not known.
+
+        Raises:
+            SourceLost: nothing is committed, and the settings do not say where to begin.
+        """
+        start = start_of(committed, found)
+        kept, former = list(saved), list[Saved]()
+        if found is not None:
+            is_kept = [start.anew is None and found.holds(each.topic_id, each.next_offset) for each in saved]
+            kept, former = list(compress(saved, is_kept)), list(compress(saved, map(not_, is_kept)))
+        self.ledger.restore(start.checkpoint, is_new=start.is_new)
         for state in self._states:
-            state.restore(kept)
+            state.restore(kept, former=former, topic_id=start.checkpoint.topic_id)
         self.restored = True
+        return Restored(start, kept=len(kept), former=len(former), read_again=_read_again(start.checkpoint, kept))
 
     @property
     def in_flight_bytes(self) -> int:
@@ -114,7 +129,7 @@ class Partition:
         outcomes: Sequence[Outcome] = self.ledger.ready()
         if not outcomes:
             return None
-        committed, saved = self.committed.next_offset if self.committed else 0, list[Sequence[Saved | DroppedState]]()
+        committed, saved = self.committed.next_offset if self.committed else 0, list[Sequence[Saved | Dropped]]()
         for state in self._states:
             staged = state.stage(outcomes, committed=committed)
             outcomes = staged.outcomes
@@ -158,6 +173,12 @@ class Partition:
         return admitted
 
 
+def _read_again(checkpoint: Checkpoint, kept: Iterable[Saved]) -> int | None:
+    """Return the last offset that is included and not published, as far as the checkpoint knows."""
+    included = {each.next_offset - 1 for each in kept} - checkpoint.published
+    return max((offset for offset in included if offset >= checkpoint.next_offset), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """What one publication takes of a partition. Its parts belong together: all of them count, or none.
@@ -170,5 +191,5 @@ class Cut:
 
     partition: Partition
     outcomes: Sequence[Outcome]
-    saved: Sequence[Sequence[Saved | DroppedState]]
+    saved: Sequence[Sequence[Saved | Dropped]]
     checkpoint: Checkpoint

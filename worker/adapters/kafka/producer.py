@@ -27,6 +27,8 @@ PRODUCER_DEFAULTS: Final[Options] = {
     # Java's partitioner, so that a camera's frames are in the same partition, whichever client writes them.
     "partitioner": "murmur2_random",
 }
+_LOOK_WITHIN: Final = 5.0
+"""Seconds within which a broker must say how many partitions a topic has."""
 ARE_BROKERS_UP: Final = "is every broker up, and are as many replicas in sync as min.insync.replicas requires?"
 
 
@@ -71,6 +73,7 @@ def produce(
         KafkaException: the producer refuses the record.
     """
     options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+    is_known = False
     while True:
         try:
             producer.produce(
@@ -83,6 +86,12 @@ def produce(
             )
         except BufferError:
             producer.poll(0.1)
+        except KafkaException as error:
+            # A client looks at a topic every five minutes: partitions may have been added meanwhile.
+            if is_known or error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+            producer.list_topics(record.topic, timeout=_LOOK_WITHIN)
+            is_known = True
         else:
             return
 
