@@ -1,17 +1,14 @@
 """The four adapters, each against a real broker: what they promise, and what they say when it cannot be kept."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import islice
 
 import pytest
 from confluent_kafka import Producer
 
 from tests.kafka.conftest import MakeTopic
-from tests.support.beginning import begin
+from tests.support.members import Members, fill, offsets
 from tests.support.workers import wait_until
-from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Topic, reader
+from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, Topic, reader
 from worker.adapters.kafka.patience import never
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, SourceLost
@@ -19,129 +16,6 @@ from worker.domain.records import OutboundRecord, Record, TopicPartition
 
 NOBODY = "127.0.0.1:1"
 both_protocols = pytest.mark.parametrize("protocol", ["classic", "consumer"])
-
-
-@dataclass(slots=True)
-class Member:
-    """A source, and all that it reports.
-
-    Attributes:
-        committed: the answers to its commits: what was stored, and what went wrong.
-        events: what came and went, in order.
-        handled: the checkpoint behind what a test has taken, to commit when the partition goes.
-        handed_over: what was committed so.
-        came: partitions that are not begun yet.
-    """
-
-    servers: str
-    topic: str
-    protocol: str
-    max_poll_records: int
-    committed: list[tuple[dict[TopicPartition, Checkpoint], str | None]] = field(default_factory=list)
-    events: list[tuple[str, set[int]]] = field(default_factory=list)
-    handled: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
-    handed_over: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
-    came: set[TopicPartition] = field(default_factory=set)
-    source: KafkaSource = field(init=False)
-
-    def __post_init__(self) -> None:
-        classic: dict[str, str | int] = {"heartbeat.interval.ms": 200, "session.timeout.ms": 6000}
-        self.source = KafkaSource(
-            bootstrap_servers=self.servers,
-            group_id=f"of-{self.topic}",
-            topic=self.topic,
-            options={
-                **({"group.protocol": "consumer"} if self.protocol == "consumer" else classic),
-                "max.partition.fetch.bytes": 10_000,  # partitions take turns
-            },
-            max_poll_records=self.max_poll_records,
-            max_poll_bytes=10_000_000,
-        )
-        self.source.subscribe(
-            on_assigned=lambda partitions: self._note("assigned", partitions),
-            on_revoked=self._hand_over,
-            on_lost=lambda partitions: self._note("lost", partitions),
-            on_committed=lambda stored, error: self.committed.append((dict(stored), error)),
-            on_missed=lambda _, __: None,
-            on_waiting=lambda _, __: None,
-        )
-
-    def poll(self) -> Sequence[Record]:
-        """Poll once, and begin what has come."""
-        records = self.source.poll(0.05) or ()
-        begin(self.source, self.came)
-        self.came.clear()
-        return records
-
-    def take(self, count: int) -> list[Record]:
-        """Poll until at least so many records have come."""
-        taken = list[Record]()
-
-        def enough() -> bool:
-            taken.extend(self.poll())
-            return len(taken) >= count
-
-        wait_until(enough, f"{count} records come")
-        return taken
-
-    def poll_until_committed(self, answers: int) -> None:
-        """Poll until so many commits were answered."""
-
-        def answered() -> bool:
-            self.poll()
-            return len(self.committed) >= answers
-
-        wait_until(answered, f"{answers} commits are answered")
-
-    def holds(self) -> set[int]:
-        """Return the partitions that came and did not go."""
-        held = set[int]()
-        for event, partitions in self.events:
-            held = held | partitions if event == "assigned" else held - partitions
-        return held
-
-    def _hand_over(self, partitions: Collection[TopicPartition]) -> None:
-        """Commit what was handled, as a worker does."""
-        self._note("revoked", partitions)
-        known = {partition: self.handled[partition] for partition in partitions if partition in self.handled}
-        if known:
-            self.source.commit(known, wait=True)
-            self.handed_over |= known
-
-    def _note(self, event: str, partitions: Collection[TopicPartition]) -> None:
-        self.events.append((event, {each.partition for each in partitions}))
-        self.came = self.came | set(partitions) if event == "assigned" else self.came - set(partitions)
-
-
-class Members:
-    """Makes members of one test; all leave at its end."""
-
-    def __init__(self, servers: str, stack: ExitStack) -> None:
-        self._servers = servers
-        self._stack = stack
-
-    def join(self, topic: str, protocol: str = "classic", *, max_poll_records: int = 1000) -> Member:
-        member = Member(self._servers, topic, protocol, max_poll_records)
-        self._stack.callback(member.source.close)
-        return member
-
-
-@pytest.fixture
-def members(bootstrap_servers: str, make_topic: MakeTopic) -> Iterator[Members]:  # noqa: ARG001 topics go last
-    with ExitStack() as stack:
-        yield Members(bootstrap_servers, stack)
-
-
-def fill(servers: str, topic: str, count: int, *, partition: int = 0) -> None:
-    sink = KafkaSink(servers, {})
-    try:
-        sink.publish([OutboundRecord(topic, partition, b"key", b"%d" % number) for number in range(count)], {})
-    finally:
-        sink.close()
-
-
-def offsets(records: Collection[Record]) -> list[int]:
-    return [record.position.offset for record in records]
 
 
 # ----- source

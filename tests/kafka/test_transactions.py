@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from tests.kafka.conftest import MakeTopic
-from tests.support.beginning import begin
+from tests.support.members import begin
 from tests.support.workers import wait_until
 from worker.adapters.kafka import ExactlyOnceSink, KafkaReader, KafkaSink, KafkaSource
 from worker.adapters.kafka.patience import never

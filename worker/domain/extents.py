@@ -4,8 +4,9 @@ Kafka names topics, offsets and compacted keys by the topic's name. A topic that
 same name and counts from 0 again. Only the id that the cluster gives each topic tells the two apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SourceLost
@@ -66,12 +67,17 @@ class Restored(NamedTuple):
         kept: keys of states that go on.
         former: keys of states that begin anew, because the records that they include are no longer there.
         read_again: offset of the last frame that a state includes and that is read again; None without any.
+        left_out_from: offset of the first frame that no state includes and that lies below where to begin, if somebody
+            else than a worker has set the committed offset; None otherwise.
+        is_lost: frames are committed, and no state includes any.
     """
 
     start: Start
     kept: int
     former: int
     read_again: int | None
+    left_out_from: int | None
+    is_lost: bool
 
 
 def start_of(committed: Checkpoint | None, found: Extent | None) -> Start:
@@ -106,3 +112,59 @@ def start_of(committed: Checkpoint | None, found: Extent | None) -> Start:
         missed = found.first - committed.next_offset - (len(committed.published) - len(kept))
         return Start(Checkpoint(found.first, kept, found.topic_id), missed, is_new=True)
     return Start(replace(committed, topic_id=found.topic_id))
+
+
+class Progress(Protocol):
+    """What a state has saved of a key."""
+
+    @property
+    def topic_id(self) -> str | None:
+        """Of the topic that was read."""
+
+    @property
+    def next_offset(self) -> int:
+        """Every frame of the key below it is included."""
+
+
+K = TypeVar("K", bound=Progress)
+
+
+def restore(
+    committed: Checkpoint | None, saved: Sequence[K], found: Extent | None
+) -> tuple[Restored, list[K], list[K]]:
+    """Decide where to begin, and which of what was saved goes on.
+
+    Args:
+        committed: by the group; None if nothing is.
+        saved: by the states.
+        found: what the partition holds, asked after the others were read; None if it is not known.
+
+    Returns:
+        What became of it, what goes on, and what is of records that are no longer there.
+
+    Raises:
+        SourceLost: nothing is committed, and the group may not begin by itself.
+    """
+    start = start_of(committed, found)
+    checkpoint = start.checkpoint
+    kept, former = list[K](), list[K]()
+    for each in saved:
+        goes_on = found is None or (start.anew is None and found.holds(each.topic_id, each.next_offset))
+        (kept if goes_on else former).append(each)
+    included = {each.next_offset - 1 for each in kept}
+    is_set_by_hand = committed is not None and checkpoint.topic_id is not None and committed.topic_id is None
+    is_beyond = bool(included) and max(included) + 1 < checkpoint.next_offset
+    return (
+        Restored(
+            start,
+            kept=len(kept),
+            former=len(former),
+            read_again=max(
+                (each for each in included - checkpoint.published if each >= checkpoint.next_offset), default=None
+            ),
+            left_out_from=max(included) + 1 if is_set_by_hand and is_beyond else None,
+            is_lost=committed is not None and found is not None and committed.next_offset > found.first and not saved,
+        ),
+        kept,
+        former,
+    )

@@ -224,25 +224,34 @@ class Telemetry:
 
     def restored(self, partition: TopicPartition, restored: Restored) -> None:
         """What was saved of a partition was read back, and says where its frames begin."""
-        start, name = restored.start, str(partition)
+        start = restored.start
+        log = self._log.bind(partition=str(partition), from_offset=start.checkpoint.next_offset)
         if start.anew is not None or restored.former:
-            self._log.warning(
-                "the partition begins anew: the records that were counted are no longer there; accuracy counts from zero, "
-                "hidden states begin anew",
-                partition=name,
+            log.warning(
+                "the partition begins anew: the records that were counted are no longer there; accuracy counts from "
+                "zero, and hidden states begin anew",
                 reason=start.anew or "what was saved is of another topic, or of offsets beyond the end",
-                from_offset=start.checkpoint.next_offset,
                 keys_dropped=restored.former,
+            )
+        elif restored.is_lost:
+            log.warning(
+                "frames are committed, and nothing that was saved includes any: accuracy counts from here, and hidden "
+                "states begin anew; if the topic of accuracy or of states was deleted, set the group's offset back to "
+                "count these frames again"
             )
         if start.missed:
             self.missed(partition, start.missed)
         if restored.read_again is not None:
-            self._log.info(
+            log.info(
                 "frames are read again: their predictions are published again, and not counted again; a recurrent "
                 "model skips them as published-before",
-                partition=name,
-                from_offset=start.checkpoint.next_offset,
                 to_offset=restored.read_again,
+            )
+        if restored.left_out_from is not None:
+            log.warning(
+                "frames are left out: the committed offset was set beyond them, and not by a worker; set it back to "
+                "read them",
+                left_out_from=restored.left_out_from,
             )
 
     def all_restored(self, keys: int, *, seconds: float) -> None:

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
-from operator import not_
 
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.checkpoints import Checkpoint
-from worker.domain.extents import Extent, Restored, start_of
+from worker.domain.extents import Extent, Restored, restore
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
@@ -63,16 +61,12 @@ class Partition:
         Raises:
             SourceLost: nothing is committed, and the settings do not say where to begin.
         """
-        start = start_of(committed, found)
-        kept, former = list(saved), list[Saved]()
-        if found is not None:
-            is_kept = [start.anew is None and found.holds(each.topic_id, each.next_offset) for each in saved]
-            kept, former = list(compress(saved, is_kept)), list(compress(saved, map(not_, is_kept)))
-        self.ledger.restore(start.checkpoint, is_new=start.is_new)
+        restored, kept, former = restore(committed, saved, found)
+        self.ledger.restore(restored.start.checkpoint, is_new=restored.start.is_new)
         for state in self._states:
-            state.restore(kept, former=former, topic_id=start.checkpoint.topic_id)
+            state.restore(kept, former=former, topic_id=restored.start.checkpoint.topic_id)
         self.restored = True
-        return Restored(start, kept=len(kept), former=len(former), read_again=_read_again(start.checkpoint, kept))
+        return restored
 
     @property
     def in_flight_bytes(self) -> int:
@@ -171,12 +165,6 @@ class Partition:
             else:
                 admitted.append(each)
         return admitted
-
-
-def _read_again(checkpoint: Checkpoint, kept: Iterable[Saved]) -> int | None:
-    """Return the last offset that is included and not published, as far as the checkpoint knows."""
-    included = {each.next_offset - 1 for each in kept} - checkpoint.published
-    return max((offset for offset in included if offset >= checkpoint.next_offset), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from worker.adapters.kafka.messages import (
     record_of,
     to_commit,
 )
-from worker.adapters.kafka.patience import persist
-from worker.adapters.kafka.topic_facts import TopicFacts
+from worker.adapters.kafka.patience import never, persist
+from worker.adapters.kafka.topic_facts import Bounds, TopicFacts
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SourceLost
 from worker.domain.extents import Extent
@@ -138,7 +138,7 @@ class KafkaSource:
         def assigned(_: Consumer, partitions: list[Partition]) -> None:
             names = _domain(partitions)
             self._assignment.add(names)
-            waiting = {each for each in names if self._narrow_output(each) is not None}
+            waiting = {each for each in names if self._too_narrow(each)}
             if waiting:
                 self._set_waiting(self._waiting | waiting)
             on_assigned(names - waiting)
@@ -206,14 +206,7 @@ class KafkaSource:
 
     def extents(self, partitions: Collection[TopicPartition], stopping: Stopping) -> Mapping[TopicPartition, Extent]:
         """Ask what partitions hold, control records and records of open transactions included."""
-        try:
-            self._facts.ask(within=ANSWER_WITHIN, stopping=stopping)
-            found = self._facts.bounds(partitions, within=ANSWER_WITHIN, stopping=stopping)
-        except KafkaException as error:
-            raise SourceLost(
-                f"the first and last offsets of topic {self._topic!r} cannot be read: {error.args[0].str()} "
-                f"({error.args[0].name()}); check that every broker is up, and start the worker again"
-            ) from error
+        found = self._ask_bounds(partitions, stopping)
         fact = self._facts.known.get(self._topic)
         topic_id = fact.topic_id if fact else None
         if not self._assignment.begun:
@@ -263,25 +256,38 @@ class KafkaSource:
         if found.error is not None:
             self._raise_unless_transient(found.error)
 
+    def _ask_bounds(
+        self, partitions: Collection[TopicPartition], stopping: Stopping
+    ) -> Mapping[TopicPartition, Bounds]:
+        """Ask what the topics are, and then what these partitions hold."""
+        try:
+            self._facts.ask(within=ANSWER_WITHIN, stopping=stopping)
+            return self._facts.bounds(partitions, within=ANSWER_WITHIN, stopping=stopping)
+        except KafkaException as error:
+            raise SourceLost(
+                f"the first and last offsets of topic {self._topic!r} cannot be read: {error.args[0].str()} "
+                f"({error.args[0].name()}); check that the topic exists and every broker is up, and start the worker "
+                "again"
+            ) from error
+
     def _fresh(self, first: int, end: int) -> int | None:
         if self._begins_at in _FIRST:
             return first
         return end if self._begins_at in _END else None
 
-    def _narrow_output(self, partition: TopicPartition) -> str | None:
-        """Return an output that exists and has no partition of this number; None if all have."""
+    def _too_narrow(self, partition: TopicPartition) -> set[str]:
+        """Return the outputs that exist and have no partition of this number."""
         known = ((name, self._facts.known.get(name)) for name in self._outputs)
-        return next((name for name, fact in known if fact and 0 < fact.partitions <= partition.partition), None)
+        return {name for name, fact in known if fact and 0 < fact.partitions <= partition.partition}
 
     def _set_waiting(self, waiting: set[TopicPartition]) -> None:
         if waiting != self._waiting:
             self._waiting = waiting
-            narrow = {name for each in waiting if (name := self._narrow_output(each)) is not None}
-            self._on_waiting(waiting, sorted(narrow))
+            self._on_waiting(waiting, sorted(set().union(*map(self._too_narrow, waiting))))
 
     def _take_news(self) -> None:
         """Act on what has become of the topics."""
-        ready = {each for each in self._waiting if self._narrow_output(each) is None}
+        ready = {each for each in self._waiting if not self._too_narrow(each)}
         if ready:
             self._set_waiting(self._waiting - ready)
             self._on_assigned(ready)
@@ -295,8 +301,9 @@ class KafkaSource:
             )
         self._is_missing = is_missing
         if fact.topic_id not in {None, self._topic_id}:
-            if self._topic_id is not None:
-                self._begin_again([each for each in self._assignment.begun if each.partition < fact.partitions])
+            former = [each for each in self._assignment.begun if each.partition < fact.partitions]
+            if self._topic_id is not None and former:
+                self._begin_again(former)
             self._topic_id = fact.topic_id
 
     def _begin_again(self, partitions: Collection[TopicPartition]) -> None:
@@ -317,7 +324,7 @@ class KafkaSource:
 
     def _find_range(self, partition: TopicPartition, offset: int | None) -> None:
         """Go on where records are, and say what was lost: an offset that was to be read is not there."""
-        first, _ = self._facts.bounds([partition], within=ANSWER_WITHIN)[partition]
+        first, _ = self._ask_bounds([partition], never)[partition]
         if offset is not None and offset < first:
             self._on_missed(partition, first - offset)
             self._assignment.begin({partition: first})
