@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo unit test chaos bench learn compare lint format readme lock clean
+.PHONY: help setup demo unit test cuda chaos bench learn compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +30,9 @@ unit: $(READY) ## run the quick tests, without a broker: all that are not marked
 
 test: $(READY) ## run all tests, including those on a real Kafka
 	$(BIN)/python -m pytest $(TWO_CORES) --cov --cov-report=term --durations=20 $(ARGS)
+
+cuda: $(READY) ## run the tests of a GPU; they fail where there is none
+	$(BIN)/python -m pytest tests/cuda $(ARGS)
 
 chaos: $(READY) ## kill, pause, scale and disconnect real workers under load; ARGS="--quick" for a short run
 	$(BIN)/python -m tests.chaos $(ARGS)

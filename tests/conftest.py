@@ -28,8 +28,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A profile that was tuned on this machine must not affect tests.
 os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
 
-# The same examples on every run: a test that fails in CI also fails locally.
-settings.register_profile("steady", derandomize=True, deadline=None, max_examples=150)
+# The same examples on every run: a test that fails in CI also fails locally. A longer proof of a change of the stream:
+# make test ARGS="tests/flow --hypothesis-profile long".
+settings.register_profile("steady", derandomize=True, deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=1_000)
 settings.load_profile("steady")
 
 

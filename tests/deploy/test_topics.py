@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.deployment import DEPLOY, read_yaml, services, settings_of, understood
 from worker.adapters.kafka import KafkaAdmin
-from worker.cli.check import Findings, judge_topics
+from worker.app.requirements import Findings, judge_topics
 from worker.local.broker import LocalKafka
 from worker.settings import Topics
 from worker.settings.topics import NEEDS, TopicSpec

@@ -295,7 +295,7 @@ class SequencesWithoutOffsets(OfSequences):
 @pytest.mark.timeout(900)  # a failure is made smaller for up to five minutes before it is shown
 @pytest.mark.parametrize("group", [AtLeastOnce, ExactlyOnce, SequencesAtLeastOnce, SequencesExactlyOnce])
 def test_whatever_befalls_a_group_in_any_order(group: type[Group]) -> None:
-    run_state_machine(group, settings=settings(max_examples=200, stateful_step_count=40, report_multiple_bugs=False))
+    run_state_machine(group, settings=settings(stateful_step_count=40, report_multiple_bugs=False))
 
 
 def test_without_a_states_offset_a_frame_gets_a_second_prediction_that_differs() -> None:

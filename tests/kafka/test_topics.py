@@ -8,8 +8,8 @@ import yaml
 from typer.testing import CliRunner
 
 from worker.adapters.kafka import KafkaAdmin, Topic
+from worker.app.requirements import Findings, judge_topics
 from worker.cli import app
-from worker.cli.check import Findings, judge_topics
 from worker.settings import Topics
 
 

@@ -21,6 +21,7 @@ from worker.models.build import assemble, build_model
 from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.manifest_fields import TaskName
+from worker.models.network import load_network
 from worker.models.ready import ready_model
 from worker.models.store import sha256_of_file
 from worker.models.torch_preparation import prepare_image
@@ -100,19 +101,44 @@ def small_model(
     **settings: Any,
 ) -> LoadedModel:
     """Wrap a network of 8x8 pixels, or of clips of as many."""
-    manifest = Manifest(
-        name="small",
-        task=task,
-        architecture=None,
-        file=Path("small.pt2"),
-        sha256="0" * 64,
-        exported_from=None,
-        labels=tuple(labels) or tuple(f"class {number}" for number in range(classes)),
+    manifest = file_manifest(
+        Path("small.pt2"),
+        labels=labels,
+        classes=classes,
         preprocessing=preprocessing,
-        output=output,
+        task=task,
         clip=clip,
+        output=output,
     )
     return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
+
+
+def file_manifest(
+    file: Path,
+    *,
+    architecture: str | None = None,
+    classes: int = 4,
+    labels: Sequence[str] = (),
+    preprocessing: Preprocessing = SMALL,
+    **others: Any,
+) -> Manifest:
+    """Return the manifest of a file, with the file's hash unless another one is told; no file needs to be there."""
+    fields: dict[str, Any] = {"task": "classify", "output": "logits", "exported_from": None}
+    fields["sha256"] = sha256_of_file(file) if file.is_file() else "0" * 64
+    return Manifest(
+        name="small",
+        architecture=architecture,
+        file=file,
+        labels=tuple(labels) or tuple(f"class {number}" for number in range(classes)),
+        preprocessing=preprocessing,
+        **fields | others,
+    )
+
+
+def load_file(file: Path, *, frames: int | None = None, **fields: Any) -> nn.Module | ExportedProgram:
+    """Load a network from its file alone, as if a manifest named it; as of `file_manifest`."""
+    clip = ClipShape(frames, 15.0) if frames else None
+    return load_network(file_manifest(file, clip=clip, **fields))
 
 
 def prepared(model: LoadedModel, *images: Image) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Which engine a setting gives, and what it says when it cannot be had; that engines agree is in tests/contract."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from tests.support.pictures import scene
 from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelFailed, ModelOutOfMemory, ModelUnavailable, SettingsError
 from worker.models.build import PICTURES_A_THREAD
+from worker.models.engines.child import crash_of
 from worker.models.engines.streams import Streams
 from worker.models.engines.torch_engine import find_device
 from worker.tasks.classify import OUTPUTS
@@ -266,3 +268,9 @@ def test_an_engine_that_cannot_take_a_network_says_what_to_set(tmp_path: Path) -
         load_onnxruntime(file, device="cpu", streams=1, threads=1, outputs=())
     with pytest.raises(ModelUnavailable, match=r"(?s)OpenVINO .* cannot run .*; set model\.engine: eager"):
         load_openvino(file, streams=1, threads=1, precision="fp32", usual=1, outputs=())
+
+
+def test_a_crash_of_a_process_of_its_own_is_told_by_its_signal() -> None:
+    assert crash_of("import os; os.abort()") == signal.SIGABRT
+    assert crash_of("import sys; sys.exit(int(sys.argv[1]))", 3) is None
+    assert crash_of("") is None

@@ -54,9 +54,9 @@ def test_scenes_have_boxes_inside_that_do_not_touch(tmp_path: Path) -> None:
 
 
 def test_digits_are_learned(tmp_path: Path) -> None:
-    data = write_digits(tmp_path / "digits", each=100)
+    data = write_digits(tmp_path / "digits", each=60)
     options = Options(
-        task="classify", model="resnet18", weights="none", layers="all", size=(28, 28), epochs=3, batch=16, threads=1
+        task="classify", model="resnet18", weights="none", layers="all", size=(28, 28), epochs=2, batch=16, threads=1
     )
 
     train(data, tmp_path / "model", options)

@@ -267,7 +267,7 @@ def test_sides_may_be_height_and_width(tmp_path: Path, resize: object, crop: obj
 
 def test_an_empty_line_among_the_labels_would_shift_every_class(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("one\n\nthree\n")
-    with pytest.raises(SettingsError, match=r"line 2 of .*labels\.txt is empty"):
+    with pytest.raises(SettingsError, match=r"labels: .*labels\.txt: line 2 is empty"):
         load_manifest(write_manifest(tmp_path, small_manifest(labels="labels.txt")))
 
 

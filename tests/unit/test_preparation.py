@@ -307,18 +307,6 @@ def test_a_device_that_is_not_there() -> None:
         JpegPreparation(torch.device("cuda:99"), SMALL)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@by_torchvision
-def test_a_gpu_decodes_what_the_cpu_does() -> None:
-    group = ModelGroup(name="any", preparation="nvjpeg", device="cuda")
-    frames = [frame_of(encode(enlarged("coffee", 640, 480))) for encode in JPEGS.values()] * 8
-    batch = np.empty((len(frames), 224, 224, 3), np.uint8)
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(frame_decoder(MOBILENET, group, max_pixels=LIMIT), frames, batch))
-    for frame, found in zip(frames, batch, strict=True):
-        assert apart(found, prepared("exact", frame)).mean() < 2
-
-
 # What is refused, whatever the way.
 
 

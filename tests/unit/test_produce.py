@@ -20,7 +20,7 @@ from worker.domain.times import EventMillis
 from worker.local.pacing import Reader, interleave, is_late, retry_delay, thin, timeline
 from worker.media.folder import write_recording
 
-BROKER = ("-b", "unused:9092", "-X", "test.mock.num.brokers=1")
+BROKER = ("-b", "unused:9092", "-X", "test.mock.num.brokers=1", "-X", "allow.auto.create.topics=true")
 
 
 def taken_at(*millis: int, camera: str = "cam") -> Reader:
@@ -173,9 +173,18 @@ def test_a_camera_that_is_given_up_is_a_failure() -> None:
 
 
 def test_an_unconfirmed_frame_is_a_failure(pictures: Path) -> None:
-    result = run(str(pictures), "-n", "1", "-b", "127.0.0.1:1", "-X", "message.timeout.ms=300")
+    slow = ("-X", "test.mock.broker.rtt=400", "-X", "message.timeout.ms=300")
+    result = run(str(pictures), "-n", "1", *BROKER, *slow)
     assert isinstance(result.exception, DeliveryFailed)
     assert "NOT all confirmed" in result.stdout
+
+
+def test_a_missing_topic_is_told_before_anything_is_sent(pictures: Path) -> None:
+    result = run(str(pictures), "--topic", "nowhere", *BROKER, "-X", "allow.auto.create.topics=false")
+    assert isinstance(result.exception, DeliveryFailed)
+    assert str(result.exception).startswith("topic 'nowhere': ")
+    assert "create the topic" in str(result.exception)
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(

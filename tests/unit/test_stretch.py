@@ -33,7 +33,7 @@ def a_labelled(offset: int, label: str | None, value: bytes = JPEG, **headers: b
 def write(
     folder: Path, records: Iterable[Record], guesses: dict[Position, Guess] | None = None, *, by_class: bool = False
 ) -> Written:
-    return write_stretch(folder, records, guesses or {}, by_class=by_class, max_pixels=10**6)
+    return write_stretch(folder, records, guesses or {}, by_class=by_class, max_pixels=10**6, now=EventMillis(10**13))
 
 
 def read(folder: Path) -> list[CapturedFrame]:

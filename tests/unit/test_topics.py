@@ -1,5 +1,5 @@
 from worker.adapters.kafka import Topic
-from worker.cli.check import Findings, judge_topics
+from worker.app.requirements import Findings, judge_topics
 from worker.cli.tail import Kind
 from worker.settings import Topics
 from worker.settings.topics import HEADERS, NEEDS, replay_marks

@@ -12,9 +12,10 @@ from tests.support.labelled import a_picture
 from worker.data.labelled import read_labelled
 from worker.domain.errors import SettingsError
 from worker.domain.networks import CnnRnnShape
-from worker.models.build import load_model, network_of
+from worker.models.build import load_model
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.manifest import load_manifest
+from worker.models.network import load_network
 from worker.settings import ModelGroup
 from worker.training.batches import normalise
 from worker.training.options import Options
@@ -68,7 +69,7 @@ def prepared_clips(data: Path, folder: Path, scratch: Path) -> list[tuple[str, t
 
 
 def network_in(folder: Path) -> CnnRnn:
-    network = network_of(load_manifest(folder))
+    network = load_network(load_manifest(folder))
     assert isinstance(network, CnnRnn)
     return network.eval()
 

@@ -16,8 +16,16 @@ from tests.support.schemas import check_headers, check_json, sample, schema, val
 from worker import wire
 from worker.domain import samples
 from worker.domain.clips import ClipSpan
-from worker.domain.errors import EnvelopeInvalid, Reason
-from worker.domain.frames import CapturedFrame, EncodedFrame, Frame, RawLayout
+from worker.domain.errors import ClockAhead, EnvelopeInvalid, Reason
+from worker.domain.frames import (
+    COLOR_MATRICES,
+    COLOR_RANGES,
+    PIXEL_FORMATS,
+    CapturedFrame,
+    EncodedFrame,
+    Frame,
+    RawLayout,
+)
 from worker.domain.records import Headers, OutboundRecord, Position, Record, TopicPartition
 from worker.domain.results import (
     Classification,
@@ -36,7 +44,7 @@ from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import Window
 from worker.sampling import by_camera, clips, load
 from worker.stream import clip_input
-from worker.wire.frame import MAX_CLOCK_AHEAD
+from worker.wire.capture_time import MAX_CLOCK_AHEAD
 
 NOW = EventMillis(1_700_000_000_500)
 REASONS = [
@@ -122,58 +130,155 @@ def test_headers_win_over_the_record_and_the_last_of_a_name_counts() -> None:
     assert (frame.content_type, frame.frame.label, frame.frame.traceparent) == ("image/png", "tabby", trace.decode())
 
 
-def test_a_null_header_is_an_absent_one() -> None:
-    frame = parse(a_record(headers=(("label", None), ("captured-at", None)), timestamp=9))
+@pytest.mark.parametrize("nothing", [None, b""], ids=["null", "empty"])
+def test_a_header_of_nothing_is_an_absent_one(nothing: bytes | None) -> None:
+    names = [name for name in schema("frame")["properties"] if not name.startswith("dead-letter")]
+    frame = parse(a_record(headers=tuple((name, nothing) for name in names), timestamp=9))
 
-    assert (frame.frame.label, frame.frame.captured_at) == (None, 9)
+    assert frame == replace(parse(a_record(timestamp=9)), record=frame.record)
+    assert (frame.frame.camera, frame.frame.captured_at, frame.frame.boxes) == ("cam-1", 9, None)
+
+
+def test_a_header_of_nothing_does_not_hide_one_of_the_same_name() -> None:
+    headers: Headers = (("camera-id", b"gate"), ("camera-id", None), ("label", b""), ("label", b"cat"))
+    record = a_record(headers=headers)
+
+    assert (parse(record).frame.camera, parse(record).frame.label) == ("gate", "cat")
+    assert wire.camera_of(record) == "gate"
 
 
 def test_a_raw_picture_has_a_layout() -> None:
     headers: Headers = (("pixel-format", b"nv12"), ("width", b"640"), ("height", b"480"))
+    padding: Headers = (("stride", b"768"), ("slice-height", b"512"))
+    colors: Headers = (("color-range", b"full"), ("color-matrix", b"bt709"))
 
     assert parse(a_record(headers=headers)).raw == RawLayout("nv12", 640, 480)
+    assert parse(a_record(headers=headers + padding)).raw == RawLayout("nv12", 640, 480, 768, 512)
+    assert parse(a_record(headers=headers + colors)).raw == RawLayout("nv12", 640, 480, None, None, "full", "bt709")
+
+
+def test_the_schema_knows_the_same_layouts() -> None:
+    known = schema("frame")["properties"]
+
+    assert known["pixel-format"]["enum"] == list(PIXEL_FORMATS)
+    assert known["color-range"]["enum"] == list(COLOR_RANGES)
+    assert known["color-matrix"]["enum"] == list(COLOR_MATRICES)
+
+
+@pytest.mark.parametrize("name", ["width", "height", "stride", "slice-height", "color-range", "color-matrix"])
+@pytest.mark.parametrize("value", [b"0", b"640px", b"\xff\xfe", b"-1", b"9" * 40])
+def test_what_belongs_to_raw_pictures_is_not_read_of_others(name: str, value: bytes) -> None:
+    assert parse(a_record(headers=((name, value),))).raw is None
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"x" * 1_000, "\u00fc".encode("latin-1")])
+def test_a_content_type_that_cannot_be_read_is_no_fault(value: bytes) -> None:
+    assert parse(a_record(headers=(("content-type", value),))).data == b"picture"
 
 
 def test_a_malformed_traceparent_is_ignored_as_its_standard_says() -> None:
     assert parse(a_record(headers=(("traceparent", b"00-xyz"),))).frame.traceparent is None
 
 
+RGB: Headers = (("pixel-format", b"rgb24"), ("width", b"4"), ("height", b"4"))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("camera-id", b"", "1 to 256 characters"),
-        ("camera-id", b"x" * 257, "1 to 256 characters"),
-        ("camera-id", b"\xff", "utf-8"),
-        ("frame-id", b"", "1 to 256 characters"),
-        ("captured-at", b"yesterday", "whole number"),
-        ("captured-at", b"-5", "whole number"),
-        ("captured-at", b"1.5", "whole number"),
-        ("captured-at", b"9" * 40, "too large"),
-        ("captured-at", str(1_000 + MAX_CLOCK_AHEAD + 1).encode(), "more than an hour ahead"),
-        ("label", b"\xc3\x28", "utf-8"),
-        ("label", b"", "1 to 256 characters"),
-        ("content-type", b"", "1 to 256 characters"),
-        ("pixel-format", b"yuyv", "rgb24, bgr24"),
-        ("pixel-format", b"rgb24", "needs the headers"),
-        ("width", b"0", "at least 1"),
-        ("height", b"tall", "whole number"),
+        ("camera-id", b"x" * 257, "send 1 to 256 characters, in UTF-8"),
+        ("camera-id", b"\xff", "send 1 to 256 characters, in UTF-8"),
+        ("frame-id", b"\xc3\x28", "send 1 to 256 characters, in UTF-8"),
+        ("label", b"\xc3\x28", "send 1 to 256 characters, in UTF-8"),
+        ("boxes", b"[1]", "box 1"),
+        ("captured-at", b"yesterday", "send whole milliseconds since the epoch"),
+        ("captured-at", b"-5", "this is before 1970: send whole milliseconds since the epoch"),
+        ("captured-at", b"9" * 40, "this is too large: send whole milliseconds"),
+        ("captured-at", b"1.5", "this looks like seconds with a fraction: send whole milliseconds"),
+        ("captured-at", b"1699999999.123", "this looks like seconds with a fraction: send whole milliseconds"),
+        ("captured-at", b"1699999999123.5", "this has a fraction: send whole milliseconds"),
+        ("captured-at", b"1.7e12", "send whole milliseconds"),
+        ("captured-at", b"2023-11-14T22:13:19Z", "this looks like a date: send whole milliseconds"),
+        ("captured-at", b"2023-11-14 22:13:19.5+01:00", "this looks like a date: send whole milliseconds"),
+        ("captured-at", b"20231114T221319Z", "this looks like a date: send whole milliseconds"),
+        ("captured-at", b"Tue, 14 Nov 2023 22:13:19 GMT", "this looks like a date: send whole milliseconds"),
+        ("captured-at", struct.pack(">q", NOW), "this looks like a binary number: send whole milliseconds"),
+        ("captured-at", struct.pack("<d", NOW), "this looks like a binary number: send whole milliseconds"),
+        ("captured-at", b"1699999999", "this looks like seconds: send milliseconds .* such as 1699999999000$"),
+        ("captured-at", b"1699999999123456", "looks like microseconds: send milliseconds .* such as 1699999999123$"),
+        ("captured-at", b"1699999999123456789", "looks like nanoseconds: send milliseconds .* such as 1699999999123$"),
+        ("pixel-format", b"yuyv", "send yuyv422, which is the name of this here"),
+        ("pixel-format", b"NV12", "send nv12, which is the name of this here"),
+        ("pixel-format", b"YUV420P", "send i420, which is the name of this here"),
+        ("pixel-format", b"yuvj420p", "send i420 with color-range full, which"),
+        ("pixel-format", b"p010", "send one of rgb24, bgr24"),
+        ("width", b"0", "send a whole number of at least 1, in decimal digits"),
+        ("height", b"tall", "send a whole number of at least 1, in decimal digits"),
+        ("width", struct.pack(">i", 4), "send a whole number of at least 1, in decimal digits"),
+        ("stride", b"12.0", "send a whole number of at least 1, in decimal digits"),
+        ("slice-height", b"-4", "send a whole number of at least 1, in decimal digits"),
+        ("color-range", b"tv", "send limited, which is the name of this here"),
+        ("color-range", b"wide", "send one of limited, full"),
+        ("color-matrix", b"BT.709", "send bt709, which is the name of this here"),
+        ("color-matrix", b"\xff", "send one of bt601, bt709, bt2020"),
     ],
 )
 def test_a_bad_header_is_named_with_what_to_send(name: str, value: bytes, text: str) -> None:
     with pytest.raises(EnvelopeInvalid, match=text) as caught:
-        parse(a_record(headers=((name, value),), timestamp=1_000))
+        parse(a_record(headers=(*RGB, (name, value)), timestamp=NOW))
 
     assert caught.value.reason is Reason.BAD_HEADER
-    assert name in str(caught.value)
+    assert f"header {name!r} is " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_half_a_layout_says_what_is_missing(name: str) -> None:
+    headers = tuple((each, value) for each, value in RGB if each != name)
+    with pytest.raises(EnvelopeInvalid, match=rf"has no header '{name}': send .* leave 'pixel-format' out$"):
+        parse(a_record(headers=headers))
 
 
 def test_all_faults_are_named_at_once() -> None:
-    with pytest.raises(EnvelopeInvalid, match=r"camera-id.*captured-at.*width"):
-        parse(a_record(headers=(("camera-id", b""), ("captured-at", b"x"), ("width", b"0"))))
+    headers: Headers = (("camera-id", b"\xff"), ("captured-at", b"x"), *RGB, ("width", b"0"))
+    with pytest.raises(EnvelopeInvalid, match=r"camera-id.*width.*captured-at.*header names"):
+        parse(replace(a_record(headers=headers), fault="header names"))
+
+
+IN_AN_HOUR = NOW + MAX_CLOCK_AHEAD
+IN_FOUR_YEARS = NOW + 4 * 365 * 24 * 3_600_000
+
+
+@pytest.mark.parametrize("timestamp", [0, NOW // 1_000, 1_000, NOW, IN_FOUR_YEARS])
+@pytest.mark.parametrize("at", [0, 123, 1_000_000_000_000, NOW - 1, NOW, IN_AN_HOUR])
+def test_a_capture_time_in_the_header_is_compared_with_the_workers_clock_alone(at: int, timestamp: int) -> None:
+    assert parse(a_record(headers=(("captured-at", b"%d" % at),), timestamp=timestamp)).frame.captured_at == at
+
+
+@pytest.mark.parametrize("at", [IN_AN_HOUR + 1, IN_FOUR_YEARS, 2**62])
+@pytest.mark.parametrize("way", ["header", "timestamp"])
+def test_a_capture_time_in_the_future_is_refused_wherever_it_comes_from(way: str, at: int) -> None:
+    headers: Headers = (("captured-at", b"%d" % at),) if way == "header" else ()
+    with pytest.raises(ClockAhead, match=rf"is {at}: this is [0-9.]+ hours ahead of the worker's clock") as caught:
+        parse(a_record(headers=headers, timestamp=at if way == "timestamp" else NOW))
+
+    assert caught.value.reason is Reason.CLOCK_AHEAD
+    assert f"which says {NOW}: set the clock that is wrong" in str(caught.value)
+    assert ("send the header 'captured-at'" in str(caught.value)) == (way == "timestamp")
+
+
+@pytest.mark.parametrize(("timestamp", "unit"), [(NOW // 1_000, "seconds"), (NOW * 1_000, "microseconds")])
+def test_a_timestamp_in_a_wrong_unit_is_named_if_it_is_the_capture_time(timestamp: int, unit: str) -> None:
+    with pytest.raises(EnvelopeInvalid, match=f"the record's timestamp is {timestamp}: this looks like {unit}"):
+        parse(a_record(timestamp=timestamp))
+
+
+def test_what_of_a_record_cannot_be_read_is_a_fault() -> None:
+    with pytest.raises(EnvelopeInvalid, match=r"^the names of 1 of 2 headers are not UTF-8$"):
+        parse(replace(a_record(), fault="the names of 1 of 2 headers are not UTF-8"))
 
 
 def test_a_key_that_is_no_camera_id_is_a_fault_unless_the_header_names_the_camera() -> None:
-    with pytest.raises(EnvelopeInvalid, match="no camera id"):
+    with pytest.raises(EnvelopeInvalid, match=r"the key is .* or send the header 'camera-id'$"):
         parse(a_record(key=b"\xff\xfe"))
 
     assert parse(a_record(key=b"\xff\xfe", headers=(("camera-id", b"gate"),))).frame.camera == "gate"
@@ -189,7 +294,7 @@ def test_any_envelope_is_read_or_refused_and_its_camera_can_be_named(
     record = a_record(key=key, headers=tuple(headers))
     try:
         frame = parse(record)
-    except EnvelopeInvalid:
+    except (EnvelopeInvalid, ClockAhead):
         assert wire.camera_of(record)
     else:
         assert frame.frame.camera == wire.camera_of(record)

@@ -87,9 +87,29 @@ def cluster_admin(kafka: Kafka) -> KafkaAdmin:
     return KafkaAdmin(kafka.bootstrap_servers, kafka.options)
 
 
+def wait_for_brokers(kafka: Kafka) -> KafkaAdmin:
+    """Wait until a broker answers, and say what is waited for; a signal ends it at once.
+
+    Raises:
+        BrokerUnreachable: none answered within `kafka.wait_s`, or they refuse this user; the text has the cause.
+        SettingsError: librdkafka refuses an option.
+    """
+    admin, said = cluster_admin(kafka), set[str]()
+
+    def waiting(cause: str) -> None:
+        if cause not in said:
+            said.add(cause)
+            structlog.get_logger("worker").warning(
+                "waiting for brokers", servers=kafka.bootstrap_servers, for_at_most_s=kafka.wait_s, cause=cause
+            )
+
+    admin.connect(kafka.wait_s, waiting)
+    return admin
+
+
 def cluster_reader(kafka: Kafka) -> KafkaReader:
     """Return a client that reads whole partitions without a consumer group."""
-    return KafkaReader(kafka.bootstrap_servers, kafka.options)
+    return KafkaReader(kafka.bootstrap_servers, kafka.options, group_id=kafka.group_id)
 
 
 def published_tallies(

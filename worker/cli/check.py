@@ -1,7 +1,6 @@
 """`vision-worker check`: find all problems before the worker runs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,34 +8,20 @@ from rich.console import Console
 
 from worker.cli.options import AsJson, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
-from worker.settings import Kafka, Limits, Topics, read_groups
-from worker.settings.topics import HEADERS, NEEDS
+from worker.settings import Delivery, Kafka, Limits, Topics, read_groups
 
 if TYPE_CHECKING:
-    from worker.adapters.kafka import Topic
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """The results of a check.
-
-    Attributes:
-        faults: problems with which the worker would not run or not keep its guarantees; each says what to do.
-        warnings: problems that matter only in unusual situations.
-        facts: what was checked and is correct.
-    """
-
-    faults: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    facts: list[str] = field(default_factory=list)
+    from worker.app.requirements import Findings
 
 
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
     """Check settings, brokers, topics and model; list all problems with what to do, and exit with 2 if any."""
+    from worker.app.requirements import Findings
+
     groups, faults = read_groups(config)
     findings = Findings(faults=faults)
     if "kafka" in groups and "topics" in groups:
-        _check_cluster(groups["kafka"], groups["topics"], findings)
+        _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
     if "model" in groups:
         _check_model(groups, findings)
     if as_json:
@@ -49,82 +34,60 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
         raise typer.Exit(2)
 
 
-def judge_topics(wanted: Topics, found: "Mapping[str, Topic]", findings: Findings) -> None:
-    """Compare the existing topics with the worker's requirements."""
-    frames = found.get(wanted.frames)
-    names = wanted.in_use()
-    existing = {role: found[name] for role, name in names.items() if name in found}
-    for role, name in names.items():
-        if role in existing:
-            findings.facts.append(f"topics.{role}: {name!r} has {existing[role].partitions} partitions")
-        else:
-            needs = NEEDS[role]
-            size = f" with {frames.partitions} partitions" if frames and needs.direction == "output" else ""
-            policy = f" and cleanup.policy={needs.cleanup_policy}" if needs.cleanup_policy else ""
-            findings.faults.append(f"topics.{role}: topic {name!r} does not exist; create it{size}{policy}")
-    for role, topic in existing.items():
-        if frames and NEEDS[role].partitions_as_frames:
-            findings.faults.extend(_too_few_partitions(role, topic, frames))
-    for role, topic in existing.items():
-        findings.faults.extend(_wrong_cleanup(role, topic))
-    for role, topic in existing.items():
-        if frames and NEEDS[role].room_for_frames:
-            findings.warnings.extend(_too_small_records(role, topic, frames))
+def _check_cluster(kafka: Kafka, topics: Topics, delivery: Delivery, findings: "Findings") -> None:
+    from worker.adapters.kafka import BrokerUnreachable
+    from worker.app.cluster import cluster_admin
+    from worker.app.requirements import judge_cluster
 
-
-def _too_few_partitions(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
-    if topic.partitions < frames.partitions:
-        yield (
-            f"topics.{role}: {topic.name!r} has {topic.partitions} partitions and {frames.name!r} has "
-            f"{frames.partitions}; results go to the partition number of their frame, so add "
-            f"{frames.partitions - topic.partitions}"
-        )
-
-
-def _wrong_cleanup(role: str, topic: "Topic") -> Iterator[str]:
-    wanted, policy = NEEDS[role].cleanup_policy, topic.config.get("cleanup.policy")
-    if wanted and policy not in {wanted, None}:  # None: this user may not read the topic's configuration
-        yield (
-            f"topics.{role}: {topic.name!r} has cleanup.policy={policy}; set it to {wanted}, or "
-            f"{NEEDS[role].lost_unless_compacted} are lost when old records are deleted"
-        )
-
-
-def _too_small_records(role: str, topic: "Topic", frames: "Topic") -> Iterator[str]:
-    largest, room = (int(each.config.get("max.message.bytes", 0)) for each in (frames, topic))
-    if largest and room < largest + HEADERS:
-        yield (
-            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; what "
-            f"is made of a frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
-        )
-
-
-def _check_cluster(kafka: Kafka, topics: Topics, findings: Findings) -> None:
-    from worker.adapters.kafka import BrokerUnreachable, KafkaSink
-    from worker.app.cluster import cluster_admin, group_member
-
-    # The brokers decide which protocol "auto" selects; the options can be checked without brokers.
-    protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
+    faults = list(_refused_options(kafka, topics))
+    findings.faults.extend(faults)
     try:
-        group_member(kafka, topics, Limits(), protocol=protocol).close()
-    except SettingsError as error:
-        findings.faults.extend(f"kafka.consumer: {fault}" for fault in error.faults)
-    try:
-        KafkaSink(kafka.bootstrap_servers, kafka.options | kafka.producer).close()
-    except SettingsError as error:
-        findings.faults.extend(f"kafka.producer: {fault}" for fault in error.faults)
-    try:
-        found = cluster_admin(kafka).topics(topics.in_use().values())
+        found = judge_cluster(cluster_admin(kafka), kafka, topics)
     except SettingsError as error:
         findings.faults.extend(f"kafka.options: {fault}" for fault in error.faults)
     except BrokerUnreachable as error:
         findings.faults.append(f"kafka.bootstrap_servers: {error}")
     else:
         findings.facts.append(f"kafka.bootstrap_servers: {kafka.bootstrap_servers} answers")
-        judge_topics(topics, found, findings)
+        findings.add(found)
+        if not faults:
+            _check_transactions(kafka, topics, delivery, findings)
 
 
-def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
+def _refused_options(kafka: Kafka, topics: Topics) -> Iterator[str]:
+    from worker.adapters.kafka import KafkaSink
+    from worker.app.cluster import group_member
+
+    # The brokers decide which protocol "auto" selects; the options can be checked without brokers.
+    protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
+    try:
+        group_member(kafka, topics, Limits(), protocol=protocol).close()
+    except SettingsError as error:
+        yield from (f"kafka.consumer: {fault}" for fault in error.faults)
+    try:
+        KafkaSink(kafka.bootstrap_servers, kafka.options | kafka.producer).close()
+    except SettingsError as error:
+        yield from (f"kafka.producer: {fault}" for fault in error.faults)
+
+
+def _check_transactions(kafka: Kafka, topics: Topics, delivery: Delivery, findings: "Findings") -> None:
+    """Begin as an exactly-once worker does: brokers tell only so whether a user may write with a transactional id."""
+    from worker.app.cluster import group_member, results_sink
+
+    if delivery.guarantee != "exactly_once":
+        return
+    source = group_member(kafka, topics, Limits(), protocol="classic")
+    try:
+        results_sink(kafka, delivery, source).close()
+    except WorkerError as error:
+        findings.faults.append(f"delivery.guarantee: {error}")
+    else:
+        findings.facts.append("delivery.guarantee: transactions can be begun")
+    finally:
+        source.close()
+
+
+def _check_model(groups: Mapping[str, Any], findings: "Findings") -> None:
     from worker.app.recurrent import check_topics
     from worker.app.sampling import sampling_for
     from worker.models.build import load_model
@@ -154,7 +117,7 @@ def _check_model(groups: Mapping[str, Any], findings: Findings) -> None:
         findings.facts.append(f"model.profile: {found}")
 
 
-def _print(findings: Findings) -> None:
+def _print(findings: "Findings") -> None:
     console = Console(soft_wrap=True, highlight=False)
     for fact in findings.facts:
         console.print("[green]ok     [/]", end=" ")

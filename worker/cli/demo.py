@@ -24,7 +24,7 @@ from worker.cli.options import AsJson
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import Record, TopicPartition
-from worker.domain.times import EventMillis, Monotonic
+from worker.domain.times import Monotonic
 from worker.settings import BOOTSTRAP_VARIABLE, Topics
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def _frames_sent(servers: str, topics: Topics) -> list[CapturedFrame]:
     """Read the sent frames back from Kafka, as a worker reads them."""
     sent = []
     for record in _read_all(servers, topics.frames):
-        encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
+        encoded = wire.parse_frame(record, arrived_at=wall_clock(), arrived=Monotonic(0.0))
         frame, kind = encoded.frame, encoded.content_type
         sent.append(CapturedFrame(frame.camera, encoded.data, frame.captured_at, kind, frame.frame_id, frame.label))
     return sent

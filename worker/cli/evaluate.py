@@ -16,7 +16,7 @@ from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.domain.errors import SettingsError
 from worker.domain.records import OutboundRecord
-from worker.domain.times import EventMillis, Monotonic
+from worker.domain.times import Monotonic
 from worker.media.folder import check_empty
 from worker.settings import Topics
 
@@ -165,6 +165,6 @@ def _pictures(items: Sequence["Item"], offsets: Collection[int]) -> dict[int, "N
     wanted, found = sorted(offsets), {}
     for offset, frame in zip(wanted, frames_of(items[offset] for offset in wanted), strict=True):
         record = record_of(offset, frame)
-        encoded = wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0))
+        encoded = wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0))
         found[offset] = decode_image(encoded, max_pixels=2**31).pixels
     return found

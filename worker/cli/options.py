@@ -18,6 +18,14 @@ def parse_time(text: str) -> EventMillis:
         raise typer.BadParameter(str(error)) from None
 
 
+def parse_option(text: str) -> tuple[str, str]:
+    """Read a NAME=VALUE of the command line."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
+    return name, value
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings as a YAML file; the environment overrides it.")
 ]
@@ -25,4 +33,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 BootstrapServers = Annotated[
     str,
     typer.Option("--bootstrap-servers", "-b", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Brokers as host:port."),
+]
+ClientOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-X",
+        metavar="NAME=VALUE",
+        help="A librdkafka option, such as security.protocol=SSL; repeat for more.",
+    ),
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from worker.cli.options import AsJson, BootstrapServers
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, parse_option
 from worker.cli.progress import progress_bar
 from worker.cli.sources import Options, check_options, read_sources
 from worker.domain.errors import SourceLost
@@ -20,6 +20,9 @@ from worker.settings import Topics
 
 UNCONFIRMED_PER_SOURCE = 16
 """Frames of each source, on average, that may wait for the broker while a source is live: those waiting grow old."""
+
+ANSWER_WITHIN = 10.0
+"""Seconds within which a broker must answer at the start."""
 
 
 def produce(
@@ -82,9 +85,7 @@ def produce(
             help="Give up a live source after that long without a frame; default: try again for ever.",
         ),
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-X", metavar="NAME=VALUE", help="A librdkafka option.")
-    ] = None,
+    option: ClientOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Send pictures, videos and cameras as camera frames, all sources in parallel, each at its own speed.
@@ -111,9 +112,10 @@ def produce(
     feeds = LiveFeeds(opened.live, encode)
     schedule = interleave([timeline(read, rate, rounds=rounds) for read in opened.scheduled], seconds)
     options = _short_queue(len(found)) if opened.live else {}
-    sink, sent = KafkaSink(bootstrap_servers, options | dict(map(_option, option or []))), Sent(topic)
-    started = time.monotonic()
+    sink, sent = KafkaSink(bootstrap_servers, options | dict(map(parse_option, option or []))), Sent(topic)
     try:
+        sink.await_topic(topic, ANSWER_WITHIN)
+        started = time.monotonic()
         with libraries_for_live(), feeds, progress_bar() as progress:
             task = progress.add_task("", total=count)
             frames = frames_in_time(schedule, feeds, seconds=seconds, keep_times=keep_times)
@@ -205,10 +207,3 @@ def _rounds(loop: str) -> int | None:
     if not loop.isdecimal() or int(loop) == 0:
         raise typer.BadParameter(f"{loop!r} is neither a number above 0 nor 'forever'", param_hint="--loop")
     return int(loop)
-
-
-def _option(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
-    return name, value

@@ -17,7 +17,7 @@ from worker.cli.progress import progress_bar
 from worker.domain.errors import FrameRejected, SettingsError
 from worker.domain.frames import CapturedFrame, EncodedFrame
 from worker.domain.records import OutboundRecord
-from worker.domain.times import EventMillis, Monotonic
+from worker.domain.times import Monotonic
 from worker.settings import Topics
 from worker.views.facts import Outcome, Rejected, facts_of_frames
 
@@ -200,4 +200,4 @@ def _decode(offset: int, frame: CapturedFrame, max_pixels: int) -> Pixels | None
 
 
 def _parse(offset: int, frame: CapturedFrame) -> EncodedFrame:
-    return wire.parse_frame(record_of(offset, frame), arrived_at=EventMillis(0), arrived=Monotonic(0.0))
+    return wire.parse_frame(record_of(offset, frame), arrived_at=frame.captured_at, arrived=Monotonic(0.0))

@@ -28,7 +28,9 @@ def run(config: ConfigFile = None) -> None:
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
+    from worker.app.cluster import wait_for_brokers
     from worker.app.main_thread import MainThread
+    from worker.app.requirements import judge_cluster
     from worker.app.workers import kafka_worker
     from worker.settings.offline import Groups
     from worker.tuning.in_force import in_force
@@ -41,6 +43,11 @@ def run(config: ConfigFile = None) -> None:
         else:
             typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
         log.info("profile", found=str(found))
+        findings = judge_cluster(wait_for_brokers(settings.kafka), settings.kafka, settings.topics)
+        for warning in findings.warnings:
+            log.warning("check", found=warning)
+        if findings.faults:
+            raise SettingsError(findings.faults)
         inference = MainThread(settings.model.streams)
         with kafka_worker(settings, inference) as worker:
             for signum in _STOP:

@@ -71,7 +71,9 @@ class Stretch:
         check_empty(folder)
         guesses = self._guesses(needs_predictions=needs_predictions)
         records = self._read(self.topic, self.until)
-        return write_stretch(folder, records, guesses, by_class=by_class, max_pixels=Limits().max_pixels)
+        return write_stretch(
+            folder, records, guesses, by_class=by_class, max_pixels=Limits().max_pixels, now=wall_clock()
+        )
 
     def _guesses(self, *, needs_predictions: bool) -> "dict[Position, Guess]":
         from worker.app.cluster import cluster_admin

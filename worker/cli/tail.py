@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from worker import wire
-from worker.cli.options import AsJson, BootstrapServers
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, parse_option
 from worker.domain.errors import WorkerError
 from worker.domain.records import Record, TopicPartition
 from worker.domain.times import EventMillis
@@ -33,17 +33,18 @@ def tail(
     topic: Annotated[str | None, typer.Option(help="The topic, if its name differs from the kind.")] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Start with the oldest record.")] = False,  # noqa: FBT002
     count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N records.")] = None,
+    option: ClientOptions = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Print predictions, running accuracy, dead letters or skipped frames as they are published. Ctrl-C stops it."""
     from worker.adapters.kafka import KafkaAdmin, KafkaReader
 
-    name = topic or kind.value
-    found = KafkaAdmin(bootstrap_servers, {}).topics([name])
+    name, options = topic or kind.value, dict(map(parse_option, option or []))
+    found = KafkaAdmin(bootstrap_servers, options).topics([name])
     if name not in found:
         raise WorkerError(f"topic {name!r} does not exist at {bootstrap_servers}; give another one with --topic")
     partitions = [TopicPartition(name, number) for number in range(found[name].partitions)]
-    reader, console, shown = KafkaReader(bootstrap_servers, {}), Console(soft_wrap=True, highlight=False), 0
+    reader, console, shown = KafkaReader(bootstrap_servers, options), Console(soft_wrap=True, highlight=False), 0
     try:
         for record in reader.follow(partitions, from_beginning=from_beginning):
             if record is None or record.value is None:

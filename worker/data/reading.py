@@ -11,7 +11,7 @@ from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.media.jpeg import JpegEncoder
 from worker.media.video import video_frames
-from worker.wire.frame import MAX_ID_LENGTH
+from worker.wire.header_values import MAX_ID_LENGTH
 
 
 def read_pictures(items: Iterable[Item]) -> Iterator[tuple[Item, bytes | None]]:

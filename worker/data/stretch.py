@@ -52,6 +52,7 @@ def write_stretch(
     *,
     by_class: bool,
     max_pixels: int,
+    now: EventMillis,
 ) -> Written:
     """Write frames as pictures and `frames.csv`; each picture has its bytes as they were sent.
 
@@ -63,6 +64,7 @@ def write_stretch(
         guesses: what a model said of them.
         by_class: a sub-folder for each label, in torchvision's ImageFolder layout; frames without a label are left out.
         max_pixels: pixels of the largest accepted raw picture.
+        now: by this machine's clock; no frame may be captured much later.
 
     Raises:
         SettingsError: the folder is not empty or cannot be written, or a label cannot be the name of a folder.
@@ -72,7 +74,7 @@ def write_stretch(
     def rows() -> Iterator[Row]:
         for record in records:
             try:
-                encoded = wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0))
+                encoded = wire.parse_frame(record, arrived_at=now, arrived=Monotonic(0.0))
                 frame = _captured(encoded, max_pixels)
                 if not frame.data:
                     raise EnvelopeInvalid("the record has no picture")

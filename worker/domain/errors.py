@@ -4,6 +4,7 @@ WorkerError
 ├── SettingsError            faults in the configuration, all of them at once
 ├── FrameRejected            one frame is bad: it becomes a dead letter, the batch continues
 │   ├── EnvelopeInvalid      a header cannot be read
+│   ├── ClockAhead           captured far in the future, by the worker's clock
 │   ├── ImageUndecodable     empty, truncated, or not a picture at all
 │   ├── ImageUnsupported     a picture, but of a kind that is not taken
 │   ├── ImageTooLarge        more pixels than `limits.max_pixels`
@@ -35,6 +36,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too-large"
     BAD_HEADER = "bad-header"
+    CLOCK_AHEAD = "clock-ahead"
     MODEL_FAILED = "model-failed"
 
 
@@ -69,6 +71,13 @@ class EnvelopeInvalid(FrameRejected):
 
     def __init__(self, text: str) -> None:
         super().__init__(Reason.BAD_HEADER, text)
+
+
+class ClockAhead(FrameRejected):
+    """The frame was captured more than an hour later than now, by the worker's clock: one of the clocks is wrong."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Reason.CLOCK_AHEAD, text)
 
 
 class ImageUndecodable(FrameRejected):

@@ -1,7 +1,7 @@
 """A frame on its way in: encoded as it arrived, and decoded to RGB."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +10,37 @@ from worker.domain.boxes import TrueBox
 from worker.domain.records import Position, Record
 from worker.domain.times import EventMillis, Monotonic
 
+PIXEL_FORMATS: Final = (
+    *("rgb24", "bgr24", "rgba", "bgra", "gray8", "gray16le"),
+    *("nv12", "nv21", "i420", "yv12", "yuyv422", "uyvy422", "yuv422p", "yuv444p"),
+)
+"""FFmpeg's names; `i420` and `yv12`, which have none there, are GStreamer's."""
+COLOR_RANGES: Final = ("limited", "full")
+COLOR_MATRICES: Final = ("bt601", "bt709", "bt2020")
+
 
 @dataclass(frozen=True, slots=True)
 class RawLayout:
     """How to read a raw, uncompressed picture, which carries no header of its own.
 
     Attributes:
-        pixel_format: one of `rgb24`, `bgr24`, `gray8`, `nv12`, `i420` (FFmpeg's and GStreamer's common ones).
+        pixel_format: one of `PIXEL_FORMATS`.
         width: in pixels.
         height: in pixels.
+        stride: bytes from one row of the first plane to the next; None if rows are not padded.
+        slice_height: rows from the beginning of the first plane to that of the second, of all planes in proportion;
+            None if planes are not padded.
+        color_range: one of `COLOR_RANGES`; None for the usual one: limited for YUV, full for grey and RGB.
+        color_matrix: one of `COLOR_MATRICES`, how YUV becomes RGB.
     """
 
     pixel_format: str
     width: int
     height: int
+    stride: int | None = None
+    slice_height: int | None = None
+    color_range: str | None = None
+    color_matrix: str = COLOR_MATRICES[0]
 
 
 class GroundTruth(NamedTuple):

@@ -6,6 +6,12 @@ from typing import Final, Literal
 CNN_RNN: Final = "cnn_rnn"
 """The manifest's `architecture` for the network of `worker/models/cnn_rnn.py`."""
 
+TRANSFORMING: Final = frozenset({"googlenet", "inception_v3"})
+"""Networks of torchvision that normalise pixels once more if they are built so (`transform_input`). Their weights do
+not say whether they were trained so."""
+HALF: Final = (0.5, 0.5, 0.5)
+"""The mean and the std to which `transform_input` brings pixels."""
+
 Cell = Literal["gru", "lstm"]
 
 

@@ -40,7 +40,8 @@ class Record:
     """One record as it was read.
 
     Attributes:
-        timestamp: the record's own timestamp, event time in milliseconds.
+        timestamp: the record's own timestamp, event time in milliseconds; 0 where it has none.
+        fault: what of the record could not be read, for a person; None where all of it could.
     """
 
     position: Position
@@ -48,6 +49,7 @@ class Record:
     value: bytes | None
     headers: Headers
     timestamp: EventMillis
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
 from worker.domain.errors import WorkerError
 from worker.local.jars import LocalExtraMissing, fetch_jars
-from worker.local.node import COORDINATOR_PARTITIONS, Cluster, Node, Ports
+from worker.local.node import COORDINATOR_PARTITIONS, Adjust, Cluster, Node, Ports
 
 _ATTEMPTS = 3  # starts; another program may take a port before Kafka binds it
 _READY_WITHIN = 90.0  # seconds; about 8 on an idle laptop
@@ -46,12 +46,14 @@ class LocalKafka:
         nodes: number of nodes; with three, every topic has three replicas, and one node may fail. Node numbers begin at
             1.
         folder: folder of the data; without one, the data is temporary and deleted by `stop`.
+        adjust: gets the settings of a node, under Kafka's own names, and returns those to start it with.
     """
 
-    def __init__(self, nodes: int = 1, folder: Path | None = None) -> None:
+    def __init__(self, nodes: int = 1, folder: Path | None = None, *, adjust: Adjust = dict) -> None:
         if nodes < 1:
             raise ValueError(f"a Kafka has at least one node, not {nodes}")
         self._temporary = folder is None
+        self._adjust = adjust
         self._folder = (folder or Path(tempfile.gettempdir(), f"local-kafka-{uuid.uuid4().hex[:12]}")).absolute()
         self._nodes = tuple(
             Node(number, self._folder / f"node-{number}", self.logs / f"node-{number}.log")
@@ -99,7 +101,7 @@ class LocalKafka:
         scratch = self._folder if self._temporary else None
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                self._start(Cluster(identity, _free_ports(len(self._nodes)), java, jars, scratch))
+                self._start(Cluster(identity, _free_ports(len(self._nodes)), java, jars, scratch, self._adjust))
             except _PortTaken:
                 if not attempts_left:
                     raise

@@ -1,6 +1,7 @@
 """One process of the local Kafka, both broker and controller: its settings, start and stop."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ _JAVA_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
 )
 
+NodeSettings = dict[str, str | int]
+"""What is in server.properties, under Kafka's own names."""
+Adjust = Callable[[NodeSettings], NodeSettings]
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -43,6 +48,7 @@ class Cluster:
         jars: the class path.
         scratch: a temporary folder that is deleted when the program that started the nodes has ended; None if there is
             none.
+        adjust: returns the settings of a node, of those that it would have by default.
     """
 
     identity: str
@@ -50,6 +56,7 @@ class Cluster:
     java: Path
     jars: tuple[Path, ...]
     scratch: Path | None
+    adjust: Adjust = dict
 
 
 class Node:
@@ -77,7 +84,7 @@ class Node:
     def start(self, cluster: Cluster) -> None:
         """Start the process, and first format an empty data folder; return before Kafka is ready."""
         self._data.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(_render(_settings(self.number, self._data, cluster)))
+        self._properties.write_text(_render(cluster.adjust(_settings(self.number, self._data, cluster))))
         java = [str(cluster.java), *_JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, cluster.jars))]
         commands = [[*java, "kafka.Kafka", str(self._properties)]]
         if not (self._data / "meta.properties").exists():
@@ -105,7 +112,7 @@ class Node:
             return log.read().decode(errors="replace")
 
 
-def _settings(number: int, data: Path, cluster: Cluster) -> dict[str, str | int]:
+def _settings(number: int, data: Path, cluster: Cluster) -> NodeSettings:
     ports, size = cluster.ports[number - 1], len(cluster.ports)
     replicas = min(size, 3)
     min_in_sync = max(1, replicas - 1)
@@ -139,5 +146,5 @@ def _settings(number: int, data: Path, cluster: Cluster) -> dict[str, str | int]
     }
 
 
-def _render(settings: dict[str, str | int]) -> str:
+def _render(settings: NodeSettings) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())

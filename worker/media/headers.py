@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final
 
 from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
+from worker.media.foreign import is_text, refuse_foreign
 
 
 class PictureKind(StrEnum):
@@ -67,35 +68,13 @@ _JPEG: Final = b"\xff\xd8\xff"
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _WEBP: Final = re.compile(rb"RIFF.{4}WEBP", re.DOTALL)
 
-_OTHER_KINDS: Final = tuple(
-    (name, re.compile(pattern, re.DOTALL))
-    for name, pattern in (
-        ("a GIF", rb"GIF8[79]a"),
-        ("a BMP", rb"BM.{4}\0{4}"),  # many texts begin with these two letters, so the reserved zeros must match too
-        ("a TIFF", rb"II\*\0|MM\0\*"),
-        ("an AVIF", rb".{4}ftypavi[fs]"),
-        ("a HEIC", rb".{4}ftyp(he|mif1|msf1)"),
-        ("an MP4 video", rb".{4}ftyp"),
-        ("an AVI video", rb"RIFF.{4}AVI "),
-        ("an H.264 or H.265 stream", rb"\0{2,3}\x01"),
-        ("a JPEG XL", rb"\xff\x0a|\0{3}\x0cJXL "),
-        ("a JPEG 2000", rb"\xff\x4f\xff\x51|\0{3}\x0cjP  "),
-    )
-)
-
 
 def _refusal(data: bytes) -> ImageUndecodable | ImageUnsupported:
     if _JPEG.startswith(data) or _PNG.startswith(data) or _begins_webp(data):
         return ImageUndecodable(
             Reason.TRUNCATED, f"the record has only {len(data)} bytes, too few to tell what picture this is"
         )
-    for name, pattern in _OTHER_KINDS:
-        if pattern.match(data):
-            return ImageUnsupported(f"this is {name}: send JPEG, PNG or WebP, or a raw picture with its layout")
-    return ImageUndecodable(
-        Reason.NOT_A_PICTURE,
-        f"no JPEG, PNG or WebP begins with the bytes {data[:8].hex(' ')}; a raw picture needs its layout",
-    )
+    return refuse_foreign(data)
 
 
 def _begins_webp(data: bytes) -> bool:
@@ -214,6 +193,8 @@ def _inspect_webp(data: bytes) -> PictureHeader:
     end = _RIFF_HEADER + int.from_bytes(data[4:8], "little")
     if len(data) < end:
         raise _truncated(kind, f"it should end at byte {end}, but there are only {len(data)} bytes")
+    if is_text(data):  # of text, RIFF and WEBP are left as they were
+        raise refuse_foreign(data)
     name, body = data[12:16], data[_FIRST_BODY:30]
     if end < _SHORTEST.get(name, end + 1):
         raise _damaged(kind, f"its first chunk is {name!r}, in {end} bytes")

@@ -15,7 +15,7 @@ detected: the decoder guesses the pixels. libjpeg and libpng write a line to sta
 OpenCV's log level does not affect them.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from worker.domain.errors import EnvelopeInvalid, ImageTooLarge, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.frames import EncodedFrame, Image, RawLayout
 from worker.media.headers import PictureHeader, PictureKind, inspect_picture
+from worker.media.raw import check_layout, unpack
 
 _FLAGS: Final = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 # By the divisor of the sides, largest first. Combined with a colour flag, these set only the scale; the REDUCED_COLOR
@@ -37,24 +38,6 @@ _MAX_ASPECT: Final = 32
 """Longest side divided by the shortest. Resizing the shorter side of a thinner picture could take any amount of
 memory."""
 _RAW_TYPES: Final = frozenset({"image/x-raw", "video/x-raw"})
-
-
-class _RawFormat(NamedTuple):
-    bits: int  # per pixel, all planes together
-    to_rgb: int | None  # OpenCV's conversion
-
-    @property
-    def subsampled(self) -> bool:
-        return self.bits == 12  # 2x2 pixels share their chroma
-
-
-_RAW_FORMATS: Final = {
-    "rgb24": _RawFormat(24, None),
-    "bgr24": _RawFormat(24, cv2.COLOR_BGR2RGB),
-    "gray8": _RawFormat(8, cv2.COLOR_GRAY2RGB),
-    "nv12": _RawFormat(12, cv2.COLOR_YUV2RGB_NV12),
-    "i420": _RawFormat(12, cv2.COLOR_YUV2RGB_I420),
-}
 
 
 def limit_opencv_threads(threads: int) -> None:
@@ -90,7 +73,7 @@ def decode_image(frame: EncodedFrame, *, max_pixels: int, shorter_side: int | No
     """
     found = inspect_frame(frame, max_pixels=max_pixels)
     if isinstance(found, RawLayout):
-        return Image(_unpack(frame.data, found))
+        return Image(unpack(frame.data, found))
     return Image(_decode(frame.data, found, _scale(found, shorter_side)), (found.width, found.height))
 
 
@@ -106,7 +89,8 @@ def inspect_frame(frame: EncodedFrame, *, max_pixels: int) -> PictureHeader | Ra
     if not frame.data:
         raise ImageUndecodable(Reason.EMPTY, "the record has no value: send the picture as the value")
     if frame.raw is not None:
-        _check_layout(frame.data, frame.raw, max_pixels)
+        _check_size(frame.raw.width, frame.raw.height, max_pixels)
+        check_layout(frame.data, frame.raw)
         return frame.raw
     content_type = (frame.content_type or "").partition(";")[0].strip().lower()
     if content_type in _RAW_TYPES:
@@ -146,29 +130,3 @@ def _decode(data: bytes, header: PictureHeader, scale: int) -> NDArray[np.uint8]
     if pixels is None:
         raise ImageUndecodable(Reason.NOT_A_PICTURE, f"the {header} cannot be decoded: it is damaged")
     return pixels.astype(np.uint8, copy=False)
-
-
-def _check_layout(data: bytes, layout: RawLayout, max_pixels: int) -> None:
-    form, width, height = _RAW_FORMATS.get(layout.pixel_format), layout.width, layout.height
-    if form is None:
-        raise ImageUnsupported(
-            f"pixel format {layout.pixel_format!r} is not supported: send one of {', '.join(_RAW_FORMATS)}"
-        )
-    if form.subsampled and (width % 2 or height % 2):
-        raise ImageUnsupported(f"{layout.pixel_format} of {width}x{height}: send an even width and height")
-    _check_size(width, height, max_pixels)
-    expected = width * height * form.bits // 8
-    if len(data) != expected:
-        raise ImageUndecodable(
-            Reason.TRUNCATED if len(data) < expected else Reason.NOT_A_PICTURE,
-            f"{layout.pixel_format} of {width}x{height} is {expected} bytes, but the record has {len(data)}: "
-            f"send the true layout, and rows without padding",
-        )
-
-
-def _unpack(data: bytes, layout: RawLayout) -> NDArray[np.uint8]:
-    form = _RAW_FORMATS[layout.pixel_format]
-    shape = (layout.height, layout.width, 3) if form.bits == 24 else (-1, layout.width)
-    packed = np.frombuffer(data, np.uint8).reshape(shape)
-    # Torch does not share read-only memory, and the bytes belong to the record.
-    return packed.copy() if form.to_rgb is None else cv2.cvtColor(packed, form.to_rgb).astype(np.uint8, copy=False)

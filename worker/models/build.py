@@ -19,6 +19,7 @@ from worker.models.allocator import keep_freed_memory
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.detectors import adapt_detector, check_engine
 from worker.models.engines.onnx_export import write_onnx
+from worker.models.engines.portions import Portions
 from worker.models.engines.streams import Streams
 from worker.models.engines.torch_engine import (
     TorchEngine,
@@ -33,6 +34,7 @@ from worker.models.heads import HEADS
 from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest, load_manifest
 from worker.models.network import load_network
+from worker.models.programs import ANY_BATCH, batch_limits, check_batch, output_index
 from worker.models.ready import ready_model
 from worker.models.recurrent import RecurrentPart
 from worker.models.store import atomic_file, cache_folder, make_file_once, sha256_of_bytes
@@ -94,7 +96,7 @@ def build_model(manifest: Manifest, group: ModelGroup) -> LoadedModel:
         ModelUnavailable: as `load_model`.
         SettingsError: no machine can do what the settings ask for.
     """
-    return assemble(network_of(manifest), manifest, group)
+    return assemble(load_network(manifest), manifest, group)
 
 
 def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) -> Path:
@@ -117,25 +119,12 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
     _require_libraries("onnxruntime")
     from worker.models.engines.onnx_quantiser import write_int8  # noqa: PLC0415 - need not be installed
 
-    graph = _graph(network_of(manifest), manifest, group, torch.device("cpu"))
+    graph = _graph(load_network(manifest), manifest, group, torch.device("cpu"))
     exported = _onnx_file(graph, manifest)
     file = _int8_file(graph, manifest)
     with atomic_file(file) as unfinished:
         write_int8(exported, unfinished, pixels)
     return file
-
-
-def network_of(manifest: Manifest) -> nn.Module | ExportedProgram:
-    """Load the network of a manifest on the CPU, as of `load_network`."""
-    return load_network(
-        manifest.file,
-        sha256=manifest.sha256,
-        architecture=manifest.architecture,
-        classes=len(manifest.labels),
-        task=manifest.task,
-        shape=manifest.network,
-        frames=manifest.clip.frames if manifest.clip else None,
-    )
 
 
 def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup) -> LoadedModel:
@@ -151,13 +140,17 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     if (threads := _threads_per_stream(group)) is not None:
         limit_torch_threads(threads)
     full_part = max(1, PICTURES_A_THREAD * (threads or cores()) // _pictures(manifest))
+    engines = _build_engines(network, manifest, group, threads, full_part)
+    if isinstance(network, ExportedProgram) and (limits := batch_limits(network)) != ANY_BATCH:
+        engines = [Portions(engine, limits) for engine in engines]
+        full_part = max(full_part // (limits.most or 1), 1) * (limits.most or 1)
     return LoadedModel(
         identity=manifest.identity,
         task=_task(manifest, group),
         preprocessing=manifest.preprocessing,
         clip=manifest.clip,
         recurrent=_recurrent_part(network, manifest, group),
-        engine=Streams(_build_engines(network, manifest, group, threads, full_part)),
+        engine=Streams(engines),
         streams=group.streams,
         largest=full_part if group.device == "cpu" else None,
     )
@@ -183,6 +176,7 @@ def _build_engines(
     _require_libraries(group.engine)
     if manifest.task == Detect.name:
         check_engine(network, group.engine)
+    check_batch(network, group.engine)
     by_torch = group.engine in ("eager", "compile")
     device = find_device(group.device, group.precision) if by_torch else torch.device("cpu")
     graph = _graph(network, manifest, group, device)
@@ -190,7 +184,7 @@ def _build_engines(
         return [TorchEngine(graph, device, graph.head.outputs)] * group.streams
     if group.engine == "compile":
         file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
-        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.input_shape), f))
+        make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.input_shape), f, device))
         engine = load_compiled(file, device, streams=group.streams, outputs=graph.head.outputs)
         if manifest.clip:
             _check_compiled(engine, graph, manifest.input_shape)
@@ -262,8 +256,15 @@ def _graph(
         precision=group.precision if in_graph else "fp32",
         memory_format=memory_format,
         sees_time=manifest.clip is not None,
+        leaf=_leaf(network, manifest),
         device=device,
     )
+
+
+def _leaf(network: nn.Module | ExportedProgram, manifest: Manifest) -> int | None:
+    if not isinstance(network, ExportedProgram):
+        return None
+    return output_index(network, manifest.output_name, task=manifest.task, what=str(manifest.file))
 
 
 def _recurrent_part(
@@ -337,6 +338,7 @@ def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
         manifest.sha256,
         manifest.architecture,
         manifest.network,
+        *(manifest.arguments, manifest.weights_entry, manifest.output_name),
         manifest.preprocessing,
         manifest.clip,
         graph.head,  # as text, with all that it depends on

@@ -8,25 +8,28 @@ from torch import nn
 from worker.domain.errors import ModelUnavailable
 from worker.models.architectures import of_pictures
 
-# Without this, these two networks spend seconds on random weights, and warn about it.
-_NO_RANDOM_WEIGHTS: Final = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
-
+# These two networks spend seconds on random weights, and have classifiers in the middle, which help in training alone.
+_LEAN: Final = {name: {"init_weights": False, "aux_logits": False} for name in ("googlenet", "inception_v3")}
+AUXILIARIES: Final = ("aux1.", "aux2.", "AuxLogits.")
+"""How the names of these classifiers' tensors begin; files may have them."""
 _CLASSES: Final = 1009
 """A number of classes that no other layer of these networks has as its outputs."""
-_AUXILIARIES: Final = ("aux1", "aux2", "AuxLogits")
-"""Classifiers in the middle of two networks, which help in training alone."""
-_WITHOUT_AUXILIARIES: Final = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}
 
 
 def build_classifier(name: str, *, classes: int, **arguments: Any) -> nn.Module:
     """Build a classifier of pictures with random weights.
+
+    Args:
+        name: torchvision's name of it.
+        classes: how many it tells apart.
+        arguments: of torchvision's builder.
 
     Raises:
         ModelUnavailable: torchvision has no such classifier.
     """
     if name not in of_pictures():
         raise ModelUnavailable(f"torchvision has no classifier {name!r}; it has {', '.join(of_pictures())}")
-    arguments = _NO_RANDOM_WEIGHTS.get(name, {}) | arguments
+    arguments |= _LEAN.get(name, {})
     network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **arguments)
     return network
 
@@ -46,13 +49,17 @@ def classifier_of(network: nn.Module, *, classes: int) -> str:
     return found[-1]
 
 
-def build_embedder(name: str) -> nn.Module:
+def build_embedder(name: str, **arguments: Any) -> nn.Module:
     """Build a classifier of pictures without the layer that gives the scores, with random weights.
+
+    Args:
+        name: torchvision's name of it.
+        arguments: of torchvision's builder.
 
     Raises:
         ModelUnavailable: torchvision has no such classifier.
     """
-    network = build_classifier(name, classes=_CLASSES, **_WITHOUT_AUXILIARIES.get(name, {}))
+    network = build_classifier(name, classes=_CLASSES, **arguments)
     replace_module(network, classifier_of(network, classes=_CLASSES), nn.Identity())
     return network
 
@@ -64,7 +71,7 @@ def left_out(embedder: nn.Module) -> tuple[str, ...]:
     ('fc.', 'aux1.', 'aux2.', 'AuxLogits.')
     """
     names = [name for name, layer in embedder.named_modules() if isinstance(layer, nn.Identity)]
-    return tuple(f"{name}." for name in (*names, *_AUXILIARIES))
+    return (*(f"{name}." for name in names), *AUXILIARIES)
 
 
 def replace_module(network: nn.Module, name: str, replacement: nn.Module) -> None:

@@ -1,6 +1,8 @@
 """A CNN that looks at each frame, and an RNN that looks at the sequence: two ways to run one set of weights."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -36,6 +38,7 @@ class CnnRnn(nn.Module):
     Args:
         shape: of its parts.
         classes: how many there are.
+        arguments: of torchvision's builder of the backbone.
 
     Raises:
         ModelUnavailable: torchvision has no such backbone, or the backbone no such layer.
@@ -44,11 +47,13 @@ class CnnRnn(nn.Module):
         backbone: takes normalised RGB, (batch, 3, height, width), and returns (batch, features).
     """
 
-    def __init__(self, shape: CnnRnnShape, classes: int) -> None:
+    def __init__(self, shape: CnnRnnShape, classes: int, arguments: Mapping[str, Any] = MappingProxyType({})) -> None:
         super().__init__()
-        self.backbone = _backbone(shape)
+        self.backbone = _backbone(shape, arguments)
         recurrent = nn.GRU if shape.rnn == "gru" else nn.LSTM
-        self.rnn = recurrent(_width(self.backbone), shape.hidden, shape.layers, batch_first=True)
+        self.rnn = recurrent(
+            _width(self.backbone, arguments.get("image_size", _SIDE)), shape.hidden, shape.layers, batch_first=True
+        )
         self.classifier = nn.Linear(shape.hidden, classes)
         self._shape = shape
 
@@ -100,8 +105,8 @@ class _Pooled(nn.Module):
         return found.flatten(1)
 
 
-def _backbone(shape: CnnRnnShape) -> nn.Module:
-    network = build_embedder(shape.backbone)
+def _backbone(shape: CnnRnnShape, arguments: Mapping[str, Any]) -> nn.Module:
+    network = build_embedder(shape.backbone, **arguments)
     if shape.layer is None:
         return network
     try:
@@ -114,11 +119,11 @@ def _backbone(shape: CnnRnnShape) -> nn.Module:
     return _Pooled(body, shape.grid)
 
 
-def _width(backbone: nn.Module) -> int:
+def _width(backbone: nn.Module, side: int) -> int:
     """Count the features that a backbone returns for a picture."""
     training = backbone.training
     with torch.inference_mode():
-        found = backbone.eval()(torch.zeros(1, 3, _SIDE, _SIDE))
+        found = backbone.eval()(torch.zeros(1, 3, side, side))
     backbone.train(training)
     if found.dim() != 2:
         raise ModelUnavailable(f"the backbone returns {tuple(found.shape)} for a picture, not one row of features")

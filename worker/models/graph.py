@@ -9,10 +9,12 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
+from torch.utils._pytree import tree_leaves
 
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import MemoryFormat, Precision, Preprocessing
 from worker.models.heads import Head, Tensors
+from worker.models.programs import batch_limits
 
 _LOWERED: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _CHANNELS_LAST: Final = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -32,6 +34,7 @@ class ModelGraph(nn.Module):
         precision: of convolutions and matrix products, by torch's autocast; all else stays float32.
         memory_format: of activations and weights, unless `network` is a program: that has its own.
         sees_time: whether the network takes clips.
+        leaf: which of all tensors that `network` returns the head gets; None gives it what is returned as it is.
 
     Raises:
         ModelUnavailable: the network is a program of another layout than the one that was asked for.
@@ -39,6 +42,8 @@ class ModelGraph(nn.Module):
 
     mean: torch.Tensor
     std: torch.Tensor
+    least = 1
+    """The fewest samples in a call."""
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class ModelGraph(nn.Module):
         precision: Precision = "fp32",
         memory_format: MemoryFormat = "channels_last",
         sees_time: bool = False,
+        leaf: int | None = None,
         device: torch.device,
     ) -> None:
         super().__init__()
@@ -57,6 +63,7 @@ class ModelGraph(nn.Module):
         if isinstance(network, ExportedProgram):
             # A program was exported in eval mode, holds devices in its graph too, and wants its own memory layout.
             self.layout = _input_layout(network)
+            self.least = batch_limits(network).least
             if (memory_format, self.layout) == ("contiguous", channels_last):
                 raise ModelUnavailable(
                     "memory_format contiguous: this program was exported in channels_last, and runs in nothing else; "
@@ -74,6 +81,7 @@ class ModelGraph(nn.Module):
         self.device = device
         self.head, self.precision = head, precision
         self._lowered = _LOWERED.get(precision)
+        self._leaf = leaf
 
     def forward(self, pictures: torch.Tensor) -> Tensors:
         """Take uint8, (batch, height, width, 3), or (batch, frames, height, width, 3).
@@ -86,6 +94,8 @@ class ModelGraph(nn.Module):
         pixels = pictures.permute(self._channels_first).to(torch.float32, memory_format=self.layout)
         with self._autocast():
             found = self.network(pixels.div_(255).sub_(self.mean).div_(self.std))
+        if self._leaf is not None:
+            found = tree_leaves(found)[self._leaf]
         outputs: Tensors = self.head(found, pictures.shape)
         return outputs
 
@@ -120,11 +130,12 @@ def export_graph(graph: ModelGraph, shape: Sequence[int]) -> ExportedProgram:
     Raises:
         ModelUnavailable: the network does what cannot be traced.
     """
-    pictures = torch.zeros((2, *shape), dtype=torch.uint8, device=graph.device)
+    least = graph.least
+    pictures = torch.zeros((max(2, least), *shape), dtype=torch.uint8, device=graph.device)
     try:
         with torch.inference_mode(mode=False), torch.no_grad(), warnings.catch_warnings():
             # An RNN notes where its weights lie each time it runs; nothing of that is in the graph.
             warnings.filterwarnings("ignore", message=r".*_flat_weights\[0\].* assigned during export")
-            return torch.export.export(graph, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+            return torch.export.export(graph, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=least)},))
     except Exception as error:
         raise ModelUnavailable(f"torch cannot export this network ({error}); set model.engine: eager") from error

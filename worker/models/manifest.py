@@ -1,5 +1,6 @@
 """Read and write a model's manifest: the file `model.yaml` of its folder, as in `schemas/model-manifest.v1.json`."""
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from msgspec import UNSET, UnsetType
 
 from worker.domain.clips import ClipShape
 from worker.domain.errors import SettingsError
-from worker.domain.networks import CNN_RNN, CnnRnnShape, Recurrence
+from worker.domain.networks import CNN_RNN, HALF, TRANSFORMING, CnnRnnShape, Recurrence
 from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
+from worker.models.labels import LabelsFault, labels_from, labels_of
 from worker.models.manifest_fields import (
     NAMELESS,
     SCORED,
@@ -25,10 +27,12 @@ from worker.models.manifest_fields import (
     RecurrentFields,
     TaskName,
 )
-from worker.models.store import sha256_of_file
+from worker.models.store import sha256_of_bytes, sha256_of_file
 
 MANIFEST_FILE: Final = "model.yaml"
 
+_FOLLOWING: Final = frozenset({"weights", "weights_backbone", "pretrained", "progress", "num_classes"})
+"""Arguments of torchvision's builders that no manifest may set."""
 _THRESHOLD: Final = 0.5
 MOST_BOXES: Final = 100
 """Of a picture that a detector reports, if its manifest does not say otherwise."""
@@ -55,6 +59,9 @@ class Manifest:
             a box is reported.
         most: of the task `detect`, the most boxes of a picture that are reported.
         network: the parts of a `cnn_rnn`.
+        arguments: of torchvision's builder of the architecture; of a `cnn_rnn`, of its backbone's builder.
+        weights_entry: which mapping of `file` has the weights, if several fit.
+        output_name: which of several outputs of a program is meant.
         recurrence: how a model of the task `recurrent` goes from frame to frame.
     """
 
@@ -71,6 +78,9 @@ class Manifest:
     threshold: float = _THRESHOLD
     most: int = MOST_BOXES
     network: CnnRnnShape | None = None
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    weights_entry: str | None = None
+    output_name: str | None = None
     recurrence: Recurrence | None = None
 
     @property
@@ -81,8 +91,14 @@ class Manifest:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Name and version: the first 12 hex digits of the sha256 of the weights."""
-        return ModelIdentity(self.name, (self.exported_from or self.sha256)[:12])
+        """Name and version: the first 12 hex digits of the sha256 of the weights.
+
+        Two mappings of one file are two versions, and a hash with the place of the mapping tells them apart.
+        """
+        version = self.exported_from or self.sha256
+        if self.weights_entry is not None:
+            version = sha256_of_bytes(f"{version} {self.weights_entry}".encode())
+        return ModelIdentity(self.name, version[:12])
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -118,6 +134,9 @@ def load_manifest(path: Path) -> Manifest:
         threshold=_THRESHOLD if document.threshold is UNSET else document.threshold,
         most=document.most or MOST_BOXES,
         network=_network(document.network),
+        arguments=document.arguments or {},
+        weights_entry=document.weights_entry or None,
+        output_name=document.output_name or None,
         recurrence=_recurrence(document.recurrent),
     )
 
@@ -228,21 +247,14 @@ def _without_unset(kind: Any) -> Any:
     return sections[0] if sections else kind
 
 
-def _read_labels(labels: str | list[str], folder: Path, faults: list[str]) -> tuple[str, ...]:
-    if isinstance(labels, list):
-        return tuple(labels)
-    file = folder / labels
+def _read_labels(
+    told: str | list[str] | dict[int | str, str | int], folder: Path, faults: list[str]
+) -> tuple[str, ...]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"labels: {file} cannot be read ({error}); give a text file with one class name per line")
+        return labels_from(folder / told) if isinstance(told, str) else labels_of(told)
+    except LabelsFault as error:
+        faults.append(f"labels: {error}")
         return ()
-    names = tuple(line.strip() for line in lines)
-    if not names:
-        faults.append(f"labels: {file} is empty; give one class name per line")
-    # An empty line would shift all classes after it.
-    faults += [f"labels: line {number} of {file} is empty" for number, name in enumerate(names, 1) if not name]
-    return names
 
 
 def _compare_fields(document: Document, faults: list[str]) -> None:
@@ -252,12 +264,30 @@ def _compare_fields(document: Document, faults: list[str]) -> None:
         faults.append(f"give architecture and weights, or program alone, not {' and '.join(sorted(given)) or 'none'}")
     if document.exported_from is not UNSET and document.program is UNSET:
         faults.append("exported_from is only for a program: the version of weights is their own sha256")
+    faults += _misplaced_names(document)
     numbers = _preprocessing(document.preprocessing)
+    builder = document.network.backbone if document.network else document.architecture
+    if builder in TRANSFORMING and "transform_input" not in (document.arguments or {}) and numbers.mean != HALF:
+        faults.append(
+            f"arguments.transform_input is missing: write true for weights that torchvision publishes for {builder}, "
+            "and for what was fine-tuned from them; write false for a network that was built without it"
+        )
     high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
     if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
         faults.append("preprocessing.crop must be at most preprocessing.resize, or pictures get a black border")
     if numbers.pad and numbers.crop_size != (high, wide):
         faults.append("preprocessing.crop must be preprocessing.resize where pictures are padded: nothing is cut off")
+
+
+def _misplaced_names(document: Document) -> Iterator[str]:
+    """Find what is only for weights, only for a program, or follows from other fields."""
+    for name in ("arguments", "weights_entry"):
+        if getattr(document, name) is not UNSET and document.architecture is UNSET:
+            yield f"{name} is only for an architecture with weights: leave it out for a program"
+    if document.output_name is not UNSET and document.program is UNSET:
+        yield "output_name is only for a program: leave it out for an architecture"
+    for name in _FOLLOWING & set(document.arguments or {}):
+        yield f"arguments.{name} follows from the other fields: leave it out"
 
 
 def _compare_with_task(document: Document, labels: Sequence[str], faults: list[str]) -> None:

@@ -28,6 +28,7 @@ _Label = Annotated[str, Meta(min_length=1)]
 _Frames = Annotated[int, Meta(ge=2)]
 _Rate = Annotated[float, Meta(gt=0, le=1000)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
+_Argument = bool | int | float | str | list[int | float]
 
 
 class PreprocessingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +123,18 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     program: Annotated[
         _Path | UnsetType, Meta(description="the path of a torch.export .pt2 file, relative to this file")
     ] = UNSET
+    arguments: Annotated[
+        dict[str, _Argument] | UnsetType,
+        Meta(description="a mapping, what torchvision's builder of the architecture takes, such as {image_size: 384}"),
+    ] = UNSET
+    weights_entry: Annotated[
+        _Path | UnsetType,
+        Meta(description="which mapping of the weights' file is meant if several fit, such as state_dict_ema"),
+    ] = UNSET
+    output_name: Annotated[
+        _Path | UnsetType,
+        Meta(description='which of several outputs of a program is meant: a key, or a quoted number such as "0"'),
+    ] = UNSET
     sha256: Annotated[
         _Sha256, Meta(description="64 hex digits, the hash of weights or program (sha256sum FILE), quoted")
     ]
@@ -130,8 +143,11 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Meta(description="64 hex digits, the hash of the weights that a program was exported from, quoted"),
     ] = UNSET
     labels: Annotated[
-        _Path | Annotated[list[_Label], Meta(min_length=1)] | UnsetType,
-        Meta(description="a file with a class name per line, relative to this file, or a list (quote no, yes, 7)"),
+        _Path | Annotated[list[_Label], Meta(min_length=1)] | dict[int | str, _Label | int] | UnsetType,
+        Meta(
+            description="a file with a class name per line or with JSON or YAML, relative to this file, a list (quote "
+            "no, yes, 7), or a mapping from index to name"
+        ),
     ] = UNSET
     preprocessing: Annotated[PreprocessingFields, Meta(description="a mapping")]
     output: Annotated[
@@ -143,10 +159,10 @@ def manifest_schema() -> dict[str, Any]:
     """Return the JSON Schema of a manifest, which is also in `schemas/model-manifest.v1.json`."""
     schema = msgspec.json.schema(Document)
     kinds = [
-        {"required": ["architecture", "weights"], "properties": {"program": False, "exported_from": False}},
-        {"required": ["program"], "properties": {"architecture": False, "weights": False}},
+        {"required": ["architecture", "weights"], "properties": _none_of("program", "exported_from", "output_name")},
+        {"required": ["program"], "properties": _none_of("architecture", "weights", "arguments", "weights_entry")},
     ]
-    two = {"anyOf": [{"type": "string"}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
+    two = {"anyOf": [{"type": ["string", "object"]}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
     tasks = [
         {
             "if": _is_task({"clip", "frame_values"}),
@@ -184,6 +200,10 @@ def manifest_schema() -> dict[str, Any]:
 def _is_task(names: Collection[str], *, by_default: bool = False) -> dict[str, Any]:
     condition: dict[str, Any] = {"properties": {"task": {"enum": sorted(names)}}}
     return condition if by_default else {**condition, "required": ["task"]}
+
+
+def _none_of(*fields: str) -> dict[str, bool]:
+    return dict.fromkeys(fields, False)
 
 
 def _only_for(names: Collection[str], field: str) -> dict[str, Any]:

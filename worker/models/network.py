@@ -1,9 +1,8 @@
 """Load networks from files: weights for a torchvision architecture, or a complete `torch.export` program."""
 
-import io
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import torch
 import torchvision  # type: ignore[import-untyped]
@@ -13,64 +12,82 @@ from torch.export import ExportedProgram
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
-from worker.models.classifiers import build_classifier, build_embedder, left_out
+from worker.models.checkpoints import load_weights
+from worker.models.classifiers import AUXILIARIES, build_classifier, build_embedder, left_out
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.detectors import normalise_as_published
+from worker.models.file_kinds import PROGRAM, WEIGHTS, kind_of, kind_of_folder
+from worker.models.manifest import Manifest
 from worker.models.manifest_fields import TaskName
+from worker.models.programs import load_program
 from worker.models.store import sha256_of_bytes
 
-# torchvision's DenseNet files still have the names of 2017, such as "denselayer1.norm.1" for "denselayer1.norm1".
-_OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 
-
-def load_network(
-    file: Path,
-    *,
-    sha256: str,
-    architecture: str | None,
-    classes: int,
-    task: TaskName = "classify",
-    frames: int | None = None,
-    shape: CnnRnnShape | None = None,
-) -> nn.Module | ExportedProgram:
-    """Load a network on the CPU, after checking the hash of its file.
+def load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
+    """Load the network of a manifest on the CPU, after checking what its file is, and its hash.
 
     Weights are read with `weights_only=True`, and every tensor must fit the architecture. A program is different: a
     `.pt2` file may contain pickled objects. Its hash proves that it is the trusted file, not that it is safe.
 
-    Args:
-        file: a state dict, or a `.pt2` program.
-        sha256: hash of the file, 64 hex digits.
-        architecture: the name of the network that the state dict belongs to; None for a program.
-        classes: number of classes of the network.
-        task: what the network is for.
-        frames: of a clip; None for a network of single pictures.
-        shape: of the architecture `cnn_rnn`.
-
     Raises:
-        ModelUnavailable: the file is missing, has another hash, or does not fit the architecture.
+        ModelUnavailable: the file is missing, is something else, has another hash, or does not fit the manifest.
     """
+    file, architecture, task = manifest.file, manifest.architecture, manifest.task
+    data = _read(file, program=architecture is None, sha256=manifest.sha256)
+    if architecture is None:
+        frames = manifest.clip.frames if manifest.clip else None
+        return load_program(data, str(file), size=manifest.preprocessing.crop_size, frames=frames)
+    network = build_network(
+        architecture,
+        task=task,
+        classes=len(manifest.labels),
+        shape=manifest.network,
+        arguments=manifest.arguments,
+    )
+    load_weights(
+        network,
+        data,
+        str(file),
+        name=architecture if task == "embed" else f"{architecture} with {len(manifest.labels)} classes",
+        entry=manifest.weights_entry,
+        dropped=_dropped(network, task),
+    )
+    _check_finite(network, file)
+    _check_size(network, architecture, manifest.preprocessing.crop_size)
+    if task == "detect":
+        normalise_as_published(network, architecture, manifest.sha256)
+    return network
+
+
+def _read(file: Path, *, program: bool, sha256: str) -> bytes:
+    """Read a file, if it is what the manifest says: people copy pages and pointers instead of files."""
+    if file.is_dir():
+        kind = kind_of_folder([each.name for each in file.iterdir()])
+        raise ModelUnavailable(f"{file} is {kind.what}, not a file of a network: {kind.remedy}")
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ModelUnavailable(f"{file} cannot be read: {error.strerror}; put the model's file there") from error
-    found = sha256_of_bytes(data)
+    kind, found = kind_of(data), sha256_of_bytes(data)
+    if kind not in {*WEIGHTS, PROGRAM}:
+        raise ModelUnavailable(f"{file} is {kind.what}, not a file of a network: {kind.remedy}")
     if found != sha256:
         raise ModelUnavailable(
             f"{file} has sha256 {found}, but its manifest says {sha256}: get the file again, or correct the manifest"
         )
-    if architecture is None:
-        return _load_program(file, data, frames)
-    network = build_network(architecture, task=task, classes=classes, shape=shape)
-    what = architecture if task == "embed" else f"{architecture} with {classes} classes"
-    _load_weights(network, file, data, what, dropped=_dropped(network, task))
-    if task == "detect":
-        _check_finite(network, file)
-        normalise_as_published(network, architecture, sha256)
-    return network
+    if program != (kind is PROGRAM):
+        raise ModelUnavailable(f"{file} is {kind.what}, not {'a program' if program else 'weights'}: {kind.remedy}")
+    return data
 
 
-def build_network(architecture: str, *, task: TaskName, classes: int, shape: CnnRnnShape | None = None) -> nn.Module:
+def build_network(
+    architecture: str,
+    *,
+    task: TaskName,
+    classes: int,
+    shape: CnnRnnShape | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """Build a network with random weights.
 
     Args:
@@ -79,19 +96,37 @@ def build_network(architecture: str, *, task: TaskName, classes: int, shape: Cnn
         classes: how many it tells apart; of a detector or a segmenter, the background is one of them. Means nothing
             for the task `embed`.
         shape: of the architecture `cnn_rnn`.
+        arguments: of torchvision's builder, such as `image_size`; of a `cnn_rnn`, of its backbone's builder.
 
     Raises:
-        ModelUnavailable: there is no such network, or it is not for this task.
+        ModelUnavailable: there is no such network, it is not for this task, or it does not take these arguments.
     """
     _check_architecture(architecture, task)
+    given = dict(arguments or {})
+    try:
+        return _built(architecture, task, classes, shape, given)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        if not given:
+            raise
+        raise ModelUnavailable(
+            f"architecture {architecture} cannot be built with arguments {given} ({error}): correct arguments in the "
+            f"manifest to what torchvision's builder takes"
+        ) from error
+
+
+def _built(
+    architecture: str, task: TaskName, classes: int, shape: CnnRnnShape | None, given: Mapping[str, Any]
+) -> nn.Module:
     if shape is not None:
-        return CnnRnn(shape, classes)
+        return CnnRnn(shape, classes, given)
     if task == "embed":
-        return build_embedder(architecture)
+        return build_embedder(architecture, **given)
     if task == "classify":
-        return build_classifier(architecture, classes=classes)
-    arguments = {"weights_backbone": None} if task in {"detect", "segment"} else {}
-    network: nn.Module = torchvision.models.get_model(architecture, weights=None, num_classes=classes, **arguments)
+        return build_classifier(architecture, classes=classes, **given)
+    backbone = {"weights_backbone": None} if task in {"detect", "segment"} else {}
+    network: nn.Module = torchvision.models.get_model(
+        architecture, weights=None, num_classes=classes, **backbone, **given
+    )
     return network
 
 
@@ -107,24 +142,21 @@ def _check_architecture(architecture: str, task: TaskName) -> None:
     raise ModelUnavailable(f"architecture {architecture!r} is not known; for the task {task} there is {known}")
 
 
-def _load_weights(network: nn.Module, file: Path, data: bytes, what: str, *, dropped: tuple[str, ...]) -> None:
-    """Load a state dict, without the tensors whose names begin with one of `dropped`."""
-    try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        named = ((_OLD_DENSENET.sub(r"\1", name), tensor) for name, tensor in state.items())
-        network.load_state_dict({name: tensor for name, tensor in named if not name.startswith(dropped)}, strict=True)
-    except Exception as error:
-        raise ModelUnavailable(
-            f"{file} is not a state dict of {what}: {error}\n"
-            "Save one with torch.save(network.state_dict(), FILE), and check that architecture and labels match it"
-        ) from error
-
-
 def _check_finite(network: nn.Module, file: Path) -> None:
-    """Refuse damaged weights: a detector would drop every box whose score is NaN, and find nothing without a word."""
+    """Refuse damaged weights: what they make of a picture need not be NaN. A detector would find nothing."""
     damaged = [name for name, each in network.state_dict().items() if not torch.isfinite(each).all()]
     if damaged:
         raise ModelUnavailable(f"{file} has NaN or infinity in {damaged[0]}: its weights are damaged, get them again")
+
+
+def _check_size(network: nn.Module, architecture: str, size: tuple[int, int]) -> None:
+    """Refuse a vision transformer for pictures of another size: it says so when it is built, not in its weights."""
+    side = getattr(network, "image_size", None)
+    if isinstance(side, int) and size != (side, side):
+        raise ModelUnavailable(
+            f"{architecture} is built for pictures of {side}x{side}, and preprocessing.crop says {size[0]}x{size[1]}: "
+            f"correct preprocessing.crop, or write arguments: {{image_size: {size[0]}}} for weights of that size"
+        )
 
 
 def _dropped(network: nn.Module, task: TaskName) -> tuple[str, ...]:
@@ -132,27 +164,10 @@ def _dropped(network: nn.Module, task: TaskName) -> tuple[str, ...]:
     match task:
         case "embed":
             return left_out(network)
+        case "classify":
+            return AUXILIARIES
         case "segment":
             # Published weights have a second classifier, which helps in training alone.
             return ("aux_classifier.",)
         case _:
             return ()
-
-
-def _load_program(file: Path, data: bytes, frames: int | None) -> ExportedProgram:
-    try:
-        program = torch.export.load(io.BytesIO(data))
-    except Exception as error:
-        raise ModelUnavailable(f"torch {torch.__version__} cannot load the program {file}: {error}") from error
-    inputs = program.graph_signature.user_inputs
-    shapes = [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in inputs]
-    match shapes:
-        case [(torch.SymInt(), 3, int(), int())] if frames is None:
-            return program
-        case [(torch.SymInt(), 3, int(found), int(), int())] if found == frames:
-            return program
-    wanted = "(batch, 3, height, width)" if frames is None else f"(batch, 3, {frames}, height, width)"
-    raise ModelUnavailable(
-        f"{file} takes inputs of shape {shapes}, not one {wanted} with any batch size: export it with "
-        "dynamic_shapes=({0: torch.export.Dim('batch', min=1)},)"
-    )

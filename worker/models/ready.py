@@ -95,7 +95,12 @@ def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -
     shutil.copyfile(file, folder / file.name)
     write_manifest(
         folder,
-        {"name": published.architecture, "architecture": published.architecture, "weights": file.name},
+        {
+            "name": published.architecture,
+            "architecture": published.architecture,
+            "weights": file.name,
+            **({"arguments": dict(published.arguments)} if published.arguments else {}),
+        },
         labels=published.labels,
         preprocessing=published.preprocessing,
         task=published.task,

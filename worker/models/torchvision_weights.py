@@ -1,7 +1,7 @@
 """Weights that torchvision publishes: look them up by name, with their preprocessing and class names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,15 +12,12 @@ import torchvision  # type: ignore[import-untyped]
 
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
+from worker.domain.networks import TRANSFORMING
 from worker.domain.preprocessing import Preprocessing, Sides
 from worker.models.architectures import tasks_of, weights_of
 from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_file
 
-# The published weights of these two networks need pixels normalised with mean and std 0.5. The networks can do this
-# themselves (`transform_input`). Here it is part of the preprocessing, so that it travels with the weights.
-_HALF: Final = (0.5, 0.5, 0.5)
-_INPUT_TRANSFORMED: Final = frozenset({"googlenet", "inception_v3"})
 _WIDE: Final = (520, 928)
 """Height and width for segmenters whose preset makes the shorter side 520: with it, a picture of 16:9 or of any shape
 between that and a square is scaled as the preset does it, and the rest is padding."""
@@ -38,6 +35,7 @@ class PublishedWeights:
         labels: class names by index.
         task: what the network is for.
         clip: what a network takes that sees time; None for one of single pictures.
+        arguments: what torchvision gives the builder, for these weights.
     """
 
     architecture: str
@@ -47,6 +45,7 @@ class PublishedWeights:
     preprocessing: Preprocessing
     task: TaskName
     clip: ClipShape | None
+    arguments: Mapping[str, Any]
 
 
 def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWeights:
@@ -80,14 +79,21 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
         preprocessing=_preprocessing(architecture, task, weights.transforms()),
         task=task,
         clip=_clip_of(weights),
+        arguments=_arguments(architecture, weights),
     )
+
+
+def _arguments(architecture: str, weights: Any) -> dict[str, Any]:
+    """Return what torchvision's builders set where they load weights; it is only in their code."""
+    if architecture in TRANSFORMING:
+        return {"transform_input": True}
+    return {"image_size": weights.meta["min_size"][0]} if architecture.startswith("vit_") else {}
 
 
 def _preprocessing(architecture: str, task: TaskName, preset: Any) -> Preprocessing:
     """Return what a preset does with a picture; of a detector, what the network itself does."""
     if task == "detect":
         return _of_detector(architecture)
-    half = architecture in _INPUT_TRANSFORMED
     resize = _WIDE if task == "segment" and preset.resize_size == [_WIDE[0]] else _sides(preset.resize_size)
     return Preprocessing(
         resize=resize,
@@ -95,8 +101,8 @@ def _preprocessing(architecture: str, task: TaskName, preset: Any) -> Preprocess
         interpolation=preset.interpolation.value,
         # The presets of the video models resize without it, and say so nowhere but in their code.
         antialias=task != "clip" and bool(preset.antialias),
-        mean=_HALF if half else tuple(preset.mean),
-        std=_HALF if half else tuple(preset.std),
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
         pad=task == "segment",
     )
 

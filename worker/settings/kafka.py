@@ -23,6 +23,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "metadata.broker.list": f"{_OWN_SETTING}: kafka.bootstrap_servers",
     "group.id": f"{_OWN_SETTING}: kafka.group_id",
     "group.protocol": f"{_OWN_SETTING}: kafka.group_protocol",
+    "allow.auto.create.topics": "a topic that a broker creates is not as the worker needs it: use vision-worker topics",
     "queued.max.messages.kbytes": f"it is derived from {_OWN_SETTING}: limits.memory",
 }
 """librdkafka options that would break delivery or that are settings of the worker, with the reason."""
@@ -46,6 +47,9 @@ class Kafka(Group):
     group_id: str = Field("vision-worker", min_length=1, description="consumer group; its workers share the frames")
     group_protocol: Literal["auto", "classic", "consumer"] = Field(
         "auto", description="auto selects consumer (KIP-848) if the brokers support it"
+    )
+    wait_s: float = Field(
+        60.0, ge=0.0, description="seconds that a worker waits at its start until a broker answers; 0 does not wait"
     )
     options: Options = Field({}, description="librdkafka options of all clients, such as security.protocol")
     consumer: Options = Field({}, description="librdkafka options of the consumer")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from worker.settings.base import Group
 
@@ -21,7 +21,9 @@ class Needs:
     Attributes:
         direction: whether the worker reads or writes the topic.
         content: the content of a record; None if the topic's name says it.
-        lost_unless_compacted: what is lost if old records are deleted; None if the topic need not be compacted.
+        lost_unless_compacted: what is lost if old records are deleted; None if the topic need not be compacted. What is
+            compacted is also read back after a restart.
+        lost_if_compacted: what is lost if only the newest record of each camera is kept; None if nothing depends on it.
         partitions_as_frames: whether it needs at least as many partitions as the topic of frames, because a result goes
             to the partition number of its frame.
         room_for_frames: whether a record may be as large as the largest frame plus `HEADERS`: it is that frame, or a
@@ -31,6 +33,7 @@ class Needs:
     direction: Literal["input", "output"]
     content: str | None = None
     lost_unless_compacted: str | None = None
+    lost_if_compacted: str | None = None
     partitions_as_frames: bool = False
     room_for_frames: bool = False
 
@@ -47,13 +50,34 @@ class Needs:
         """The required `cleanup.policy`; None means that any is accepted."""
         return "compact" if self.lost_unless_compacted else None
 
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """What a worker's user must be allowed to do with the topic, in Kafka's words."""
+        if self.direction == "input":
+            return ("READ",)
+        return ("READ", "WRITE") if self.lost_unless_compacted else ("WRITE",)
+
 
 NEEDS: Final[Mapping[str, Needs]] = {
-    "frames": Needs(direction="input", content="encoded pictures"),
+    "frames": Needs(
+        direction="input",
+        content="encoded pictures",
+        lost_if_compacted="older frames of a camera, before they are read,",
+    ),
     "predictions": Needs(direction="output", partitions_as_frames=True),
     "accuracy": Needs(direction="output", lost_unless_compacted="counts", partitions_as_frames=True),
-    "dead_letters": Needs(direction="output", content="frames that could not be processed", room_for_frames=True),
-    "skipped": Needs(direction="output", content="which frames were left out, and why", partitions_as_frames=True),
+    "dead_letters": Needs(
+        direction="output",
+        content="frames that could not be processed",
+        lost_if_compacted="older dead letters of a camera",
+        room_for_frames=True,
+    ),
+    "skipped": Needs(
+        direction="output",
+        content="which frames were left out, and why",
+        lost_if_compacted="older notes about a camera",
+        partitions_as_frames=True,
+    ),
     "annotated": Needs(
         direction="output",
         content="JPEGs with the predictions drawn on them",
@@ -94,6 +118,17 @@ class Topics(Group):
     state: TopicName | None = Field(
         None, description=f"{NEEDS['state']}; models of the task recurrent need it, no others"
     )
+
+    @model_validator(mode="after")
+    def _are_different(self) -> Self:
+        roles: dict[str, list[str]] = {}
+        for role, name in self.in_use().items():
+            roles.setdefault(name, []).append(f"topics.{role}")
+        roles.setdefault(replay_marks(self.dead_letters).name, []).append("the marks of replayed dead letters")
+        shared = [f"{' and '.join(them)} are both {name!r}" for name, them in roles.items() if len(them) > 1]
+        if shared:
+            raise ValueError(f"{'; '.join(shared)}: give each a topic of its own")
+        return self
 
     def in_use(self) -> dict[str, str]:
         """Return the names of the topics in use, by setting."""

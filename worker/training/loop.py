@@ -236,9 +236,12 @@ def _learn(training: Training, loss: torch.Tensor) -> None:
     training.scaler.unscale_(training.optimizer)
     weights = [each for group in training.optimizer.param_groups for each in group["params"]]
     nn.utils.clip_grad_norm_(weights, _LONGEST_GRADIENT)
+    scale = training.scaler.get_scale()
     training.scaler.step(training.optimizer)
     training.scaler.update()
-    training.schedule.step()
+    # With fp16, a step whose gradients are no numbers is left out, and the scale is lowered.
+    if training.scaler.get_scale() >= scale:
+        training.schedule.step()
 
 
 def _lowered(options: Options) -> AbstractContextManager[object]:

@@ -27,6 +27,7 @@ def write_model(
     numbers: Preprocessing,
     timing: Timing | None,
     card: Card,
+    arguments: Mapping[str, Any],
 ) -> None:
     """Write weights, manifest, class names, card and curves.
 
@@ -38,6 +39,7 @@ def write_model(
         numbers: the preprocessing.
         timing: of clips and sequences.
         card: what is known of the model.
+        arguments: of torchvision's builder.
     """
     weights = f"{options.model}.pth"
     with atomic_file(folder / weights) as unfinished:
@@ -46,6 +48,8 @@ def write_model(
     if options.shape is not None:
         parts = {name: getattr(options.shape, name) for name in options.shape.__slots__}
         network["network"] = {name: value for name, value in parts.items() if value is not None}
+    if arguments:
+        network["arguments"] = dict(arguments)
     if options.task == "detect":
         network["threshold"] = options.threshold
     clip = ClipShape(timing.frames, timing.rate) if timing and timing.rate and options.task == "clip" else None

@@ -1,7 +1,7 @@
 """Where training begins: a network, what of it fits from weights that exist, and which part is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,16 +10,16 @@ from torch import nn
 
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
-from worker.domain.networks import CNN_RNN
+from worker.domain.networks import CNN_RNN, TRANSFORMING
 from worker.domain.preprocessing import Preprocessing
 from worker.models.architectures import for_task
-from worker.models.build import network_of
+from worker.models.checkpoints import weights_to_begin_with
 from worker.models.classifiers import classifier_of
 from worker.models.detectors import adapt_detector
 from worker.models.manifest import MANIFEST_FILE, MOST_BOXES, Manifest, load_manifest
-from worker.models.network import build_network
+from worker.models.network import build_network, load_network
 from worker.models.ready import ready_model
-from worker.models.store import sha256_of_file
+from worker.models.store import sha256_of_bytes
 from worker.training.options import Options, is_path
 
 State = Mapping[str, torch.Tensor]
@@ -43,6 +43,7 @@ class Beginning:
         preprocessing: which the network will be trained with.
         clip: what the weights were trained with, if they see time.
         origin: a sentence about where they are from.
+        arguments: of torchvision's builder of the network, or of a `cnn_rnn`'s backbone.
     """
 
     state: State
@@ -50,6 +51,7 @@ class Beginning:
     preprocessing: Preprocessing
     clip: ClipShape | None
     origin: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,14 @@ def find_beginning(options: Options) -> Beginning:
         raise SettingsError([f"--model {options.model} is not for --task {options.task}; there is {known}"])
     usual = _usual_preprocessing(options)
     if options.weights == "none":
-        return Beginning({}, of_backbone=False, preprocessing=usual, clip=None, origin="random weights")
+        return Beginning(
+            {},
+            of_backbone=False,
+            preprocessing=usual,
+            clip=None,
+            origin="random weights",
+            arguments=_usual_arguments(options),
+        )
     if is_path(options.weights):
         return _from_path(Path(options.weights), options, usual)
     try:
@@ -101,7 +110,9 @@ def start_network(options: Options, beginning: Beginning, classes: int) -> Start
         ModelUnavailable: the weights are of another network.
     """
     torch.manual_seed(options.seed)
-    network = build_network(options.model, task=options.task, classes=classes, shape=options.shape)
+    network = build_network(
+        options.model, task=options.task, classes=classes, shape=options.shape, arguments=beginning.arguments
+    )
     if options.task == "detect":
         # Else it would learn from pictures of its own size, and be served those of the manifest's.
         adapt_detector(network, beginning.preprocessing.crop_size, threshold=1.0, most=MOST_BOXES)
@@ -143,6 +154,12 @@ def _usual_preprocessing(options: Options) -> Preprocessing:
     return _sized(usual, options)
 
 
+def _usual_arguments(options: Options) -> dict[str, Any]:
+    """Return what a manifest must say of some networks: here the pixels are normalised once."""
+    builder = options.shape.backbone if options.shape else options.model
+    return {"transform_input": False} if builder in TRANSFORMING else {}
+
+
 def _sized(numbers: Preprocessing, options: Options) -> Preprocessing:
     """Return the preprocessing with the size that was asked for; a square of the middle, or exactly what is given."""
     if options.size is None:
@@ -170,21 +187,24 @@ def _from_path(path: Path, options: Options, usual: Preprocessing) -> Beginning:
             )
         return _of_manifest(manifest, options, f"the model {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelUnavailable(f"{path} is not a state dict: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
-        raise ModelUnavailable(f"{path} is not a state dict: save one with torch.save(network.state_dict(), FILE)")
-    origin = f"{path.name}, sha256 {sha256_of_file(path)}"
-    return Beginning(state, of_backbone=False, preprocessing=usual, clip=None, origin=origin)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(f"--weights {path} cannot be read: {error.strerror}; name another file") from error
+    arguments = _usual_arguments(options)
+    with torch.device("meta"):  # names are wanted, not weights
+        network = build_network(options.model, task=options.task, classes=2, shape=options.shape, arguments=arguments)
+    state = weights_to_begin_with(network, data, str(path))
+    origin = f"{path.name}, sha256 {sha256_of_bytes(data)}"
+    return Beginning(state, of_backbone=False, preprocessing=usual, clip=None, origin=origin, arguments=arguments)
 
 
 def _of_manifest(manifest: Manifest, options: Options, what: str, *, of_backbone: bool = False) -> Beginning:
-    network = network_of(manifest)
+    network = load_network(manifest)
     if not isinstance(network, nn.Module):
         raise ModelUnavailable(f"{what} is a program, which cannot be trained: begin with weights of an architecture")
     numbers = _sized(manifest.preprocessing, options)
-    return Beginning(network.state_dict(), of_backbone, numbers, manifest.clip, f"{what}, sha256 {manifest.sha256}")
+    origin = f"{what}, sha256 {manifest.sha256}"
+    return Beginning(network.state_dict(), of_backbone, numbers, manifest.clip, origin, manifest.arguments)
 
 
 def _published(options: Options) -> Beginning:

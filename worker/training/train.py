@@ -136,7 +136,16 @@ def train(
         measured=measured,
         score_name=objective.score_name,
     )
-    write_model(out, training.best_state, options, names=sources.names, numbers=numbers, timing=timing, card=card)
+    write_model(
+        out,
+        training.best_state,
+        options,
+        names=sources.names,
+        numbers=numbers,
+        timing=timing,
+        card=card,
+        arguments=beginning.arguments,
+    )
     return Outcome(
         folder=out,
         best_epoch=training.best.epoch,

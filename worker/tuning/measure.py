@@ -22,7 +22,7 @@ from worker.app.workers import memory_worker
 from worker.domain.errors import FrameRejected, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Record
-from worker.domain.times import EventMillis, Monotonic
+from worker.domain.times import Monotonic
 from worker.models.build import build_model, calibrate, settle_threads
 from worker.models.loaded import LoadedModel
 from worker.models.manifest import Manifest
@@ -246,7 +246,7 @@ def prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[Captured
     for record in chain.from_iterable(polls(frames)):
         slot = np.empty(model.frame_shape, np.uint8)
         with suppress(FrameRejected):
-            decode(wire.parse_frame(record, arrived_at=EventMillis(0), arrived=Monotonic(0.0)), slot)
+            decode(wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0)), slot)
             slots.append(slot)
     pictures = np.array(slots, np.uint8).reshape(-1, *model.frame_shape)
     if model.clip is None or not slots:

@@ -8,6 +8,7 @@ from worker.domain.records import Headers, OutboundRecord, Position, Record, Top
 from worker.domain.results import DeadLetter
 from worker.domain.times import EventMillis
 from worker.wire.frame import CAPTURED_AT
+from worker.wire.header_values import present
 
 # The first six are Kafka Streams' own (KIP-1034), so that its tools read our dead letters too.
 _NAMES: Final = {
@@ -114,7 +115,7 @@ def render_replay(letter: Record) -> OutboundRecord:
     """
     frame, attempt = original_record(letter), parse_dead_letter(letter).attempt
     headers = frame.headers
-    if dict(headers).get(CAPTURED_AT) is None:
+    if CAPTURED_AT not in present(headers):
         headers += ((CAPTURED_AT, b"%d" % frame.timestamp),)
     headers += ((_NAMES["attempt"], b"%d" % attempt), (REPLAYED_FROM, _place(letter.position)))
     return OutboundRecord(

@@ -1,14 +1,16 @@
 """Frames in: the envelope a producer writes (schemas/frame.v1.json)."""
 
 import re
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from worker.domain.boxes import read_boxes, write_boxes
-from worker.domain.errors import EnvelopeInvalid
-from worker.domain.frames import CapturedFrame, EncodedFrame, Frame, RawLayout
+from worker.domain.errors import ClockAhead, EnvelopeInvalid
+from worker.domain.frames import CapturedFrame, EncodedFrame, Frame
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
+from worker.wire.capture_time import captured_at, too_far_ahead, wrong_unit
+from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, present, shown
+from worker.wire.raw_layout import read_layout
 
 CAMERA_ID: Final = "camera-id"
 FRAME_ID: Final = "frame-id"
@@ -17,77 +19,57 @@ CONTENT_TYPE: Final = "content-type"
 LABEL: Final = "label"
 BOXES: Final = "boxes"
 TRACEPARENT: Final = "traceparent"
-PIXEL_FORMAT: Final = "pixel-format"
-WIDTH: Final = "width"
-HEIGHT: Final = "height"
-
-PIXEL_FORMATS: Final = ("rgb24", "bgr24", "gray8", "nv12", "i420")
-MAX_ID_LENGTH: Final = 256
-MAX_CLOCK_AHEAD: Final = 3_600_000
-"""Milliseconds a camera's clock may be ahead of its record's timestamp: a frame from the future would close
-every window of its partition."""
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-T = TypeVar("T")
 
 
 def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) -> EncodedFrame:
     """Read the envelope of a frame. The picture itself is not looked at.
 
+    Args:
+        record: the frame as it was read.
+        arrived_at: the worker's clock, with which the capture time is compared.
+        arrived: processing time at which the worker polled it.
+
     Raises:
-        EnvelopeInvalid: one or more headers cannot be read; the text names them all.
+        EnvelopeInvalid: one or more headers cannot be read, or something else of the record; the text names them all.
+        ClockAhead: the capture time is more than an hour ahead of the worker's clock, and nothing else is wrong.
     """
-    headers, faults = dict(record.headers), list[str]()
+    reader = HeaderReader(present(record.headers))
+    camera, frame_id = _camera(reader, record), reader.take(FRAME_ID, identifier)
+    label, boxes = reader.take(LABEL, identifier), reader.take(BOXES, read_boxes)
+    raw, at = read_layout(reader), reader.take(CAPTURED_AT, captured_at)
+    if record.fault is not None:
+        reader.faults.append(record.fault)
+    ahead = None
+    if CAPTURED_AT not in reader.headers:
+        at = record.timestamp
+    if at is not None:
+        ahead = _ahead(reader, at, arrived_at)
+    if reader.faults:
+        raise EnvelopeInvalid("; ".join([*reader.faults, *([ahead] if ahead else [])]))
+    if ahead is not None:
+        raise ClockAhead(ahead)
 
-    def take(name: str, read: Callable[[bytes], T]) -> T | None:
-        raw = headers.get(name)
-        if raw is None:
-            return None
-        try:
-            return read(raw)
-        except ValueError as error:
-            faults.append(f"header {name!r} is {_shown(raw)}: {error}")
-            return None
-
-    camera = take(CAMERA_ID, _identifier)
-    frame_id = take(FRAME_ID, _identifier)
-    captured_at = take(CAPTURED_AT, _integer)
-    content_type = take(CONTENT_TYPE, _identifier)
-    label = take(LABEL, _identifier)
-    boxes = take(BOXES, read_boxes)
-    pixel_format = take(PIXEL_FORMAT, _pixel_format)
-    width, height = take(WIDTH, _positive), take(HEIGHT, _positive)
-    if captured_at is not None and captured_at > record.timestamp + MAX_CLOCK_AHEAD:
-        faults.append(
-            f"header {CAPTURED_AT!r} is {captured_at}, more than an hour ahead of the record's timestamp "
-            f"{record.timestamp}: send milliseconds since the epoch, from a clock that is right"
-        )
-    if PIXEL_FORMAT in headers and not faults and not (pixel_format and width and height):
-        faults.append(f"a raw picture needs the headers {PIXEL_FORMAT!r}, {WIDTH!r} and {HEIGHT!r}")
-    if camera is None and CAMERA_ID not in headers:
-        camera = _camera_by_key(record, faults)
-    if faults:
-        raise EnvelopeInvalid("; ".join(faults))
-
-    trace = headers.get(TRACEPARENT)
+    content_type, trace = reader.headers.get(CONTENT_TYPE), reader.headers.get(TRACEPARENT)
     frame = Frame(
         position=record.position,
         camera=camera or _unnamed(record),
         frame_id=frame_id or _position_id(record),
-        captured_at=record.timestamp if captured_at is None else EventMillis(captured_at),
+        captured_at=EventMillis(at or 0),
         arrived_at=arrived_at,
         arrived=arrived,
         label=label,
         traceparent=trace.decode() if trace and _TRACEPARENT.fullmatch(trace) else None,
         boxes=boxes,
     )
-    raw = RawLayout(pixel_format, width, height) if pixel_format and width and height else None
-    return EncodedFrame(frame, record, content_type, raw)
+    # A content type that cannot be read is no fault: the first bytes tell what the picture is.
+    return EncodedFrame(frame, record, content_type.decode(errors="replace") if content_type else None, raw)
 
 
 def camera_of(record: Record) -> str:
     """Name the camera of a record as well as can be, for a frame whose envelope is invalid."""
-    named = dict(record.headers).get(CAMERA_ID) or record.key
+    named = present(record.headers).get(CAMERA_ID) or record.key
     return named.decode(errors="replace")[:MAX_ID_LENGTH] if named else _unnamed(record)
 
 
@@ -106,47 +88,34 @@ def render_frame(topic: str, frame: CapturedFrame) -> OutboundRecord:
     return OutboundRecord(topic, None, frame.camera.encode(), frame.data, tuple(headers))
 
 
-def _shown(raw: bytes) -> str:
-    return repr(raw.decode(errors="backslashreplace")[:80])
-
-
-def _identifier(raw: bytes) -> str:
-    text = raw.decode()
-    if not text or len(text) > MAX_ID_LENGTH:
-        raise ValueError(f"it must be 1 to {MAX_ID_LENGTH} characters")
-    return text
-
-
-def _integer(raw: bytes) -> int:
-    if not raw.isdigit():
-        raise ValueError("it must be a whole number, in decimal digits")
-    if len(raw) > len(str(2**63)):
-        raise ValueError("it is too large")
-    return int(raw)
-
-
-def _positive(raw: bytes) -> int:
-    value = _integer(raw)
-    if value == 0:
-        raise ValueError("it must be at least 1")
-    return value
-
-
-def _pixel_format(raw: bytes) -> str:
-    text = raw.decode()
-    if text not in PIXEL_FORMATS:
-        raise ValueError(f"it must be one of {', '.join(PIXEL_FORMATS)}")
-    return text
-
-
-def _camera_by_key(record: Record, faults: list[str]) -> str | None:
+def _camera(reader: HeaderReader, record: Record) -> str | None:
+    """Return the camera that the header or else the key names; None if neither does."""
+    if CAMERA_ID in reader.headers:
+        return reader.take(CAMERA_ID, identifier)
     if not record.key:
         return None
     try:
-        return _identifier(record.key)
+        return identifier(record.key)
     except ValueError as error:
-        faults.append(f"the key is {_shown(record.key)}, no camera id: {error}; or send the header {CAMERA_ID!r}")
+        reader.faults.append(
+            f"the key is {shown(record.key)}, and there is no header {CAMERA_ID!r}, so it must name the camera: "
+            f"{error}, or send the header {CAMERA_ID!r}"
+        )
         return None
+
+
+def _ahead(reader: HeaderReader, at: int, arrived_at: EventMillis) -> str | None:
+    """Note a capture time in a wrong unit as a fault; return what is wrong with one that is too far ahead."""
+    named = CAPTURED_AT in reader.headers
+    what = f"header {CAPTURED_AT!r} is {at}" if named else f"the record's timestamp is {at}"
+    if (unit := wrong_unit(at, arrived_at)) is not None:
+        reader.faults.append(f"{what}: {unit}")
+        return None
+    if (ahead := too_far_ahead(at, arrived_at)) is None:
+        return None
+    whose = "the camera's" if named else "the producer's"
+    other = "" if named else f"; or send the header {CAPTURED_AT!r}"
+    return f"{what}: {ahead}: set the clock that is wrong, {whose} or the worker's{other}"
 
 
 def _unnamed(record: Record) -> str:

@@ -1,6 +1,7 @@
 """Kafka with confluent-kafka: the group member, the producers, a reader without a group, the admin client."""
 
-from worker.adapters.kafka.admin import BrokerUnreachable, KafkaAdmin, Topic
+from worker.adapters.kafka.admin import KafkaAdmin, NotAllowed, Topic
+from worker.adapters.kafka.connection import BrokerUnreachable
 from worker.adapters.kafka.exactly_once import ExactlyOnceSink
 from worker.adapters.kafka.messages import Options
 from worker.adapters.kafka.reader import KafkaReader
@@ -14,6 +15,7 @@ __all__ = [
     "KafkaReader",
     "KafkaSink",
     "KafkaSource",
+    "NotAllowed",
     "Options",
     "Topic",
 ]

@@ -9,16 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from worker.adapters.kafka.advice import on_writing, undelivered
+from worker.adapters.kafka.connection import Connection
 from worker.adapters.kafka.deadline import call_within
 from worker.adapters.kafka.messages import Options, log, to_commit
-from worker.adapters.kafka.producer import (
-    GIVE_UP_AFTER,
-    advice,
-    drop_unsent,
-    make_producer,
-    produce,
-    undelivered,
-)
+from worker.adapters.kafka.producer import GIVE_UP_AFTER, drop_unsent, make_producer, produce
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, TopicPartition
@@ -32,6 +27,11 @@ TRANSACTION_DEFAULTS: Final[Options] = {
 _LONGEST_STEP: Final = 30.0
 _SHORTEST_STEP: Final = 1.0
 _PAUSE: Final = 0.5
+
+_IS_IT_UP: Final = "check that every broker is up"
+_FORBIDDEN: Final = frozenset(
+    {KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+)
 
 _ASSIGNMENT_CHANGED: Final = frozenset(
     {
@@ -74,15 +74,16 @@ class ExactlyOnceSink:
         group: returns the consumer's current group metadata.
 
     Raises:
-        DeliveryFailed: no transaction coordinator answered.
+        DeliveryFailed: no transaction coordinator answered, or this user may not begin transactions.
     """
 
     exactly_once = True
 
     def __init__(self, bootstrap_servers: str, options: Options, *, group_id: str, group: Callable[[], Any]) -> None:
         self._group = group
+        self._connection = Connection(bootstrap_servers, options)
         self._producer = make_producer(
-            bootstrap_servers,
+            self._connection,
             options,
             defaults=TRANSACTION_DEFAULTS,
             required={"transactional.id": f"{group_id}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"},
@@ -90,12 +91,9 @@ class ExactlyOnceSink:
         self._record_failure = _Reason(0, "")
         self._hangs = False
         try:
-            self._producer.init_transactions(_LONGEST_STEP)
-        except KafkaException as error:
-            raise DeliveryFailed(
-                f"no transaction coordinator at {bootstrap_servers}: {error.args[0].str()}; is every broker up, and "
-                "may this user write with a transactional id?"
-            ) from error
+            call_within(_LONGEST_STEP, self._producer.init_transactions)  # in a thread, so that a signal ends it
+        except (KafkaException, TimeoutError) as error:
+            raise DeliveryFailed(self._no_coordinator(bootstrap_servers, error)) from error
 
     def publish(
         self,
@@ -129,6 +127,14 @@ class ExactlyOnceSink:
         """Drop all uncommitted records; the broker aborts their transaction."""
         if not self._hangs:
             drop_unsent(self._producer)
+
+    def _no_coordinator(self, servers: str, error: KafkaException | TimeoutError) -> str:
+        if isinstance(error, TimeoutError):
+            return f"no transaction coordinator at {servers}: {error}; {_IS_IT_UP}"
+        self._producer.poll(0)
+        cause: KafkaError = error.args[0]
+        what_to_do = on_writing(cause) if cause.code() in _FORBIDDEN else self._connection.cause(_IS_IT_UP)
+        return f"transactions cannot begin at {servers}: {cause.str()}; {what_to_do}"
 
     def _attempt(
         self, records: Sequence[OutboundRecord], checkpoints: Mapping[TopicPartition, Checkpoint], deadline: float
@@ -197,4 +203,4 @@ class ExactlyOnceSink:
 
 def _describe(cause: KafkaError, records: Sequence[OutboundRecord]) -> str:
     topics = " or ".join(f"topic {topic!r}" for topic in dict.fromkeys(record.topic for record in records))
-    return f"{topics}: {cause.str()} ({cause.name()}); {advice(cause)}"
+    return f"{topics}: {cause.str()} ({cause.name()}); {on_writing(cause)}"

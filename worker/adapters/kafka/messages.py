@@ -1,21 +1,24 @@
 """Shared by all parts of this adapter: clients, conversion of messages to records, the client's log."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
 
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SettingsError
-from worker.domain.records import Position, Record, TopicPartition
+from worker.domain.records import Headers, Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 
 Options = Mapping[str, bool | int | float | str]
 """librdkafka options, under their own names."""
 
+UNREADABLE_NAME: Final = "\N{REPLACEMENT CHARACTER}"
+"""The name of a header whose name is not UTF-8."""
 RDKAFKA_LOG: Final = logging.getLogger("librdkafka")
 log = structlog.get_logger("kafka")
 C = TypeVar("C")
@@ -37,32 +40,56 @@ def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]
 
 
 def record_of(message: Message) -> Record:
-    """Convert a client message to a record."""
+    """Convert a client message to a record; what of it cannot be read is said in the record's `fault`."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if topic is None or partition is None or offset is None:
         raise ValueError("a message without topic, partition or offset was not read from Kafka")
     _, timestamp = message.timestamp()
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
+    headers, fault = _headers_of(message)
     return Record(
         position=Position(TopicPartition(topic, partition), offset),
         key=_as_bytes(message.key()),
         value=_as_bytes(message.value()),
-        headers=tuple((name, _as_bytes(value)) for name, value in pairs),
+        headers=headers,
         timestamp=EventMillis(max(0, timestamp)),
+        fault=fault,
     )
+
+
+def _headers_of(message: Message) -> tuple[Headers, str | None]:
+    """Return a message's headers, and what of them cannot be read.
+
+    The client raises if the name of a header is not UTF-8: UnicodeDecodeError if it is the last one, else SystemError.
+    """
+    try:
+        headers = message.headers() or []
+    except (UnicodeDecodeError, SystemError):
+        found = _readable_headers(message)
+        unreadable = sum(name == UNREADABLE_NAME for name, _ in found)
+        return found, (
+            f"the names of {unreadable} of {len(found)} headers are not UTF-8; the dead letter has these headers under "
+            f"the name {UNREADABLE_NAME!r}: name headers in UTF-8, or replay the dead letter if nobody needs them"
+        )
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return tuple((name, _as_bytes(value)) for name, value in pairs), None
+
+
+def _readable_headers(message: Message) -> Headers:
+    """Return the headers of a message that has raised; `UNREADABLE_NAME` replaces names that cannot be read.
+
+    Asked again, the client returns its pairs, but in place of such a name there is no object at all: to unpack the pair
+    would crash the process. The garbage collector lists the objects of a pair without that.
+    """
+    found = list[tuple[str, bytes | None]]()
+    for pair in message.headers() or []:
+        parts = gc.get_referents(pair)
+        name = next((each for each in parts if isinstance(each, str)), UNREADABLE_NAME)
+        found.append((name, next((each for each in parts if isinstance(each, bytes)), None)))
+    return tuple(found)
 
 
 def _as_bytes(value: bytes | str | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def log_error(error: KafkaError) -> None:
-    """Log an error that the client reports while it retries.
-
-    At debug level, because librdkafka logs the same error, at most every 30 seconds instead of at every attempt.
-    """
-    log.debug("kafka client", error=error.str(), code=error.name())
 
 
 def to_commit(checkpoints: Mapping[TopicPartition, Checkpoint]) -> list[Partition]:

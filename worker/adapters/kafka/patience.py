@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from worker.domain.errors import Stopped
 from worker.domain.records import Stopping
 
-_SLICE: Final = 1.5
+SLICE: Final = 1.5
 """Seconds of one attempt, and so how long a stop is noticed later at most."""
 _PAUSE: Final = 0.1
 
@@ -55,7 +55,7 @@ def persist(ask: Callable[[float], T], *, within: float, stopping: Stopping) -> 
     while True:
         raise_if(stopping)
         try:
-            return ask(max(_PAUSE, min(_SLICE, deadline - time.monotonic())))
+            return ask(max(_PAUSE, min(SLICE, deadline - time.monotonic())))
         except KafkaException as error:
             if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 raise

@@ -1,4 +1,4 @@
-"""Shared by all producers: options, producing a record, advice about errors, closing."""
+"""Shared by all producers: options, producing a record, closing."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client
+from worker.adapters.kafka.connection import Connection
+from worker.adapters.kafka.messages import Options, make_client
 from worker.domain.records import OutboundRecord
 
 GIVE_UP_AFTER: Final = 120.0
@@ -26,19 +27,20 @@ PRODUCER_DEFAULTS: Final[Options] = {
     "message.max.bytes": 100_000_000,
     # Java's partitioner, so that a camera's frames are in the same partition, whichever client writes them.
     "partitioner": "murmur2_random",
+    # A topic that a broker creates by itself has one partition, and old records of it are deleted.
+    "allow.auto.create.topics": False,
 }
 _LOOK_WITHIN: Final = 5.0
 """Seconds within which a broker must say how many partitions a topic has."""
-ARE_BROKERS_UP: Final = "is every broker up, and are as many replicas in sync as min.insync.replicas requires?"
 
 
 def make_producer(
-    bootstrap_servers: str, options: Options, *, defaults: Options | None = None, required: Options | None = None
+    connection: Connection, options: Options, *, defaults: Options | None = None, required: Options | None = None
 ) -> Producer:
     """Construct an idempotent producer; all in-sync replicas must confirm each record.
 
     Args:
-        bootstrap_servers: addresses of the brokers.
+        connection: gets what the producer reports about its connections.
         options: the user's librdkafka options, under their own names.
         defaults: options that override `PRODUCER_DEFAULTS`, and that `options` override.
         required: options that `options` cannot override. With a `transactional.id`, the producer is transactional.
@@ -52,13 +54,7 @@ def make_producer(
         defaults or {},
         options,
         required or {},
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "acks": "all",
-            "enable.idempotence": True,
-            "error_cb": log_error,
-            "logger": RDKAFKA_LOG,
-        },
+        {"acks": "all", "enable.idempotence": True, **connection.callbacks()},
     )
 
 
@@ -101,24 +97,3 @@ def drop_unsent(producer: Producer) -> None:
     producer.purge()
     with suppress(KafkaException):  # a fatal error, which was reported already
         producer.flush(1.0)
-
-
-def undelivered(topic: str | None, partition: int | None, error: KafkaError) -> str:
-    """Return a text with the topic and partition, the error, and what to do."""
-    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
-    return f"{where}: {error.str()} ({error.name()}); {advice(error)}"
-
-
-def advice(error: KafkaError) -> str:
-    """Return a text that says what to do about an error of the broker or the client."""
-    return {
-        KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
-        # librdkafka reports this for a deleted topic too.
-        KafkaError._UNKNOWN_PARTITION: "create the topic, or give it as many partitions as the frames' topic",
-        KafkaError._UNKNOWN_TOPIC: "create the topic",
-        # The topic or the broker was removed from the cluster while the record was in flight.
-        KafkaError._DESTROY: "create the topic if it is gone; otherwise start the worker again",
-        KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic, with as many partitions as the frames' topic",
-        KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this worker's user to write to it",
-        KafkaError._MSG_TIMED_OUT: f"the broker did not answer within delivery.timeout.ms; {ARE_BROKERS_UP}",
-    }.get(error.code(), "vision-worker check tells more")

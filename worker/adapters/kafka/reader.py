@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from contextlib import suppress
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
-from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from worker.adapters.kafka.messages import RDKAFKA_LOG, Options, log_error, make_client, record_of
-from worker.adapters.kafka.patience import never, persist, raise_if, result_of
+from worker.adapters.kafka.advice import on_reading
+from worker.adapters.kafka.connection import Connection
+from worker.adapters.kafka.messages import Options, make_client, record_of
+from worker.adapters.kafka.patience import SLICE, never, persist, raise_if, result_of
 from worker.domain.errors import SourceLost
 from worker.domain.records import Position, Record, Stopping, TopicPartition
 from worker.domain.times import EventMillis
@@ -20,11 +22,22 @@ STALLED_AFTER = 60.0
 DISORDER_MS = 3_600_000
 """Milliseconds by which the timestamps of a partition may be out of order for `written_between` to find all records."""
 
-_PASSES: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError.LEADER_NOT_AVAILABLE})
-"""Errors that end by waiting."""
-
 BATCH_WITHIN = 0.05
 """Seconds to wait for a batch of 1,000 records; this bounds the wait at the end of a partition."""
+
+
+ANSWER_WITHIN = 5.0
+"""Seconds within which a broker must tell why a partition cannot be read."""
+
+_TRANSIENT = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        # librdkafka asks for the coordinator of every consumer's group; a reader does not need its answer.
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
+"""Errors from a poll that end by waiting, or that do not matter."""
 
 
 class KafkaReader:
@@ -32,22 +45,25 @@ class KafkaReader:
 
     Args:
         options: librdkafka options under their own names.
+        group_id: a group of which this user may read the offsets. librdkafka asks for the group of every consumer, but
+            nothing depends on the answer.
     """
 
-    def __init__(self, bootstrap_servers: str, options: Options) -> None:
-        self._admin = make_client(AdminClient, options, {"bootstrap.servers": bootstrap_servers, "logger": RDKAFKA_LOG})
+    def __init__(self, bootstrap_servers: str, options: Options, *, group_id: str = "none") -> None:
+        self._connection = Connection(bootstrap_servers, options)
+        self._admin = make_client(
+            AdminClient, options, {"allow.auto.create.topics": False, **self._connection.callbacks()}
+        )
         self._consumer = make_client(
             Consumer,
             {"fetch.wait.max.ms": 10},
             options,
             {
-                "bootstrap.servers": bootstrap_servers,
-                "group.id": "unused: this reader assigns itself",
+                "group.id": group_id,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
-                "error_cb": log_error,
-                "logger": RDKAFKA_LOG,
+                **self._connection.callbacks(),
             },
         )
 
@@ -76,10 +92,7 @@ class KafkaReader:
             if messages:
                 last_received = time.monotonic()
             elif time.monotonic() - last_received > STALLED_AFTER:
-                raise SourceLost(
-                    f"no answer for {STALLED_AFTER:.0f} s while reading {', '.join(sorted(map(str, open_ends)))}; "
-                    "check that every broker is up, and that no transaction on these partitions is left open"
-                )
+                raise self._stalled(open_ends)
             for message in messages:
                 error = message.error()
                 if error is None:
@@ -89,7 +102,7 @@ class KafkaReader:
                     if (message.offset() or 0) >= open_ends.get(ended, 0):
                         open_ends.pop(ended, None)
                 else:
-                    _raise_unless_transient(error, message.topic())
+                    _raise_unless_transient(message, error)
 
     def follow(
         self, partitions: Collection[TopicPartition], *, from_beginning: bool, timeout: float = 0.2
@@ -107,7 +120,7 @@ class KafkaReader:
             elif (error := message.error()) is None:
                 yield record_of(message)
             elif error.code() != KafkaError._PARTITION_EOF:
-                _raise_unless_transient(error, message.topic())
+                _raise_unless_transient(message, error)
 
     def written_between(
         self, partitions: Iterable[TopicPartition], since: EventMillis, until: EventMillis
@@ -164,10 +177,8 @@ class KafkaReader:
                 return record_of(message)
             if error.code() == KafkaError._PARTITION_EOF:
                 return None
-            _raise_unless_transient(error, message.topic())
-        raise SourceLost(
-            f"no answer for {STALLED_AFTER:.0f} s while fetching single records; check that every broker is up"
-        )
+            _raise_unless_transient(message, error)
+        raise self._stalled([TopicPartition(each.topic, each.partition) for each in self._consumer.assignment()])
 
     def _offset_at(self, partition: TopicPartition, at: int) -> int:
         """Return the first offset whose record was written at this time or later; -1 if there is none."""
@@ -175,7 +186,7 @@ class KafkaReader:
         try:
             (found,) = self._consumer.offsets_for_times([asked], timeout=STALLED_AFTER)
         except KafkaException as error:
-            raise SourceLost(f"the times of {partition} cannot be read: {error.args[0].str()}") from error
+            raise self._unreadable("times", [partition], error.args[0]) from error
         return int(found.offset)
 
     def _assign(self, partitions: Collection[TopicPartition], offset: int, stopping: Stopping = never) -> None:
@@ -199,40 +210,50 @@ class KafkaReader:
         try:
             return persist(ask, within=STALLED_AFTER, stopping=stopping)
         except KafkaException as error:
-            topics = " and ".join(repr(each) for each in sorted({each.topic for each in partitions}))
-            raise _unreadable(topics, error.args[0]) from error
+            raise self._unreadable("ends", partitions, error.args[0]) from error
 
     def _check_topic(self, topic: str, numbers: list[int], stopping: Stopping = never) -> None:
-        def ask(limit: float) -> ClusterMetadata:
-            found: ClusterMetadata = self._consumer.list_topics(topic, timeout=limit)
-            return found
-
-        try:
-            found = persist(ask, within=STALLED_AFTER, stopping=stopping).topics[topic]
-        except KafkaException as error:
-            raise SourceLost(
-                f"no broker answered within {STALLED_AFTER:.0f} s about topic {topic!r}: {error.args[0].str()}; check "
-                "that the brokers are up, and kafka.bootstrap_servers"
-            ) from error
-        if found.error is not None and found.error.code() not in _PASSES:
-            raise _unreadable(repr(topic), found.error)
+        found = self._connection.until_answered(
+            lambda limit: self._admin.list_topics(topic, timeout=min(limit, SLICE)),
+            self._admin.poll,
+            STALLED_AFTER,
+            lambda _: raise_if(stopping),
+        ).topics[topic]
+        if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise SourceLost(f"topic {topic!r} cannot be read: {found.error.str()}; {on_reading(found.error, topic)}")
         if missing := set(numbers) - set(found.partitions):
             raise SourceLost(
                 f"topic {topic!r} has no partition {min(missing)}; it has {len(found.partitions)}: create it or add "
                 "partitions"
             )
 
+    def _stalled(self, partitions: Collection[TopicPartition]) -> SourceLost:
+        names = ", ".join(sorted(map(str, partitions)))
+        return SourceLost(f"no answer for {STALLED_AFTER:.0f} s while reading {names}: {self._cause(partitions)}")
 
-def _raise_unless_transient(error: KafkaError, topic: str | None) -> None:
-    if error.code() not in _PASSES:
-        raise _unreadable(repr(topic), error)
+    def _unreadable(self, what: str, partitions: Collection[TopicPartition], error: KafkaError) -> SourceLost:
+        names = ", ".join(sorted(map(str, partitions)))
+        return SourceLost(f"the {what} of {names} cannot be read: {error.str()}; {self._cause(partitions)}")
+
+    def _cause(self, partitions: Collection[TopicPartition]) -> str:
+        """Say why partitions cannot be read: some have no leader, or the brokers cannot be reached."""
+        with suppress(KafkaException):
+            for topic in {each.topic for each in partitions}:
+                found = self._admin.list_topics(topic, timeout=ANSWER_WITHIN).topics[topic].partitions
+                numbers = sorted(each.partition for each in partitions if each.topic == topic)
+                if offline := [n for n in numbers if n in found and found[n].leader < 0]:
+                    return (
+                        f"partitions {', '.join(map(str, offline))} of topic {topic!r} have no leader; start the "
+                        "brokers that have their replicas"
+                    )
+        self._admin.poll(0)
+        return self._connection.cause("check that every broker is up")
 
 
-def _unreadable(topic: str, error: KafkaError) -> SourceLost:
-    return SourceLost(
-        f"topic {topic} cannot be read: {error.str()} ({error.name()}); "
-        + {
-            KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read it and to describe it",
-            KafkaError.UNKNOWN_TOPIC_OR_PART: "create it, with as many partitions as the frames' topic",
-        }.get(error.code(), "vision-worker check tells more")
-    )
+def _raise_unless_transient(message: Message, error: KafkaError) -> None:
+    if error.code() not in _TRANSIENT:
+        topic, partition = message.topic() or "", message.partition()
+        raise SourceLost(
+            f"reading topic {topic!r}, partition {partition}, failed: {error.str()} ({error.name()}); "
+            f"{on_reading(error, topic)}"
+        )

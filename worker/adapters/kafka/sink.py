@@ -6,15 +6,10 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from worker.adapters.kafka.advice import ARE_BROKERS_UP, undelivered
+from worker.adapters.kafka.connection import Connection
 from worker.adapters.kafka.messages import Options, log
-from worker.adapters.kafka.producer import (
-    ARE_BROKERS_UP,
-    GIVE_UP_AFTER,
-    drop_unsent,
-    make_producer,
-    produce,
-    undelivered,
-)
+from worker.adapters.kafka.producer import GIVE_UP_AFTER, drop_unsent, make_producer, produce
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
@@ -33,9 +28,23 @@ class KafkaSink:
     def __init__(self, bootstrap_servers: str, options: Options) -> None:
         self._failure: str | None = None
         self._unconfirmed = Counter[str]()
-        self._producer = make_producer(bootstrap_servers, options)
+        self._connection = Connection(bootstrap_servers, options)
+        self._producer = make_producer(self._connection, options)
 
     exactly_once = False
+
+    def await_topic(self, topic: str, within: float) -> None:
+        """Wait until a broker knows a topic, so that a fault is told before the first record.
+
+        Raises:
+            BrokerUnreachable: no broker answered within these seconds; the text has the cause.
+            DeliveryFailed: there is no such topic, or this user may not see it.
+        """
+        found = self._connection.until_answered(
+            lambda limit: self._producer.list_topics(topic, timeout=limit), self._producer.poll, within
+        )
+        if (error := found.topics[topic].error) is not None:
+            raise DeliveryFailed(undelivered(topic, None, error))
 
     def publish(
         self,
@@ -74,12 +83,19 @@ class KafkaSink:
             unconfirmed = self._producer.flush(min(within, LOG_AFTER))
             if unconfirmed and within > LOG_AFTER:
                 missing = self._by_topic()
-                log.warning("waiting for brokers to confirm outputs", records=missing, for_at_most_s=round(within))
+                log.warning(
+                    "waiting for brokers to confirm outputs",
+                    records=missing,
+                    for_at_most_s=round(within),
+                    cause=self._connection.cause("not known"),
+                )
                 unconfirmed = self._producer.flush(within - LOG_AFTER)
         except KafkaException as error:  # any call that serves the client's events may raise a fatal error
             raise DeliveryFailed(f"the producer has ended: {error.args[0].str()}; start the worker again") from error
         if unconfirmed and self._failure is None:
-            self._failure = f"no confirmation within {within:.0f} s of {self._by_topic()}; {ARE_BROKERS_UP}"
+            self._failure = (
+                f"no confirmation within {within:.0f} s of {self._by_topic()}: {self._connection.cause(ARE_BROKERS_UP)}"
+            )
         self._raise_failure()
 
     def close(self) -> None:
@@ -89,7 +105,7 @@ class KafkaSink:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         self._unconfirmed[message.topic() or ""] -= 1
         if error is not None and self._failure is None:
-            self._failure = undelivered(message.topic(), message.partition(), error)
+            self._failure = undelivered(message.topic(), message.partition(), error, self._connection)
 
     def _by_topic(self) -> str:
         return ", ".join(f"topic {topic!r}: {records} records" for topic, records in (+self._unconfirmed).items())

@@ -8,17 +8,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient
 
+from worker.adapters.kafka.advice import on_reading
 from worker.adapters.kafka.assignment import Assignment
-from worker.adapters.kafka.messages import (
-    RDKAFKA_LOG,
-    Options,
-    from_commit,
-    log,
-    log_error,
-    make_client,
-    record_of,
-    to_commit,
-)
+from worker.adapters.kafka.connection import Connection
+from worker.adapters.kafka.messages import Options, from_commit, log, make_client, record_of, to_commit
 from worker.adapters.kafka.patience import never, persist
 from worker.adapters.kafka.topic_facts import Bounds, TopicFacts
 from worker.domain.checkpoints import Checkpoint
@@ -84,6 +77,8 @@ class KafkaSource:
     ) -> None:
         self._topic = topic
         self._outputs = outputs
+        self._group_id = group_id
+        self._connection = Connection(bootstrap_servers, options)
         self._max_poll_records = max_poll_records
         self._max_poll_bytes = max_poll_bytes
         self._polled: list[Record] = []
@@ -97,12 +92,10 @@ class KafkaSource:
         is_newer = options.get("group.protocol") == "consumer"
         if is_newer:
             del defaults["partition.assignment.strategy"]  # KIP-848: the broker assigns
-        servers = {"bootstrap.servers": bootstrap_servers, "logger": RDKAFKA_LOG}
         self._consumer = make_client(
             Consumer,
             defaults,
             options,
-            servers,
             {
                 "group.id": group_id,
                 "enable.auto.commit": False,
@@ -110,12 +103,13 @@ class KafkaSource:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",  # the worker decides: librdkafka would not tell
                 "on_commit": self._commit_answered,
-                "error_cb": log_error,
+                **self._connection.callbacks(),
             },
         )
         strategy = str((defaults | dict(options)).get("partition.assignment.strategy", ""))
         self._assignment = Assignment(self._consumer, is_cooperative=is_newer or "cooperative" in strategy)
-        self._facts = TopicFacts(make_client(AdminClient, cluster or {}, servers), [topic, *outputs])
+        admin = {"allow.auto.create.topics": False, **Connection(bootstrap_servers, cluster or {}).callbacks()}
+        self._facts = TopicFacts(make_client(AdminClient, cluster or {}, admin), [topic, *outputs])
 
     def subscribe(
         self,
@@ -252,7 +246,8 @@ class KafkaSource:
         try:
             found = self._consumer.list_topics(self._topic, timeout=ANSWER_WITHIN).topics[self._topic]
         except KafkaException as error:
-            raise SourceLost(f"no broker answered within {ANSWER_WITHIN:.0f} s: {error.args[0].str()}") from error
+            self._consumer.poll(0)  # lets the client report the cause
+            raise self._connection.unreachable(error, ANSWER_WITHIN) from error
         if found.error is not None:
             self._raise_unless_transient(found.error)
 
@@ -350,7 +345,7 @@ class KafkaSource:
         if error.fatal() or error.code() not in _TRANSIENT:
             raise SourceLost(
                 f"reading topic {self._topic!r} failed: {error.str()} ({error.name()}); "
-                "check that the topic exists and that this worker may read it: vision-worker check"
+                f"{on_reading(error, self._topic, self._group_id)}"
             )
         log.warning("source", error=error.str())
 
@@ -363,7 +358,7 @@ class KafkaSource:
     def _unknown_checkpoints(self, error: KafkaError) -> SourceLost:
         return SourceLost(
             f"the committed offsets of topic {self._topic!r} cannot be read: {error.str()} ({error.name()}); "
-            "check that the group's coordinator is up, and start the worker again"
+            f"{on_reading(error, self._topic, self._group_id)}"
         )
 
 

@@ -6,8 +6,10 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from worker.adapters.kafka.advice import on_writing
+from worker.adapters.kafka.connection import Connection
 from worker.adapters.kafka.messages import Options
-from worker.adapters.kafka.producer import advice, drop_unsent, make_producer, produce
+from worker.adapters.kafka.producer import drop_unsent, make_producer, produce
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord
 
@@ -33,8 +35,9 @@ class KafkaTransactions:
     def __init__(self, bootstrap_servers: str, options: Options, *, name: str) -> None:
         milliseconds = int(TIMEOUT * 1000)
         self._name = name
+        self._connection = Connection(bootstrap_servers, options)
         self._producer = make_producer(
-            bootstrap_servers,
+            self._connection,
             options,
             required={
                 "transactional.id": name,
@@ -73,8 +76,9 @@ class KafkaTransactions:
     def _failure(self, error: KafkaError) -> DeliveryFailed:
         hint = {
             KafkaError._FENCED: "another producer with this name has taken over, so this one ends",
-            KafkaError._TIMED_OUT: f"the broker did not answer within {TIMEOUT:.0f} s",
-            KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
-            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user to write and describe this id",
-        }.get(error.code(), advice(error))
+            KafkaError._TIMED_OUT: self._connection.cause(
+                f"the broker did not answer within {TIMEOUT:.0f} s: check that every broker is up"
+            ),
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user to Write with this transactional id",
+        }.get(error.code(), on_writing(error))
         return DeliveryFailed(f"transaction {self._name!r}: {error.str()} ({error.name()}); {hint}")

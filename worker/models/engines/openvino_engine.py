@@ -1,6 +1,5 @@
 """Run the graph with OpenVINO on a CPU."""
 
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Precision
+from worker.models.engines.child import crash_of
 
 # Importing OpenVINO sends telemetry to Google Analytics, with an id that it keeps in the user's home, unless the user
 # has opted out. A worker must not report to third parties that it runs: without this package, OpenVINO uses a stub that
@@ -47,11 +47,9 @@ def check_survives(file: Path, *, usual: int) -> None:
     Raises:
         ModelUnavailable: the process has crashed, as this one would.
     """
-    command = [sys.executable, "-c", _TRY, str(file), str(usual)]
-    ended = subprocess.run(command, check=False, capture_output=True).returncode
-    if ended < 0:
+    if (signal := crash_of(_TRY, file, usual)) is not None:
         raise ModelUnavailable(
-            f"OpenVINO {openvino.__version__} crashes on this network in 8 bits (signal {-ended}): set "
+            f"OpenVINO {openvino.__version__} crashes on this network in 8 bits (signal {signal}): set "
             "model.precision: fp32, or model.engine: onnxruntime"
         )
 

@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Precision
+from worker.models.engines.child import crash_of
 
 _CPU_SUPPORT: Final = {
     "bf16": ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"),
@@ -57,11 +58,22 @@ class TorchEngine:
             raise
 
 
-def write_compiled(program: ExportedProgram, file: Path) -> None:
+_TRY: Final = f"""
+import sys
+from pathlib import Path
+import torch
+from {__name__} import load_compiled
+load_compiled(Path(sys.argv[1]), torch.device(sys.argv[2]), streams=1, outputs=())
+"""
+
+
+def write_compiled(program: ExportedProgram, file: Path, device: torch.device) -> None:
     """Compile a traced graph for this machine, which takes about a minute; on a CPU it needs a C++ compiler.
 
+    For a GPU the file is loaded once in a process of its own: torch 2.11 crashed there.
+
     Raises:
-        ModelUnavailable: torch cannot compile it.
+        ModelUnavailable: torch cannot compile it, or crashes when it loads what it has compiled.
     """
     try:
         with fresh_cache(dir=str(file.parent)):  # its leftovers are not needed
@@ -71,6 +83,11 @@ def write_compiled(program: ExportedProgram, file: Path) -> None:
             f"torch {torch.__version__} cannot compile this network ({error}); on a CPU it needs g++: install it, or "
             "set model.engine: eager"
         ) from error
+    if device.type == "cuda" and (signal := crash_of(_TRY, file, device)) is not None:
+        raise ModelUnavailable(
+            f"torch {torch.__version__} crashes when it loads this network, compiled for {device} (signal {signal}): "
+            "set model.engine: eager"
+        )
 
 
 def load_compiled(file: Path, device: torch.device, *, streams: int, outputs: Sequence[str]) -> TorchEngine:

@@ -1,0 +1,163 @@
+import re
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from worker.adapters.kafka import Topic
+from worker.app.requirements import Findings, judge_topics
+from worker.settings import Topics
+from worker.settings.topics import HEADERS
+
+DELETE = {"cleanup.policy": "delete", "max.message.bytes": "1048588"}
+COMPACT = {"cleanup.policy": "compact", "max.message.bytes": "1048588"}
+RIGHT = {
+    "frames": Topic("frames", 6, DELETE),
+    "predictions": Topic("predictions", 6, DELETE),
+    "accuracy": Topic("accuracy", 8, COMPACT),
+    "dead-letters": Topic("dead-letters", 1, {"max.message.bytes": str(1048588 + HEADERS)}),
+}
+
+
+def judged(topics: Topics | None = None, /, **changes: Topic | None) -> Findings:
+    found = {name: topic for name, topic in RIGHT.items() if changes.get(name.replace("-", "_"), topic) is not None}
+    found |= {topic.name: topic for topic in changes.values() if topic is not None}
+    findings = Findings()
+    judge_topics(topics or Topics(), found, findings)
+    return findings
+
+
+def test_right_topics_have_no_fault() -> None:
+    findings = judged()
+
+    assert (findings.faults, findings.warnings) == ([], [])
+    assert len(findings.facts) == 4
+
+
+def test_a_missing_topic_says_how_to_create_it() -> None:
+    findings = judged(accuracy=None, dead_letters=None)
+
+    assert findings.faults == [
+        "topics.accuracy: topic 'accuracy' does not exist; create it with 6 partitions and cleanup.policy=compact",
+        "topics.dead_letters: topic 'dead-letters' does not exist; create it with 6 partitions",
+    ]
+
+
+def test_too_few_partitions_say_how_many_to_add() -> None:
+    (fault,) = judged(predictions=Topic("predictions", 4, DELETE)).faults
+
+    assert "'predictions' has 4 partitions and 'frames' has 6" in fault
+    assert fault.endswith("add 2")
+
+
+def test_accuracy_that_is_deleted_is_a_fault() -> None:
+    (fault,) = judged(accuracy=Topic("accuracy", 6, {"cleanup.policy": "compact,delete"})).faults
+
+    assert "cleanup.policy=compact,delete; set it to compact" in fault
+
+
+def test_dead_letters_without_room_for_the_largest_frame_are_worth_a_warning() -> None:
+    findings = judged(dead_letters=Topic("dead-letters", 1, {"max.message.bytes": "1048588"}))
+
+    assert findings.faults == []
+    assert str(1048588 + HEADERS) in findings.warnings[0]
+
+
+def test_a_topic_that_is_unset_by_default_is_checked_like_the_others_once_it_is_set() -> None:
+    topics = Topics(skipped="skips", annotated="seen")
+    missing = judged(topics)
+    poor = judged(topics, skips=Topic("skips", 5, DELETE), seen=Topic("seen", 6, {"max.message.bytes": "1048588"}))
+    right = judged(topics, skips=Topic("skips", 6, DELETE), seen=Topic("seen", 6, RIGHT["dead-letters"].config))
+
+    assert missing.faults == [
+        "topics.skipped: topic 'skips' does not exist; create it with 6 partitions",
+        "topics.annotated: topic 'seen' does not exist; create it with 6 partitions",
+    ]
+    assert [fault.partition(" partitions")[0] for fault in poor.faults] == ["topics.skipped: 'skips' has 5"]
+    assert [warning.partition(":")[0] for warning in poor.warnings] == ["topics.annotated"]
+    assert (right.faults, right.warnings, len(right.facts)) == ([], [], 6)
+
+
+def test_configuration_that_may_not_be_read_is_told_once_and_is_no_fault() -> None:
+    bare = {name: Topic(name, 6, config_hidden=True) for name in RIGHT}
+    findings = Findings()
+    judge_topics(Topics(), bare, findings)
+
+    assert findings.faults == []
+    (warning,) = findings.warnings
+    assert all(repr(name) in warning for name in RIGHT)
+    assert warning.endswith("allow it to DescribeConfigs the topics")
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+@pytest.mark.parametrize("role", ["frames", "dead_letters", "skipped"])
+def test_records_that_newer_ones_would_replace_are_a_fault(role: str, policy: str) -> None:
+    topics = Topics(skipped="skipped")
+    name = topics.in_use()[role]
+    config = {"cleanup.policy": policy, "max.message.bytes": str(1048588 + HEADERS * (role != "frames"))}
+    changes = {"skipped": Topic("skipped", 6, DELETE), role: Topic(name, 6, config)}
+    findings = judged(topics, **changes)
+
+    (fault,) = findings.faults
+    assert fault.startswith(f"topics.{role}: {name!r} has cleanup.policy={policy}; set it to delete")
+
+
+def test_compacted_predictions_may_be_wanted() -> None:
+    findings = judged(predictions=Topic("predictions", 6, COMPACT))
+
+    assert findings.faults == []
+    (warning,) = findings.warnings
+    assert "only the newest record of each camera is kept" in warning
+
+
+@pytest.mark.parametrize(
+    ("role", "rights", "missing"),
+    [
+        ("frames", {"WRITE", "DESCRIBE"}, "Read"),
+        ("predictions", {"READ", "DESCRIBE"}, "Write"),
+        ("accuracy", {"DESCRIBE"}, "Read and Write"),
+        ("accuracy", {"WRITE", "DESCRIBE"}, "Read"),
+        ("dead_letters", {"DESCRIBE"}, "Write"),
+    ],
+)
+def test_a_missing_right_is_named(role: str, rights: set[str], missing: str) -> None:
+    name = Topics().in_use()[role]
+    changes = {role: replace(RIGHT[name], rights=frozenset(rights))}
+    (fault,) = judged(None, **changes).faults
+
+    assert fault == f"topics.{role}: this user may not {missing} {name!r}: allow it to, with an ACL"
+
+
+def test_rights_that_brokers_do_not_tell_are_no_fault() -> None:
+    assert judged(frames=replace(RIGHT["frames"], rights=None)).faults == []
+
+
+def test_partitions_without_a_leader_are_named() -> None:
+    (warning,) = judged(accuracy=replace(RIGHT["accuracy"], offline=(1, 3))).warnings
+
+    assert "partitions 1, 3 of 'accuracy' have no leader" in warning
+    assert warning.endswith("start the brokers that have their replicas")
+
+
+def test_a_topic_that_may_not_be_seen_is_not_called_missing() -> None:
+    findings = Findings()
+    judge_topics(Topics(), {n: t for n, t in RIGHT.items() if n != "accuracy"}, findings, hidden={"accuracy"})
+
+    assert findings.faults == []
+
+
+# ----- names
+
+
+@pytest.mark.parametrize(
+    ("changed", "shared"),
+    [
+        ({"dead_letters": "frames"}, "topics.frames and topics.dead_letters are both 'frames'"),
+        ({"predictions": "x", "accuracy": "x"}, "topics.predictions and topics.accuracy are both 'x'"),
+        ({"skipped": "predictions"}, "topics.predictions and topics.skipped are both 'predictions'"),
+        ({"state": "dead-letters-replayed"}, "topics.state and the marks of replayed dead letters are both"),
+    ],
+)
+def test_two_topics_of_one_name_are_refused(changed: dict[str, str], shared: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(shared)):
+        Topics.model_validate(changed)

@@ -1,0 +1,72 @@
+"""Read the headers of a record one by one, and note every fault on the way."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from worker.domain.records import Headers
+
+MAX_ID_LENGTH: Final = 256
+T = TypeVar("T")
+
+
+def present(headers: Headers) -> dict[str, bytes]:
+    """Return the headers that have a value. An empty or null one is an absent one, and the last of a name counts."""
+    return {name: value for name, value in headers if value}
+
+
+class HeaderReader:
+    """Reads headers by name.
+
+    Args:
+        headers: those that have a value.
+
+    Attributes:
+        headers: the same.
+        faults: a text for each header that could not be read, which ends in what to do.
+    """
+
+    def __init__(self, headers: Mapping[str, bytes]) -> None:
+        self.headers = headers
+        self.faults: list[str] = []
+
+    def take(self, name: str, read: Callable[[bytes], T]) -> T | None:
+        """Return what `read` makes of a header; None without the header, or if `read` raises a ValueError."""
+        raw = self.headers.get(name)
+        if raw is None:
+            return None
+        try:
+            return read(raw)
+        except ValueError as error:
+            self.faults.append(f"header {name!r} is {shown(raw)}: {error}")
+            return None
+
+
+def shown(raw: bytes) -> str:
+    """Quote the beginning of a header's value."""
+    return repr(raw.decode(errors="backslashreplace")[:80])
+
+
+def identifier(raw: bytes) -> str:
+    """Read a name.
+
+    Raises:
+        ValueError: it is not 1 to 256 characters of UTF-8.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(text) > MAX_ID_LENGTH:
+        raise ValueError(f"send 1 to {MAX_ID_LENGTH} characters, in UTF-8")
+    return text
+
+
+def positive(raw: bytes) -> int:
+    """Read a number of pixels, rows or bytes.
+
+    Raises:
+        ValueError: it is not at least 1, in decimal digits.
+    """
+    if not raw.isdigit() or len(raw) > len(str(2**63)) or int(raw) == 0:
+        raise ValueError("send a whole number of at least 1, in decimal digits, such as 640")
+    return int(raw)
