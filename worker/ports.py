@@ -99,10 +99,7 @@ class Source(Protocol):
         """
 
     def passed(self) -> Mapping[TopicPartition, int]:
-        """Return the ends of partitions that the polls so far have read to their end, each once.
-
-        Every frame below is handed out. Records that are no frames may lie before an end, as transactions leave them.
-        """
+        """Return the ends that polls have come to, each once: every frame below is handed out, where there is one."""
 
     def checkpoints(
         self, partitions: Collection[TopicPartition], stopping: Stopping
@@ -257,8 +254,7 @@ class PartitionState(Protocol):
 
         Args:
             saved: by all states.
-            former: what was saved of records that are no longer there; the state deletes its own of it with its next
-                publication, and begins anew.
+            former: what was saved of records that are gone; the state deletes its own of it with its next publication.
             topic_id: of the frames to come; it is saved with every key.
         """
 

@@ -11,9 +11,16 @@ from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import NewPartitions, NewTopic
 
 from tests.support.cameras import Cameras, last_tallies, published_counts
+from tests.support.pictures import PNG
+from tests.support.recurrent import moving_pictures, write_recurrent_model
 from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from worker import wire
 from worker.domain.checkpoints import Checkpoint
+from worker.domain.frames import CapturedFrame
+from worker.domain.records import OutboundRecord
+from worker.domain.times import EventMillis
 
+BEGAN: Final = 1_700_000_000_000
 both_ways: Final = pytest.mark.parametrize(
     ("guarantee", "protocol"), [("exactly_once", "consumer"), ("at_least_once", "classic")]
 )
@@ -69,6 +76,12 @@ def offsets(on: Stage) -> list[int]:
     return sorted(each.frame.offset for each in on.read_predictions())
 
 
+def steps(on: Stage) -> list[int]:
+    """Return how many frames each prediction's state includes, in the order of publication."""
+    messages = [wire.decode_message(record.value or b"") for record in on.read(on.predictions)]
+    return [each.steps for each in messages if isinstance(each, wire.RecurrentMessage)]
+
+
 def said(worker: WorkerProcess, what: str) -> list[dict[str, Any]]:
     return [line for line in worker.said() if what in line["event"]]
 
@@ -89,6 +102,52 @@ def test_a_topic_that_is_created_again_under_a_worker_is_read_from_its_first_fra
             assert worker.stop() == 0
         assert set(offsets(on)[6:]) >= set(range(6, 12))
         assert offsets(on).count(0) == 2
+
+
+@both_ways
+def test_a_topic_that_is_created_again_with_frames_in_flight_is_read_from_its_first_frame(
+    bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
+) -> None:
+    with (
+        stage(bootstrap_servers, partitions=1) as on,
+        WorkerProcess(settings_of(on, guarantee, protocol), tmp_path) as worker,
+    ):
+        worker.wait_until_ready()
+        Cameras(on).send(120)
+        wait_until(lambda: seen(on) > 0, "the worker is at work")
+        create_again(on)
+        Cameras(on).send(12)
+        wait_until(lambda: seen(on) == 12, "the new frames are counted, and no others")
+        on.wait_until_done()
+        assert worker.stop() == 0
+
+
+@both_ways
+def test_hidden_states_of_a_topic_that_is_created_again_begin_anew(
+    bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
+) -> None:
+    model = write_recurrent_model(tmp_path / "recurrent", silence_ms=1_000)
+
+    def send(on: Stage, count: int) -> None:
+        shots = [PNG(pixels) for pixels in moving_pictures(count, seed=1)]
+        frames = [CapturedFrame("gate", each, EventMillis(BEGAN + 50 * n), "image/png") for n, each in enumerate(shots)]
+        sent = [wire.render_frame(on.frames, each) for each in frames]
+        on.send(OutboundRecord(each.topic, 0, each.key, each.value, each.headers) for each in sent)
+
+    with stage(bootstrap_servers, partitions=1, keeps_states=True) as on:
+        settings = settings_of(on, guarantee, protocol, model={"path": str(model), "profile": "off"})
+        with WorkerProcess(settings, tmp_path) as worker:
+            send(on, 5)
+            on.wait_until_done()
+            create_again(on)
+            send(on, 7)
+            wait_until(
+                lambda: steps(on)[-7:] == list(range(1, 8)), "the new frames are predicted from the first one on"
+            )
+            on.wait_until_done()
+            assert worker.stop() == 0
+        (state,) = wire.newest_states(on.read(on.state))
+        assert (state.place.steps, state.next_offset) == (7, 7)
 
 
 @both_ways

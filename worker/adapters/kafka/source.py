@@ -46,6 +46,9 @@ CONSUMER_DEFAULTS: Final[Options] = {
 }
 
 
+_MISSING_AT_MOST: Final = 2
+"""Answers in a row without the topic after which it is believed: a broker that has just started may not know it."""
+
 _FIRST: Final = frozenset({"earliest", "smallest", "beginning"})
 _END: Final = frozenset({"latest", "largest", "end"})
 """Values of `auto.offset.reset`: where a group begins that has committed nothing. It says nothing of an offset that is
@@ -85,7 +88,7 @@ class KafkaSource:
         self._ended: dict[TopicPartition, int] = {}
         self._passed: dict[TopicPartition, int] = {}
         self._waiting = set[TopicPartition]()
-        self._is_missing = False
+        self._missing = 0
         self._topic_id: str | None = None
         self._begins_at = str(options.get("auto.offset.reset", "earliest"))
         defaults = dict(CONSUMER_DEFAULTS)
@@ -289,12 +292,11 @@ class KafkaSource:
         fact = self._facts.known.get(self._topic)
         if fact is None:
             return
-        is_missing = fact.partitions == 0
-        if is_missing and self._is_missing:  # once may be a broker that has just started
+        self._missing = self._missing + 1 if fact.partitions == 0 else 0
+        if self._missing > _MISSING_AT_MOST:
             raise SourceLost(
                 f"topic {self._topic!r} was deleted; create it again, and start the worker again: it begins anew"
             )
-        self._is_missing = is_missing
         if fact.topic_id not in {None, self._topic_id}:
             former = [each for each in self._assignment.begun if each.partition < fact.partitions]
             if self._topic_id is not None and former:
@@ -319,6 +321,7 @@ class KafkaSource:
 
     def _find_range(self, partition: TopicPartition, offset: int | None) -> None:
         """Go on where records are, and say what was lost: an offset that was to be read is not there."""
+        self._assignment.fail(partition)
         first, _ = self._ask_bounds([partition], never)[partition]
         if offset is not None and offset < first:
             self._on_missed(partition, first - offset)

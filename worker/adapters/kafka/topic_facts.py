@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from worker.adapters.kafka.patience import never, persist, result_of
 from worker.domain.records import Stopping, TopicPartition
 
-_ASK_EVERY: Final = 3.0
+_ASK_EVERY: Final = 1.0
 """Seconds from an answer to the next request: how late a change of a topic is noticed at most."""
 _NO_ID: Final = "A" * 22
 """What brokers send that know no topic ids."""
