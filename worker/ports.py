@@ -24,7 +24,7 @@ from worker.domain.records import (
     Stopping,
     TopicPartition,
 )
-from worker.domain.results import BoxVerdict, Classification, ModelIdentity, Outcome, Prediction, Result, Verdict
+from worker.domain.results import AnyVerdict, Classification, ModelIdentity, Outcome, Prediction, Result
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.sequences import DroppedState, HiddenState
 from worker.domain.tallies import DroppedTally, Tally
@@ -350,7 +350,7 @@ class Task(Protocol):
             asked: of each sample, what is wanted.
         """
 
-    def judge(self, result: Any, truth: GroundTruth) -> Verdict | BoxVerdict | None:
+    def judge(self, result: Any, truth: GroundTruth) -> AnyVerdict | None:
         """Compare one of its own results with the truth; None if nothing is known that means anything to the model."""
 
 

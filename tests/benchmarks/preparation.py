@@ -28,6 +28,7 @@ from tests.support.models import open_model
 from tests.support.pictures import frame_of
 from worker.domain.frames import EncodedFrame, Image
 from worker.domain.geometry import resized_size
+from worker.domain.pictures import PictureRules
 from worker.domain.preprocessing import Preprocessing
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
@@ -55,7 +56,7 @@ def on_cpu(prepare: Prepare, shorter_side: int | None = None) -> Run:
 
     def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
         began = time.thread_time()
-        image = decode_image(frame, max_pixels=LIMIT, shorter_side=shorter_side)
+        image = decode_image(frame, PictureRules(), shorter_side=shorter_side)
         decoded = time.thread_time()
         prepare(image, out, NUMBERS)
         return decoded - began, time.thread_time() - decoded
@@ -66,7 +67,7 @@ def on_cpu(prepare: Prepare, shorter_side: int | None = None) -> Run:
 def on_gpu() -> Run:
     """Return a function that times the preparation on the GPU, which is one step."""
     group = ModelGroup(name="mobilenet_v2", device="cuda", preparation="nvjpeg")
-    decode = frame_decoder(NUMBERS, group, max_pixels=LIMIT)
+    decode = frame_decoder(NUMBERS, group, Limits())
 
     def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
         began = time.perf_counter()

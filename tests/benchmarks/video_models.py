@@ -24,7 +24,7 @@ from worker.domain.frames import EncodedFrame
 from worker.models.preparation import frame_decoder
 from worker.models.ready import ready_model
 from worker.models.torchvision_weights import published_weights
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 FRAMES: Final = {
     "r3d_18": 8,
@@ -99,7 +99,7 @@ def compare_engines(name: str, folder: Path, frames: int, console: Console) -> N
             table.add_row(engine, "", "", str(error).strip().splitlines()[0][:200])
             continue
         ready = time.perf_counter() - began
-        decode = frame_decoder(model.preprocessing, ModelGroup(path=folder), max_pixels=10_000_000)
+        decode = frame_decoder(model.preprocessing, ModelGroup(path=folder), Limits())
         pixels = prepared_clips(model, decode, clips_of(frames))
         # A clip alone may be answered by other code than several.
         found = [model.run(pixels), *(model.run(pixels[n : n + 1]) for n in range(len(pixels)))]

@@ -11,18 +11,17 @@ from tests.support.pictures import ENCODERS, JPEG, PNG, Pixels, frame_of, scene
 from worker.domain.errors import FrameRejected
 from worker.models.preparation import frame_decoder
 from worker.models.torchvision_weights import published_weights
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 NUMBERS: Final = published_weights("mobilenet_v2", "IMAGENET1K_V1").preprocessing
-LIMIT: Final = 10_000_000
 ON_GPU: Final = ModelGroup(name="any", preparation="nvjpeg", device="cuda")
 ON_CPU: Final = ModelGroup(name="any")
 
 
 def prepared(data: bytes, group: ModelGroup = ON_GPU) -> Pixels:
     out = np.empty((224, 224, 3), np.uint8)
-    frame_decoder(NUMBERS, group, max_pixels=LIMIT)(frame_of(data), out)
+    frame_decoder(NUMBERS, group, Limits())(frame_of(data), out)
     return out
 
 
@@ -39,7 +38,7 @@ def test_every_kind_of_jpeg(name: str, side: tuple[int, int]) -> None:
 
 def test_photographs_by_many_threads() -> None:
     data = [JPEG(photograph(name).pixels) for name in ("chelsea", "coffee", "rocket", "motorcycle")] * 64
-    decode = frame_decoder(NUMBERS, ON_GPU, max_pixels=LIMIT)
+    decode = frame_decoder(NUMBERS, ON_GPU, Limits())
     found = np.zeros((len(data), 224, 224, 3), np.uint8)
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(decode, [frame_of(each) for each in data], found))

@@ -19,6 +19,7 @@ from worker.app.annotator import Annotator
 from worker.app.sampling import sampling_of
 from worker.domain.clips import ClipShape
 from worker.domain.frames import Frame
+from worker.domain.pictures import PictureRules
 from worker.domain.records import OutboundRecord, TopicPartition
 from worker.settings import SamplingGroup
 from worker.views.drawing import draw
@@ -35,7 +36,7 @@ def raising(frame: Frame, error: Exception) -> None:
 
 
 def annotator(every_ms: int = 1000) -> Annotator:
-    return Annotator(every_ms, max_pixels=10_000, failed=raising)
+    return Annotator(every_ms, PictureRules(max_pixels=10_000), failed=raising)
 
 
 def painted(number: int) -> NDArray[np.uint8]:

@@ -20,12 +20,13 @@ from worker.adapters.memory import Assign, Event
 from worker.app.annotator import Annotator
 from worker.domain.boxes import Box, TrueBox, overlap, write_boxes
 from worker.domain.frames import Frame
+from worker.domain.pictures import PictureRules
 from worker.domain.records import Record, TopicPartition
-from worker.domain.results import BoxCounts
+from worker.domain.results import HitCounts
 from worker.domain.tallies import Tally
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 PARTITION = TopicPartition("frames", 0)
 PLACE, ELSEWHERE = Box(60, 50, 160, 130), Box(200, 150, 300, 220)
@@ -49,7 +50,7 @@ RECORDS = [
     sent(5, {"blue": PLACE}, [("blue", PLACE), ("zebra", ELSEWHERE)]),  # a hit, and a class that it does not have
     sent(6, {"white": ELSEWHERE}, [("white", PLACE)]),  # a miss and a false alarm
 ]
-COUNTS = BoxCounts(hits=3, misses=3, false_alarms=3)
+COUNTS = HitCounts(hits=3, misses=3, false_alarms=3)
 
 
 def script(records: Sequence[Record]) -> Iterator[Event]:
@@ -59,7 +60,7 @@ def script(records: Sequence[Record]) -> Iterator[Event]:
 
 
 def flow_of(model: LoadedModel, records: Sequence[Record] = RECORDS, **rest: Any) -> Flow:
-    decode = frame_decoder(model.preprocessing, ModelGroup(name="any"), max_pixels=1_000_000)
+    decode = frame_decoder(model.preprocessing, ModelGroup(name="any"), Limits())
     return Flow(script(records), model=model, decode=decode, **rest).run()
 
 
@@ -114,7 +115,7 @@ def test_pictures_for_people_show_the_boxes(detector: LoadedModel) -> None:
     def raising(frame: Frame, error: Exception) -> None:
         raise AssertionError(f"{frame.frame_id}: {error}")
 
-    annotator = Annotator(1000, max_pixels=1_000_000, failed=raising)
+    annotator = Annotator(1000, PictureRules(max_pixels=1_000_000), failed=raising)
     topics = replace(TOPICS, annotated="seen")
     flow = flow_of(detector, RECORDS[:1], topics=topics, annotate=annotator)
     (picture,) = [each for each in flow.sink.published if each.topic == "seen"]

@@ -20,6 +20,7 @@ from worker.domain.arrays import Arrays
 from worker.domain.clips import ClipShape
 from worker.domain.frames import EncodedFrame, GroundTruth
 from worker.domain.geometry import Geometry
+from worker.domain.pictures import PictureRules
 from worker.domain.records import Record
 from worker.domain.results import Classification, FrameValue, ModelIdentity, ScoredClass, Verdict
 from worker.media.images import decode_image
@@ -56,7 +57,7 @@ def numbered_picture(number: int) -> bytes:
 
 def decode_number(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
     """Implements `ports.Decode`: one pixel of the picture."""
-    out[:] = decode_image(frame, max_pixels=100).pixels[:1, :1]
+    out[:] = decode_image(frame, PictureRules()).pixels[:1, :1]
     return Geometry(2, 2, scale_x=0.5, scale_y=0.5, left=0, top=0)
 
 

@@ -11,6 +11,7 @@ from worker.domain.errors import ModelContractBroken, ModelFailed, ModelOutOfMem
 from worker.domain.frames import EncodedFrame
 from worker.domain.geometry import Geometry
 from worker.domain.parts import cut
+from worker.domain.pictures import PictureRules
 from worker.domain.results import ModelIdentity
 from worker.media.images import decode_image
 from worker.tasks.classify import Classify
@@ -26,7 +27,7 @@ COLOURS = {
 
 def decode_colour(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
     """Implements `ports.Decode` for the model below: computes the mean of a picture of at most 10,000 pixels."""
-    image = decode_image(frame, max_pixels=10_000)
+    image = decode_image(frame, PictureRules())
     out[:] = image.pixels.mean(axis=(0, 1), keepdims=True).round().astype(np.uint8)
     width, height = image.size
     return Geometry(width, height, scale_x=1 / width, scale_y=1 / height, left=0, top=0)

@@ -24,7 +24,7 @@ from worker.models.manifest import MANIFEST_FILE, write_manifest
 from worker.models.preparation import frame_decoder
 from worker.models.torchvision_weights import published_weights
 from worker.ports import Asked
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 Pixels = NDArray[np.uint8]
 THRESHOLD: Final = 0.1
@@ -92,7 +92,7 @@ class ByWorker:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self._model = open_model(folder, **settings)
-        self._decode = frame_decoder(self._model.preprocessing, ModelGroup(path=folder), max_pixels=10_000_000)
+        self._decode = frame_decoder(self._model.preprocessing, ModelGroup(path=folder), Limits())
 
     def results(self, pictures: Sequence[Pixels]) -> list[Result]:
         """Return the results of pictures that share a call."""

@@ -25,7 +25,7 @@ from worker.models.manifest import write_manifest
 from worker.models.preparation import frame_decoder
 from worker.models.torchvision_weights import published_weights
 from worker.ports import Decode
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 Probabilities = NDArray[np.float32]
 """(clips, classes)"""
@@ -88,7 +88,7 @@ def drawn_video_model(folder: Path, architecture: str, frames: int) -> Path:
 def by_worker(folder: Path, **settings: Any) -> Callable[[Sequence[Sequence[EncodedFrame]]], Probabilities]:
     """Return a function that answers clips as the worker does: decode, prepare, run."""
     model = open_model(folder, top_k=CLASSES, **{"threads": torch.get_num_threads()} | settings)
-    decode = frame_decoder(model.preprocessing, ModelGroup(path=folder), max_pixels=10_000_000)
+    decode = frame_decoder(model.preprocessing, ModelGroup(path=folder), Limits())
 
     def answer(clips: Sequence[Sequence[EncodedFrame]]) -> Probabilities:
         found = model.run(prepared_clips(model, decode, clips))

@@ -16,6 +16,7 @@ from worker.app import annotator
 from worker.app.annotator import ALWAYS_FITS, SLOTS, Annotator
 from worker.domain.clips import ClipSpan
 from worker.domain.frames import EncodedFrame, Frame
+from worker.domain.pictures import PictureRules
 from worker.domain.results import FrameValue, Prediction, Verdict
 from worker.domain.times import EventMillis
 from worker.media.images import decode_image
@@ -34,7 +35,9 @@ class Failures(list[tuple[str, Exception]]):
 
 
 def annotating(every_ms: int = 1000, failures: Failures | None = None, max_pixels: int = 1_000_000) -> Annotator:
-    return Annotator(every_ms, max_pixels=max_pixels, failed=(Failures() if failures is None else failures).note)
+    return Annotator(
+        every_ms, PictureRules(max_pixels=max_pixels), failed=(Failures() if failures is None else failures).note
+    )
 
 
 def shot(at: int, value: bytes = SMALL, camera: str = "cam-1", label: str | None = None) -> EncodedFrame:
@@ -99,7 +102,7 @@ def test_the_whole_picture_is_drawn_on_whatever_its_encoding(kind: str) -> None:
     encoded = shot(61_000, ENCODERS[kind](scene(320, 240)), label="cat")
     seen = pixels_of(annotating()(a_prediction(encoded, Verdict(top1=True, top5=True)), encoded))
 
-    plain = decode_image(encoded, max_pixels=320 * 240).pixels
+    plain = decode_image(encoded, PictureRules()).pixels
     facts = Facts(
         camera="cam-1",
         captured_at=EventMillis(61_000),

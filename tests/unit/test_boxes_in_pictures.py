@@ -15,12 +15,17 @@ from worker.domain.preprocessing import Preprocessing
 from worker.domain.results import Detections
 from worker.models.preparation import frame_decoder
 from worker.ports import Asked
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 WAYS: Final = {
     "letterboxed": LETTERBOX,
     "letterboxed to a square": replace(LETTERBOX, resize=112, crop=112),
     "letterboxed without antialias": replace(LETTERBOX, antialias=False),
+    "letterboxed in the middle": replace(LETTERBOX, pad="center", fill=(20, 20, 20)),
+    "letterboxed in the middle of a tall input": replace(LETTERBOX, resize=(160, 96), crop=(160, 96), pad="center"),
+    "stretched to a wide input": replace(LETTERBOX, resize=(96, 160), crop=(96, 160), pad=False),
+    "reversed channels": replace(LETTERBOX, channels="bgr"),
+    "up to 255": replace(LETTERBOX, max_value=255, std=(255.0,) * 3),
     "stretched": replace(LETTERBOX, resize=(112, 112), crop=(112, 112), pad=False),
     "cropped": replace(LETTERBOX, resize=128, crop=112, pad=False),
 }
@@ -31,7 +36,7 @@ def found(frame: EncodedFrame, numbers: Preprocessing, preparation: str = "exact
     """Return the boxes by their names."""
     model = small_model(bright_program(numbers), preprocessing=numbers, labels=LABELS, task="detect")
     out = np.empty((1, *model.input_shape), np.uint8)
-    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=preparation), max_pixels=10_000_000)
+    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=preparation), Limits())
     geometry = decode(frame, out[0])
     ((result,),) = model.task.results(model.run(out), [Asked(geometry, (0,))])
     assert isinstance(result, Detections)

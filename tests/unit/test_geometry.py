@@ -12,7 +12,7 @@ from worker.domain import geometry
 from worker.domain.geometry import Geometry
 from worker.domain.preprocessing import Interpolation, Preprocessing, Sides
 from worker.models.preparation import frame_decoder
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 SPOT = 24
 """Side of a white square on black, in pixels of the picture."""
@@ -43,7 +43,7 @@ def test_a_spot_is_found_where_it_was(width: int, height: int, preparation: str,
     group = ModelGroup(name="any", preparation=preparation)
     out = np.empty((224, 224, 3), np.uint8)
 
-    found = frame_decoder(numbers(interpolation), group, max_pixels=10_000_000)(frame_of(jpeg), out)
+    found = frame_decoder(numbers(interpolation), group, Limits())(frame_of(jpeg), out)
 
     assert (found.width, found.height) == (width, height)
     x, y = found.to_picture(*centre(out))
@@ -61,7 +61,7 @@ def test_a_spot_is_found_where_a_resize_to_height_and_width_moved_it(width: int,
     out = np.empty((*video.crop_size, 3), np.uint8)
     png = cv2.imencode(".png", picture)[1].tobytes()
 
-    found = frame_decoder(video, ModelGroup(name="any"), max_pixels=10_000_000)(frame_of(png), out)
+    found = frame_decoder(video, ModelGroup(name="any"), Limits())(frame_of(png), out)
 
     assert (found.scale_x, found.scale_y) == (171 / width, 128 / height)
     x, y = found.to_picture(*centre(out))

@@ -17,13 +17,14 @@ from tests.support.pictures import JPEG, PNG, Pixels, frame_of, scene
 from worker.domain.boxes import Box
 from worker.domain.frames import Image
 from worker.domain.geometry import Geometry, resize_and_crop, scaled_size
+from worker.domain.pictures import PictureRules
 from worker.domain.preprocessing import Interpolation, Preprocessing, Sides
 from worker.media.images import decode_image
 from worker.media.resize import resize_middle
 from worker.models.preparation import frame_decoder
 from worker.models.torch_preparation import prepare_image
 from worker.models.torchvision_weights import published_weights
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 PADDED: Final = Preprocessing(
     resize=(120, 200), crop=(120, 200), interpolation="bilinear", antialias=True, mean=(0,) * 3, std=(1,) * 3, pad=True
@@ -44,7 +45,7 @@ def by_hand(pixels: Pixels, numbers: Preprocessing) -> Pixels:
 
 def prepared(frame_bytes: bytes, numbers: Preprocessing, way: str = "exact") -> tuple[Pixels, Geometry]:
     out = np.full((*numbers.crop_size, 3), 77, np.uint8)  # what was in the slot before
-    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=way), max_pixels=10_000_000)
+    decode = frame_decoder(numbers, ModelGroup(name="any", preparation=way), Limits())
     return out, decode(frame_of(frame_bytes), out)
 
 
@@ -101,7 +102,7 @@ def test_a_device_pads_too(size: tuple[int, int]) -> None:
 def test_a_large_jpeg_is_decoded_no_larger_than_the_input_needs() -> None:
     frame = frame_of(JPEG(scene(1280, 960)))
     assert PADDED.least_side == 120
-    assert decode_image(frame, max_pixels=10_000_000, shorter_side=PADDED.least_side).size == (160, 120)
+    assert decode_image(frame, PictureRules(), shorter_side=PADDED.least_side).size == (160, 120)
     (reduced, geometry), (exact, expected) = prepared(frame.data, PADDED, "reduced"), prepared(frame.data, PADDED)
 
     assert geometry == expected

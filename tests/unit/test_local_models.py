@@ -110,7 +110,7 @@ def test_the_folder_of_a_video_model_says_what_it_takes_together(tmp_path: Path)
     folder.mkdir()
     torch.manual_seed(3)
     torch.save(torchvision.models.video.mc3_18().state_dict(), file)
-    ready._fill_torchvision(folder, published, file)
+    ready.write_published(folder, published, file)
 
     manifest = load_manifest(folder)
 
@@ -128,7 +128,7 @@ def test_the_folder_of_a_detector_or_a_segmenter_says_so(tmp_path: Path, archite
     folder.mkdir()
     network = torchvision.models.get_model(architecture, weights=None, weights_backbone=None)
     torch.save(network.state_dict(), file)
-    ready._fill_torchvision(folder, published, file)
+    ready.write_published(folder, published, file)
     manifest = load_manifest(folder)
 
     assert (manifest.task, manifest.clip) == (task, None)

@@ -1,4 +1,6 @@
 import random
+import re
+import struct
 import time
 from contextlib import suppress
 
@@ -17,10 +19,21 @@ from tests.support.pictures import (
     webp,
 )
 from worker.domain.errors import FrameRejected, ImageUndecodable, ImageUnsupported, Reason
-from worker.media.headers import PictureHeader, PictureKind, inspect_picture
+from worker.domain.pictures import Flaw
+from worker.media.headers import PictureKind, inspect_picture
+from worker.media.jpeg_structure import JpegStructure
 
 SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}
 every_kind = pytest.mark.parametrize("picture", SMALL.values(), ids=SMALL)
+
+
+def _ihdr(width: int, height: int, *, depth: int = 8, colour: int = 0) -> bytes:
+    return struct.pack(">II5B", width, height, depth, colour, 0, 0, 0)
+
+
+def _png(ihdr: bytes, *before: bytes) -> bytes:
+    chunks = (chunk(b"IHDR", ihdr), *before, chunk(b"IDAT", b""), chunk(b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(chunks)
 
 
 @given(st.sampled_from(sorted(ALL_ENCODERS)), st.integers(1, 70), st.integers(1, 70))
@@ -32,8 +45,41 @@ def test_reads_the_size_of_every_kind(name: str, width: int, height: int) -> Non
 
 @every_kind
 def test_refuses_a_picture_cut_anywhere(picture: bytes) -> None:
-    reasons = {rejection(picture[:end]).reason for end in range(len(picture))}
-    assert reasons == {Reason.TRUNCATED}
+    is_jpeg = picture.startswith(b"\xff\xd8")  # of which only the decoder knows where its pixels end
+    stop = structure(picture).pixels_at if is_jpeg else len(picture)
+    assert {rejection(picture[:end]).reason for end in range(stop)} == {Reason.TRUNCATED}
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name.startswith("jpeg")])
+def test_a_jpeg_tells_whether_it_has_an_end_marker(name: str) -> None:
+    whole, cut = structure(SMALL[name]), structure(SMALL[name][:-2])
+    assert (whole.has_end, whole.end) == (True, len(SMALL[name]))
+    assert (cut.has_end, cut.end) == (False, len(SMALL[name]) - 2)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name.startswith("jpeg")])
+def test_a_jpeg_within_the_pixels_of_another_is_refused(name: str) -> None:
+    picture = SMALL[name]
+    start = structure(picture).pixels_at
+    for end in (start, start + 1, (start + len(picture)) // 2, len(picture) - 2, len(picture) - 1):
+        refused = rejection(picture[:end] + JPEG(scene(24, 17)))
+        assert isinstance(refused, ImageUndecodable)
+        assert (refused.reason, refused.flaw) == (Reason.TRUNCATED, Flaw.MERGED)
+        assert "send one whole picture in each record" in str(refused)
+
+
+def test_scans_are_counted_within_the_picture() -> None:
+    picture = SMALL["jpeg progressive"]
+    assert structure(picture + 200 * b"\xff\xda\0\2").scans == structure(picture).scans == 10
+
+
+def test_a_progressive_jpeg_without_its_last_scans_lacks_something() -> None:
+    picture = SMALL["jpeg progressive"]
+    ends = [match.start() for match in re.finditer(rb"\xff[\xc4\xda]", picture)]
+    first = picture.index(b"\xff\xda")
+    assert structure(picture).fault is None
+    for end in (end for end in ends if end > first):
+        assert "coefficients are missing" in (structure(picture[:end] + b"\xff\xd9").fault or "")
 
 
 @every_kind
@@ -42,15 +88,10 @@ def test_takes_a_whole_picture_whatever_follows(picture: bytes, tail: bytes) -> 
     assert inspect_picture(picture + tail) == inspect_picture(picture)
 
 
-def test_refuses_a_cut_jpeg_in_a_buffer_padded_with_zeros() -> None:
-    picture = JPEG(scene(640, 480))
-    assert rejection(picture[: len(picture) // 2] + bytes(65536)).reason is Reason.TRUNCATED
-
-
 def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
     picture = jpeg_with_exif(scene(64, 48))
     assert picture.count(b"\xff\xd9") == 2
-    assert rejection(picture[:-2]).reason is Reason.TRUNCATED
+    assert not structure(picture[:-2]).has_end
 
 
 @pytest.mark.parametrize("text", [b"hello", b"{}", b"\0" * 40, b"BMW", b"RIFF\4\0\0\0WAVEfmt ", b"<svg/>"], ids=repr)
@@ -75,11 +116,14 @@ def test_refuses_what_is_no_picture(text: bytes) -> None:
         (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000"),
         (webp(b"VP8X", bytes([2]) + bytes(9)), "an animated WebP"),
-        (PNG_SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"acTL", bytes(8)), "an animated PNG"),
-        (jpeg_header(components=4), "4 components"),
+        (PNG_SIGNATURE + chunk(b"IHDR", _ihdr(1, 1)) + chunk(b"acTL", bytes(8)), "an animated PNG"),
+        (jpeg_header(components=2), "2 components"),
         (jpeg_header(bits=12), "12 bits"),
-        (jpeg_header(process=3), "process 3"),
-        (jpeg_header(process=9), "process 9"),
+        (jpeg_header(process=3), "lossless coding"),
+        (jpeg_header(process=5), "hierarchical coding"),
+        (jpeg_header(process=9), "arithmetic coding"),
+        (jpeg_header(process=10), "arithmetic coding"),
+        (jpeg_header(process=0xF7 - 0xC0), "a JPEG-LS"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -102,7 +146,11 @@ def test_names_a_picture_that_is_not_taken(start: bytes, name: str) -> None:
         pytest.param(b"\xff\xd8" + jpeg_header(), id="jpeg that starts twice"),
         pytest.param(b"\xff\xd8\xff\xd9", id="jpeg of nothing"),
         pytest.param(PNG_SIGNATURE + chunk(b"IDAT", bytes(13)), id="png without header"),
-        pytest.param(PNG_SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""), id="png of no size"),
+        pytest.param(_png(_ihdr(0, 0)), id="png of no size"),
+        pytest.param(_png(_ihdr(8, 8, depth=3)), id="png of 3 bits"),
+        pytest.param(_png(_ihdr(8, 8, colour=5)), id="png of colour type 5"),
+        pytest.param(_png(_ihdr(8, 8, colour=3)), id="png without palette"),
+        pytest.param(_png(_ihdr(8, 8), chunk(b"CgBI", bytes(4))), id="png with a chunk that nobody knows"),
         pytest.param(webp(b"ALPH", bytes(40)), id="webp that begins with alpha"),
         pytest.param(webp(b"VP8L", b"\x2f"), id="webp too short for its size"),
         pytest.param(webp(b"VP8 ", bytes(10)), id="webp of no size"),
@@ -117,19 +165,20 @@ def test_refuses_a_header_that_contradicts_itself(picture: bytes) -> None:
 @pytest.mark.parametrize(
     ("picture", "header"),
     [
-        (jpeg_header(width=65535, height=65500), PictureHeader(PictureKind.JPEG, 65535, 65500)),
+        (jpeg_header(width=65535, height=65500), (PictureKind.JPEG, 65535, 65500)),
         (
-            PNG_SIGNATURE + chunk(b"IHDR", b"\x7f\xff\xff\xff\0\0\xea\x60" + bytes(5)) + chunk(b"IEND", b""),
-            PictureHeader(PictureKind.PNG, 2**31 - 1, 60000),
+            _png(_ihdr(2**31 - 1, 60000)),
+            (PictureKind.PNG, 2**31 - 1, 60000),
         ),
-        (webp(b"VP8L", b"\x2f" + b"\xff" * 4), PictureHeader(PictureKind.WEBP, 16384, 16384)),
-        (webp(b"VP8X", bytes(4) + b"\xff" * 6), PictureHeader(PictureKind.WEBP, 2**24, 2**24)),
-        (webp(b"VP8 ", b"\x9d" * 6 + b"\xff" * 4), PictureHeader(PictureKind.WEBP, 16383, 16383)),
+        (webp(b"VP8L", b"\x2f" + b"\xff" * 4), (PictureKind.WEBP, 16384, 16384)),
+        (webp(b"VP8X", bytes(4) + b"\xff" * 6), (PictureKind.WEBP, 2**24, 2**24)),
+        (webp(b"VP8 ", b"\x9d" * 6 + b"\xff" * 4), (PictureKind.WEBP, 16383, 16383)),
     ],
     ids=["jpeg", "png", "webp lossless", "webp extended", "webp lossy"],
 )
-def test_reads_the_largest_size_a_header_can_hold(picture: bytes, header: PictureHeader) -> None:
-    assert inspect_picture(picture) == header
+def test_reads_the_largest_size_a_header_can_hold(picture: bytes, header: tuple[PictureKind, int, int]) -> None:
+    found = inspect_picture(picture)
+    assert (found.kind, found.width, found.height) == header
 
 
 @pytest.mark.parametrize("picture", [SMALL["jpeg progressive"], jpeg_header()], ids=["progressive", "one by one"])
@@ -162,6 +211,12 @@ def test_a_long_header_takes_time_in_proportion(filler: bytes) -> None:
 
 def test_a_header_reads_as_words() -> None:
     assert str(inspect_picture(SMALL["webp lossy"])) == "WebP of 24x17 pixels"
+
+
+def structure(picture: bytes) -> JpegStructure:
+    found = inspect_picture(picture).structure
+    assert isinstance(found, JpegStructure)
+    return found
 
 
 def rejection(picture: bytes) -> FrameRejected:

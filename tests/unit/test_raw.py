@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tests.support.pictures import ALL_ENCODERS, Encode, Pixels, frame_of, scene
 from worker.domain.errors import EnvelopeInvalid, FrameRejected, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.frames import COLOR_MATRICES, COLOR_RANGES, PIXEL_FORMATS, RawLayout
+from worker.domain.pictures import PictureRules
 from worker.media.images import decode_image
 
 WIDTH, HEIGHT = 22, 14
@@ -79,7 +80,7 @@ def by_formula(y: Pixels, u: Pixels, v: Pixels, matrix: str, color_range: str) -
 
 
 def decoded(data: bytes, layout: RawLayout) -> Pixels:
-    return decode_image(frame_of(data, raw=layout), max_pixels=10**6).pixels
+    return decode_image(frame_of(data, raw=layout), PictureRules()).pixels
 
 
 def refused(data: bytes, layout: RawLayout) -> FrameRejected:
@@ -256,3 +257,10 @@ def test_a_raw_picture_that_begins_like_a_jpeg_is_read_as_raw() -> None:
     pixels = np.full((8, 8, 3), 255, np.uint8)
     pixels[0, :2] = [[255, 216, 255], [224, 0, 16]]
     np.testing.assert_array_equal(decoded(pixels.tobytes(), RawLayout("rgb24", 8, 8)), pixels)
+
+
+@pytest.mark.parametrize("content_type", ["image/x-raw", "video/x-raw; format=RGB"])
+def test_an_encoded_picture_with_a_raw_content_type_and_no_layout_is_taken_for_what_it_is(content_type: str) -> None:
+    picture = ALL_ENCODERS["jpeg 4:2:0"](scene(64, 48))
+    found = decode_image(frame_of(picture, content_type=content_type), PictureRules())
+    np.testing.assert_array_equal(found.pixels, decode_image(frame_of(picture), PictureRules()).pixels)

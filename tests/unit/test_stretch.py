@@ -14,6 +14,7 @@ from worker.data.stretch import Guess, Written, write_stretch
 from worker.domain.boxes import Box, TrueBox
 from worker.domain.errors import SettingsError
 from worker.domain.frames import CapturedFrame
+from worker.domain.pictures import PictureRules
 from worker.domain.records import Position, Record
 from worker.domain.times import EventMillis
 from worker.media.folder import read_folder
@@ -33,7 +34,9 @@ def a_labelled(offset: int, label: str | None, value: bytes = JPEG, **headers: b
 def write(
     folder: Path, records: Iterable[Record], guesses: dict[Position, Guess] | None = None, *, by_class: bool = False
 ) -> Written:
-    return write_stretch(folder, records, guesses or {}, by_class=by_class, max_pixels=10**6, now=EventMillis(10**13))
+    return write_stretch(
+        folder, records, guesses or {}, by_class=by_class, rules=PictureRules(), now=EventMillis(10**13)
+    )
 
 
 def read(folder: Path) -> list[CapturedFrame]:

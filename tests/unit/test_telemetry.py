@@ -1,27 +1,32 @@
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record, a_sample
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import Reason
 from worker.domain.extents import Restored, Start
+from worker.domain.frames import Frame
 from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
-    BoxCounts,
     BoxVerdict,
     DeadLetter,
     Detections,
     Embedding,
+    HitCounts,
+    Outcome,
     Result,
     Segmentation,
     Verdict,
 )
+from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
 from worker.ops.telemetry import Telemetry
@@ -190,11 +195,11 @@ def test_pictures_that_could_not_be_made_are_counted() -> None:
 
 def test_boxes_are_counted_by_camera_and_unknown_labels_are_told() -> None:
     watched, found = Watched(), Detections(())
-    for verdict in (BoxVerdict(BoxCounts(2, 1, 0)), BoxVerdict(BoxCounts(1, 2, 3), ("zebra", "gnu")), None):
+    for verdict in (BoxVerdict(HitCounts(2, 1, 0)), BoxVerdict(HitCounts(1, 2, 3), ("zebra", "gnu")), None):
         prediction = replace(a_prediction(a_frame(label="cat"), verdict), result=found)
         watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
 
-    counted = {verdict: watched.value("boxes_total", camera="cam-1", verdict=verdict) for verdict in BoxCounts._fields}
+    counted = {verdict: watched.value("boxes_total", camera="cam-1", verdict=verdict) for verdict in HitCounts._fields}
     assert counted == {"hits": 3, "misses": 3, "false_alarms": 3}
     assert watched.value("labelled_total", camera="cam-1") == 2
     assert watched.value("correct_total", camera="cam-1", top="1") is None
@@ -267,3 +272,48 @@ def test_records_that_are_gone_and_partitions_that_wait_are_counted() -> None:
 
     watched.telemetry.waiting([], [])
     assert watched.value("waiting_partitions") == 0
+
+
+class Logged(Watched):
+    """A telemetry whose warnings of clocks are kept."""
+
+    def clocks(self, *outcomes: Outcome) -> list[str]:
+        """Return the cameras that are told to have a wrong clock, one after the other."""
+        with capture_logs() as lines:
+            self.telemetry.delivered(outcomes, published_at=EventMillis(0))
+        return [str(line["camera"]) for line in lines if line["event"].startswith("the clock of a camera")]
+
+
+def ahead(milliseconds: int, camera: str = "fast") -> Frame:
+    frame = a_frame(camera=camera, captured_at=1_000_000).frame
+    return replace(frame, arrived_at=EventMillis(frame.captured_at - milliseconds))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        lambda frame: replace(a_prediction(a_frame()), frame=frame),
+        lambda frame: Skipped(frame, "over-rate"),
+        Shown,
+        lambda frame: replace(a_dead_letter(frame.camera), reason=Reason.CLOCK_AHEAD),
+    ],
+    ids=["predicted", "skipped", "shown", "refused"],
+)
+def test_a_fast_clock_is_counted_and_told_once_of_each_camera(outcome: Callable[[Frame], Outcome]) -> None:
+    logged = Logged()
+    told = logged.clocks(*(outcome(ahead(60_000, camera)) for camera in ("fast", "fast", "faster", "fast")))
+
+    assert told == ["fast", "faster"]
+    assert logged.value("clock_ahead_frames_total", camera="fast") == 3
+    assert logged.value("clock_ahead_frames_total", camera="faster") == 1
+    assert logged.clocks(outcome(ahead(60_000))) == []
+    logged.telemetry.forget(FRAMES)
+    assert logged.value("clock_ahead_frames_total", camera="fast") is None
+
+
+@pytest.mark.parametrize("milliseconds", [-(10**9), 0, 10_000])
+def test_a_clock_that_is_right_or_slow_is_not_told(milliseconds: int) -> None:
+    logged = Logged()
+
+    assert logged.clocks(Skipped(ahead(milliseconds), "over-rate")) == []
+    assert logged.value("clock_ahead_frames_total", camera="fast") is None

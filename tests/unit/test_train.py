@@ -18,7 +18,7 @@ from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
 from worker.models.build import load_model
 from worker.models.manifest import load_manifest
 from worker.models.preparation import frame_decoder
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 from worker.training.loop import Step
 from worker.training.options import Options
 from worker.training.train import Watcher, train
@@ -92,7 +92,7 @@ def card_of(folder: Path) -> dict[str, Any]:
 def test_the_worker_gets_the_accuracy_of_the_card(trained: Path, data: Path) -> None:
     group = ModelGroup(path=trained, top_k=1)
     model = load_model(group)
-    decode = frame_decoder(model.preprocessing, group, max_pixels=10**6)
+    decode = frame_decoder(model.preprocessing, group, Limits())
     right = []
     for index, hue in enumerate(sorted(HUES)):
         for file in sorted((data / hue / "camera0").iterdir()):

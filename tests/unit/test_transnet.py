@@ -16,7 +16,7 @@ from worker.models.manifest import load_manifest
 from worker.models.preparation import frame_decoder
 from worker.models.ready import READY_MODELS, ready_model
 from worker.ports import Asked
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
 
 FRAMES = 250
 CUTS = [29, 75, 136, 186, 241]
@@ -31,7 +31,7 @@ def model() -> LoadedModel:
 @pytest.fixture(scope="module")
 def pixels(model: LoadedModel) -> NDArray[np.uint8]:
     found = np.empty((FRAMES, *model.frame_shape), np.uint8)
-    decode = frame_decoder(model.preprocessing, ModelGroup(name="transnetv2"), max_pixels=1_000_000)
+    decode = frame_decoder(model.preprocessing, ModelGroup(name="transnetv2"), Limits())
     for frame, out in zip(video_frames("bikes", first=0, count=FRAMES), found, strict=True):
         decode(frame, out)
     return found

@@ -53,7 +53,7 @@ REASONS = [
     *(load.TOO_OLD, load.REPLACED, load.NOT_NTH, by_camera.OUT_OF_MEMORY),
 ]
 KINDS = [
-    *("frame", "prediction", "clip-prediction", "frame-value", "recurrent-prediction"),
+    *("frame", "prediction", "multi-label-prediction", "clip-prediction", "frame-value", "recurrent-prediction"),
     *("detection", "segmentation", "embedding", "skipped", "accuracy", "hidden-state", "dead-letter"),
 ]
 
@@ -189,7 +189,8 @@ RGB: Headers = (("pixel-format", b"rgb24"), ("width", b"4"), ("height", b"4"))
         ("camera-id", b"x" * 257, "send 1 to 256 characters, in UTF-8"),
         ("camera-id", b"\xff", "send 1 to 256 characters, in UTF-8"),
         ("frame-id", b"\xc3\x28", "send 1 to 256 characters, in UTF-8"),
-        ("label", b"\xc3\x28", "send 1 to 256 characters, in UTF-8"),
+        ("label", b"\xc3\x28", "send 1 to 4096 characters, in UTF-8"),
+        ("label", b"x" * 4097, "send 1 to 4096 characters, in UTF-8"),
         ("boxes", b"[1]", "box 1"),
         ("captured-at", b"yesterday", "send whole milliseconds since the epoch"),
         ("captured-at", b"-5", "this is before 1970: send whole milliseconds since the epoch"),
@@ -463,7 +464,7 @@ def test_a_prediction_of_an_unknown_task_is_refused_with_the_tasks_that_are_know
     later = json.dumps(sample("prediction") | {"task": "boxes"}).encode()
 
     with pytest.raises(
-        msgspec.ValidationError, match=r"'boxes'.*classify, clip, .*, detect, segment, embed, recurrent"
+        msgspec.ValidationError, match=r"'boxes'.*classify, multi_label, clip, .*, detect, segment, embed, recurrent"
     ):
         wire.decode_message(later)
     with pytest.raises(msgspec.ValidationError, match="classes"):

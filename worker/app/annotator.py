@@ -10,6 +10,7 @@ import numpy as np
 
 from worker.domain.clips import Slots
 from worker.domain.frames import EncodedFrame, Frame
+from worker.domain.pictures import PictureRules
 from worker.domain.results import Prediction
 from worker.media.images import decode_image
 from worker.media.jpeg import JpegEncoder
@@ -35,13 +36,13 @@ class Annotator:
 
     Args:
         every_ms: milliseconds of capture time in a slot.
-        max_pixels: of the largest accepted picture.
+        rules: as those of the model's pictures, so that boxes lie where they belong.
         failed: is called with each frame that could not be drawn, and the error; several threads may call it at once.
     """
 
-    def __init__(self, every_ms: int, *, max_pixels: int, failed: Callable[[Frame, Exception], None]) -> None:
+    def __init__(self, every_ms: int, rules: PictureRules, *, failed: Callable[[Frame, Exception], None]) -> None:
         self._slots = Slots(1000 / every_ms)
-        self._max_pixels = max_pixels
+        self._rules = rules
         self._failed = failed
         self._drawn: OrderedDict[str, deque[int]] = OrderedDict()
         self._choosing = Lock()
@@ -72,7 +73,7 @@ class Annotator:
     def _picture(self, prediction: Prediction, encoded: EncodedFrame) -> bytes:
         # What is drawn does not depend on the time of publication, which nobody knows yet.
         facts = facts_of(message_of(prediction, published_at=prediction.frame.arrived_at))
-        pixels = decode_image(encoded, max_pixels=self._max_pixels).pixels
+        pixels = decode_image(encoded, self._rules).pixels
         with self._drawing:
             drawn = draw(pixels, facts)
         bgr, room = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), max(ALWAYS_FITS, len(encoded.data))

@@ -25,7 +25,7 @@ from worker.domain.records import OutboundRecord, Stopping, TopicPartition
 from worker.media.images import limit_opencv_threads
 from worker.models.build import cores, load_model
 from worker.models.loaded import LoadedModel
-from worker.models.preparation import frame_decoder
+from worker.models.preparation import frame_decoder, picture_rules
 from worker.ops.telemetry import Telemetry
 from worker.ops.watchdog import Pulse, Watchdog
 from worker.ports import Clocks, Saved
@@ -92,7 +92,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
             Ports(source, sink, partial(_saved_before, settings, model)),
             ModelParts(
                 model,
-                frame_decoder(model.preprocessing, settings.model, max_pixels=limits.max_pixels),
+                frame_decoder(model.preprocessing, settings.model, limits, flawed=telemetry.flawed),
                 annotator(settings, telemetry) if settings.topics.annotated else None,
                 hidden_states_for(model, settings.sampling, limits),
             ),
@@ -147,7 +147,7 @@ def memory_worker(
             Ports(MemorySource(script), MemorySink(write), lambda *_: ()),
             ModelParts(
                 loaded,
-                frame_decoder(loaded.preprocessing, model, max_pixels=limits.max_pixels),
+                frame_decoder(loaded.preprocessing, model, limits),
                 make_hidden=hidden_states_for(loaded, groups.sampling, limits),
             ),
             threads,
@@ -178,8 +178,8 @@ def _saved_before(
 
 def annotator(settings: Settings, telemetry: Telemetry) -> Annotator:
     """Return what draws predictions on pictures."""
-    every, max_pixels = settings.sampling.annotate_every_ms, settings.limits.max_pixels
-    return Annotator(every, max_pixels=max_pixels, failed=telemetry.not_drawn)
+    rules = picture_rules(settings.limits, settings.model)
+    return Annotator(settings.sampling.annotate_every_ms, rules, failed=telemetry.not_drawn)
 
 
 def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSettings:

@@ -99,7 +99,7 @@ def _check_model(groups: Mapping[str, Any], findings: "Findings") -> None:
         found = in_force(Groups.of(groups))
         model = found.groups.model
         loaded = load_model(model)
-        frame_decoder(loaded.preprocessing, model, max_pixels=Limits().max_pixels)
+        frame_decoder(loaded.preprocessing, model, Limits())
         loaded.warm_up(1)
         sampling_for(loaded, model, found.groups.sampling, found.groups.window, live=True)
         if "topics" in groups:

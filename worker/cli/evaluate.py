@@ -15,6 +15,7 @@ from worker.cli.offline import dead_letter_of, offline_groups, record_of, run_of
 from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.domain.errors import SettingsError
+from worker.domain.pictures import PictureRules
 from worker.domain.records import OutboundRecord
 from worker.domain.times import Monotonic
 from worker.media.folder import check_empty
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from worker.data.items import Item
     from worker.evaluation.box_report import Detecting
+    from worker.evaluation.named_report import Naming
     from worker.evaluation.report import Evaluated
+    from worker.evaluation.reports import Found
     from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
 
@@ -65,13 +68,15 @@ def evaluate(
     if out is not None:
         check_empty(out)
     items = read_labelled(data, rate=rate)
-    found = _run(offline_groups(config, model), items)
+    groups = offline_groups(config, model)
+    found = _run(groups, items)
     rival = _run(offline_groups(config, against), items) if against else None
     report = report_of(found, rival, data=str(data), most=most)
     if out is not None:
         from worker.evaluation.files import write_report
+        from worker.models.preparation import picture_rules
 
-        write_report(out, report, found, partial(_pictures, items))
+        write_report(out, report, found, partial(_pictures, items, picture_rules(groups.limits, groups.model)))
     if as_json:
         typer.echo(msgspec.json.encode(report))
     else:
@@ -106,13 +111,13 @@ class _Published:
         return (each for each in decoded if isinstance(each, kind))
 
 
-def _run(groups: "Groups", items: Sequence["Item"]) -> "Evaluated | Detecting":
+def _run(groups: "Groups", items: Sequence["Item"]) -> "Found":
     """Run a model over the frames, and return what the worker published."""
     from worker.data.reading import frames_of
     from worker.models.build import build_model, find_manifest
 
     manifest = find_manifest(groups.model)
-    if manifest.task not in {"classify", "clip", "recurrent", "detect"}:
+    if manifest.task not in {"classify", "multi_label", "clip", "recurrent", "detect"}:
         raise SettingsError([f"a model of the task {manifest.task} cannot be evaluated: there is no measure for it"])
     asked = replace(manifest, threshold=LOWEST) if manifest.task == "detect" else manifest
     published, loaded = _Published(Topics(skipped="skipped")), build_model(asked, groups.model)
@@ -121,6 +126,8 @@ def _run(groups: "Groups", items: Sequence["Item"]) -> "Evaluated | Detecting":
         run_offline(frames, published.add, groups, published.topics, loaded)
     if manifest.task == "detect":
         return _detecting(manifest, published)
+    if manifest.task == "multi_label":
+        return _naming(manifest, published, [item.group for item in items])
     return _evaluated(manifest, published, [item.group for item in items])
 
 
@@ -135,6 +142,21 @@ def _evaluated(manifest: "Manifest", published: _Published, groups: Sequence[str
         rows=[
             replace(row, camera=groups[row.offset])
             for row in judged(published.messages(wire.PredictionMessage), manifest.labels)
+        ],
+        accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
+        rejected=published.rejected,
+        skipped=published.skipped,
+    )
+
+
+def _naming(manifest: "Manifest", published: _Published, groups: Sequence[str]) -> "Naming":
+    from worker.evaluation.named_report import Naming, named_rows
+
+    return Naming(
+        model=manifest.identity,
+        labels=manifest.labels,
+        rows=[
+            replace(row, camera=groups[row.offset]) for row in named_rows(published.messages(wire.MultiLabelMessage))
         ],
         accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
         rejected=published.rejected,
@@ -157,7 +179,7 @@ def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
     )
 
 
-def _pictures(items: Sequence["Item"], offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
+def _pictures(items: Sequence["Item"], rules: PictureRules, offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
     """Return the pictures at these offsets; they were decoded before, so they can be."""
     from worker.data.reading import frames_of
     from worker.media.images import decode_image
@@ -166,5 +188,5 @@ def _pictures(items: Sequence["Item"], offsets: Collection[int]) -> dict[int, "N
     for offset, frame in zip(wanted, frames_of(items[offset] for offset in wanted), strict=True):
         record = record_of(offset, frame)
         encoded = wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0))
-        found[offset] = decode_image(encoded, max_pixels=2**31).pixels
+        found[offset] = decode_image(encoded, rules).pixels
     return found

@@ -16,6 +16,7 @@ from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.domain.errors import FrameRejected, SettingsError
 from worker.domain.frames import CapturedFrame, EncodedFrame
+from worker.domain.pictures import PictureRules
 from worker.domain.records import OutboundRecord
 from worker.domain.times import Monotonic
 from worker.settings import Topics
@@ -56,8 +57,9 @@ def render(
     groups = offline_groups(config, model).updated_by({"model.masks": True})  # areas are drawn from masks
 
     from worker.media.video_file import frame_rate
+    from worker.models.preparation import picture_rules
 
-    topics, max_pixels = Topics(), groups.limits.max_pixels
+    topics, rules = Topics(), picture_rules(groups.limits, groups.model)
     per_second = rate or (PICTURES_PER_SECOND if source.is_dir() else frame_rate(source))
     read = partial(read_frames, source, labels=labels, camera=camera, rate=per_second)
     outcomes = Outcomes(topics)
@@ -65,7 +67,7 @@ def render(
         run_offline(progress.track(read(), description="predicting"), outcomes.add, groups)
         count = progress.tasks[0].completed  # only the first reading tells how many frames there are
         frames = progress.track(read(), total=count, description="drawing")
-        rendered = _write(out, frames, outcomes, size=_size(read(), max_pixels), rate=per_second, max_pixels=max_pixels)
+        rendered = _write(out, frames, outcomes, size=_size(read(), rules), rate=per_second, rules=rules)
     typer.echo(msgspec.json.encode(rendered) if as_json else rendered.summary)
 
 
@@ -146,14 +148,14 @@ def _write(
     *,
     size: tuple[int, int],
     rate: float,
-    max_pixels: int,
+    rules: PictureRules,
 ) -> Rendered:
     """Draw the frames and write them; in a video, each is made to fit the size (width, height)."""
     from worker.media.picture_files import write_pictures
     from worker.media.video_file import write_video
 
     is_video = out.suffix.lower() == VIDEO
-    drawn = _drawn(frames, outcomes, size=size, all_alike=is_video, rate=rate, max_pixels=max_pixels)
+    drawn = _drawn(frames, outcomes, size=size, all_alike=is_video, rate=rate, rules=rules)
     count, codec = 0, None
     if is_video:
         written = write_video(out, drawn, rate=rate)
@@ -170,31 +172,31 @@ def _drawn(
     size: tuple[int, int],
     all_alike: bool,
     rate: float,
-    max_pixels: int,
+    rules: PictureRules,
 ) -> Iterator[Pixels]:
     from worker.views.drawing import draw
 
     shown = facts_of_frames(frames, outcomes.of, event_frames=max(1, round(EVENT_SECONDS * rate)))
     for offset, (frame, facts) in enumerate(shown):
-        pixels = _decode(offset, frame, max_pixels)
+        pixels = _decode(offset, frame, rules)
         if pixels is None:
             pixels = np.zeros((size[1], size[0], 3), np.uint8)
         yield draw(pixels, facts, size=size if all_alike else None)
 
 
-def _size(frames: Iterable[CapturedFrame], max_pixels: int) -> tuple[int, int]:
+def _size(frames: Iterable[CapturedFrame], rules: PictureRules) -> tuple[int, int]:
     """Return (width, height) of the first frame that is a picture."""
-    decoded = (_decode(offset, frame, max_pixels) for offset, frame in enumerate(frames))
+    decoded = (_decode(offset, frame, rules) for offset, frame in enumerate(frames))
     first = next((pixels for pixels in decoded if pixels is not None), None)
     return NO_PICTURE if first is None else (first.shape[1], first.shape[0])
 
 
-def _decode(offset: int, frame: CapturedFrame, max_pixels: int) -> Pixels | None:
+def _decode(offset: int, frame: CapturedFrame, rules: PictureRules) -> Pixels | None:
     """Return the picture as the model got it, before it was resized; None where the worker rejects it too."""
     from worker.media.images import decode_image
 
     try:
-        return decode_image(_parse(offset, frame), max_pixels=max_pixels).pixels
+        return decode_image(_parse(offset, frame), rules).pixels
     except FrameRejected:
         return None
 

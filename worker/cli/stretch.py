@@ -11,10 +11,11 @@ import typer
 from worker.adapters.clocks import wall_clock
 from worker.cli.options import parse_time
 from worker.domain.errors import SettingsError
+from worker.domain.pictures import PictureRules
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.media.folder import check_empty
-from worker.settings import Kafka, Limits, Topics, read_groups
+from worker.settings import Kafka, Topics, read_groups
 
 if TYPE_CHECKING:
     from worker.data.stretch import Guess, Written
@@ -71,9 +72,7 @@ class Stretch:
         check_empty(folder)
         guesses = self._guesses(needs_predictions=needs_predictions)
         records = self._read(self.topic, self.until)
-        return write_stretch(
-            folder, records, guesses, by_class=by_class, max_pixels=Limits().max_pixels, now=wall_clock()
-        )
+        return write_stretch(folder, records, guesses, by_class=by_class, rules=PictureRules(), now=wall_clock())
 
     def _guesses(self, *, needs_predictions: bool) -> "dict[Position, Guess]":
         from worker.app.cluster import cluster_admin

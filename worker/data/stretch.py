@@ -11,6 +11,7 @@ import numpy as np
 from worker import wire
 from worker.domain.errors import EnvelopeInvalid, FrameRejected, SettingsError
 from worker.domain.frames import CapturedFrame, EncodedFrame
+from worker.domain.pictures import PictureRules
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
 from worker.media.folder import Row, write_rows
@@ -51,7 +52,7 @@ def write_stretch(
     guesses: Mapping[Position, Guess],
     *,
     by_class: bool,
-    max_pixels: int,
+    rules: PictureRules,
     now: EventMillis,
 ) -> Written:
     """Write frames as pictures and `frames.csv`; each picture has its bytes as they were sent.
@@ -63,7 +64,7 @@ def write_stretch(
         records: of the topic of frames.
         guesses: what a model said of them.
         by_class: a sub-folder for each label, in torchvision's ImageFolder layout; frames without a label are left out.
-        max_pixels: pixels of the largest accepted raw picture.
+        rules: which raw pictures are taken.
         now: by this machine's clock; no frame may be captured much later.
 
     Raises:
@@ -75,7 +76,7 @@ def write_stretch(
         for record in records:
             try:
                 encoded = wire.parse_frame(record, arrived_at=now, arrived=Monotonic(0.0))
-                frame = _captured(encoded, max_pixels)
+                frame = _captured(encoded, rules)
                 if not frame.data:
                     raise EnvelopeInvalid("the record has no picture")
             except FrameRejected as error:
@@ -115,10 +116,10 @@ def guesses_of(records: Iterable[Record]) -> dict[Position, Guess]:
     return found
 
 
-def _captured(encoded: EncodedFrame, max_pixels: int) -> CapturedFrame:
+def _captured(encoded: EncodedFrame, rules: PictureRules) -> CapturedFrame:
     frame, data, content_type = encoded.frame, encoded.data, encoded.content_type
     if encoded.raw is not None:
-        pixels = decode_image(encoded, max_pixels=max_pixels).pixels
+        pixels = decode_image(encoded, rules).pixels
         _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
         data, content_type = np.asarray(png).tobytes(), "image/png"
     return CapturedFrame(

@@ -26,6 +26,8 @@ worker with its offsets uncommitted.
 from collections.abc import Sequence
 from enum import StrEnum
 
+from worker.domain.pictures import Flaw
+
 
 class Reason(StrEnum):
     """Why a frame was rejected; the reason code of its dead letter and the `reason` label in the metrics."""
@@ -81,7 +83,15 @@ class ClockAhead(FrameRejected):
 
 
 class ImageUndecodable(FrameRejected):
-    """The bytes are empty, cut short, or no picture (`Reason.EMPTY`, `TRUNCATED`, `NOT_A_PICTURE`)."""
+    """The bytes are empty, cut short, damaged, or no picture (`Reason.EMPTY`, `TRUNCATED`, `NOT_A_PICTURE`).
+
+    Args:
+        flaw: what the decoder reported; None if none was asked.
+    """
+
+    def __init__(self, reason: Reason, text: str, flaw: Flaw | None = None) -> None:
+        self.flaw = flaw
+        super().__init__(reason, text)
 
 
 class ImageUnsupported(FrameRejected):

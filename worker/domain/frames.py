@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.boxes import TrueBox
+from worker.domain.pictures import Flawed
 from worker.domain.records import Position, Record
 from worker.domain.times import EventMillis, Monotonic
 
@@ -110,11 +111,14 @@ class Image:
 
     Attributes:
         pixels: RGB, (height, width, 3), uint8.
-        sent: (width, height) of the picture as it was sent; None if it was decoded at its full size.
+        sent: (width, height) of the picture as it was sent, turned if the pixels are; None if it was decoded at its
+            full size.
+        flawed: what the decoder found wrong with the picture, although the picture is taken.
     """
 
     pixels: NDArray[np.uint8]
     sent: tuple[int, int] | None = None
+    flawed: Flawed | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

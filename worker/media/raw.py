@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from worker.domain.errors import EnvelopeInvalid, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.frames import RawLayout
 from worker.media.colors import LIMITED, yuv_to_rgb
+from worker.media.deep_grey import grey_of
 from worker.media.foreign import accepted_kind
 
 Pixels = NDArray[np.uint8]
@@ -103,8 +104,17 @@ def check_layout(data: bytes, layout: RawLayout) -> None:
         raise _wrong_length(data, layout, expected)
 
 
-def unpack(data: bytes, layout: RawLayout) -> Pixels:
-    """Convert a raw picture that fits its layout to RGB, (height, width, 3), uint8, in its own memory."""
+def unpack(data: bytes, layout: RawLayout, bit_depth: int | None) -> Pixels:
+    """Convert a raw picture that fits its layout to RGB, (height, width, 3), uint8, in its own memory.
+
+    Args:
+        data: the picture.
+        layout: its layout.
+        bit_depth: bits that samples of 16 bits use, 9 to 16, counted from the lowest; None if nothing is known.
+
+    Raises:
+        ImageUnsupported: nothing is known of 16-bit samples, and the picture would be nearly black.
+    """
     form = _FORMATS[layout.pixel_format]
     planes = _cut(data, _planes(layout, form))
     if form.yuv is not None:
@@ -115,7 +125,8 @@ def unpack(data: bytes, layout: RawLayout) -> Pixels:
         return _by_opencv(_for_opencv(planes, layout), form.opencv)
     (plane,) = planes
     if layout.pixel_format == "gray16le":
-        plane = np.ascontiguousarray(plane[:, 1::2])  # the high byte of each sample, as of a PNG with 16 bits
+        what = f"{layout.pixel_format} of {layout.width}x{layout.height} pixels"
+        plane = grey_of(np.ascontiguousarray(plane).view("<u2"), bit_depth, what)
     if layout.pixel_format in _GREY and layout.color_range == LIMITED:
         grey = np.full_like(plane, 128)
         return yuv_to_rgb(plane, grey, grey, layout.color_matrix, LIMITED)

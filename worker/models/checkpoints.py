@@ -148,8 +148,9 @@ def load_weights(
     if not fitting:
         place, fault = min(faults.items(), key=lambda each: each[1].count)
         size = ", and image_size in arguments" if "pos_embedding" in str(fault.lines) else ""
+        where = "" if place == TOP else f"at {place!r}, "
         raise ModelUnavailable(
-            f"{what} is not a state dict of {name}: at {place!r}, {'; '.join(fault.lines)}: check that architecture, "
+            f"{what} is not a state dict of {name}: {where}{'; '.join(fault.lines)}: check that architecture, "
             f"arguments and the number of labels are those of the training{size}"
         )
     (weights,) = fitting
@@ -174,7 +175,7 @@ def weights_to_begin_with(network: nn.Module, data: bytes, what: str) -> Mapping
         ModelUnavailable: there is none, or there are several.
     """
     mappings = read_weights(data, what)
-    found = _chosen(_candidates(mappings, network), None, mappings, f"{what} is not a state dict of this network")
+    found = _chosen(_candidates(mappings, network), None, mappings, f"{what}: these weights are of another network")
     if len(found) > 1:
         places = " and ".join(weights.place for weights in found[:_NAMED])
         raise ModelUnavailable(f"{what} has several mappings that fit, {places}: save one of them in a file of its own")

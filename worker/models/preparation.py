@@ -1,31 +1,51 @@
 """Build the function that converts an encoded frame to the model's input, according to the settings."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.errors import ImageUndecodable
-from worker.domain.frames import EncodedFrame
+from worker.domain.frames import EncodedFrame, Frame, Image
 from worker.domain.geometry import Geometry, resize_and_crop
+from worker.domain.pictures import Flawed, PictureRules
 from worker.domain.preprocessing import Preprocessing
-from worker.media.headers import PictureHeader, PictureKind
-from worker.media.images import decode_image, inspect_frame
+from worker.media.channels import write_channels
+from worker.media.headers import PictureHeader
+from worker.media.images import decode_image, inspect_frame, stored_orientation
+from worker.media.jpeg_structure import JpegStructure
 from worker.media.resize import resize_middle, supports_resize
 from worker.models.engines.torch_engine import find_device
 from worker.models.torch_preparation import JpegPreparation, prepare_image
 from worker.ports import Decode
-from worker.settings import ModelGroup
+from worker.settings import Limits, ModelGroup
+
+OnFlawed = Callable[[Frame, Flawed], None]
 
 
-def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int) -> Decode:
+def picture_rules(limits: Limits, group: ModelGroup) -> PictureRules:
+    """Return which pictures the settings take, and how they are read."""
+    return PictureRules(
+        max_pixels=limits.max_pixels,
+        max_aspect=limits.max_aspect,
+        damaged=limits.damaged,
+        orientation=group.orientation,
+        bit_depth=group.bit_depth,
+    )
+
+
+def frame_decoder(
+    numbers: Preprocessing, group: ModelGroup, limits: Limits, *, flawed: OnFlawed = lambda _, __: None
+) -> Decode:
     """Return a function that decodes and prepares a frame, and writes it to its slot of a batch.
 
     Args:
         numbers: the preprocessing of the model's weights.
         group: the model's settings; `model.preparation` selects the function.
-        max_pixels: pixels of the largest accepted picture, for every preparation.
+        limits: which pictures are taken, for every preparation.
+        flawed: is called with each frame whose picture is not as it should be, whether the picture is taken or not;
+            several threads may call it at once.
 
     Raises:
         ModelUnavailable: the device does not exist, or cannot decode JPEG.
@@ -33,7 +53,18 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
     # Four times as fast as torchvision's own resize, with the same result but for about one value in 50,000.
     prepare = resize_middle if supports_resize(numbers) else prepare_image
     shorter_side = numbers.least_side if group.preparation == "reduced" else None
-    decode = partial(decode_image, max_pixels=max_pixels, shorter_side=shorter_side)
+    rules = picture_rules(limits, group)
+
+    def decode(frame: EncodedFrame) -> Image:
+        try:
+            image = decode_image(frame, rules, shorter_side=shorter_side)
+        except ImageUndecodable as error:
+            if error.flaw is not None:
+                flawed(frame.frame, Flawed(error.flaw, str(error)))
+            raise
+        if image.flawed is not None:
+            flawed(frame.frame, image.flawed)
+        return image
 
     def on_cpu(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
         image = decode(frame)
@@ -41,18 +72,45 @@ def frame_decoder(numbers: Preprocessing, group: ModelGroup, *, max_pixels: int)
         return resize_and_crop(image.sent or image.size, image.size, numbers)
 
     if group.preparation != "nvjpeg":
-        return on_cpu
+        return _in_channels(on_cpu, numbers)
     prepare_jpeg = JpegPreparation(find_device(group.device, "fp32"), numbers)
 
     def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
-        found = inspect_frame(frame, max_pixels=max_pixels)
-        if isinstance(found, PictureHeader) and found.kind is PictureKind.JPEG:
+        if _suits_device(frame, rules):
             # nvJPEG supports fewer kinds of JPEG than libjpeg, so libjpeg decides: every preparation refuses the same
             # frames for the same reasons.
             with suppress(ImageUndecodable):
-                prepare_jpeg(frame.data, out)
-                size = found.width, found.height
+                size = prepare_jpeg(frame.data, out)
                 return resize_and_crop(size, size, numbers)
         return on_cpu(frame, out)
 
-    return on_device
+    return _in_channels(on_device, numbers)
+
+
+def _in_channels(decode: Decode, numbers: Preprocessing) -> Decode:
+    """Make a function that writes RGB write what the network takes."""
+    if numbers.channels == "rgb":
+        return decode
+
+    def convert(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
+        rgb = np.empty((*numbers.crop_size, 3), np.uint8)
+        geometry = decode(frame, rgb)
+        write_channels(rgb, out, numbers.channels)
+        return geometry
+
+    return convert
+
+
+def _suits_device(frame: EncodedFrame, rules: PictureRules) -> bool:
+    """Tell whether a frame is a JPEG that the device decodes as the CPU does, as far as its structure shows.
+
+    The device does not report damage within the pixels.
+
+    Raises:
+        FrameRejected: the frame can be refused before it is decoded.
+    """
+    found = inspect_frame(frame, rules)
+    if not isinstance(found, PictureHeader) or not isinstance(jpeg := found.structure, JpegStructure):
+        return False
+    is_whole = jpeg.has_end and jpeg.fault is None
+    return is_whole and len(jpeg.components) < 4 and stored_orientation(frame.data, found, rules) == 1

@@ -15,6 +15,7 @@ from worker.domain.errors import ModelUnavailable
 
 _AGAIN: Final = "export it again"
 _ANY: Final = "dynamic_shapes=({0: torch.export.Dim('batch', min=1)},)"
+_ONE_INPUT: Final = trees.tree_structure(((0,), {}))
 _SHOWN: Final = "docs/your-own-model.md shows how"
 _WHOLE_OUTPUTS: Final = frozenset({"detect", "segment"})
 """Tasks whose heads take several outputs, and choose by themselves."""
@@ -36,13 +37,13 @@ class BatchLimits:
 ANY_BATCH: Final = BatchLimits(1, None)
 
 
-def load_program(data: bytes, what: str, *, size: tuple[int, int], frames: int | None) -> ExportedProgram:
+def load_program(data: bytes, what: str, *, shape: tuple[int, int, int], frames: int | None) -> ExportedProgram:
     """Load a program, and check that its input is what the worker gives it.
 
     Args:
         data: the content of a `.pt2` file; it may contain pickled objects.
         what: the file's name, for messages.
-        size: (height, width) of a prepared picture.
+        shape: (height, width, channels) of a prepared picture.
         frames: of a clip; None for a program that takes single pictures.
 
     Raises:
@@ -53,9 +54,10 @@ def load_program(data: bytes, what: str, *, size: tuple[int, int], frames: int |
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ModelUnavailable(
-            f"torch {torch.__version__} cannot load the program {what} ({reason}): {_AGAIN} with this version of torch"
+            f"torch {torch.__version__} cannot load the program {what} ({reason}): {_AGAIN} with this version of "
+            "torch, on the CPU"
         ) from error
-    faults = [*_faults_of_input(program, size, frames), *_faults_of_mode(program)]
+    faults = [*_faults_of_input(program, shape, frames), *_faults_of_mode(program)]
     if faults:
         raise ModelUnavailable(f"the program {what} {'; it '.join(faults)}")
     return program
@@ -99,19 +101,19 @@ def output_index(program: ExportedProgram, name: str | None, *, task: str, what:
     Raises:
         ModelUnavailable: there is no such output, or there are several and none is named.
     """
-    names = _output_names(program)
-    if name in names:
-        return names.index(name)
-    told = ", ".join(repr(each) for each in names)
+    outputs = _outputs(program)
+    if name in outputs:
+        return outputs[name]
+    told = ", ".join(repr(each) for each in outputs)
     if name is not None:
         raise ModelUnavailable(f"the program {what} has no output {name!r}: write another output_name, one of {told}")
     if task in _WHOLE_OUTPUTS:
         return None
-    if len(names) > 1:
+    if len(outputs) != 1:
         raise ModelUnavailable(
-            f"the program {what} returns {len(names)} tensors: write output_name in the manifest, one of {told}"
+            f"the program {what} returns {len(outputs)} tensors: write output_name in the manifest, one of {told}"
         )
-    return 0
+    return next(iter(outputs.values()))
 
 
 def _inputs(program: ExportedProgram) -> list[Any]:
@@ -119,12 +121,17 @@ def _inputs(program: ExportedProgram) -> list[Any]:
     return [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
 
 
-def _output_names(program: ExportedProgram) -> list[str]:
+def _outputs(program: ExportedProgram) -> dict[str, int]:
+    """Return the numbers of the tensors among all that a program returns, by the way to each."""
+    (returned,) = (node.args[0] for node in program.graph.nodes if node.op == "output")
     spec = program.call_spec.out_spec
-    if spec is None:
-        return [""]
-    paths, _ = trees.tree_flatten_with_path(trees.tree_unflatten(list(range(spec.num_leaves)), spec))
-    return [".".join(_word(each) for each in path) for path, _ in paths]
+    leaves = list(returned)[-spec.num_leaves :] if spec else list(returned)
+    paths, _ = trees.tree_flatten_with_path(trees.tree_unflatten(leaves, spec) if spec else leaves)
+    return {
+        ".".join(_word(each) for each in path): number
+        for number, (path, leaf) in enumerate(paths)
+        if isinstance(leaf, Node)
+    }
 
 
 def _word(key: Any) -> str:
@@ -133,21 +140,26 @@ def _word(key: Any) -> str:
     return str(next(word for word in words if word is not None))
 
 
-def _faults_of_input(program: ExportedProgram, size: tuple[int, int], frames: int | None) -> Iterator[str]:
+def _faults_of_input(program: ExportedProgram, picture: tuple[int, int, int], frames: int | None) -> Iterator[str]:
     inputs = _inputs(program)
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor):
         yield f"takes {len(inputs)} inputs, not one tensor of pictures: wrap the network in a module that does"
         return
-    shape = tuple(inputs[0].shape)
-    wanted: tuple[object, ...] = (3, *size) if frames is None else (3, frames, *size)
+    if program.call_spec.in_spec != _ONE_INPUT:
+        yield f"takes its input by a keyword or within another value: {_AGAIN} with args=(example,)"
+    shape: tuple[object, ...] = tuple(inputs[0].shape)
+    size, depth = picture[:2], picture[2]
+    wanted: tuple[object, ...] = (depth, *size) if frames is None else (depth, frames, *size)
     words = ("channels", "height", "width") if frames is None else ("channels", "number of frames", "height", "width")
     as_wanted = f"(batch, {', '.join(str(each) for each in wanted)})"
     if len(shape) != len(wanted) + 1:
         yield f"takes an input of shape {_told(shape)}, not one of {as_wanted}: {_AGAIN}; {_SHOWN}"
         return
-    if shape[-1] == 3 and shape[1] != 3:
+    if shape[-1] == depth and shape[1] != depth and depth > 1:
         yield f"takes the channels last, {_told(shape)}: {_AGAIN} with a permute in front, so that it takes {as_wanted}"
         return
+    if isinstance(shape[0], torch.SymInt) and not shape[0].node.expr.is_symbol:
+        yield f"takes batches of {shape[0]} samples: {_AGAIN} with {_ANY}"
     for word, found, expected in zip(words, shape[1:], wanted, strict=True):
         if not _admits(program, found, expected):
             yield _remedy(word, found, expected)
@@ -167,7 +179,10 @@ def _admits(program: ExportedProgram, found: object, expected: object) -> bool:
 
 def _remedy(word: str, found: object, expected: object) -> str:
     if word == "channels":
-        return f"takes {found} channels, and the worker gives RGB: {_AGAIN} with the conversion in its forward"
+        if (found, expected) in {(1, 3), (3, 1)}:
+            right = "1 channel: set preprocessing.channels: gray"
+            return f"takes {right if found == 1 else '3 channels: set preprocessing.channels: rgb, or bgr'}"
+        return f"takes {found} channels, and the worker gives {expected}: {_AGAIN} with the conversion in its forward"
     setting = "clip.frames" if word == "number of frames" else "preprocessing.crop"
     return f"takes a {word} of {found}, and {setting} says {expected}: correct {setting}, or {_AGAIN} for {expected}"
 

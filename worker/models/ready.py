@@ -78,7 +78,7 @@ def ready_model(name: str, weights: str | None = None) -> Path:
 
     published = published_weights(name, weights or "DEFAULT")
     return _make_once(
-        f"{name}-{published.member}", lambda folder: _fill_torchvision(folder, published, download_weights(published))
+        f"{name}-{published.member}", lambda folder: write_published(folder, published, download_weights(published))
     )
 
 
@@ -91,7 +91,14 @@ def _make_once(name: str, fill: Callable[[Path], None]) -> Path:
     return make_folder_once(model_folder(name), fill, holds=MANIFEST_FILE)
 
 
-def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -> None:
+def write_published(folder: Path, published: "PublishedWeights", file: Path) -> None:
+    """Write the folder of a model of torchvision.
+
+    Args:
+        folder: exists, and is empty.
+        published: what is known of the weights.
+        file: their file, which is copied.
+    """
     shutil.copyfile(file, folder / file.name)
     write_manifest(
         folder,
@@ -111,7 +118,7 @@ def _fill_torchvision(folder: Path, published: "PublishedWeights", file: Path) -
 def _fill_mobilenet_v2(folder: Path) -> None:
     from worker.models.torchvision_weights import published_weights  # noqa: PLC0415 - see above
 
-    _fill_torchvision(folder, published_weights("mobilenet_v2", "IMAGENET1K_V1"), _MOBILENET_V2_FILE.fetch())
+    write_published(folder, published_weights("mobilenet_v2", "IMAGENET1K_V1"), _MOBILENET_V2_FILE.fetch())
 
 
 def _fill_efficientnet_lite0(folder: Path) -> None:

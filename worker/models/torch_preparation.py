@@ -18,6 +18,7 @@ from worker.domain.errors import ImageUndecodable, ModelUnavailable, Reason
 from worker.domain.frames import Image
 from worker.domain.geometry import Size, scaled_size
 from worker.domain.preprocessing import Preprocessing
+from worker.media.resize import padded_part
 
 _CUDA_STREAMS: Final = 8
 
@@ -67,12 +68,15 @@ class JpegPreparation:
                 f"torchvision cannot decode JPEG on {device} ({error}): set model.preparation: exact"
             ) from error
 
-    def __call__(self, jpeg: bytes, out: NDArray[np.uint8]) -> None:
+    def __call__(self, jpeg: bytes, out: NDArray[np.uint8]) -> Size:
         """Decode and prepare one picture.
 
         Args:
             jpeg: a JPEG whose header was checked.
             out: the slot to write to.
+
+        Returns:
+            (width, height) of the picture.
 
         Raises:
             ImageUndecodable: the device cannot decode it; another decoder may.
@@ -84,11 +88,13 @@ class JpegPreparation:
                 pixels = decode_jpeg(encoded, ImageReadMode.RGB, device=self._device)
                 numbers = self._numbers
                 mode = InterpolationMode(numbers.interpolation)
-                sides = _sides((pixels.shape[2], pixels.shape[1]), numbers)
+                size = pixels.shape[2], pixels.shape[1]
+                sides = _sides(size, numbers)
                 # The second transforms API stays in uint8.
                 resized = transforms_v2.resize(pixels, sides, mode, antialias=numbers.antialias)
                 # Copying the result waits for the device, so errors on the device are raised here.
                 _write(resized, out, numbers)
+                return size
         except RuntimeError as error:
             raise ImageUndecodable(
                 Reason.NOT_A_PICTURE, f"the JPEG cannot be decoded on {self._device}: {error}"
@@ -115,11 +121,7 @@ def _as_tensor(image: Image) -> torch.Tensor:
 
 
 def _write(pixels: torch.Tensor, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    """Write the middle of a resized picture, or all of it with black padding at the right or below."""
-    if not numbers.pad:
-        middle = transforms.center_crop(pixels, list(numbers.crop_size))
-        out[:] = middle.permute(1, 2, 0).cpu().numpy()
-        return
-    high, wide = pixels.shape[1:]
-    out[:high, :wide] = pixels.permute(1, 2, 0).cpu().numpy()
-    out[high:], out[:, wide:] = 0, 0
+    """Write the middle of a resized picture, or all of it with its padding."""
+    shown = pixels if numbers.pad else transforms.center_crop(pixels, list(numbers.crop_size))
+    part = padded_part(out, (shown.shape[2], shown.shape[1]), numbers)
+    part[:] = shown.permute(1, 2, 0).cpu().numpy()

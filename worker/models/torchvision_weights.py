@@ -63,7 +63,10 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
     """
     enum = weights_of(architecture)
     if member not in enum.__members__:
-        raise ModelUnavailable(f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}")
+        raise ModelUnavailable(
+            f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}: set model.weights to one "
+            "of these; for a file of your own, write a manifest and set model.path"
+        )
     weights = enum[member]
     labels = weights.meta["categories"]
     if not labels:  # such as for VGG16

@@ -13,6 +13,7 @@ from worker.domain.errors import Reason
 from worker.domain.extents import Restored
 from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
+from worker.domain.pictures import Flaw, Flawed
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
     BoxVerdict,
@@ -22,10 +23,11 @@ from worker.domain.results import (
     ModelIdentity,
     Outcome,
     Prediction,
-    Verdict,
+    SeveralClasses,
 )
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
+from worker.ops.verdicts import VerdictMetrics
 
 STAGES: Final = (
     "poll",
@@ -48,7 +50,10 @@ SHOWN: Final = "shown"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-_WITH_LABELS = (Classification, FrameValue)
+CLOCK_TOLERANCE: Final = 10_000
+"""Milliseconds that a camera's clock may be ahead of the worker's before it is told."""
+
+_WITH_LABELS = (Classification, FrameValue, SeveralClasses)
 """Results that are compared with the label of their frame; to all others it means nothing."""
 
 
@@ -72,16 +77,20 @@ class Telemetry:
 
         self._frames = counter("frames", "Frames whose outcome the broker confirmed.", "camera", "outcome")
         self._late = counter("late_frames", "Frames that came after their window was passed.", "camera")
-        self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
-        self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
+        self._ahead = counter(
+            "clock_ahead_frames", "Frames captured over 10 s later than now, by the worker's clock.", "camera"
+        )
+        self._verdicts = VerdictMetrics(registry)
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
-        self._boxes = counter("boxes", "Boxes of detectors compared with true boxes.", "camera", "verdict")
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
         )
         self._dropped = counter(
             "dropped_states", "Hidden states deleted: not heard among limits.max_states frames, or of former records."
+        )
+        self._flawed = counter(
+            "flawed_pictures", "Pictures with a flaw that their decoder reports, taken or not.", "flaw"
         )
         self._undrawn = counter("undrawn_pictures", "Pictures for topics.annotated that could not be made.")
         self._relieved = counter(
@@ -111,6 +120,7 @@ class Telemetry:
         # A series that begins at its first event hides that event from increase(): these begin at zero.
         for known, values in {
             self._dead: Reason,
+            self._flawed: Flaw,
             self._batches: ClosedBy,
             self._commits: ("succeeded", "failed"),
             self._rebalances: ("assigned", "revoked", "lost"),
@@ -164,6 +174,10 @@ class Telemetry:
         """The broker confirmed these outcomes."""
         predicted: defaultdict[tuple[str, TopicPartition], list[Prediction]] = defaultdict(list)
         for outcome in outcomes:
+            if not isinstance(outcome, DeadLetter):
+                frame = outcome.frame
+                if frame.captured_at > frame.arrived_at + CLOCK_TOLERANCE:
+                    self._from_future(frame)
             match outcome:
                 case Prediction():
                     predicted[outcome.camera, outcome.position.partition].append(outcome)
@@ -192,6 +206,19 @@ class Telemetry:
                 "or give each worker fewer cameras",
                 partition=str(partition),
                 so_far=self._reported["relieved"],
+            )
+
+    def flawed(self, frame: Frame, flawed: Flawed) -> None:
+        """The decoder reports a flaw of a frame's picture, whether it was taken or not. From any thread."""
+        self._flawed.labels(flawed.flaw.value).inc()
+        if self._worth_telling(f"flaw {flawed.flaw}"):
+            self._log.warning(
+                "a decoder reports a flaw of a picture",
+                flaw=flawed.flaw.value,
+                text=flawed.text,
+                camera=frame.camera,
+                position=str(frame.position),
+                so_far=self._reported[f"flaw {flawed.flaw}"],
             )
 
     def not_drawn(self, frame: Frame, error: Exception) -> None:
@@ -295,10 +322,8 @@ class Telemetry:
         self._lag.remove(partition.topic, str(partition.partition))
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
-            for series in (
-                *(self._frames, self._skipped, self._late),
-                *(self._labelled, self._correct, self._boxes, self._unknown),
-            ):
+            self._verdicts.forget(camera)
+            for series in (self._frames, self._skipped, self._late, self._ahead, self._unknown):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
             seen.discard(partition)
@@ -309,25 +334,16 @@ class Telemetry:
 
     def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:
         self._frames.labels(camera, PREDICTED).inc(len(predictions))
-        verdicts = [each.verdict for each in predictions if each.verdict is not None]
-        if verdicts:
-            self._labelled.labels(camera).inc(len(verdicts))
-        if classes := [each for each in verdicts if isinstance(each, Verdict)]:
-            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
-            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
+        if verdicts := [each.verdict for each in predictions if each.verdict is not None]:
+            self._verdicts.count(camera, verdicts)
         for prediction in predictions:
             frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
             if isinstance(verdict, BoxVerdict):
-                self._compared(camera, frame, verdict)
+                if verdict.unknown:
+                    self._unknown_labels(camera, frame, verdict.unknown)
             elif verdict is None and frame.label is not None and isinstance(prediction.result, _WITH_LABELS):
                 self._unknown_labels(camera, frame, (frame.label,))
-
-    def _compared(self, camera: str, frame: Frame, verdict: BoxVerdict) -> None:
-        for name, boxes in verdict.counts._asdict().items():
-            self._boxes.labels(camera, name).inc(boxes)
-        if verdict.unknown:
-            self._unknown_labels(camera, frame, verdict.unknown)
 
     def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
         self._unknown.labels(camera).inc()
@@ -339,6 +355,8 @@ class Telemetry:
         camera = self._camera(letter.camera, letter.position.partition)
         self._frames.labels(camera, REJECTED).inc()
         self._dead.labels(letter.reason.value).inc()
+        if letter.reason is Reason.CLOCK_AHEAD:
+            self._clock_ahead(camera, letter.camera, letter.text)
         if self._worth_telling(letter.reason):
             self._log.warning(
                 "dead letter",
@@ -347,6 +365,20 @@ class Telemetry:
                 camera=letter.camera,
                 position=str(letter.position),
                 so_far=self._reported[letter.reason],
+            )
+
+    def _from_future(self, frame: Frame) -> None:
+        ahead = (frame.captured_at - frame.arrived_at) / 1000
+        series = self._camera(frame.camera, frame.position.partition)
+        self._clock_ahead(series, frame.camera, f"its frames are captured {ahead:.0f} s later than now")
+
+    def _clock_ahead(self, series: str, camera: str, text: str) -> None:
+        """Count a frame from the future, and tell it once of each camera."""
+        self._ahead.labels(series).inc()
+        told = f"clock of {camera}"
+        if told not in self._reported and self._worth_telling(told):
+            self._log.warning(
+                "the clock of a camera is ahead of the worker's: set the one that is wrong", camera=camera, text=text
             )
 
     def _worth_telling(self, what: str) -> bool:

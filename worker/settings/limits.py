@@ -1,5 +1,7 @@
 """Settings of the worker's limits."""
 
+from typing import Literal
+
 from pydantic import ByteSize, Field
 
 from worker.settings.base import Group
@@ -15,7 +17,15 @@ class Limits(Group):
         "and clips; prepared frames of open clips count too",
     )
     max_pixels: int = Field(
-        50_000_000, ge=1, description="largest accepted picture in pixels, checked in its header before decoding"
+        64_000_000, ge=1, description="largest accepted picture in pixels, checked in its header before decoding"
+    )
+    max_aspect: int = Field(
+        32, ge=1, description="largest accepted ratio of a picture's longer side to its shorter side"
+    )
+    damaged: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="what becomes of a JPEG whose decoder reports missing or corrupt data: a dead letter, or a "
+        "prediction from the pixels that there are; two frames in one record are always refused",
     )
     decode_threads: int | None = Field(
         None,

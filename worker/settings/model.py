@@ -38,6 +38,18 @@ class ModelGroup(Group):
         description="how a picture becomes the model's input: exactly as torchvision does it, from a JPEG decoded at a "
         "fraction of its size, or completely on a GPU",
     )
+    orientation: Literal["stored", "upright"] = Field(
+        "stored",
+        description="stored: pixels as they are stored, as in torchvision by default; upright: turned as the EXIF data "
+        "of JPEG, PNG and WebP says. Boxes and drawn pictures are turned in the same way",
+    )
+    bit_depth: int | None = Field(
+        None,
+        ge=9,
+        le=16,
+        description="bits that 16-bit grey pictures use, counted from the lowest; 16 keeps the high byte. Unset does "
+        "the same, but refuses pictures whose high byte is almost empty",
+    )
     threads: int | None = Field(
         None, ge=1, description="threads of the model, all streams together; unset takes the engine's default"
     )

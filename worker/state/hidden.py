@@ -16,21 +16,20 @@ from worker.domain.errors import WorkerError
 from worker.domain.extents import recency
 from worker.domain.frames import GroundTruth
 from worker.domain.results import (
-    BoxVerdict,
+    AnyVerdict,
     DeadLetter,
     Features,
     ModelIdentity,
     Outcome,
     Prediction,
     SequenceClassification,
-    Verdict,
 )
 from worker.domain.samples import Skipped
 from worker.domain.sequences import DroppedState, HiddenState, Place, SequenceRules
 from worker.domain.tallies import TallyKey
 from worker.ports import Recurrent, Saved, Staged
 
-Judge = Callable[[Any, GroundTruth], Verdict | BoxVerdict | None]
+Judge = Callable[[Any, GroundTruth], AnyVerdict | None]
 _FLOAT32 = np.dtype("<f4")
 
 

@@ -68,12 +68,12 @@ def prepare(
     Raises:
         SettingsError: there is no room.
     """
-    shape = (len(items), *numbers.crop_size, 3)
+    shape = (len(items), *numbers.picture_shape)
     needed, free = int(np.prod(shape)), shutil.disk_usage(scratch).free
     if needed > free:
         room = f"the prepared pictures need {needed / 1e9:.1f} GB, and {scratch} has {free / 1e9:.1f} GB"
         raise SettingsError([f"{room}: write to a larger disk, or give a smaller --size"])
-    decode = frame_decoder(numbers, ModelGroup(name="trained"), max_pixels=Limits().max_pixels)
+    decode = frame_decoder(numbers, ModelGroup(name="trained"), Limits())
     with tempfile.TemporaryFile(dir=scratch) as file:
         # An empty file cannot be mapped.
         file.truncate(max(1, needed))

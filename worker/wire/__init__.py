@@ -28,18 +28,19 @@ from worker.wire.hidden_state import (
     render_dropped_state,
     render_state,
 )
-from worker.wire.prediction import (
+from worker.wire.prediction import decode_message, decode_prediction, render_prediction
+from worker.wire.prediction_fields import (
     ClipMessage,
+    CorrectField,
     DetectionMessage,
     EmbeddingMessage,
     FrameValueMessage,
     Message,
+    MultiLabelMessage,
+    NamedField,
     PredictionMessage,
     RecurrentMessage,
     SegmentationMessage,
-    decode_message,
-    decode_prediction,
-    render_prediction,
 )
 from worker.wire.skipped import SkippedMessage, decode_skipped, render_skipped
 
@@ -47,12 +48,15 @@ __all__ = [
     "AccuracyMessage",
     "AccuracyUnreadable",
     "ClipMessage",
+    "CorrectField",
     "DeadLetterReport",
     "DetectionMessage",
     "EmbeddingMessage",
     "FrameValueMessage",
     "HiddenStateMessage",
     "Message",
+    "MultiLabelMessage",
+    "NamedField",
     "PredictionMessage",
     "RecurrentMessage",
     "SegmentationMessage",

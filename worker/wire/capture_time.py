@@ -19,6 +19,8 @@ _FORMS: Final = (
 )
 _EARLIEST: Final = 978_307_200_000
 """The year 2001: a number that gives a time from then on in another unit is taken to be in that unit."""
+LATEST_SECONDS: Final = 10**11
+"""A larger number is no time in seconds. In seconds this is the year 5138, in milliseconds it is 1973."""
 _UNITS: Final = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
 
 

@@ -10,7 +10,7 @@ from worker.domain.errors import WorkerError
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import ModelIdentity
 from worker.domain.tallies import TallyKey
-from worker.wire.prediction import ModelField
+from worker.wire.prediction_fields import ModelField
 
 
 class KeyedMessage(msgspec.Struct, kw_only=True):

@@ -8,9 +8,9 @@ from worker.domain.errors import ClockAhead, EnvelopeInvalid
 from worker.domain.frames import CapturedFrame, EncodedFrame, Frame
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
-from worker.wire.capture_time import captured_at, too_far_ahead, wrong_unit
-from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, present, shown
-from worker.wire.raw_layout import read_layout
+from worker.wire.capture_time import LATEST_SECONDS, MAX_CLOCK_AHEAD, captured_at, too_far_ahead, wrong_unit
+from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, label_text, present, shown
+from worker.wire.raw_layout import PIXEL_FORMAT, read_layout
 
 CAMERA_ID: Final = "camera-id"
 FRAME_ID: Final = "frame-id"
@@ -35,23 +35,25 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
         EnvelopeInvalid: one or more headers cannot be read, or something else of the record; the text names them all.
         ClockAhead: the capture time is more than an hour ahead of the worker's clock, and nothing else is wrong.
     """
-    reader = HeaderReader(present(record.headers))
+    headers = present(record.headers)
+    reader = HeaderReader(headers)
     camera, frame_id = _camera(reader, record), reader.take(FRAME_ID, identifier)
-    label, boxes = reader.take(LABEL, identifier), reader.take(BOXES, read_boxes)
-    raw, at = read_layout(reader), reader.take(CAPTURED_AT, captured_at)
+    label, boxes = reader.take(LABEL, label_text), reader.take(BOXES, read_boxes)
+    raw = read_layout(reader) if PIXEL_FORMAT in headers else None
+    at = reader.take(CAPTURED_AT, captured_at)
     if record.fault is not None:
         reader.faults.append(record.fault)
-    ahead = None
-    if CAPTURED_AT not in reader.headers:
+    if at is None and CAPTURED_AT not in headers:
         at = record.timestamp
-    if at is not None:
+    ahead = None
+    if at is not None and not LATEST_SECONDS < at <= arrived_at + MAX_CLOCK_AHEAD:
         ahead = _ahead(reader, at, arrived_at)
     if reader.faults:
         raise EnvelopeInvalid("; ".join([*reader.faults, *([ahead] if ahead else [])]))
     if ahead is not None:
         raise ClockAhead(ahead)
 
-    content_type, trace = reader.headers.get(CONTENT_TYPE), reader.headers.get(TRACEPARENT)
+    content_type, trace = headers.get(CONTENT_TYPE), headers.get(TRACEPARENT)
     frame = Frame(
         position=record.position,
         camera=camera or _unnamed(record),

@@ -38,12 +38,10 @@ _OTHER_MATRICES: Final = {
 
 
 def read_layout(reader: HeaderReader) -> RawLayout | None:
-    """Return the layout of a raw picture; None if it is not raw or has a fault, which is noted.
+    """Return the layout of a picture with the header `pixel-format`; None if there are faults, which are noted.
 
-    Without `pixel-format` the others mean nothing, and are not read.
+    Without `pixel-format` the others mean nothing: a picture is not refused for them.
     """
-    if PIXEL_FORMAT not in reader.headers:
-        return None
     pixel_format = reader.take(PIXEL_FORMAT, _one_of(PIXEL_FORMATS, _OTHER_FORMATS))
     width, height = reader.take(WIDTH, positive), reader.take(HEIGHT, positive)
     stride, slice_height = reader.take(STRIDE, positive), reader.take(SLICE_HEIGHT, positive)

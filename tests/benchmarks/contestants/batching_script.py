@@ -95,7 +95,7 @@ def with_engine(model: Path, settings: dict[str, Any]) -> Classify:
     classifier = load_model(group)
     classifier.warm_up(BATCH)
     threads = ThreadPoolExecutor(classifier.streams)
-    decode = frame_decoder(classifier.preprocessing, group, max_pixels=Limits().max_pixels)
+    decode = frame_decoder(classifier.preprocessing, group, Limits())
     anywhere, at = Position(TopicPartition("frames", 0), 0), EventMillis(0)
 
     def classify(jpegs: Sequence[bytes]) -> tuple[list[list[int]], list[list[float]]]:

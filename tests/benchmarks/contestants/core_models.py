@@ -30,4 +30,4 @@ def load_core_models(arguments: argparse.Namespace, *, warm: int) -> tuple[Seque
     models = [load_model(group) for _ in range(arguments.cores)]
     for model in models:
         model.warm_up(warm)
-    return models, frame_decoder(models[0].preprocessing, group, max_pixels=Limits().max_pixels)
+    return models, frame_decoder(models[0].preprocessing, group, Limits())

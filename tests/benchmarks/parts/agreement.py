@@ -47,7 +47,7 @@ def _frames() -> Iterator[CapturedFrame]:
 
 def _tuned(frames: list[CapturedFrame], group: ModelGroup) -> Answers:
     model = load_model(group)
-    decode = frame_decoder(model.preprocessing, group, max_pixels=Limits().max_pixels)
+    decode = frame_decoder(model.preprocessing, group, Limits())
     found = {}
     for first in range(0, len(frames), BATCH):
         batch = frames[first : first + BATCH]

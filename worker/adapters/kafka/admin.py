@@ -106,19 +106,10 @@ class KafkaAdmin:
         Raises:
             BrokerUnreachable: no broker answered in time.
         """
-        self.connect(self._timeout)
-        answers = self._client.describe_consumer_groups(
-            [group], include_authorized_operations=True, request_timeout=self._timeout
+        # A new cluster creates the topic of groups on first use, and has no coordinator until then.
+        return self._connection.until_answered(
+            lambda limit: self._ask_group_rights(group, limit), self._client.poll, self._timeout
         )
-        try:
-            return _rights(answers[group].result().authorized_operations)
-        except KafkaException as error:
-            code = error.args[0].code()
-            if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                return frozenset()
-            if code == KafkaError.GROUP_ID_NOT_FOUND:
-                return None
-            raise self._unreachable(error) from error
 
     def create(self, topics: Iterable[Topic], *, replication_factor: int = 1) -> None:
         """Create topics; existing topics are left unchanged.
@@ -163,6 +154,19 @@ class KafkaAdmin:
         except KafkaException:  # without permission to describe brokers, take the classic protocol, which all support
             return False
         return all(entry is not None and "consumer" in (entry.value or "").split(",") for entry in named)
+
+    def _ask_group_rights(self, group: str, within: float) -> frozenset[str] | None:
+        answers = self._client.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=within
+        )
+        try:
+            return _rights(answers[group].result().authorized_operations)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                return frozenset()
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return None
+            raise
 
     def _described(self, name: str, answer: Future[Any]) -> Any:
         """Return the description of a topic; None if it does not exist."""

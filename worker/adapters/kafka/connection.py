@@ -21,11 +21,11 @@ RECENT: Final = 60.0
 _FIRST_ATTEMPT, _LONGEST_ATTEMPT, _LAST_ATTEMPT = 0.5, 5.0, 0.1
 """Seconds of an attempt to reach a broker. Between two attempts, the client reports the causes of failures, so the
 first ones are short; the last one ends with the time that is left, but leaves some for an answer."""
-_ARE_THEY_UP: Final = "check that the brokers are up, and that no firewall is in between"
+_ARE_THEY_UP: Final = "check that all brokers are up, and that they can be reached from here"
 
 _FORM: Final = re.compile(
     r"(\[thrd:[^\]]*\]: )?(\w+://)?(?P<address>\S+)/(?P<broker>\w+): (?P<what>.*?)"
-    r"( \(after \d+ms in state (?P<state>\w+)\))?(, \d+ identical error.*)?",
+    r"( \(after \d+ms in state (?P<state>\w+)(, \d+ identical error\(s\) suppressed)?\))?",
     re.DOTALL,
 )
 _HOST_AND_PORT: Final = re.compile(r"\[?(.+?)\]?:(\d+)")
@@ -77,9 +77,6 @@ class _Rule(NamedTuple):
     certificate: bool = False
 
 
-_NO_TLS: Final = (
-    "the listener at this port has no TLS: set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use another port"
-)
 _TLS: Final = "set security.protocol to SSL or SASL_SSL if this listener has TLS"
 _RULES: Final = (
     _Rule(r"mechanism handshake failed.*Unsupported SASL mechanism", "set sasl.mechanisms to one of these", final=True),
@@ -101,7 +98,11 @@ _RULES: Final = (
         "set ssl.certificate.location and ssl.key.location to a certificate and key that the broker trusts",
         says="the broker refuses the certificate of this client, or gets none",
     ),
-    _Rule(r"connecting to a PLAINTEXT broker listener|wrong version number|packet length too long", _NO_TLS),
+    _Rule(
+        r"connecting to a PLAINTEXT broker listener|wrong version number|packet length too long",
+        "set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a listener with TLS",
+        says="the listener at this port has no TLS",
+    ),
     _Rule(
         r"Invalid response size 1213486160",  # the letters HTTP as a number
         "correct the port: Kafka listens on another one",
@@ -221,7 +222,9 @@ class Connection:
         return failure.text if failure else otherwise
 
     def unreachable(self, error: KafkaException, within: float) -> BrokerUnreachable:
-        """Return the error of a request that was not answered within these seconds."""
+        """Return the error of a request that was not answered within these seconds, or that a broker refused."""
+        if error.args[0].code() > 0:  # a broker's own error; those of the client are negative
+            return BrokerUnreachable(f"the brokers at {self._servers} answer: {error.args[0].str()}; {_ARE_THEY_UP}")
         failure = self.failure()
         if failure is not None and failure.final:
             return BrokerUnreachable(f"the brokers at {self._servers} refuse the connection: {failure.text}")
@@ -249,11 +252,13 @@ class Connection:
         deadline = time.monotonic() + within
         self._is_told = True  # the error and `waiting` tell the cause: the log need not repeat it many times a second
         try:
-            return self._repeat(ask, poll, deadline, waiting)
+            answer = self._repeat(ask, poll, deadline, waiting)
         except KafkaException as error:
             raise self.unreachable(error, within) from error
         finally:
             self._is_told = False
+        self._heard.clear()  # what failed before says nothing about what fails from now on
+        return answer
 
     def _repeat(
         self,
@@ -267,9 +272,10 @@ class Connection:
             try:
                 return ask(min(attempt, max(_LAST_ATTEMPT, deadline - time.monotonic())))
             except KafkaException:
-                poll(0)
+                ended = time.monotonic() >= deadline
+                poll(_LAST_ATTEMPT if ended else 0)
                 failure = self.failure()
-                if time.monotonic() >= deadline or (failure is not None and failure.final):
+                if ended or (failure is not None and failure.final):
                     raise
                 waiting(self.cause("nothing was heard from them yet"))
                 attempt = min(2 * attempt, _LONGEST_ATTEMPT)

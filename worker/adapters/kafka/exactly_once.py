@@ -133,7 +133,8 @@ class ExactlyOnceSink:
     def _no_coordinator(self, servers: str, error: KafkaException | TimeoutError) -> str:
         if isinstance(error, TimeoutError):
             return f"no transaction coordinator at {servers}: {error}; {_IS_IT_UP}"
-        self._producer.poll(0)
+        with suppress(KafkaException):  # a fatal error, which is this one
+            self._producer.poll(0)
         cause: KafkaError = error.args[0]
         what_to_do = on_writing(cause) if cause.code() in _FORBIDDEN else self._connection.cause(_IS_IT_UP)
         return f"transactions cannot begin at {servers}: {cause.str()}; {what_to_do}"
