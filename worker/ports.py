@@ -43,7 +43,7 @@ class Clocks:
 
 
 Decode = Callable[[EncodedFrame, NDArray[np.uint8]], Geometry]
-"""Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it into a slot of a batch.
+"""Turns an encoded frame into the model's input, `Model.input_shape`, uint8, and writes it into a slot of a batch.
 Returns how the picture became the input. May be called from several threads at once; raises FrameRejected for a picture
 that cannot be taken."""
 
@@ -367,11 +367,11 @@ class Model(Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(height, width, 3) of a prepared picture, or (frames, height, width, 3) of a clip."""
+        """(height, width, channels) of a prepared picture, or (frames, height, width, channels) of a clip."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
-        """(height, width, 3) of a prepared picture."""
+        """(height, width, channels) of a prepared picture."""
 
     @property
     def streams(self) -> int:
