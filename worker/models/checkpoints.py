@@ -259,9 +259,9 @@ def _chosen(found: list[Weights], entry: str | None, mappings: Sequence[Weights]
         f"{each.place or TOP!r} has {len(each.tensors)}, such as {next(iter(each.tensors))}"
         for each in largest[:_NAMED]
     )
-    told = f" at weights_entry {entry!r}" if entry else ""
+    told, remedy = (f" at weights_entry {entry!r}", "correct weights_entry, or ") if entry else ("", "")
     raise ModelUnavailable(
-        f"{fault}: no mapping{told} has at least half of its names; {there}: check that architecture is the "
+        f"{fault}: no mapping{told} has at least half of its names; {there}: {remedy}check that architecture is the "
         "network that was trained"
     )
 
