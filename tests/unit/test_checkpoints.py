@@ -152,7 +152,7 @@ def test_a_mapping_may_be_named_without_what_all_its_names_begin_with(tmp_path: 
 
 def test_an_entry_that_is_not_there(tmp_path: Path) -> None:
     file = saved(tmp_path, {"state_dict": STATE})
-    text = r"no mapping at weights_entry 'ema' has .*'state_dict' has 338, such as conv1.*: correct weights_entry, or check"
+    text = r"no mapping at weights_entry 'ema' has .*'state_dict' has 338, such as conv1.*: correct weights_entry, or"
     with pytest.raises(ModelUnavailable, match=text):
         loaded_state(file, weights_entry="ema")
 
