@@ -149,6 +149,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.labels": frozenset({"yaml"}),
     "worker.models.export_efficientnet": frozenset({"torch", "efficientnet_lite_pytorch"}),
     "worker.models.manifest": frozenset({"msgspec", "yaml"}),
+    "worker.models.manifest_checks": frozenset({"msgspec"}),
     "worker.models.manifest_fields": frozenset({"msgspec"}),
     "worker.models.packages": frozenset(),
     "worker.models.ready": frozenset(),

@@ -22,7 +22,7 @@ from worker.domain.boxes import Box, TrueBox, overlap, write_boxes
 from worker.domain.frames import Frame
 from worker.domain.pictures import PictureRules
 from worker.domain.records import Record, TopicPartition
-from worker.domain.results import BoxCounts
+from worker.domain.results import HitCounts
 from worker.domain.tallies import Tally
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
@@ -50,7 +50,7 @@ RECORDS = [
     sent(5, {"blue": PLACE}, [("blue", PLACE), ("zebra", ELSEWHERE)]),  # a hit, and a class that it does not have
     sent(6, {"white": ELSEWHERE}, [("white", PLACE)]),  # a miss and a false alarm
 ]
-COUNTS = BoxCounts(hits=3, misses=3, false_alarms=3)
+COUNTS = HitCounts(hits=3, misses=3, false_alarms=3)
 
 
 def script(records: Sequence[Record]) -> Iterator[Event]:

@@ -59,13 +59,13 @@ def test_every_message_fits_its_schema() -> None:
 def test_a_frame_becomes_a_prediction_beside_it() -> None:
     (message,) = Flow([coloured(7, "green", at=1_500, label="green", partition=3)]).run().predictions()
 
-    assert message.frame == wire.prediction.FrameField(
+    assert message.frame == wire.prediction_fields.FrameField(
         camera="cam-1", id="frames-3-7", topic="frames", partition=3, offset=7
     )
     assert (message.window.start_ms, message.window.end_ms, message.window.closed_by) == (1_000, 2_000, "drain")
     assert [each.name for each in message.classes] == ["green", "black", "red"]
-    assert message.correct == wire.prediction.CorrectField(top1=True, top5=True)
-    assert message.model == wire.prediction.ModelField("colours", "c0105c010500")
+    assert message.correct == wire.prediction_fields.CorrectField(top1=True, top5=True)
+    assert message.model == wire.prediction_fields.ModelField("colours", "c0105c010500")
     assert set(message.seconds) == {"gather", "decode", "classify"}
     assert all(seconds > 0 for seconds in message.seconds.values())
 

@@ -13,7 +13,7 @@ from worker.wire import (
     RecurrentMessage,
     SegmentationMessage,
 )
-from worker.wire.prediction import (
+from worker.wire.prediction_fields import (
     BoxCountField,
     BoxField,
     ClassField,

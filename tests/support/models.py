@@ -98,6 +98,7 @@ def small_model(
     task: TaskName = "classify",
     clip: ClipShape | None = None,
     labels: Sequence[str] = (),
+    threshold: float = 0.5,
     **settings: Any,
 ) -> LoadedModel:
     """Wrap a network of 8x8 pixels, or of clips of as many."""
@@ -109,6 +110,7 @@ def small_model(
         task=task,
         clip=clip,
         output=output,
+        threshold=threshold,
     )
     return assemble(network, manifest, ModelGroup(path=manifest.file, **settings))
 

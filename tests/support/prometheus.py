@@ -19,7 +19,7 @@ from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record,
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
 from worker.domain.latency import Bounds, LatencyControl
-from worker.domain.results import BoxCounts, BoxVerdict, DeadLetter, Verdict
+from worker.domain.results import BoxVerdict, DeadLetter, HitCounts, Verdict
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
@@ -46,7 +46,7 @@ def tell_everything(telemetry: Telemetry) -> None:
     predictions = [
         a_prediction(a_frame(label="cat"), Verdict(top1=True, top5=True)),
         a_prediction(a_frame(label="no such class")),
-        a_prediction(a_frame(), BoxVerdict(BoxCounts(1, 1, 1))),
+        a_prediction(a_frame(), BoxVerdict(HitCounts(1, 1, 1))),
     ]
     telemetry.delivered([*letters, *predictions], published_at=EventMillis(1_500))
     telemetry.delivered([Skipped(a_frame().frame, "late"), Shown(a_frame().frame)], published_at=EventMillis(1_500))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction
-from worker.domain.results import BoxCounts, BoxVerdict, ModelIdentity, Prediction, Verdict
+from worker.domain.results import BoxVerdict, HitCounts, ModelIdentity, Prediction, Verdict
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
 from worker.state.accuracy import RunningAccuracy
@@ -116,13 +116,13 @@ def test_against_numpy_over_the_whole_history(verdicts: list[Verdict | None], st
 
 
 def test_boxes_add_up_and_have_no_top1() -> None:
-    verdicts = (BoxVerdict(BoxCounts(2, 1, 0)), None, BoxVerdict(BoxCounts(1, 0, 3), ("zebra",)))
+    verdicts = (BoxVerdict(HitCounts(2, 1, 0)), None, BoxVerdict(HitCounts(1, 0, 3), ("zebra",)))
     accuracy = RunningAccuracy()
     accuracy.settle(accuracy.stage(predictions(*verdicts), committed=0).saved)
-    (tally,) = accuracy.stage(predictions(BoxVerdict(BoxCounts(0, 1, 0)), first_offset=3), committed=0).saved
+    (tally,) = accuracy.stage(predictions(BoxVerdict(HitCounts(0, 1, 0)), first_offset=3), committed=0).saved
 
     assert isinstance(tally, Tally)
-    assert (tally.seen, tally.labelled, tally.boxes) == (4, 3, BoxCounts(3, 2, 3))
+    assert (tally.seen, tally.labelled, tally.boxes) == (4, 3, HitCounts(3, 2, 3))
     assert (tally.top1, tally.top5) == (None, None)
-    assert (BoxCounts(3, 2, 3).precision, BoxCounts(3, 2, 3).recall) == (0.5, 0.6)
-    assert (BoxCounts().precision, BoxCounts().recall) == (None, None)
+    assert (HitCounts(3, 2, 3).precision, HitCounts(3, 2, 3).recall) == (0.5, 0.6)
+    assert (HitCounts().precision, HitCounts().recall) == (None, None)

@@ -21,6 +21,11 @@ WAYS: Final = {
     "letterboxed": LETTERBOX,
     "letterboxed to a square": replace(LETTERBOX, resize=112, crop=112),
     "letterboxed without antialias": replace(LETTERBOX, antialias=False),
+    "letterboxed in the middle": replace(LETTERBOX, pad="center", fill=(20, 20, 20)),
+    "letterboxed in the middle of a tall input": replace(LETTERBOX, resize=(160, 96), crop=(160, 96), pad="center"),
+    "stretched to a wide input": replace(LETTERBOX, resize=(96, 160), crop=(96, 160), pad=False),
+    "reversed channels": replace(LETTERBOX, channels="bgr"),
+    "up to 255": replace(LETTERBOX, max_value=255, std=(255.0,) * 3),
     "stretched": replace(LETTERBOX, resize=(112, 112), crop=(112, 112), pad=False),
     "cropped": replace(LETTERBOX, resize=128, crop=112, pad=False),
 }

@@ -19,11 +19,11 @@ from worker.domain.png import grey_png
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.results import (
     AreaShare,
-    BoxCounts,
     BoxVerdict,
     Detected,
     Detections,
     Embedding,
+    HitCounts,
     Mask,
     ModelIdentity,
     Prediction,
@@ -38,7 +38,7 @@ NOW = EventMillis(1_700_000_000_310)
 sides = st.tuples(*(st.floats(0, 4000).map(lambda each: round(each, 2)),) * 4).map(lambda each: Box(*each))
 names = st.text(st.characters(min_codepoint=33, exclude_categories=["Cs"]), min_size=1, max_size=9)
 shares = st.floats(0.001, 1).map(lambda each: round(each, 6))
-counts = st.builds(BoxCounts, *(st.integers(0, 99),) * 3)
+counts = st.builds(HitCounts, *(st.integers(0, 99),) * 3)
 
 
 def predicted(result: Result, **rest: object) -> Prediction:
@@ -51,7 +51,7 @@ def predicted(result: Result, **rest: object) -> Prediction:
     counts,
 )
 def test_detections_fit_their_schema_and_read_back(
-    found: list[Detected], truth: tuple[TrueBox, ...] | None, compared: BoxCounts
+    found: list[Detected], truth: tuple[TrueBox, ...] | None, compared: HitCounts
 ) -> None:
     verdict = None if truth is None else BoxVerdict(compared, ("zebra",))
     frame = replace(a_frame(12, partition=3).frame, boxes=truth)
@@ -129,7 +129,7 @@ def test_a_prediction_is_written_as_the_stored_sample_byte_for_byte(kind: str, m
         frame=LAST,
         window=Window(EventMillis(1_700_000_000_000), EventMillis(1_700_000_001_000)),
         model=ModelIdentity(model, "5c1a7c0f1b2d"),
-        verdict=BoxVerdict(BoxCounts(1, 0, 1)) if kind == "detection" else None,
+        verdict=BoxVerdict(HitCounts(1, 0, 1)) if kind == "detection" else None,
         seconds={"gather": 0.1, "decode": 0.012, "classify": 0.04},
     )
     written = json.dumps(sample(kind), separators=(",", ":")).encode()
@@ -147,7 +147,7 @@ def test_a_png_of_classes_reads_back(shape: tuple[int, int]) -> None:
 
 
 @given(counts, st.integers(0, 2**60))
-def test_a_detectors_accuracy_fits_its_schema_and_reads_back_whole(boxes: BoxCounts, next_offset: int) -> None:
+def test_a_detectors_accuracy_fits_its_schema_and_reads_back_whole(boxes: HitCounts, next_offset: int) -> None:
     tally = Tally(TallyKey(FRAMES, "cam-1", MODEL), NOW, seen=9, labelled=4, next_offset=next_offset, boxes=boxes)
     sent = wire.render_accuracy("accuracy", tally, published_at=NOW)
     document = check_json("accuracy", sent.value)

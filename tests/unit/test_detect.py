@@ -13,7 +13,7 @@ from worker.domain.boxes import Box, TrueBox, overlap
 from worker.domain.errors import ModelContractBroken
 from worker.domain.frames import GroundTruth
 from worker.domain.geometry import Geometry
-from worker.domain.results import BoxCounts, BoxVerdict, Detected, Detections
+from worker.domain.results import BoxVerdict, Detected, Detections, HitCounts
 from worker.ports import Asked
 from worker.tasks.detect import Detect
 
@@ -79,21 +79,21 @@ A, NEAR_A, FAR = Box(0, 0, 100, 100), Box(0, 0, 100, 60), Box(500, 0, 600, 100)
 @pytest.mark.parametrize(
     ("result", "truth", "expected"),
     [
-        (seen((1, 0.9, A)), [("cup", A)], BoxCounts(1, 0, 0)),
-        (seen((3, 0.9, A)), [("cup", A)], BoxCounts(1, 0, 0)),  # a name that two classes have
-        (seen((1, 0.9, A)), [("1", A)], BoxCounts(1, 0, 0)),
-        (seen((2, 0.9, A)), [("cup", A)], BoxCounts(0, 1, 1)),
-        (seen((1, 0.9, NEAR_A), (1, 0.8, A)), [("cup", A)], BoxCounts(1, 0, 1)),
-        (seen((1, 0.9, NEAR_A), (1, 0.8, A)), [("cup", A), ("cup", NEAR_A)], BoxCounts(2, 0, 0)),
-        (seen((1, 0.9, Box(0, 0, 100, 49))), [("cup", A)], BoxCounts(0, 1, 1)),
-        (seen((1, 0.9, Box(0, 0, 100, 50))), [("cup", A)], BoxCounts(1, 0, 0)),
-        (seen((1, 0.9, FAR)), [], BoxCounts(0, 0, 1)),
-        (seen(), [("cup", A), ("plate", FAR)], BoxCounts(0, 2, 0)),
-        (seen(), [], BoxCounts(0, 0, 0)),
+        (seen((1, 0.9, A)), [("cup", A)], HitCounts(1, 0, 0)),
+        (seen((3, 0.9, A)), [("cup", A)], HitCounts(1, 0, 0)),  # a name that two classes have
+        (seen((1, 0.9, A)), [("1", A)], HitCounts(1, 0, 0)),
+        (seen((2, 0.9, A)), [("cup", A)], HitCounts(0, 1, 1)),
+        (seen((1, 0.9, NEAR_A), (1, 0.8, A)), [("cup", A)], HitCounts(1, 0, 1)),
+        (seen((1, 0.9, NEAR_A), (1, 0.8, A)), [("cup", A), ("cup", NEAR_A)], HitCounts(2, 0, 0)),
+        (seen((1, 0.9, Box(0, 0, 100, 49))), [("cup", A)], HitCounts(0, 1, 1)),
+        (seen((1, 0.9, Box(0, 0, 100, 50))), [("cup", A)], HitCounts(1, 0, 0)),
+        (seen((1, 0.9, FAR)), [], HitCounts(0, 0, 1)),
+        (seen(), [("cup", A), ("plate", FAR)], HitCounts(0, 2, 0)),
+        (seen(), [], HitCounts(0, 0, 0)),
     ],
 )
 def test_boxes_are_compared_by_class_and_overlap(
-    result: Detections, truth: list[tuple[str, Box]], expected: BoxCounts
+    result: Detections, truth: list[tuple[str, Box]], expected: HitCounts
 ) -> None:
     assert TASK.judge(result, GroundTruth(None, tuple(TrueBox(*each) for each in truth))) == BoxVerdict(expected)
 
@@ -102,7 +102,7 @@ def test_nothing_is_compared_without_true_boxes_and_unknown_labels_are_misses_wi
     assert TASK.judge(seen((1, 0.9, A)), GroundTruth("cup")) is None
     truth = (TrueBox("zebra", A), TrueBox("cup", FAR), TrueBox("zebra", FAR))
 
-    assert TASK.judge(seen((1, 0.9, A)), GroundTruth("cup", truth)) == BoxVerdict(BoxCounts(0, 3, 1), ("zebra",))
+    assert TASK.judge(seen((1, 0.9, A)), GroundTruth("cup", truth)) == BoxVerdict(HitCounts(0, 3, 1), ("zebra",))
 
 
 places = st.builds(lambda x, y: Box(x, y, x + 10, y + 10), st.integers(0, 12), st.integers(0, 12))
@@ -128,4 +128,4 @@ def test_the_counts_are_those_of_cocos_own_algorithm(
                 table[:, row.argmax()] = -1
     verdict = TASK.judge(seen(*found), GroundTruth(None, tuple(TrueBox(*each) for each in truth)))
 
-    assert verdict == BoxVerdict(BoxCounts(hits, len(truth) - hits, len(found) - hits))
+    assert verdict == BoxVerdict(HitCounts(hits, len(truth) - hits, len(found) - hits))

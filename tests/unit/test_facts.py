@@ -19,7 +19,7 @@ from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.views.facts import Outcome, Rejected, facts_of, facts_of_frames
 from worker.views.shown import Compared, Event, Facts, Meter, Overlay, Share, ShownBox, Truth
-from worker.wire.prediction import MaskField
+from worker.wire.prediction_fields import MaskField
 
 
 def frames(count: int, *cameras: str) -> Sequence[CapturedFrame]:

@@ -20,7 +20,8 @@ def a_task(threshold: float = 0.5) -> FrameValues:
 
 
 def values(*rows: list[float]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    return {"values": np.array(rows, np.float32)}
+    found = np.array(rows, np.float32)
+    return {"values": found, "total": found.sum(axis=1)}
 
 
 def begins(row: list[float], places: range, threshold: float = 0.5) -> list[str | None]:

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -72,7 +73,7 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
             "resize": 224.5,
             "crop": 0,
             "interpolation": "cubic",
-            "mean": [123.6, 1, 1],
+            "mean": ["red", 1, 1],
             "std": [0, 1, 1],
         },
     }
@@ -94,7 +95,8 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
         "output",
     ]
     assert all(fault.startswith(f"{file}: ") for fault in caught.value.faults)
-    assert f"{file}: preprocessing.mean must be three numbers from 0 to 1, not [123.6, 1, 1]" in caught.value.faults
+    told = "preprocessing.mean must be a list of a number for each channel: three, or one for channels: gray"
+    assert f"{file}: {told}, not ['red', 1, 1]" in caught.value.faults
 
 
 VALUES: dict[str, Any] = {
@@ -112,13 +114,42 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
         "exported_from is only for a program",
     ),
     ({"sha256": "A" * 64}, "sha256 must be 64 hex digits"),
-    ({"output": "scores"}, "output must be logits or probabilities"),
+    ({"output": "scores"}, "output must be logits, probabilities or sigmoid"),
     ({"labels": []}, "labels must be"),
     ({"labels": ["one", ""]}, "labels must be"),
-    ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be three numbers"),
+    ({"preprocessing": {"std": [0.1, float("nan"), 0.1]}}, "preprocessing.std must be a list of a number above 0"),
     ({"preprocessing": {"resize": [12]}}, "preprocessing.resize must be the pixels of the shorter side"),
     ({"preprocessing": {"crop": [8, 0]}}, "preprocessing.crop must be the pixels of a square's side"),
-    ({"preprocessing": {"mean": [0.1, 0.1]}}, "preprocessing.mean must be three numbers"),
+    (
+        {"preprocessing": {"mean": [0.1, 0.1]}},
+        "preprocessing.mean has 2 numbers, and preprocessing.channels: rgb needs 3",
+    ),
+    (
+        {"preprocessing": {"mean": [0.1, 0.1, float("nan")]}},
+        "preprocessing.mean is [0.1, 0.1, nan]: give finite numbers",
+    ),
+    (
+        {"preprocessing": {"std": [0.1, float("inf"), 0.1], "max_value": 255}},
+        "preprocessing.std is [0.1, inf, 0.1]: give",
+    ),
+    ({"preprocessing": {"mean": [123.6, 116.3, 103.5]}}, "preprocessing.mean is [123.6, 116.3, 103.5], which is for"),
+    ({"preprocessing": {"std": [58.4, 57.1, 57.4]}}, "for pixels from 0 to 255: set preprocessing.max_value: 255, or"),
+    ({"preprocessing": {"std": [0.1, 0, 0.1]}}, "preprocessing.std must be a list of a number above 0"),
+    ({"preprocessing": {"max_value": 2}}, "preprocessing.max_value must be 1 or 255"),
+    ({"preprocessing": {"channels": "grey"}}, "preprocessing.channels must be rgb, bgr or gray"),
+    (
+        {"preprocessing": {"channels": "gray", "mean": [0.5], "std": [0.5, 0.5, 0.5]}},
+        "preprocessing.std has 3 numbers, and preprocessing.channels: gray needs 1: give a number for each channel",
+    ),
+    (
+        {"preprocessing": {"crop": "none"}},
+        "preprocessing.crop none leaves pictures of many shapes: set preprocessing.resize",
+    ),
+    ({"preprocessing": {"crop": "all"}}, "preprocessing.crop must be the pixels of a square's side"),
+    ({"preprocessing": {"fill": 114}}, "preprocessing.fill is only for padding: set preprocessing.pad: true, or leave"),
+    ({"preprocessing": {"fill": 256, "pad": True, "crop": 12}}, "preprocessing.fill must be the colour of the padding"),
+    ({"preprocessing": {"pad": "left", "crop": 12}}, "preprocessing.pad must be true, center or false"),
+    ({"preprocessing": {"interpolation": "lanczos"}}, "must be bilinear, bicubic, nearest or nearest-exact, not"),
     ({"preprocessing": {"extra": 1}}, "preprocessing.extra is not a field; known fields are resize, crop"),
 ]
 
@@ -126,7 +157,7 @@ WRONG: list[tuple[Mapping[str, Any], str]] = [
 WRONG += [
     ({"clip": {"frames": 16, "rate": 15}}, "clip is only for the tasks clip and frame_values"),
     ({"task": "clip"}, "clip is missing; task clip needs its frames and rate"),
-    ({"task": "caption"}, "task must be classify (a picture), clip"),
+    ({"task": "caption"}, "task must be classify (a picture), multi_label"),
     ({"task": "clip", "clip": 16}, "clip must be a mapping, not 16"),
     ({"task": "clip", "clip": {"frames": 1, "rate": 15}}, "clip.frames must be a whole number of frames, at least 2"),
     ({"task": "clip", "clip": {"frames": 16, "rate": 0}}, "clip.rate must be the frames a second"),
@@ -135,7 +166,7 @@ WRONG += [
     ({"task": "clip", "clip": {"frames": 16, "rate": 15, "step": 2}}, "clip.step is not a field; known fields are"),
     (
         {"task": "clip", "clip": {"frames": 16, "rate": 15}, "threshold": 0.4},
-        "threshold is only for the tasks frame_values and detect, not for clip",
+        "for the tasks frame_values, detect and multi_label, and for output: sigmoid, not for clip: leave it out",
     ),
     (VALUES | {"clip": {"frames": 100, "rate": 25}}, "clip.middle is missing for task frame_values"),
     (VALUES | {"threshold": 1.5}, "threshold must be a number from 0 to 1"),
@@ -164,8 +195,88 @@ WRONG += [
     (CNN_RNN | {"recurrent": None, "task": "segment", "output": None}, "architecture cnn_rnn is for the tasks clip"),
     ({"most": 3}, "most is only for the task detect, not for classify"),
     ({"task": "segment", "labels": None}, "labels is missing; give a file with a class name per line"),
-    ({"task": "recurrent", "output": None}, "output is missing; give logits or probabilities"),
+    ({"task": "recurrent", "output": None}, "output is missing; give logits, probabilities or sigmoid"),
 ]
+
+
+BINARY: dict[str, Any] = {"output": "sigmoid", "labels": ["empty", "taken"]}
+SEVERAL: dict[str, Any] = {"task": "multi_label", "output": "sigmoid", "labels": ["hat", "glasses", "beard"]}
+CLIPS: dict[str, Any] = {"task": "clip", "clip": {"frames": 16, "rate": 15}}
+WRONG += [
+    (
+        {"labels": ["one"]},
+        "one name, and every picture would be predicted to be it: give two names and output: sigmoid, or",
+    ),
+    ({"labels": ["one"], "output": "probabilities"}, "labels has one name"),
+    (CLIPS | {"labels": ["one"]}, "give two names and output: sigmoid"),
+    (
+        {"task": "segment", "output": None, "labels": ["background"]},
+        "the first name is that of the background, so give",
+    ),
+    ({"task": "detect", "output": None, "labels": ["background"]}, "the first name is that of the background, so give"),
+    (
+        {"output": "sigmoid"},
+        "and there are 3: for several classes in a picture, set task: multi_label; for one class of",
+    ),
+    (
+        CLIPS | {"output": "sigmoid"},
+        "several classes at a time are for the task multi_label alone, not for clip; for one",
+    ),
+    (
+        {"output": "sigmoid", "labels": ["one"]},
+        "labels must be two different names for output: sigmoid, which is one score",
+    ),
+    ({"output": "sigmoid", "labels": ["one", "one"]}, "labels must be two different names for output: sigmoid"),
+    (
+        BINARY | {"threshold": [0.5, 0.5]},
+        "threshold must be one number for the task classify: a list is only for the task",
+    ),
+    (BINARY | {"threshold": -0.1}, "threshold must be a number from 0 to 1"),
+    (BINARY | {"threshold": float("nan")}, "threshold must be a number from 0 to 1"),
+    (
+        {"threshold": 0.5},
+        "threshold is only for the tasks frame_values, detect and multi_label, and for output: sigmoid",
+    ),
+    (
+        SEVERAL | {"output": "logits"},
+        "the task multi_label decides each on its own: set output: sigmoid, or probabilities",
+    ),
+    (
+        SEVERAL | {"labels": ["hat", "hat"]},
+        "labels must be different names for the task multi_label, and 'hat' is there",
+    ),
+    (SEVERAL | {"threshold": [0.5, 1.5, 0.5]}, "threshold must be a number from 0 to 1"),
+    (SEVERAL | {"threshold": []}, "threshold must be a number from 0 to 1"),
+    (SEVERAL | {"clip": CLIPS["clip"]}, "clip is only for the tasks clip and frame_values"),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (BINARY, {"outputs": 1, "threshold": 0.5, "thresholds": None}),
+        (BINARY | {"threshold": 0}, {"outputs": 1, "threshold": 0.0}),
+        (BINARY | CLIPS | {"threshold": 0.3}, {"outputs": 1, "threshold": 0.3}),
+        (SEVERAL, {"outputs": 3, "threshold": 0.5, "thresholds": None}),
+        (SEVERAL | {"threshold": 0.25}, {"outputs": 3, "threshold": 0.25, "thresholds": None}),
+        (SEVERAL | {"threshold": [0.5, 0.25, 1]}, {"outputs": 3, "thresholds": (0.5, 0.25, 1.0)}),
+        (SEVERAL | {"labels": ["hat"], "output": "probabilities"}, {"outputs": 1, "decides_each_class": True}),
+        (SEVERAL | {"labels": ["hat", "glasses"]}, {"outputs": 2, "decides_each_class": True}),
+        ({"output": "probabilities"}, {"outputs": 3, "decides_each_class": False}),
+    ],
+)
+def test_a_manifest_of_other_outputs(
+    tmp_path: Path, changes: Mapping[str, Any], expected: Mapping[str, object]
+) -> None:
+    document = small_manifest(**changes)
+    jsonschema.Draft202012Validator(manifest_schema()).validate(document)
+    found = load_manifest(write_manifest(tmp_path, document))
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_a_threshold_for_each_label(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="threshold has 2 numbers for 3 labels: give one number, or one for each"):
+        load_manifest(write_manifest(tmp_path, small_manifest(**SEVERAL | {"threshold": [0.5, 0.5]})))
 
 
 def test_where_pictures_are_padded_nothing_is_cut_off(tmp_path: Path) -> None:
@@ -173,6 +284,48 @@ def test_where_pictures_are_padded_nothing_is_cut_off(tmp_path: Path) -> None:
         load_manifest(write_manifest(tmp_path, small_manifest(preprocessing={"pad": True})))
     numbers = {"pad": True, "resize": [8, 12], "crop": [8, 12]}
     assert load_manifest(write_manifest(tmp_path, small_manifest(preprocessing=numbers))).preprocessing.pad
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"resize": [8, 12], "crop": "none"}, {"resize": (8, 12), "crop": (8, 12)}),
+        ({"resize": 12, "crop": "none", "pad": True}, {"resize": 12, "crop": 12, "pad": True}),
+        ({"resize": [8, 12], "crop": "none", "pad": "center", "fill": 114}, {"pad": "center", "fill": (114, 114, 114)}),
+        ({"crop": 12, "pad": True, "fill": [1, 2, 3]}, {"fill": (1, 2, 3)}),
+        ({"channels": "gray", "mean": [0.1], "std": [0.3]}, {"channels": "gray", "mean": (0.1,), "std": (0.3,)}),
+        ({"channels": "bgr"}, {"channels": "bgr"}),
+        (
+            {"max_value": 255, "mean": [123.675, 0, -1], "std": [58, 1, 255]},
+            {"max_value": 255, "mean": (123.675, 0, -1)},
+        ),
+        ({"mean": [-1, 0, 1]}, {"mean": (-1, 0, 1)}),
+        ({"interpolation": "nearest-exact"}, {"interpolation": "nearest-exact"}),
+    ],
+)
+def test_a_manifest_of_other_preprocessing(
+    tmp_path: Path, given: Mapping[str, Any], expected: Mapping[str, object]
+) -> None:
+    document = small_manifest(preprocessing=dict(given))
+    jsonschema.Draft202012Validator(manifest_schema()).validate(document)
+    found = load_manifest(write_manifest(tmp_path, document)).preprocessing
+    assert {name: getattr(found, name) for name in expected} == expected
+    (tmp_path / "small.pt2").write_bytes(b"a program")
+    write_whole(tmp_path, {"name": "small", "program": "small.pt2"}, labels="ab", preprocessing=found)
+    assert load_manifest(tmp_path).preprocessing == found
+
+
+def test_torchvisions_detectors_take_no_grey_pictures(tmp_path: Path) -> None:
+    document = small_manifest(
+        task="detect",
+        program=None,
+        architecture="fcos_resnet50_fpn",
+        weights="w.pth",
+        output=None,
+        preprocessing={"channels": "gray", "mean": [0], "std": [1]},
+    )
+    with pytest.raises(SettingsError, match=r"channels gray: torchvision's detectors take three channels; set rgb"):
+        load_manifest(write_manifest(tmp_path, document))
 
 
 def test_a_manifest_of_a_cnn_rnn(tmp_path: Path) -> None:
@@ -315,7 +468,7 @@ def test_schema_and_code_agree(tmp_path: Path) -> None:
         validator.validate(document)
         load_manifest(write_manifest(tmp_path, document))
     for changes, fault in [*WRONG, *MISPLACED]:
-        if "nan" not in str(changes):  # JSON has none
+        if not re.search(r"\b(nan|inf)\b", str(changes)):  # JSON has neither
             assert not validator.is_valid(small_manifest(**changes)), fault
 
 

@@ -70,8 +70,8 @@ class Returning(nn.Module):
 @pytest.mark.parametrize(
     ("shape", "text"),
     [
-        ((2, 1, 8, 8), r"takes 1 channels, and the worker gives RGB: export it again with the conversion"),
-        ((2, 4, 8, 8), r"takes 4 channels, and the worker gives RGB"),
+        ((2, 1, 8, 8), r"takes 1 channel: set preprocessing\.channels: gray"),
+        ((2, 4, 8, 8), r"takes 4 channels, and the worker gives 3"),
         ((2, 8, 8, 3), r"takes the channels last, \(any, 8, 8, 3\): .* so that it takes \(batch, 3, 8, 8\)"),
         ((2, 3, 9, 8), r"takes a height of 9, and preprocessing\.crop says 8: correct preprocessing\.crop, or export"),
         ((2, 3, 8, 16), r"takes a width of 16, and preprocessing\.crop says 8"),
@@ -137,7 +137,7 @@ def test_a_program_for_multiples_of_a_batch_size(tmp_path: Path) -> None:
 def test_every_fault_of_an_input_is_told_at_once(tmp_path: Path) -> None:
     file = exported(tmp_path, nn.Flatten(), torch.zeros((2, 1, 9, 8), dtype=torch.float16))
     with pytest.raises(
-        ModelUnavailable, match=r"takes 1 channels.*; it takes a height of 9.*; it takes torch\.float16"
+        ModelUnavailable, match=r"takes 1 channel: .*; it takes a height of 9.*; it takes torch\.float16"
     ):
         load_file(file)
 

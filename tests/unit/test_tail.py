@@ -7,7 +7,7 @@ from tests.support.messages import after_steps, classified, clip, detected, embe
 from worker import wire
 from worker.cli.tail import Kind, as_document, as_line
 from worker.domain.records import Position, Record, TopicPartition
-from worker.domain.results import BoxCounts, ModelIdentity
+from worker.domain.results import HitCounts, ModelIdentity
 from worker.domain.samples import Skipped
 from worker.domain.tallies import Tally, TallyKey
 from worker.domain.times import EventMillis
@@ -82,7 +82,7 @@ def test_areas_and_vectors_have_a_line() -> None:
 
 def test_the_accuracy_of_a_detector_has_a_line() -> None:
     key = TallyKey(TopicPartition("frames", 0), "street", ModelIdentity("d", "0123456789ab"))
-    tally = Tally(key, EventMillis(0), seen=9, labelled=4, boxes=BoxCounts(3, 1, 0))
+    tally = Tally(key, EventMillis(0), seen=9, labelled=4, boxes=HitCounts(3, 1, 0))
     sent = wire.render_accuracy("accuracy", tally, published_at=EventMillis(0))
     record = Record(Position(TopicPartition("accuracy", 0), 0), sent.key, sent.value, (), EventMillis(0))
 

@@ -15,7 +15,7 @@ from worker.data.reading import frames_of
 from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import CapturedFrame, GroundTruth
 from worker.domain.preprocessing import Preprocessing
-from worker.domain.results import BoxCounts, BoxVerdict
+from worker.domain.results import BoxVerdict, HitCounts
 from worker.domain.times import EventMillis
 from worker.media.folder import write_recording
 from worker.media.jpeg import JpegEncoder
@@ -110,7 +110,7 @@ def test_what_the_card_says_is_what_the_worker_finds(tmp_path: Path, model: str)
     model_of_worker = load_model(group)
     decode = frame_decoder(model_of_worker.preprocessing, group, Limits())
     items = [each for each in read_labelled(data) if each.group == "yard"]
-    counts = BoxCounts()
+    counts = HitCounts()
     for item, picture in zip(items, frames_of(items), strict=True):
         pixels = np.empty((1, *model_of_worker.input_shape), np.uint8)
         geometry = decode(frame_of(picture.data), pixels[0])

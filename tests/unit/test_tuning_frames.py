@@ -19,8 +19,8 @@ from worker.models.loaded import LoadedModel
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Groups
 from worker.tuning.frames import polls, sample_frames, set_apart
-from worker.tuning.measure import call_size, model_rate, prepare_frames, probabilities_of
-from worker.wire.prediction import FrameField, ModelField, WindowField
+from worker.tuning.measure import answer_of, call_size, model_rate, prepare_frames
+from worker.wire.prediction_fields import FrameField, ModelField, WindowField
 
 GROUPS = Groups(ModelGroup(path=Path("model")), WindowGroup(), Limits())
 CLIP = ClipShape(6, 15.0)
@@ -116,7 +116,7 @@ def test_a_value_agrees_as_two_classes_do(value: float, expected: list[tuple[int
         correct=None,
         seconds={},
     )
-    assert list(probabilities_of(message).items()) == expected
+    assert list(answer_of(message).probabilities.items()) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_a_value_agrees_as_two_classes_do(value: float, expected: list[tuple[int
 def test_boxes_areas_and_vectors_agree_by_numbers_from_0_to_1(
     message: wire.Message, expected: list[tuple[int, float]]
 ) -> None:
-    assert list(probabilities_of(message).items()) == expected
+    assert list(answer_of(message).probabilities.items()) == expected

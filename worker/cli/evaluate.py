@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from worker.data.items import Item
     from worker.evaluation.box_report import Detecting
+    from worker.evaluation.named_report import Naming
     from worker.evaluation.report import Evaluated
+    from worker.evaluation.reports import Found
     from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
 
@@ -109,13 +111,13 @@ class _Published:
         return (each for each in decoded if isinstance(each, kind))
 
 
-def _run(groups: "Groups", items: Sequence["Item"]) -> "Evaluated | Detecting":
+def _run(groups: "Groups", items: Sequence["Item"]) -> "Found":
     """Run a model over the frames, and return what the worker published."""
     from worker.data.reading import frames_of
     from worker.models.build import build_model, find_manifest
 
     manifest = find_manifest(groups.model)
-    if manifest.task not in {"classify", "clip", "recurrent", "detect"}:
+    if manifest.task not in {"classify", "multi_label", "clip", "recurrent", "detect"}:
         raise SettingsError([f"a model of the task {manifest.task} cannot be evaluated: there is no measure for it"])
     asked = replace(manifest, threshold=LOWEST) if manifest.task == "detect" else manifest
     published, loaded = _Published(Topics(skipped="skipped")), build_model(asked, groups.model)
@@ -124,6 +126,8 @@ def _run(groups: "Groups", items: Sequence["Item"]) -> "Evaluated | Detecting":
         run_offline(frames, published.add, groups, published.topics, loaded)
     if manifest.task == "detect":
         return _detecting(manifest, published)
+    if manifest.task == "multi_label":
+        return _naming(manifest, published, [item.group for item in items])
     return _evaluated(manifest, published, [item.group for item in items])
 
 
@@ -138,6 +142,21 @@ def _evaluated(manifest: "Manifest", published: _Published, groups: Sequence[str
         rows=[
             replace(row, camera=groups[row.offset])
             for row in judged(published.messages(wire.PredictionMessage), manifest.labels)
+        ],
+        accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
+        rejected=published.rejected,
+        skipped=published.skipped,
+    )
+
+
+def _naming(manifest: "Manifest", published: _Published, groups: Sequence[str]) -> "Naming":
+    from worker.evaluation.named_report import Naming, named_rows
+
+    return Naming(
+        model=manifest.identity,
+        labels=manifest.labels,
+        rows=[
+            replace(row, camera=groups[row.offset]) for row in named_rows(published.messages(wire.MultiLabelMessage))
         ],
         accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
         rejected=published.rejected,

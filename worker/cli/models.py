@@ -86,6 +86,7 @@ def describe(manifest: Manifest) -> dict[str, Any]:
         "labels": ", ".join((*manifest.labels[:3], *(["..."] if len(manifest.labels) > 3 else []))),
         **asdict(manifest.preprocessing),
         "output": manifest.output,
+        **({"threshold": manifest.thresholds or manifest.threshold} if manifest.decides_each_class else {}),
     }
 
 

@@ -103,13 +103,17 @@ def _prediction_line(message: wire.Message) -> str:
     return f"  {message.frame.camera:<16} {said:<31}  {age:>6} ms{more}"
 
 
-def _labelled_line(message: wire.PredictionMessage | wire.FrameValueMessage, age: int) -> str:
-    correct = message.correct
-    mark = " " if correct is None else "+" if correct.top1 else "-"
+_Labelled = wire.PredictionMessage | wire.MultiLabelMessage | wire.FrameValueMessage
+
+
+def _labelled_line(message: _Labelled, age: int) -> str:
+    mark = " " if message.correct is None else "+" if _right(message) else "-"
     label = f"  label {message.label}" if message.label else ""
     match message:
         case wire.FrameValueMessage():
             said, more = _value(message), ""
+        case wire.MultiLabelMessage():
+            said, more = f"{_named(message):<31}", ""
         case wire.ClipMessage():
             said, more = _best(message), _clip(message)
         case wire.RecurrentMessage(steps=steps):
@@ -117,6 +121,20 @@ def _labelled_line(message: wire.PredictionMessage | wire.FrameValueMessage, age
         case wire.PredictionMessage():
             said, more = _best(message), ""
     return f"{mark} {message.frame.camera:<16} {said}  {age:>6} ms{label}{more}"
+
+
+def _right(message: _Labelled) -> bool:
+    match message.correct:
+        case wire.NamedField(exact=exact):
+            return exact
+        case wire.CorrectField(top1=top1):
+            return top1
+    return False
+
+
+def _named(message: wire.MultiLabelMessage) -> str:
+    sure = {each.name: each.probability for each in message.classes}
+    return ", ".join(f"{name} {sure[name]:.1%}" for name in message.named) or "none of the classes"
 
 
 def _best(message: wire.PredictionMessage) -> str:
@@ -166,6 +184,11 @@ def _accuracy_line(message: wire.AccuracyMessage) -> str:
             f"{message.camera:<16} precision {precision}, recall {recall}: {boxes.hits} hits, {boxes.misses} misses, "
             f"{boxes.false_alarms} false alarms in {message.labelled} labelled, {message.seen} seen  "
             f"{message.model.name}@{message.model.version}"
+        )
+    if several := message.multi_label:
+        return (
+            f"{message.camera:<16} exact {several.exact_ratio:.1%}, Jaccard {several.jaccard:.1%}: {several.exact} of "
+            f"{message.labelled} labelled, {message.seen} seen  {message.model.name}@{message.model.version}"
         )
     ratio = "   n/a" if message.accuracy.top1 is None else f"{message.accuracy.top1:6.1%}"
     return (

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from worker.tuning.search import Stage, Tried
 
 _BOUNDS = Bounds()
-_UNITS = {"classify": "frames", "clip": "clips", "frame_values": "values", "recurrent": "frames"}
+_UNITS = {
+    "classify": "frames",
+    "multi_label": "frames",
+    "clip": "clips",
+    "frame_values": "values",
+    "recurrent": "frames",
+}
 """By the model's task, what is measured: each has a prediction."""
 
 

@@ -23,7 +23,7 @@ class Geometry:
         height: of the picture as it was sent, in pixels.
         scale_x: pixels of the input for each pixel of the picture, across.
         scale_y: the same, down.
-        left: pixels that were cut off at the left after scaling; padding lies at the right or below.
+        left: pixels that were cut off at the left after scaling; negative if there is padding at the left.
         top: the same, above.
     """
 
@@ -121,6 +121,27 @@ def scaled_size(size: Size, numbers: Preprocessing) -> Size:
     return max(1, width * high // height), high
 
 
+def cut_off(scaled: Size, numbers: Preprocessing) -> tuple[int, int]:
+    """Return how many pixels of a scaled picture are cut off at its left and at its top; negative for padding there.
+
+    The middle is where torchvision's centre crop has it.
+
+    Args:
+        scaled: the size as of `scaled_size`.
+        numbers: of the weights.
+
+    >>> numbers = Preprocessing(
+    ...     resize=320, crop=320, interpolation="bilinear", antialias=True, mean=(0,), std=(1,), pad="center"
+    ... )
+    >>> cut_off((320, 241), numbers)
+    (0, -39)
+    """
+    (across, down), (high, wide) = scaled, numbers.crop_size
+    if numbers.pad == "center":
+        return -((wide - across) // 2), -((high - down) // 2)
+    return (0, 0) if numbers.pad else (round((across - wide) / 2), round((down - high) / 2))
+
+
 @lru_cache(_SIZES_KEPT)
 def resize_and_crop(sent: Size, decoded: Size, numbers: Preprocessing) -> Geometry:
     """Return the geometry of a picture that was resized, and whose middle was cut out, or that was padded.
@@ -131,11 +152,5 @@ def resize_and_crop(sent: Size, decoded: Size, numbers: Preprocessing) -> Geomet
         numbers: of the weights.
     """
     across, down = scaled_size(decoded, numbers)
-    high, wide = numbers.crop_size
-    return Geometry(
-        *sent,
-        scale_x=across / sent[0],
-        scale_y=down / sent[1],
-        left=0 if numbers.pad else round((across - wide) / 2),
-        top=0 if numbers.pad else round((down - high) / 2),
-    )
+    left, top = cut_off((across, down), numbers)
+    return Geometry(*sent, scale_x=across / sent[0], scale_y=down / sent[1], left=left, top=top)

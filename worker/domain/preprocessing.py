@@ -3,29 +3,37 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Interpolation = Literal["bilinear", "bicubic", "nearest"]
-Output = Literal["logits", "probabilities"]
+Interpolation = Literal["bilinear", "bicubic", "nearest", "nearest-exact"]
+ChannelOrder = Literal["rgb", "bgr", "gray"]
+Output = Literal["logits", "probabilities", "sigmoid"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 MemoryFormat = Literal["channels_last", "contiguous"]
 
-Channels = tuple[float, float, float]
-"""One number each for red, green and blue."""
+Channels = tuple[float, ...]
+"""A number for each channel, in the order in which the network takes them."""
+Colour = tuple[int, int, int]
+"""Red, green and blue, each from 0 to 255."""
 Sides = int | tuple[int, int]
 """Pixels: one number, or (height, width)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """Resize, centre-crop, then `(pixel / 255 - mean) / std`, as torchvision's weights do it.
+    """Resize, then crop the middle or pad, choose the channels, and normalise, as torchvision's transforms do it.
+
+    Normalised is `(pixel * max_value / 255 - mean) / std`, of pixels from 0 to 255.
 
     Attributes:
         resize: what the shorter side becomes, or exactly (height, width), whatever shape the picture has.
         crop: what is cut from the middle, a square or (height, width), at most `resize`.
-        antialias: smooth while shrinking; means nothing for `nearest`.
-        mean: per channel, from 0 to 1.
-        std: per channel, above 0, at most 1.
-        pad: scale the whole picture into `resize` without changing its shape, and fill the rest at the right or below
-            with black (letterbox); `crop` is `resize` then.
+        antialias: smooth while shrinking; means nothing for `nearest` and `nearest-exact`.
+        mean: per channel, on the scale of `max_value`.
+        std: per channel, above 0, on the scale of `max_value`.
+        pad: scale the whole picture into `resize` without changing its shape, and fill the rest (letterbox); `crop` is
+            `resize` then. The padding is at the right or below, or with `center` the picture is in the middle.
+        fill: the colour of the padding.
+        channels: what the network takes: red, green, blue; the reverse; or the one channel of a grey picture.
+        max_value: what a white pixel is before `mean` and `std`: 1 or 255.
     """
 
     resize: Sides
@@ -34,7 +42,10 @@ class Preprocessing:
     antialias: bool
     mean: Channels
     std: Channels
-    pad: bool = False
+    pad: bool | Literal["center"] = False
+    fill: Colour = (0, 0, 0)
+    channels: ChannelOrder = "rgb"
+    max_value: Literal[1, 255] = 1
 
     @property
     def least_side(self) -> int:
@@ -48,3 +59,13 @@ class Preprocessing:
     def crop_size(self) -> tuple[int, int]:
         """(height, width) of the model's input."""
         return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+
+    @property
+    def depth(self) -> int:
+        """How many channels the network takes."""
+        return 1 if self.channels == "gray" else 3
+
+    @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a prepared picture."""
+        return (*self.crop_size, self.depth)

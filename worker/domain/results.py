@@ -55,6 +55,19 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class SeveralClasses:
+    """The result of the task `multi_label`.
+
+    Attributes:
+        classes: the k most likely classes, and further ones that are named, most likely first.
+        named: the names of the classes whose probability reaches their threshold, most likely first; may be empty.
+    """
+
+    classes: tuple[ScoredClass, ...]
+    named: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FrameValue:
     """The result of the task `frame_values`, for one frame.
 
@@ -158,7 +171,7 @@ class SequenceClassification(Classification):
     steps: int
 
 
-Result = Classification | FrameValue | Detections | Segmentation | Embedding | Features
+Result = Classification | SeveralClasses | FrameValue | Detections | Segmentation | Embedding | Features
 """What a task makes of a model's answer."""
 
 
@@ -174,13 +187,13 @@ class Verdict(NamedTuple):
     top5: bool
 
 
-class BoxCounts(NamedTuple):
-    """How many boxes of a detector are right, of one frame or of many.
+class HitCounts(NamedTuple):
+    """How much of what was found is right, of one frame or of many: boxes of a detector, or namings of a class.
 
     Attributes:
-        hits: true boxes that were found.
-        misses: true boxes that were not found.
-        false_alarms: found boxes that are no true box, or one that another box has found already.
+        hits: true boxes, or classes, that were found.
+        misses: those that were not found.
+        false_alarms: what was found and is not there; also a true box that another box has found already.
     """
 
     hits: int = 0
@@ -199,13 +212,13 @@ class BoxCounts(NamedTuple):
         true = self.hits + self.misses
         return self.hits / true if true else None
 
-    def plus(self, other: "BoxCounts") -> "BoxCounts":
+    def plus(self, other: "HitCounts") -> "HitCounts":
         """Return the sum.
 
-        >>> BoxCounts(1, 2, 3).plus(BoxCounts(hits=1))
-        BoxCounts(hits=2, misses=2, false_alarms=3)
+        >>> HitCounts(1, 2, 3).plus(HitCounts(hits=1))
+        HitCounts(hits=2, misses=2, false_alarms=3)
         """
-        return BoxCounts(self.hits + other.hits, self.misses + other.misses, self.false_alarms + other.false_alarms)
+        return HitCounts(self.hits + other.hits, self.misses + other.misses, self.false_alarms + other.false_alarms)
 
 
 class BoxVerdict(NamedTuple):
@@ -216,8 +229,41 @@ class BoxVerdict(NamedTuple):
         unknown: labels of true boxes that name no class of the model. These boxes are misses.
     """
 
-    counts: BoxCounts
+    counts: HitCounts
     unknown: tuple[str, ...] = ()
+
+
+class NamedVerdict(NamedTuple):
+    """The classes that a prediction names, compared with those that the label lists.
+
+    Attributes:
+        hits: names of classes in both.
+        misses: those that are only in the label.
+        false_alarms: those that are only in the prediction.
+    """
+
+    hits: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
+    false_alarms: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether the prediction names the classes of the label, and no others."""
+        return not (self.misses or self.false_alarms)
+
+    @property
+    def jaccard(self) -> float:
+        """Share of the classes in either that are in both; 1 if both are empty.
+
+        >>> NamedVerdict(hits=("hat",), misses=("glasses",)).jaccard
+        0.5
+        """
+        either = sum(map(len, self))
+        return len(self.hits) / either if either else 1.0
+
+
+AnyVerdict = Verdict | BoxVerdict | NamedVerdict
+"""A result compared with the truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +286,7 @@ class Prediction:
     model: ModelIdentity
     result: Result
     label: str | None
-    verdict: Verdict | BoxVerdict | None
+    verdict: AnyVerdict | None
     late: bool
     closed_by: str
     seconds: Mapping[str, float]

@@ -10,7 +10,7 @@ from torchmetrics.detection import MeanAveragePrecision
 
 from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import GroundTruth
-from worker.domain.results import BoxCounts, Detected, Detections
+from worker.domain.results import Detected, Detections, HitCounts
 from worker.tasks.class_names import ClassNames
 from worker.tasks.detect import Detect
 from worker.wire import DetectionMessage
@@ -89,16 +89,16 @@ def looked_at(messages: Iterable[DetectionMessage]) -> Iterator[Looked]:
             )
 
 
-def count_boxes(rows: Iterable[Looked], labels: Sequence[str], threshold: float) -> BoxCounts:
+def count_boxes(rows: Iterable[Looked], labels: Sequence[str], threshold: float) -> HitCounts:
     """Count as the worker does at a threshold: the boxes choose by falling score, so lower ones change nothing."""
-    task, total = Detect(labels, threshold=threshold, most=1), BoxCounts()
+    task, total = Detect(labels, threshold=threshold, most=1), HitCounts()
     for row in rows:
         verdict = task.judge(Detections(row.above(threshold).found), GroundTruth(boxes=row.truth))
         total = total.plus(verdict.counts) if verdict else total
     return total
 
 
-def box_score(name: str, counts: BoxCounts, average_precision: float | None = None) -> BoxScore:
+def box_score(name: str, counts: HitCounts, average_precision: float | None = None) -> BoxScore:
     """Return counts with their shares."""
     hits, misses, false_alarms = counts
     together = 2 * hits + misses + false_alarms

@@ -15,8 +15,10 @@ from worker.domain.times import EventMillis
 from worker.evaluation.box_report import BoxMistake, BoxReport, Detecting
 from worker.evaluation.boxes import Looked
 from worker.evaluation.classes import confusion, frames_by_pair
+from worker.evaluation.named_report import NamedMistake, NamedReport, Naming
 from worker.evaluation.plots import plot_calibration, plot_confusion, plot_thresholds
 from worker.evaluation.report import ClassReport, Evaluated, Mistake
+from worker.evaluation.reports import Found, Report
 from worker.evaluation.sheet import Tile, contact_sheet
 from worker.views.drawing import draw
 from worker.views.shown import Facts, ShownBox
@@ -28,14 +30,12 @@ Pictures = Callable[[Collection[int]], Mapping[int, Pixels]]
 SHEET = "mistakes.jpg"
 
 
-def write_report(
-    folder: Path, report: ClassReport | BoxReport, found: Evaluated | Detecting, pictures: Pictures
-) -> None:
+def write_report(folder: Path, report: Report, found: Found, pictures: Pictures) -> None:
     """Write the report, and what belongs to it, into a folder, which is created.
 
     Args:
         folder: where to.
-        report: of classes or of boxes.
+        report: as of `report_of`.
         found: what it is of.
         pictures: reads the pictures of mistakes.
     """
@@ -44,6 +44,9 @@ def write_report(
     match report, found:
         case ClassReport(), Evaluated():
             _write_classes(folder, report, found, pictures)
+        case NamedReport(), Naming():
+            shown = pictures([each.offset for each in report.mistakes])
+            _write_sheet(folder, [_wrongly_named(shown[each.offset], each) for each in report.mistakes])
         case BoxReport(), Detecting():
             _write_boxes(folder, report, found, pictures)
 
@@ -80,6 +83,11 @@ def _write_sheet(folder: Path, tiles: list[Tile]) -> None:
 def _tile(pixels: Pixels, mistake: Mistake) -> Tile:
     title = f"{mistake.label}, not {mistake.predicted}"
     return Tile(pixels, title, f"{100 * mistake.probability:.0f} % sure; {mistake.frame}")
+
+
+def _wrongly_named(pixels: Pixels, mistake: NamedMistake) -> Tile:
+    wrong = [*(f"+{name}" for name in mistake.false_alarms), *(f"-{name}" for name in mistake.misses)]
+    return Tile(pixels, " ".join(wrong), mistake.frame)
 
 
 def _drawn(pixels: Pixels, row: Looked, mistake: BoxMistake) -> Tile:

@@ -7,20 +7,27 @@ from rich.table import Table
 
 from worker.evaluation.box_report import BoxMistake, BoxReport
 from worker.evaluation.boxes import BoxScore, MeanPrecision
+from worker.evaluation.named_report import NamedAccuracy, NamedMistake, NamedReport
 from worker.evaluation.report import Accuracy, Against, ClassReport, Mistake
 
 WORST = 20
 """Classes that are listed at most: those with the lowest F1."""
 
 
-def summary_of(report: ClassReport | BoxReport) -> Group:
+def summary_of(report: ClassReport | NamedReport | BoxReport) -> Group:
     """Return what is to be printed of a report."""
     head = f"{report.model} ({report.task}) on {report.data}"
-    parts = _of_classes(report) if isinstance(report, ClassReport) else _of_boxes(report)
+    match report:
+        case ClassReport():
+            parts = _of_classes(report)
+        case NamedReport():
+            parts = _of_several(report)
+        case BoxReport():
+            parts = _of_boxes(report)
     return Group(head, *_left_out(report), *parts)
 
 
-def _left_out(report: ClassReport | BoxReport) -> Iterator[str]:
+def _left_out(report: ClassReport | NamedReport | BoxReport) -> Iterator[str]:
     for what, reasons in (("dead letters", report.rejected), ("skipped", report.skipped)):
         if reasons:
             yield f"{what}: {', '.join(f'{count} {reason}' for reason, count in reasons.items())}"
@@ -91,6 +98,50 @@ def _of_classes(report: ClassReport) -> Iterator[RenderableType]:
         yield from _against(report.against, report.model)
 
 
+def _of_several(report: NamedReport) -> Iterator[RenderableType]:
+    found = report.accuracy
+    yield f"{found.seen} predicted, {found.labelled} labelled"
+    if not found.labelled:
+        yield "No frame has a label that lists classes of the model: there is nothing to compare with."
+        return
+    yield _named(found)
+    rows = sorted(report.classes, key=lambda each: (each.f1 or 0.0, each.name))
+    title = "classes" if len(rows) <= WORST else f"the {WORST} of {len(rows)} classes with the lowest F1"
+    yield _table(
+        title,
+        ("class", "hits", "misses", "false alarms", "precision", "recall", "F1"),
+        [
+            (
+                *(each.name, str(each.hits), str(each.misses), str(each.false_alarms)),
+                *map(_share, (each.precision, each.recall, each.f1)),
+            )
+            for each in rows[:WORST]
+        ],
+    )
+    if report.mistakes:
+        yield _table(
+            "frames with most wrong classes",
+            ("frame", "camera", "missed", "false alarms"),
+            [
+                (each.frame, _camera(each), ", ".join(each.misses), ", ".join(each.false_alarms))
+                for each in report.mistakes
+            ],
+        )
+    if (rival := report.against) is not None:
+        yield f"against {rival.model}: {_named(rival.accuracy)}"
+
+
+def _named(found: NamedAccuracy) -> str:
+    line = (
+        f"exact {_share(found.exact_ratio)} ({found.exact} of {found.labelled}), Jaccard {_share(found.jaccard)}, "
+        f"mean F1 of the classes {_share(found.macro_f1)}"
+    )
+    if found.exact_interval95 is None:
+        return line
+    low, high = found.exact_interval95
+    return f"{line}; 95 % interval of exact {low:.3f} to {high:.3f}"
+
+
 def _accuracy(found: Accuracy) -> Iterator[str]:
     yield f"{found.seen} predicted, {found.labelled} labelled"
     if found.top1 is None or found.top5 is None:
@@ -127,7 +178,7 @@ def _against(rival: Against, model: str) -> Iterator[str]:
     yield f"McNemar's exact test: p = {found.p_value:.2g}; if frames are independent, the difference {verdict}"
 
 
-def _camera(mistake: Mistake | BoxMistake) -> str:
+def _camera(mistake: Mistake | NamedMistake | BoxMistake) -> str:
     """Return the camera's name; nothing for a picture that is of no camera, whose name is the picture's."""
     return "" if mistake.camera == mistake.frame else mistake.camera
 

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.domain.frames import Image
-from worker.domain.geometry import scaled_size
+from worker.domain.geometry import Size, cut_off, scaled_size
 from worker.domain.preprocessing import Interpolation, Preprocessing
 
 AVAILABLE: Final = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
@@ -49,7 +49,7 @@ class _Taps(NamedTuple):
 
 def supports_resize(numbers: Preprocessing) -> bool:
     """Tell whether `resize_middle` supports this preprocessing on this processor."""
-    return AVAILABLE and numbers.antialias and numbers.interpolation != "nearest"
+    return AVAILABLE and numbers.antialias and numbers.interpolation in ("bilinear", "bicubic")
 
 
 def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
@@ -72,9 +72,23 @@ def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
     middle = _product(across.weights, columns)
     # A cubic kernel overshoots at hard edges. Values below 0 are clipped here; `convertScaleAbs` clips values above 255
     # and rounds halves to even.
-    out[:crop_height, :crop_width] = cv2.transpose(cv2.convertScaleAbs(np.maximum(middle, 0, out=middle)))
-    if numbers.pad:
-        out[high:], out[:, wide:] = 0, 0
+    cropped = cv2.transpose(cv2.convertScaleAbs(np.maximum(middle, 0, out=middle)))
+    padded_part(out, (wide, high), numbers)[:] = cropped
+
+
+def padded_part(out: NDArray[np.uint8], scaled: Size, numbers: Preprocessing) -> NDArray[np.uint8]:
+    """Return the part of the model's input that shows the picture, and fill the rest with padding.
+
+    Args:
+        out: RGB, (*crop_size, 3), uint8.
+        scaled: the picture's size as of `scaled_size`.
+        numbers: the preprocessing; without padding, the whole input shows the picture.
+    """
+    if not numbers.pad:
+        return out
+    (wide, high), (left, top) = scaled, cut_off(scaled, numbers)
+    out[:] = numbers.fill
+    return out[-top : high - top, -left : wide - left]
 
 
 def _product(weights: torch.Tensor, rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ def of_segmenters() -> list[str]:
 def for_task(task: TaskName) -> Sequence[str]:
     """Return the names of the networks that can do a task; none for a task that only a program can do."""
     match task:
-        case "classify" | "embed":
+        case "classify" | "multi_label" | "embed":
             return of_pictures()
         case "clip":
             return [*of_clips(), CNN_RNN]
@@ -49,7 +49,7 @@ def for_task(task: TaskName) -> Sequence[str]:
 
 def tasks_of(architecture: str) -> list[TaskName]:
     """Return the tasks that a network can do; none if there is no network of that name."""
-    tasks: tuple[TaskName, ...] = ("classify", "embed", "clip", "recurrent", "detect", "segment")
+    tasks: tuple[TaskName, ...] = ("classify", "multi_label", "embed", "clip", "recurrent", "detect", "segment")
     return [task for task in tasks if architecture in for_task(task)]
 
 

@@ -45,6 +45,7 @@ from worker.tasks.clip import ClassifyClip
 from worker.tasks.detect import Detect
 from worker.tasks.embed import Embed
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.multi_label import MultiLabel
 from worker.tasks.recurrent import Recurrent
 from worker.tasks.segment import Segment
 
@@ -54,13 +55,22 @@ its frames, and is never cut. A picture that is looked at place by place counts 
 many pixels as one that is classified."""
 _USUAL_PIXELS: Final = 224 * 224
 TASKS: Final[Mapping[str, Callable[[Manifest, ModelGroup], Task]]] = {
-    Classify.name: lambda told, group: Classify(told.labels, output=told.output, top_k=group.top_k),
-    ClassifyClip.name: lambda told, group: ClassifyClip(told.labels, output=told.output, top_k=group.top_k),
+    Classify.name: lambda told, group: Classify(
+        told.labels, output=told.output, top_k=group.top_k, threshold=told.threshold
+    ),
+    ClassifyClip.name: lambda told, group: ClassifyClip(
+        told.labels, output=told.output, top_k=group.top_k, threshold=told.threshold
+    ),
+    MultiLabel.name: lambda told, group: MultiLabel(
+        told.labels, output=told.output, thresholds=told.thresholds or told.threshold, top_k=group.top_k
+    ),
     FrameValues.name: lambda told, _: FrameValues(told.labels, output=told.output, threshold=told.threshold),
     Detect.name: lambda told, _: Detect(told.labels, threshold=told.threshold, most=told.most),
     Segment.name: lambda told, group: Segment(told.labels, input_size=told.preprocessing.crop_size, masks=group.masks),
     Embed.name: lambda *_: Embed(),
-    Recurrent.name: lambda told, group: Recurrent(told.labels, output=told.output, top_k=group.top_k),
+    Recurrent.name: lambda told, group: Recurrent(
+        told.labels, output=told.output, top_k=group.top_k, threshold=told.threshold
+    ),
 }
 """By the manifest's word for it; `worker.models.heads.HEADS` has the part of it that runs on the device."""
 LIBRARIES: Final = {

@@ -12,6 +12,7 @@ from worker.models.architectures import of_pictures
 _LEAN: Final = {name: {"init_weights": False, "aux_logits": False} for name in ("googlenet", "inception_v3")}
 AUXILIARIES: Final = ("aux1.", "aux2.", "AuxLogits.")
 """How the names of these classifiers' tensors begin; files may have them."""
+_COLOURS: Final = 3
 _CLASSES: Final = 1009
 """A number of classes that no other layer of these networks has as its outputs."""
 
@@ -72,6 +73,21 @@ def left_out(embedder: nn.Module) -> tuple[str, ...]:
     """
     names = [name for name, layer in embedder.named_modules() if isinstance(layer, nn.Identity)]
     return (*(f"{name}." for name in names), *AUXILIARIES)
+
+
+def take_grey(network: nn.Module) -> None:
+    """Make a network take pictures with one channel: replace the convolution that sees the three, with random weights.
+
+    Raises:
+        ModelUnavailable: there is no such convolution.
+    """
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d) and layer.in_channels == _COLOURS:
+            names = ("out_channels", "kernel_size", "stride", "padding", "dilation")
+            arguments = {each: getattr(layer, each) for each in names}
+            replace_module(network, name, type(layer)(1, **arguments, bias=layer.bias is not None))
+            return
+    raise ModelUnavailable("the network has no convolution of three channels: set preprocessing.channels: rgb")
 
 
 def replace_module(network: nn.Module, name: str, replacement: nn.Module) -> None:

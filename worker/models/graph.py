@@ -28,7 +28,8 @@ class ModelGraph(nn.Module):
     few numbers come back.
 
     Args:
-        network: takes normalised RGB, float32, (batch, 3, height, width), or (batch, 3, frames, height, width).
+        network: takes normalised channels, float32, (batch, channels, height, width), or (batch, channels, frames,
+            height, width).
         numbers: the weights were trained with.
         head: takes what `network` returns.
         precision: of convolutions and matrix products, by torch's autocast; all else stays float32.
@@ -74,7 +75,8 @@ class ModelGraph(nn.Module):
             self.layout = channels_last if memory_format == "channels_last" else torch.contiguous_format
             module = network.eval().to(device)
         self.network = _laid_out(module, self.layout).requires_grad_(requires_grad=False)
-        each = (3, *(1,) * (dimensions - 2))
+        each = (numbers.depth, *(1,) * (dimensions - 2))
+        self._divisor = 255 / numbers.max_value
         self.register_buffer("mean", torch.tensor(numbers.mean, device=device).view(each))
         self.register_buffer("std", torch.tensor(numbers.std, device=device).view(each))
         self._channels_first = (0, dimensions - 1, *range(1, dimensions - 1))
@@ -84,7 +86,7 @@ class ModelGraph(nn.Module):
         self._leaf = leaf
 
     def forward(self, pictures: torch.Tensor) -> Tensors:
-        """Take uint8, (batch, height, width, 3), or (batch, frames, height, width, 3).
+        """Take uint8, (batch, height, width, channels), or (batch, frames, height, width, channels).
 
         A clip may have any number of frames that its network can take, unless that is a program.
 
@@ -93,7 +95,7 @@ class ModelGraph(nn.Module):
         """
         pixels = pictures.permute(self._channels_first).to(torch.float32, memory_format=self.layout)
         with self._autocast():
-            found = self.network(pixels.div_(255).sub_(self.mean).div_(self.std))
+            found = self.network(pixels.div_(self._divisor).sub_(self.mean).div_(self.std))
         if self._leaf is not None:
             found = tree_leaves(found)[self._leaf]
         outputs: Tensors = self.head(found, pictures.shape)
@@ -125,7 +127,7 @@ def export_graph(graph: ModelGraph, shape: Sequence[int]) -> ExportedProgram:
 
     Args:
         graph: the graph, on the device where it will run.
-        shape: of a sample, (height, width, 3), or (frames, height, width, 3).
+        shape: of a sample, (height, width, channels), or (frames, height, width, channels).
 
     Raises:
         ModelUnavailable: the network does what cannot be traced.

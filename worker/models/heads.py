@@ -11,16 +11,18 @@ from torch import nn
 from torch.nn.functional import pad
 
 from worker.domain.errors import ModelContractBroken
-from worker.tasks import classify, detect, embed, frame_values, recurrent, segment
+from worker.tasks import classify, detect, embed, frame_values, multi_label, recurrent, segment
 from worker.tasks.classify import Classify
 from worker.tasks.clip import ClassifyClip
 from worker.tasks.detect import Detect
 from worker.tasks.embed import Embed
 from worker.tasks.frame_values import FrameValues
+from worker.tasks.multi_label import MultiLabel
 from worker.tasks.recurrent import Recurrent
 from worker.tasks.segment import Segment
 
 Tensors = tuple[torch.Tensor, ...]
+_TWO: Final = 2
 
 
 class Head(nn.Module):
@@ -36,6 +38,9 @@ class Head(nn.Module):
 class ClassifyHead(Head):
     """Ranks the classes. Logits are ranked as they are: unlike their probabilities, they hardly ever tie.
 
+    One score for two classes is the logit of the second, of which that of the first is 0: the softmax of both is the
+    sigmoid of the score.
+
     Raises:
         ModelContractBroken: when it runs, if the network's output does not fit the batch or the labels.
     """
@@ -44,14 +49,14 @@ class ClassifyHead(Head):
 
     def __init__(self, task: Classify) -> None:
         super().__init__()
-        self._logits = task.output == "logits"
+        self._output = task.output
         self._classes, self._kept = len(task.labels), task.kept
 
     def forward(self, found: object, batch: Sequence[int]) -> Tensors:
-        """Take (batch, classes), and return `worker.tasks.classify.OUTPUTS`."""
-        scores = _checked(found, (batch[0], self._classes), "do its labels belong to its weights?").float()
+        """Take (batch, classes), or one score for two classes, and return `worker.tasks.classify.OUTPUTS`."""
+        scores = self._scores(found, batch[0]).float()
         best, indices = torch.topk(scores, self._kept, dim=1)
-        if self._logits:
+        if self._output != "probabilities":
             # Softmax, of the best alone.
             highest = best[:, :1]
             best = torch.exp(best - highest) / torch.exp(scores - highest).sum(dim=1, keepdim=True)
@@ -59,7 +64,44 @@ class ClassifyHead(Head):
 
     def extra_repr(self) -> str:
         """Say all that the head depends on; converted graphs are kept by it."""
-        return f"logits={self._logits}, classes={self._classes}, kept={self._kept}"
+        return f"output={self._output}, classes={self._classes}, kept={self._kept}"
+
+    def _scores(self, found: object, pictures: int) -> torch.Tensor:
+        """Return the scores of all classes."""
+        if self._output == "sigmoid":
+            return pad(_column(found, pictures), (1, 0))
+        if self._classes == _TWO and isinstance(found, torch.Tensor) and _is_column(found, pictures):
+            if self._output == "logits":
+                raise ModelContractBroken(
+                    f"the network returned {tuple(found.shape)}, one score for two labels: say output: sigmoid in its "
+                    "manifest"
+                )
+            second = _column(found, pictures)
+            return torch.cat([1 - second, second], dim=1)
+        return _checked(found, (pictures, self._classes), "do its labels belong to its weights?")
+
+
+class MultiLabelHead(Head):
+    """Gives each class a probability of its own.
+
+    Raises:
+        ModelContractBroken: when it runs, if the network's output does not fit the batch or the labels.
+    """
+
+    outputs = multi_label.OUTPUTS
+
+    def __init__(self, task: MultiLabel) -> None:
+        super().__init__()
+        self._output, self._classes = task.output, len(task.labels)
+
+    def forward(self, found: object, batch: Sequence[int]) -> Tensors:
+        """Take (batch, classes), and return `worker.tasks.multi_label.OUTPUTS`."""
+        scores = _checked(found, (batch[0], self._classes), "do its labels belong to its weights?").float()
+        return torch.sigmoid(scores) if self._output == "sigmoid" else scores, scores.sum(dim=1)
+
+    def extra_repr(self) -> str:
+        """Say all that the head depends on; converted graphs are kept by it."""
+        return f"output={self._output}, classes={self._classes}"
 
 
 class FrameValuesHead(Head):
@@ -73,12 +115,12 @@ class FrameValuesHead(Head):
 
     def __init__(self, task: FrameValues) -> None:
         super().__init__()
-        self._logits = task.output == "logits"
+        self._logits = task.output != "probabilities"
 
     def forward(self, found: object, batch: Sequence[int]) -> Tensors:
         """Take (batch, frames), and return `worker.tasks.frame_values.OUTPUTS`."""
         scores = _checked(found, (batch[0], batch[1]), "task frame_values needs a value for each frame").float()
-        return (torch.sigmoid(scores) if self._logits else scores,)
+        return torch.sigmoid(scores) if self._logits else scores, scores.sum(dim=1)
 
     def extra_repr(self) -> str:
         """Say all that the head depends on; converted graphs are kept by it."""
@@ -220,6 +262,17 @@ class FeaturesHead(Head):
         return (_checked(found, (batch[0], width), "task recurrent needs a row of features for each frame").float(),)
 
 
+def _column(found: object, pictures: int) -> torch.Tensor:
+    """Return one score for each picture, (pictures, 1), of a network that returns it with or without that dimension."""
+    if isinstance(found, torch.Tensor) and _is_column(found, pictures):
+        return found.reshape(pictures, 1)
+    return _checked(found, (pictures, 1), "with two labels, output: sigmoid is one score; for a score of each, logits")
+
+
+def _is_column(found: torch.Tensor, pictures: int) -> bool:
+    return tuple(found.shape) in ((pictures,), (pictures, 1))
+
+
 def _checked(found: object, expected: tuple[int, int], advice: str) -> torch.Tensor:
     """Return what the network returned, if it is a tensor of the expected shape."""
     if not isinstance(found, torch.Tensor):
@@ -232,6 +285,7 @@ def _checked(found: object, expected: tuple[int, int], advice: str) -> torch.Ten
 HEADS: Final[Mapping[str, Callable[..., Head]]] = {
     Classify.name: ClassifyHead,
     ClassifyClip.name: ClassifyHead,
+    MultiLabel.name: MultiLabelHead,
     FrameValues.name: FrameValuesHead,
     Detect.name: DetectHead,
     Segment.name: SegmentHead,

@@ -49,7 +49,7 @@ class LoadedModel:
         self.preprocessing = preprocessing
         self.clip = clip
         self.recurrent = recurrent
-        self.frame_shape = (*preprocessing.crop_size, 3)
+        self.frame_shape = preprocessing.picture_shape
         self.input_shape: tuple[int, ...] = (clip.frames, *self.frame_shape) if clip else self.frame_shape
         self.streams = streams
         self._largest = largest
@@ -63,7 +63,7 @@ class LoadedModel:
         """Run one batch, or a part of one, through the model in the caller's thread.
 
         Args:
-            pixels: resized and cropped as `preprocessing` says, RGB, (batch, *input_shape), uint8, batch at least 1.
+            pixels: prepared as `preprocessing` says, (batch, *input_shape), uint8, batch at least 1.
                 Clips may have fewer frames, where the network is no program and its engine is torch, uncompiled.
 
         Raises:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, Final, TypeVar, get_args
@@ -18,6 +18,7 @@ from worker.domain.preprocessing import Output, Preprocessing
 from worker.domain.results import ModelIdentity
 from worker.models.file_kinds import PROGRAM, WEIGHTS, kind_of
 from worker.models.labels import LabelsFault, labels_from, labels_of
+from worker.models.manifest_checks import ONE_CLASS, output_faults, preprocessing_faults, preprocessing_of
 from worker.models.manifest_fields import (
     FOLLOWING,
     NAMELESS,
@@ -25,7 +26,6 @@ from worker.models.manifest_fields import (
     ClipFields,
     Document,
     NetworkFields,
-    PreprocessingFields,
     RecurrentFields,
     TaskName,
 )
@@ -56,7 +56,9 @@ class Manifest:
         output: what the network returns, of tasks whose network returns scores.
         clip: what the model takes, if it takes clips; None for single pictures.
         threshold: of the task `frame_values`, from which value on there is the event; of `detect`, from which score on
-            a box is reported.
+            a box is reported; of `multi_label`, from which probability on a class is named; of the output `sigmoid`,
+            from which probability on the second of two classes is predicted.
+        thresholds: of `multi_label`, the threshold of each class; None if one is for all.
         most: of the task `detect`, the most boxes of a picture that are reported.
         network: the parts of a `cnn_rnn`.
         arguments: of torchvision's builder of the architecture; of a `cnn_rnn`, of its backbone's builder.
@@ -76,6 +78,7 @@ class Manifest:
     output: Output
     clip: ClipShape | None = None
     threshold: float = _THRESHOLD
+    thresholds: tuple[float, ...] | None = None
     most: int = MOST_BOXES
     network: CnnRnnShape | None = None
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -85,9 +88,19 @@ class Manifest:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of a sample: (height, width, 3), or (frames, height, width, 3)."""
+        """Shape of a sample: (height, width, channels), or (frames, height, width, channels)."""
         places = (self.clip.frames,) if self.clip else ()
-        return (*places, *self.preprocessing.crop_size, 3)
+        return (*places, *self.preprocessing.picture_shape)
+
+    @property
+    def outputs(self) -> int:
+        """How many scores the network gives: one for each label, or one for two of them."""
+        return 1 if self.output == "sigmoid" and self.task in ONE_CLASS else len(self.labels)
+
+    @property
+    def decides_each_class(self) -> bool:
+        """Whether a threshold decides on classes, rather than which of them is the most likely."""
+        return self.task == "multi_label" or self.outputs != len(self.labels)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -128,10 +141,11 @@ def load_manifest(path: Path) -> Manifest:
         sha256=document.sha256,
         exported_from=document.exported_from or None,
         labels=labels,
-        preprocessing=_preprocessing(document.preprocessing),
+        preprocessing=preprocessing_of(document.preprocessing),
         output="logits" if document.output is UNSET else document.output,
         clip=_clip(document.clip),
-        threshold=_THRESHOLD if document.threshold is UNSET else document.threshold,
+        threshold=document.threshold if isinstance(document.threshold, float) else _THRESHOLD,
+        thresholds=tuple(document.threshold) if isinstance(document.threshold, list) else None,
         most=document.most or MOST_BOXES,
         network=_network(document.network),
         arguments=document.arguments or {},
@@ -168,9 +182,8 @@ def write_manifest(
         "labels": "labels.txt" if labels else None,
         "output": "logits" if task in SCORED else None,
     }
-    numbers = asdict(preprocessing)
-    if not preprocessing.pad:
-        del numbers["pad"]
+    usual = {each.name: each.default for each in fields(preprocessing)}
+    numbers = {name: value for name, value in asdict(preprocessing).items() if value != usual[name]}
     document = {
         **network,
         **({} if task == "classify" else {"task": task}),
@@ -268,18 +281,16 @@ def _compare_fields(document: Document, faults: list[str]) -> None:
     if document.exported_from is not UNSET and document.program is UNSET:
         faults.append("exported_from is only for a program: the version of weights is their own sha256")
     faults += _misplaced_names(document)
-    numbers = _preprocessing(document.preprocessing)
+    faults += preprocessing_faults(document.preprocessing)
+    if document.task == "detect" and document.architecture is not UNSET and document.preprocessing.channels == "gray":
+        faults.append("preprocessing.channels gray: torchvision's detectors take three channels; set rgb, or bgr")
     builder = document.network.backbone if document.network else document.architecture
-    if builder in TRANSFORMING and "transform_input" not in (document.arguments or {}) and numbers.mean != HALF:
+    published = tuple(document.preprocessing.mean) == HALF
+    if builder in TRANSFORMING and "transform_input" not in (document.arguments or {}) and not published:
         faults.append(
             f"arguments.transform_input is missing: write true for weights that torchvision publishes for {builder}, "
             "and for what was fine-tuned from them; write false for a network that was built without it"
         )
-    high, wide = (numbers.resize,) * 2 if isinstance(numbers.resize, int) else numbers.resize
-    if numbers.crop_size[0] > high or numbers.crop_size[1] > wide:
-        faults.append("preprocessing.crop must be at most preprocessing.resize, or pictures get a black border")
-    if numbers.pad and numbers.crop_size != (high, wide):
-        faults.append("preprocessing.crop must be preprocessing.resize where pictures are padded: nothing is cut off")
 
 
 def _misplaced_names(document: Document) -> Iterator[str]:
@@ -298,6 +309,7 @@ def _compare_with_task(document: Document, labels: Sequence[str], faults: list[s
     task, clip, values = document.task, document.clip, document.task == "frame_values"
     sees_clips = task in {"clip", "frame_values"}
     faults += _misplaced(document)
+    faults += output_faults(document, labels)
     if clip is not UNSET and not sees_clips:
         faults.append(f"clip is only for the tasks clip and frame_values: task {task} takes single pictures")
     if clip is UNSET and sees_clips:
@@ -315,8 +327,12 @@ def _compare_with_task(document: Document, labels: Sequence[str], faults: list[s
 def _misplaced(document: Document) -> Iterator[str]:
     """Find sections that the task or the architecture needs and that are missing, and those that are not for it."""
     task, of_parts = document.task, document.architecture == CNN_RNN
-    if document.threshold is not UNSET and task not in {"frame_values", "detect"}:
-        yield f"threshold is only for the tasks frame_values and detect, not for {task}"
+    decides = task in {"frame_values", "detect", "multi_label"} or document.output == "sigmoid"
+    if document.threshold is not UNSET and not decides:
+        yield (
+            f"threshold is only for the tasks frame_values, detect and multi_label, and for output: sigmoid, not for "
+            f"{task}: leave it out"
+        )
     if document.most is not UNSET and task != "detect":
         yield f"most is only for the task detect, not for {task}"
     if of_parts != (document.network is not UNSET):
@@ -355,9 +371,3 @@ def _clip(section: ClipFields | UnsetType) -> ClipShape | None:
     if section is UNSET:
         return None
     return ClipShape(section.frames, section.rate, None if section.middle is UNSET else section.middle)
-
-
-def _preprocessing(section: PreprocessingFields) -> Preprocessing:
-    numbers: dict[str, Any] = msgspec.structs.asdict(section)
-    sides = {name: tuple(numbers[name]) for name in ("resize", "crop") if isinstance(numbers[name], list)}
-    return Preprocessing(**numbers | sides)

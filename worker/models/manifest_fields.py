@@ -7,11 +7,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from worker.domain.networks import CNN_RNN, Cell
-from worker.domain.preprocessing import Interpolation, Output
+from worker.domain.preprocessing import ChannelOrder, Interpolation, Output
 
-TaskName = Literal["classify", "clip", "frame_values", "recurrent", "detect", "segment", "embed"]
+TaskName = Literal["classify", "multi_label", "clip", "frame_values", "recurrent", "detect", "segment", "embed"]
 
-SCORED: Final = frozenset({"classify", "clip", "frame_values", "recurrent"})
+SCORED: Final = frozenset({"classify", "multi_label", "clip", "frame_values", "recurrent"})
 """Tasks whose network returns scores, so that `output` has to say of which kind."""
 NAMELESS: Final = frozenset({"embed"})
 """Tasks without classes."""
@@ -25,8 +25,8 @@ _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 _Pixels = Annotated[int, Meta(ge=1)]
 # A list, because msgspec 0.22 reads beyond its memory for a union of a limited number and a tuple.
 _Sides = _Pixels | Annotated[list[_Pixels], Meta(min_length=2, max_length=2)]
-_Mean = Annotated[float, Meta(ge=0, le=1)]
-_Std = Annotated[float, Meta(gt=0, le=1)]
+_Std = Annotated[float, Meta(gt=0)]
+_Byte = Annotated[int, Meta(ge=0, le=255)]
 _Label = Annotated[str, Meta(min_length=1)]
 _Frames = Annotated[int, Meta(ge=2)]
 _Rate = Annotated[float, Meta(gt=0, le=1000)]
@@ -35,23 +35,43 @@ _Argument = bool | int | float | str | list[int | float]
 
 
 class PreprocessingFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Resize, crop the middle, then compute (pixel / 255 - mean) / std. Pixels are RGB."""
+    """Resize, crop the middle or pad, then compute (pixel * max_value / 255 - mean) / std, of pixels from 0 to 255."""
 
     resize: Annotated[
         _Sides, Meta(description="the pixels of the shorter side, at least 1, or exactly [height, width]")
     ]
-    crop: Annotated[_Sides, Meta(description="the pixels of a square's side, or [height, width], at most resize")]
-    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic or nearest")]
+    crop: Annotated[
+        _Sides | Literal["none"],
+        Meta(description="the pixels of a square's side, or [height, width], at most resize; or none"),
+    ]
+    interpolation: Annotated[Interpolation, Meta(description="bilinear, bicubic, nearest or nearest-exact")]
     antialias: Annotated[bool, Meta(description="true or false")]
-    mean: Annotated[tuple[_Mean, _Mean, _Mean], Meta(description="three numbers from 0 to 1")]
-    std: Annotated[tuple[_Std, _Std, _Std], Meta(description="three numbers above 0, at most 1")]
+    mean: Annotated[
+        Annotated[list[float], Meta(min_length=1, max_length=3)],
+        Meta(description="a list of a number for each channel: three, or one for channels: gray"),
+    ]
+    std: Annotated[
+        Annotated[list[_Std], Meta(min_length=1, max_length=3)],
+        Meta(description="a list of a number above 0 for each channel: three, or one for channels: gray"),
+    ]
     pad: Annotated[
-        bool,
+        bool | Literal["center"],
         Meta(
-            description="true or false: scale the whole picture into `resize` without changing its shape, and fill the "
-            "rest at the right or below with black; crop must be resize"
+            description="true, center or false: scale the whole picture into `resize` without changing its shape, and "
+            "fill the rest, at the right or below, or on both sides with center; crop must be resize or none"
         ),
     ] = False
+    fill: Annotated[
+        _Byte | Annotated[list[_Byte], Meta(min_length=3, max_length=3)] | UnsetType,
+        Meta(description="the colour of the padding: a whole number from 0 to 255, or a list [red, green, blue]"),
+    ] = UNSET
+    channels: Annotated[
+        ChannelOrder, Meta(description="rgb, bgr or gray: the channels that the network takes, in this order")
+    ] = "rgb"
+    max_value: Annotated[
+        Literal[1, 255],
+        Meta(description="1 or 255: the value of a white pixel before mean is subtracted"),
+    ] = 1
 
 
 class ClipFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -100,16 +120,19 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     task: Annotated[
         TaskName,
         Meta(
-            description="classify (a picture), clip (classify a clip), frame_values (a value for each frame), "
+            description="classify (a picture), multi_label (name the classes of a picture, several or none), clip "
+            "(classify a clip), frame_values (a value for each frame), "
             "recurrent (classify each frame of a stream), detect (boxes), segment (areas) or embed (a vector)"
         ),
     ] = "classify"
     clip: Annotated[ClipFields | UnsetType, Meta(description="a mapping, for the tasks clip and frame_values")] = UNSET
     threshold: Annotated[
-        _Share | UnsetType,
+        _Share | Annotated[list[_Share], Meta(min_length=1)] | UnsetType,
         Meta(
             description="a number from 0 to 1: for the task frame_values, from which value on there is the event; for "
-            "detect, from which score on a box is reported"
+            "detect, from which score on a box is reported; for output: sigmoid, from which probability on the second "
+            "of two labels is predicted; for multi_label, from which probability on a class is named, also a list of a "
+            "number for each label"
         ),
     ] = UNSET
     most: Annotated[
@@ -154,7 +177,11 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ] = UNSET
     preprocessing: Annotated[PreprocessingFields, Meta(description="a mapping")]
     output: Annotated[
-        Output | UnsetType, Meta(description="logits or probabilities, depending on what the network returns")
+        Output | UnsetType,
+        Meta(
+            description="logits, probabilities or sigmoid, depending on what the network returns: scores for a "
+            "softmax, probabilities, or scores for a sigmoid of each"
+        ),
     ] = UNSET
 
 
@@ -177,7 +204,7 @@ def manifest_schema() -> dict[str, Any]:
             "then": {"properties": {"labels": two, "clip": {"required": ["middle"]}}},
             "else": {"properties": {"clip": {"properties": {"middle": False}}}},
         },
-        _only_for({"frame_values", "detect"}, "threshold"),
+        *_output_rules(),
         _only_for({"detect"}, "most"),
         {
             "if": {"properties": {"architecture": {"const": CNN_RNN}}, "required": ["architecture"]},
@@ -196,10 +223,57 @@ def manifest_schema() -> dict[str, Any]:
         "if": {"properties": {"grid": {"minimum": 2}}, "required": ["grid"]},
         "then": {"required": ["layer"]},
     }
+    schema["$defs"][PreprocessingFields.__name__]["allOf"] = _preprocessing_rules()
     fields = schema["$defs"][Document.__name__]["properties"]
     fields["arguments"]["propertyNames"] = {"not": {"enum": sorted(FOLLOWING)}}
     schema["$defs"][Document.__name__] |= {"title": "Manifest of a model", "oneOf": kinds, "allOf": tasks}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _output_rules() -> list[dict[str, Any]]:
+    """Return which labels, outputs and thresholds go together."""
+    sigmoid = {"properties": {"output": {"const": "sigmoid"}}, "required": ["output"]}
+    two = {"anyOf": [{"type": "string"}, {"minItems": 2, "maxItems": 2, "uniqueItems": True}]}
+    several, one_class = _is_task({"multi_label"}), _is_task({"classify", "clip", "recurrent"}, by_default=True)
+    decides = _is_task({"frame_values", "detect", "multi_label"})
+    return [
+        {"if": {"not": {"anyOf": [decides, sigmoid]}}, "then": {"properties": {"threshold": False}}},
+        {
+            "if": several,
+            "then": {"properties": {"output": {"not": {"const": "logits"}}, "labels": {"uniqueItems": True}}},
+            "else": {"properties": {"threshold": {"type": "number"}}},
+        },
+        {"if": {"allOf": [one_class, sigmoid]}, "then": {"properties": {"labels": two}}},
+        {
+            "if": {"not": {"anyOf": [several, _is_task(NAMELESS)]}},
+            "then": {"properties": {"labels": {"minItems": 2}}},
+        },
+    ]
+
+
+def _preprocessing_rules() -> list[dict[str, Any]]:
+    """Return which numbers of preprocessing go together."""
+    padded = {"properties": {"pad": {"enum": [True, "center"]}}, "required": ["pad"]}
+    one, three = (
+        {"properties": {name: {rule: number} for name in ("mean", "std")}}
+        for rule, number in (("maxItems", 1), ("minItems", 3))
+    )
+    return [
+        {
+            "if": {"properties": {"channels": {"const": "gray"}}, "required": ["channels"]},
+            "then": one,
+            "else": three,
+        },
+        {
+            "if": {"properties": {"max_value": {"const": 255}}, "required": ["max_value"]},
+            "else": {"properties": {name: {"items": {"maximum": 1}} for name in ("mean", "std")}},
+        },
+        {
+            "if": {"properties": {"crop": {"const": "none"}}, "required": ["crop"]},
+            "then": {"anyOf": [{"properties": {"resize": {"type": "array"}}}, padded]},
+        },
+        {"if": {"required": ["fill"]}, "then": padded},
+    ]
 
 
 def _is_task(names: Collection[str], *, by_default: bool = False) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CnnRnnShape
 from worker.models.architectures import for_task, tasks_of
 from worker.models.checkpoints import load_weights
-from worker.models.classifiers import AUXILIARIES, build_classifier, build_embedder, left_out
+from worker.models.classifiers import AUXILIARIES, build_classifier, build_embedder, left_out, take_grey
 from worker.models.cnn_rnn import CnnRnn
 from worker.models.detectors import normalise_as_published
 from worker.models.file_kinds import PROGRAM, WEIGHTS, kind_of, kind_of_folder
@@ -36,19 +36,20 @@ def load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
     data = _read(file, program=architecture is None, sha256=manifest.sha256)
     if architecture is None:
         frames = manifest.clip.frames if manifest.clip else None
-        return load_program(data, str(file), size=manifest.preprocessing.crop_size, frames=frames)
+        return load_program(data, str(file), shape=manifest.preprocessing.picture_shape, frames=frames)
     network = build_network(
         architecture,
         task=task,
-        classes=len(manifest.labels),
+        classes=manifest.outputs,
         shape=manifest.network,
         arguments=manifest.arguments,
+        channels=manifest.preprocessing.depth,
     )
     load_weights(
         network,
         data,
         str(file),
-        name=architecture if task == "embed" else f"{architecture} with {len(manifest.labels)} classes",
+        name=architecture if task == "embed" else f"{architecture} with {_told(manifest.outputs)}",
         entry=manifest.weights_entry,
         dropped=_dropped(network, task),
     )
@@ -57,6 +58,10 @@ def load_network(manifest: Manifest) -> nn.Module | ExportedProgram:
     if task == "detect":
         normalise_as_published(network, architecture, manifest.sha256)
     return network
+
+
+def _told(outputs: int) -> str:
+    return f"{outputs} classes" if outputs > 1 else "one output"
 
 
 def _read(file: Path, *, program: bool, sha256: str) -> bytes:
@@ -87,6 +92,7 @@ def build_network(
     classes: int,
     shape: CnnRnnShape | None = None,
     arguments: Mapping[str, Any] | None = None,
+    channels: int = 3,
 ) -> nn.Module:
     """Build a network with random weights.
 
@@ -97,6 +103,7 @@ def build_network(
             for the task `embed`.
         shape: of the architecture `cnn_rnn`.
         arguments: of torchvision's builder, such as `image_size`; of a `cnn_rnn`, of its backbone's builder.
+        channels: of a picture: 3, or 1, for which the network's first layer is made anew.
 
     Raises:
         ModelUnavailable: there is no such network, it is not for this task, or it does not take these arguments.
@@ -104,7 +111,7 @@ def build_network(
     _check_architecture(architecture, task)
     given = dict(arguments or {})
     try:
-        return _built(architecture, task, classes, shape, given)
+        network = _built(architecture, task, classes, shape, given)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         if not given:
             raise
@@ -112,6 +119,9 @@ def build_network(
             f"architecture {architecture} cannot be built with arguments {given} ({error}): correct arguments in the "
             f"manifest to what torchvision's builder takes"
         ) from error
+    if channels == 1:
+        take_grey(network)
+    return network
 
 
 def _built(
@@ -121,7 +131,7 @@ def _built(
         return CnnRnn(shape, classes, given)
     if task == "embed":
         return build_embedder(architecture, **given)
-    if task == "classify":
+    if task in {"classify", "multi_label"}:
         return build_classifier(architecture, classes=classes, **given)
     backbone = {"weights_backbone": None} if task in {"detect", "segment"} else {}
     network: nn.Module = torchvision.models.get_model(

@@ -11,6 +11,7 @@ from worker.domain.frames import EncodedFrame, Frame, Image
 from worker.domain.geometry import Geometry, resize_and_crop
 from worker.domain.pictures import Flawed, PictureRules
 from worker.domain.preprocessing import Preprocessing
+from worker.media.channels import write_channels
 from worker.media.headers import PictureHeader
 from worker.media.images import decode_image, inspect_frame, stored_orientation
 from worker.media.jpeg_structure import JpegStructure
@@ -71,7 +72,7 @@ def frame_decoder(
         return resize_and_crop(image.sent or image.size, image.size, numbers)
 
     if group.preparation != "nvjpeg":
-        return on_cpu
+        return _in_channels(on_cpu, numbers)
     prepare_jpeg = JpegPreparation(find_device(group.device, "fp32"), numbers)
 
     def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
@@ -83,7 +84,21 @@ def frame_decoder(
                 return resize_and_crop(size, size, numbers)
         return on_cpu(frame, out)
 
-    return on_device
+    return _in_channels(on_device, numbers)
+
+
+def _in_channels(decode: Decode, numbers: Preprocessing) -> Decode:
+    """Make a function that writes RGB write what the network takes."""
+    if numbers.channels == "rgb":
+        return decode
+
+    def convert(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
+        rgb = np.empty((*numbers.crop_size, 3), np.uint8)
+        geometry = decode(frame, rgb)
+        write_channels(rgb, out, numbers.channels)
+        return geometry
+
+    return convert
 
 
 def _suits_device(frame: EncodedFrame, rules: PictureRules) -> bool:
@@ -98,4 +113,4 @@ def _suits_device(frame: EncodedFrame, rules: PictureRules) -> bool:
     if not isinstance(found, PictureHeader) or not isinstance(jpeg := found.structure, JpegStructure):
         return False
     is_whole = jpeg.has_end and jpeg.fault is None
-    return is_whole and len(jpeg.components) < 4 and stored_orientation(frame.data, found, rules) == 1
+    return is_whole and jpeg.components < 4 and stored_orientation(frame.data, found, rules) == 1

@@ -37,13 +37,13 @@ class BatchLimits:
 ANY_BATCH: Final = BatchLimits(1, None)
 
 
-def load_program(data: bytes, what: str, *, size: tuple[int, int], frames: int | None) -> ExportedProgram:
+def load_program(data: bytes, what: str, *, shape: tuple[int, int, int], frames: int | None) -> ExportedProgram:
     """Load a program, and check that its input is what the worker gives it.
 
     Args:
         data: the content of a `.pt2` file; it may contain pickled objects.
         what: the file's name, for messages.
-        size: (height, width) of a prepared picture.
+        shape: (height, width, channels) of a prepared picture.
         frames: of a clip; None for a program that takes single pictures.
 
     Raises:
@@ -57,7 +57,7 @@ def load_program(data: bytes, what: str, *, size: tuple[int, int], frames: int |
             f"torch {torch.__version__} cannot load the program {what} ({reason}): {_AGAIN} with this version of "
             "torch, on the CPU"
         ) from error
-    faults = [*_faults_of_input(program, size, frames), *_faults_of_mode(program)]
+    faults = [*_faults_of_input(program, shape, frames), *_faults_of_mode(program)]
     if faults:
         raise ModelUnavailable(f"the program {what} {'; it '.join(faults)}")
     return program
@@ -140,7 +140,7 @@ def _word(key: Any) -> str:
     return str(next(word for word in words if word is not None))
 
 
-def _faults_of_input(program: ExportedProgram, size: tuple[int, int], frames: int | None) -> Iterator[str]:
+def _faults_of_input(program: ExportedProgram, picture: tuple[int, int, int], frames: int | None) -> Iterator[str]:
     inputs = _inputs(program)
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor):
         yield f"takes {len(inputs)} inputs, not one tensor of pictures: wrap the network in a module that does"
@@ -148,13 +148,14 @@ def _faults_of_input(program: ExportedProgram, size: tuple[int, int], frames: in
     if program.call_spec.in_spec != _ONE_INPUT:
         yield f"takes its input by a keyword or within another value: {_AGAIN} with args=(example,)"
     shape: tuple[object, ...] = tuple(inputs[0].shape)
-    wanted: tuple[object, ...] = (3, *size) if frames is None else (3, frames, *size)
+    size, depth = picture[:2], picture[2]
+    wanted: tuple[object, ...] = (depth, *size) if frames is None else (depth, frames, *size)
     words = ("channels", "height", "width") if frames is None else ("channels", "number of frames", "height", "width")
     as_wanted = f"(batch, {', '.join(str(each) for each in wanted)})"
     if len(shape) != len(wanted) + 1:
         yield f"takes an input of shape {_told(shape)}, not one of {as_wanted}: {_AGAIN}; {_SHOWN}"
         return
-    if shape[-1] == 3 and shape[1] != 3:
+    if shape[-1] == depth and shape[1] != depth and depth > 1:
         yield f"takes the channels last, {_told(shape)}: {_AGAIN} with a permute in front, so that it takes {as_wanted}"
         return
     if isinstance(shape[0], torch.SymInt) and not shape[0].node.expr.is_symbol:
@@ -178,7 +179,10 @@ def _admits(program: ExportedProgram, found: object, expected: object) -> bool:
 
 def _remedy(word: str, found: object, expected: object) -> str:
     if word == "channels":
-        return f"takes {found} channels, and the worker gives RGB: {_AGAIN} with the conversion in its forward"
+        if (found, expected) in {(1, 3), (3, 1)}:
+            right = "1 channel: set preprocessing.channels: gray"
+            return f"takes {right if found == 1 else '3 channels: set preprocessing.channels: rgb, or bgr'}"
+        return f"takes {found} channels, and the worker gives {expected}: {_AGAIN} with the conversion in its forward"
     setting = "clip.frames" if word == "number of frames" else "preprocessing.crop"
     return f"takes a {word} of {found}, and {setting} says {expected}: correct {setting}, or {_AGAIN} for {expected}"
 

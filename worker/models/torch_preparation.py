@@ -18,6 +18,7 @@ from worker.domain.errors import ImageUndecodable, ModelUnavailable, Reason
 from worker.domain.frames import Image
 from worker.domain.geometry import Size, scaled_size
 from worker.domain.preprocessing import Preprocessing
+from worker.media.resize import padded_part
 
 _CUDA_STREAMS: Final = 8
 
@@ -120,11 +121,7 @@ def _as_tensor(image: Image) -> torch.Tensor:
 
 
 def _write(pixels: torch.Tensor, out: NDArray[np.uint8], numbers: Preprocessing) -> None:
-    """Write the middle of a resized picture, or all of it with black padding at the right or below."""
-    if not numbers.pad:
-        middle = transforms.center_crop(pixels, list(numbers.crop_size))
-        out[:] = middle.permute(1, 2, 0).cpu().numpy()
-        return
-    high, wide = pixels.shape[1:]
-    out[:high, :wide] = pixels.permute(1, 2, 0).cpu().numpy()
-    out[high:], out[:, wide:] = 0, 0
+    """Write the middle of a resized picture, or all of it with its padding."""
+    shown = pixels if numbers.pad else transforms.center_crop(pixels, list(numbers.crop_size))
+    part = padded_part(out, (shown.shape[2], shown.shape[1]), numbers)
+    part[:] = shown.permute(1, 2, 0).cpu().numpy()

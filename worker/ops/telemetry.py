@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
+from worker.domain.extents import Restored
 from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
 from worker.domain.pictures import Flaw, Flawed
@@ -22,10 +23,11 @@ from worker.domain.results import (
     ModelIdentity,
     Outcome,
     Prediction,
-    Verdict,
+    SeveralClasses,
 )
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
+from worker.ops.verdicts import VerdictMetrics
 
 STAGES: Final = (
     "poll",
@@ -51,7 +53,7 @@ _FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CLOCK_TOLERANCE: Final = 10_000
 """Milliseconds that a camera's clock may be ahead of the worker's before it is told."""
 
-_WITH_LABELS = (Classification, FrameValue)
+_WITH_LABELS = (Classification, FrameValue, SeveralClasses)
 """Results that are compared with the label of their frame; to all others it means nothing."""
 
 
@@ -78,16 +80,14 @@ class Telemetry:
         self._ahead = counter(
             "clock_ahead_frames", "Frames captured over 10 s later than now, by the worker's clock.", "camera"
         )
-        self._labelled = counter("labelled", "Predictions whose label names a class.", "camera")
-        self._correct = counter("correct", "Labelled predictions that are right, by top 1 or 5.", "camera", "top")
+        self._verdicts = VerdictMetrics(registry)
         self._unknown = counter("unknown_labels", "Predictions whose label names no class of the model.", "camera")
-        self._boxes = counter("boxes", "Boxes of detectors compared with true boxes.", "camera", "verdict")
         self._dead = counter("dead_letters", "Frames written to the dead-letter topic.", "reason")
         self._skipped = counter(
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
         )
         self._dropped = counter(
-            "dropped_states", "Hidden states deleted, of cameras not heard among limits.max_states frames."
+            "dropped_states", "Hidden states deleted: not heard among limits.max_states frames, or of former records."
         )
         self._flawed = counter(
             "flawed_pictures", "Pictures with a flaw that their decoder reports, taken or not.", "flaw"
@@ -112,6 +112,8 @@ class Telemetry:
         self._refused = counter("refused_transactions", "Transactions the group refused; nothing was written.")
         self._rebalances = counter("rebalances", "Times the assignment changed.", "event")
         self._assigned = gauge("assigned_partitions", "Partitions this worker reads.")
+        self._waiting = gauge("waiting_partitions", "Partitions not read yet: an output has no such partition.")
+        self._missed = counter("missed_records", "Records deleted from the input before they were read, at most.")
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
         self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
         self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
@@ -247,9 +249,64 @@ class Telemetry:
         self._assigned.set(assigned)
         self._log.info(f"partitions {event}", partitions=[str(p) for p in sorted(partitions)], assigned=assigned)
 
-    def restored(self, keys: int, *, seconds: float) -> None:
+    def restored(self, partition: TopicPartition, restored: Restored) -> None:
+        """What was saved of a partition was read back, and says where its frames begin."""
+        start = restored.start
+        log = self._log.bind(partition=str(partition), from_offset=start.checkpoint.next_offset)
+        if start.anew is not None or restored.former:
+            log.warning(
+                "the partition begins anew: the records that were counted are no longer there; accuracy counts from "
+                "zero, and hidden states begin anew",
+                reason=start.anew or "what was saved is of another topic, or of offsets beyond the end",
+                keys_dropped=restored.former,
+            )
+        elif restored.is_lost:
+            log.warning(
+                "frames are committed, and nothing that was saved includes any: accuracy counts from here, and hidden "
+                "states begin anew; if the topic of accuracy or of states was deleted, set the group's offset back to "
+                "count these frames again"
+            )
+        if start.missed:
+            self.missed(partition, start.missed)
+        if restored.read_again is not None:
+            log.info(
+                "frames are read again: their predictions are published again, and not counted again; a recurrent "
+                "model skips them as published-before",
+                to_offset=restored.read_again,
+            )
+        if restored.left_out_from is not None:
+            log.warning(
+                "frames are left out: the committed offset was set beyond them, and not by a worker; set it back to "
+                "read them",
+                left_out_from=restored.left_out_from,
+            )
+
+    def all_restored(self, keys: int, *, seconds: float) -> None:
         """Accuracy and hidden states were read back from their topics."""
         self._log.info("state restored", keys=keys, seconds=round(seconds, 3))
+
+    def missed(self, partition: TopicPartition, records: int) -> None:
+        """Records were deleted before they were read."""
+        self._missed.inc(records)
+        self._log.warning(
+            "records were deleted before they were read: raise retention.ms or retention.bytes of the topic, or add "
+            "workers",
+            partition=str(partition),
+            records_at_most=records,
+        )
+
+    def waiting(self, partitions: Collection[TopicPartition], outputs: Collection[str]) -> None:
+        """These are all partitions that wait, until these outputs have as many partitions as the input."""
+        self._waiting.set(len(partitions))
+        if partitions:
+            self._log.warning(
+                "partitions wait, and the others are read: results go to the partition number of their frame, and "
+                "outputs have too few partitions; add partitions to them, and the worker goes on within seconds",
+                partitions=[str(each) for each in sorted(partitions)],
+                outputs=list(outputs),
+            )
+        else:
+            self._log.info("no partition waits any more")
 
     def states_dropped(self, count: int) -> None:
         """These hidden states were deleted: their cameras begin anew."""
@@ -265,10 +322,8 @@ class Telemetry:
         self._lag.remove(partition.topic, str(partition.partition))
         for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
             del self._cameras[camera]
-            for series in (
-                *(self._frames, self._skipped, self._late, self._ahead),
-                *(self._labelled, self._correct, self._boxes, self._unknown),
-            ):
+            self._verdicts.forget(camera)
+            for series in (self._frames, self._skipped, self._late, self._ahead, self._unknown):
                 series.remove_by_labels({"camera": camera})
         for seen in self._cameras.values():
             seen.discard(partition)
@@ -279,25 +334,16 @@ class Telemetry:
 
     def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:
         self._frames.labels(camera, PREDICTED).inc(len(predictions))
-        verdicts = [each.verdict for each in predictions if each.verdict is not None]
-        if verdicts:
-            self._labelled.labels(camera).inc(len(verdicts))
-        if classes := [each for each in verdicts if isinstance(each, Verdict)]:
-            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
-            self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
+        if verdicts := [each.verdict for each in predictions if each.verdict is not None]:
+            self._verdicts.count(camera, verdicts)
         for prediction in predictions:
             frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
             if isinstance(verdict, BoxVerdict):
-                self._compared(camera, frame, verdict)
+                if verdict.unknown:
+                    self._unknown_labels(camera, frame, verdict.unknown)
             elif verdict is None and frame.label is not None and isinstance(prediction.result, _WITH_LABELS):
                 self._unknown_labels(camera, frame, (frame.label,))
-
-    def _compared(self, camera: str, frame: Frame, verdict: BoxVerdict) -> None:
-        for name, boxes in verdict.counts._asdict().items():
-            self._boxes.labels(camera, name).inc(boxes)
-        if verdict.unknown:
-            self._unknown_labels(camera, frame, verdict.unknown)
 
     def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
         self._unknown.labels(camera).inc()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays
 from worker.domain.errors import ModelContractBroken
@@ -33,6 +34,8 @@ class Classify:
         labels: class names by index; a name may occur twice.
         output: what the network returns. The manifest says it, it is never guessed.
         top_k: how many classes a prediction names, at least 1.
+        threshold: of the output `sigmoid`, which is one score for two classes: from which probability on the picture
+            is of the second one.
 
     Attributes:
         labels: as above.
@@ -43,15 +46,18 @@ class Classify:
 
     name: str = "classify"
 
-    def __init__(self, labels: Sequence[str], *, output: Output, top_k: int) -> None:
+    def __init__(self, labels: Sequence[str], *, output: Output, top_k: int, threshold: float = 0.5) -> None:
         self.labels = tuple(labels)
         self.output = output
         self.kept = min(max(top_k, TOP5), len(self.labels))
         self._names = ClassNames(self.labels)
         self._top_k = top_k
+        self._threshold = threshold if output == "sigmoid" else None
 
     def check(self, outputs: Arrays, samples: int) -> Arrays:
         """Return the ranks, most likely first; of equally likely classes the lower index comes first.
+
+        Of one score for two classes, the one that the threshold decides for comes first.
 
         Which of several equals are the last that fit into k is the engine's choice: ONNX Runtime on a CPU takes the
         lowest, torch and OpenVINO any.
@@ -75,8 +81,11 @@ class Classify:
         if self.output == "probabilities" and (
             outputs["least"].min(initial=0) < 0 or np.abs(outputs["total"] - 1).max(initial=0) > _SUM_TOLERANCE
         ):
-            raise ModelContractBroken("the network's rows are no probabilities; say output: logits in its manifest")
-        order = np.lexsort((indices, -probabilities))
+            raise ModelContractBroken(
+                "the network's rows are no probabilities; say output: logits, or sigmoid for one score, in its manifest"
+            )
+        ranked = probabilities if self._threshold is None else _decided(indices, probabilities >= self._threshold)
+        order = np.lexsort((indices, -ranked))
         return {
             "indices": np.take_along_axis(indices, order, axis=1).astype(np.intp, copy=False),
             "probabilities": np.take_along_axis(probabilities, order, axis=1).astype(np.float32, copy=False),
@@ -101,3 +110,8 @@ class Classify:
         if not right:
             return None
         return Verdict(top1=result.ranking[0] in right, top5=not right.isdisjoint(result.ranking))
+
+
+def _decided(indices: NDArray[np.intp], reached: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return values that rank the second of two classes first where its probability reaches the threshold."""
+    return np.where(indices == 1, reached, 0.5)

@@ -11,7 +11,7 @@ from worker.domain.boxes import Box, TrueBox, match
 from worker.domain.errors import ModelContractBroken
 from worker.domain.frames import GroundTruth
 from worker.domain.geometry import Geometry
-from worker.domain.results import BoxCounts, BoxVerdict, Detected, Detections
+from worker.domain.results import BoxVerdict, Detected, Detections, HitCounts
 from worker.ports import Asked
 from worker.tasks.class_names import ClassNames
 
@@ -96,7 +96,7 @@ class Detect:
         chosen = self.choose(result.boxes, truth.boxes)
         hits = len(chosen) - chosen.count(None)
         unknown = dict.fromkeys(each.label for each in truth.boxes if not self._names.indices(each.label))
-        return BoxVerdict(BoxCounts(hits, len(truth.boxes) - hits, chosen.count(None)), tuple(unknown))
+        return BoxVerdict(HitCounts(hits, len(truth.boxes) - hits, chosen.count(None)), tuple(unknown))
 
     def choose(self, found: Sequence[Detected], truth: Sequence[TrueBox]) -> list[int | None]:
         """Return which true box each found one has found, as of `match`; None of a false alarm."""

@@ -24,6 +24,7 @@ class Recurrent:
         labels: class names by index; a name may occur twice.
         output: what the RNN's classifier returns. The manifest says it, it is never guessed.
         top_k: how many classes a prediction names, at least 1.
+        threshold: as of `Classify`.
 
     Attributes:
         labels: as above.
@@ -32,9 +33,9 @@ class Recurrent:
 
     name = "recurrent"
 
-    def __init__(self, labels: Sequence[str], *, output: Output, top_k: int) -> None:
+    def __init__(self, labels: Sequence[str], *, output: Output, top_k: int, threshold: float = 0.5) -> None:
         self.labels = tuple(labels)
-        self.scores = Classify(labels, output=output, top_k=top_k)
+        self.scores = Classify(labels, output=output, top_k=top_k, threshold=threshold)
 
     def check(self, outputs: Arrays, samples: int) -> Arrays:
         """Return the features.

@@ -104,18 +104,18 @@ def normalise(pixels: torch.Tensor, numbers: Preprocessing) -> torch.Tensor:
     """Return what the network takes, as the worker's graph computes it.
 
     Args:
-        pixels: uint8, (batch, 3, height, width) or (batch, frames, 3, height, width).
+        pixels: uint8, (batch, channels, height, width) or (batch, frames, channels, height, width).
         numbers: of the network.
 
     Returns:
-        float32, (batch, 3, height, width) or (batch, 3, frames, height, width).
+        float32, (batch, channels, height, width) or (batch, channels, frames, height, width).
     """
     if pixels.dim() == 5:
         pixels = pixels.transpose(1, 2)
-    each = (3, *(1,) * (pixels.dim() - 2))
+    each = (numbers.depth, *(1,) * (pixels.dim() - 2))
     mean = torch.tensor(numbers.mean, device=pixels.device).view(each)
     std = torch.tensor(numbers.std, device=pixels.device).view(each)
-    return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
+    return pixels.to(torch.float32).div_(255 / numbers.max_value).sub_(mean).div_(std)
 
 
 def _as_lists(found: Sequence[Batch]) -> Batch:

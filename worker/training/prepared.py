@@ -68,7 +68,7 @@ def prepare(
     Raises:
         SettingsError: there is no room.
     """
-    shape = (len(items), *numbers.crop_size, 3)
+    shape = (len(items), *numbers.picture_shape)
     needed, free = int(np.prod(shape)), shutil.disk_usage(scratch).free
     if needed > free:
         room = f"the prepared pictures need {needed / 1e9:.1f} GB, and {scratch} has {free / 1e9:.1f} GB"

@@ -1,7 +1,7 @@
 """Where training begins: a network, what of it fits from weights that exist, and which part is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,7 +111,12 @@ def start_network(options: Options, beginning: Beginning, classes: int) -> Start
     """
     torch.manual_seed(options.seed)
     network = build_network(
-        options.model, task=options.task, classes=classes, shape=options.shape, arguments=beginning.arguments
+        options.model,
+        task=options.task,
+        classes=classes,
+        shape=options.shape,
+        arguments=beginning.arguments,
+        channels=beginning.preprocessing.depth,
     )
     if options.task == "detect":
         # Else it would learn from pictures of its own size, and be served those of the manifest's.
@@ -166,14 +171,7 @@ def _sized(numbers: Preprocessing, options: Options) -> Preprocessing:
         return numbers
     high, wide = options.size
     size = high if high == wide and options.task != "detect" else (high, wide)
-    return Preprocessing(
-        resize=size,
-        crop=size,
-        interpolation=numbers.interpolation,
-        antialias=numbers.antialias,
-        mean=numbers.mean,
-        std=numbers.std,
-    )
+    return replace(numbers, resize=size, crop=size, pad=False, fill=(0, 0, 0))
 
 
 def _from_path(path: Path, options: Options, usual: Preprocessing) -> Beginning:

@@ -1,14 +1,41 @@
 """Measure how far two ways of running the same model agree, frame by frame."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Probabilities = Mapping[int, float]
-"""Probability by class index, for the classes that a prediction names, most likely first.
+"""Probability by class index, for the classes that a prediction lists, most likely first.
 
 Of a frame's value, class 1 is the event, and class 0 that there is none."""
-Answers = Mapping[str, Probabilities]
-"""Probabilities by the id of the frame that carries the prediction; a refused frame has no entry."""
+
+
+class Answer(NamedTuple):
+    """What a prediction says.
+
+    Attributes:
+        said: the most likely class; or all classes that are named, of a model that may name several.
+        probabilities: of the classes that it lists.
+    """
+
+    said: AbstractSet[int]
+    probabilities: Probabilities
+
+
+Answers = Mapping[str, Answer]
+"""By the id of the frame that carries the prediction; a refused frame has no entry."""
+
+_REFUSED = Answer(frozenset(), {})
+
+
+def most_likely(probabilities: Probabilities) -> Answer:
+    """Return the answer of a model that says one class: the first.
+
+    >>> most_likely({3: 0.9, 1: 0.06}).said
+    {3}
+    """
+    return Answer(set(list(probabilities)[:1]), probabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +43,9 @@ class Agreement:
     """The result of comparing one way of running a model with the reference.
 
     Attributes:
-        share: share of the frames whose most likely class is the reference's, of all frames that the reference
-            answered. A near tie with another winner does not agree; neither does a refused frame.
-        difference: largest difference between two probabilities of a frame, over the classes that the reference names.
+        share: share of the frames on which both say the same, of all frames that the reference answered. A near tie
+            with another winner does not agree; neither does a refused frame.
+        difference: largest difference between two probabilities of a frame, over the classes that the reference lists.
     """
 
     share: float
@@ -30,7 +57,7 @@ class Bounds:
     """The limits within which answers count as equal to the reference's.
 
     Attributes:
-        share: minimum share of frames with the same most likely class.
+        share: minimum share of frames on which both say the same.
         difference: maximum difference of two probabilities.
     """
 
@@ -40,7 +67,7 @@ class Bounds:
     def why_not(self, found: Agreement) -> str | None:
         """Return a text that names the violated bound, or None."""
         if found.share < self.share:
-            return f"the most likely class is the same on {found.share:.2%} of the frames, not {self.share:.2%}"
+            return f"the prediction is the same on {found.share:.2%} of the frames, not {self.share:.2%}"
         if found.difference > self.difference:
             return f"probabilities differ by up to {found.difference:.3g}, more than {self.difference:.3g}"
         return None
@@ -49,7 +76,7 @@ class Bounds:
 def compare(reference: Answers, found: Answers) -> Agreement:
     """Compare answers with those of the reference.
 
-    A class that an answer does not name counts as 0: it is too unlikely for the answer's list, and nothing more is
+    A class that an answer does not list counts as 0: it is too unlikely for the answer's list, and nothing more is
     known.
 
     Raises:
@@ -57,16 +84,10 @@ def compare(reference: Answers, found: Answers) -> Agreement:
     """
     if not reference:
         raise ValueError("there is nothing to compare with: the reference has no answers")
-    same = sum(
-        name in found and _most_likely(found[name]) == _most_likely(expected) for name, expected in reference.items()
-    )
+    same = sum(name in found and found[name].said == expected.said for name, expected in reference.items())
     differences = [
-        abs(probability - found.get(name, {}).get(index, 0.0))
+        abs(probability - found.get(name, _REFUSED).probabilities.get(index, 0.0))
         for name, expected in reference.items()
-        for index, probability in expected.items()
+        for index, probability in expected.probabilities.items()
     ]
     return Agreement(same / len(reference), max(differences))
-
-
-def _most_likely(probabilities: Probabilities) -> int:
-    return next(iter(probabilities))

@@ -30,12 +30,14 @@ from worker.models.preparation import frame_decoder
 from worker.settings import ModelGroup, Topics, WindowGroup
 from worker.settings.offline import Choice, Groups
 from worker.stream.worker import Worker
-from worker.tuning.agreement import Agreement, Answers, Bounds, Probabilities, compare
+from worker.tuning.agreement import Agreement, Answer, Answers, Bounds, compare, most_likely
 from worker.tuning.frames import polls
 from worker.tuning.search import Stage, Tried
 
 ROUNDS: Final = 5
 RECURRENT_RATE: Final = 25.0
+MOST_LISTED: Final = 1000
+"""Classes in a prediction, as of `model.top_k`."""
 TOPICS: Final = Topics()
 
 Pixels = NDArray[np.uint8]
@@ -76,6 +78,9 @@ class Trials:
         seconds: float,
     ) -> None:
         self._manifest = manifest
+        if manifest.task == "multi_label":
+            # A class that is named here, and listed nowhere there, would differ by all of its probability.
+            groups = groups.updated_by({"model.top_k": min(len(manifest.labels), MOST_LISTED)})
         self._groups = groups
         self._frames = frames
         self._bounds = bounds
@@ -144,12 +149,12 @@ class Trials:
 
     def _answers(self, groups: Groups, model: LoadedModel) -> Answers:
         """Run all frames once through the whole worker."""
-        found: dict[str, Probabilities] = {}
+        found: dict[str, Answer] = {}
 
         def write(record: OutboundRecord) -> None:
             if record.topic == TOPICS.predictions:
                 message = wire.decode_message(record.value or b"")
-                found[message.frame.id] = probabilities_of(message)
+                found[message.frame.id] = answer_of(message)
 
         self._run_worker(groups, model, self._polls(), write, Worker.run)
         return found
@@ -255,8 +260,8 @@ def prepare_frames(groups: Groups, model: LoadedModel, frames: Sequence[Captured
     return pictures[np.arange(places) % len(pictures)].reshape(-1, *model.input_shape)
 
 
-def probabilities_of(message: wire.Message) -> Probabilities:
-    """Return what a prediction says, most likely first, as far as numbers from 0 to 1 can say it.
+def answer_of(message: wire.Message) -> Answer:
+    """Return what a prediction says, as far as numbers from 0 to 1 can say it.
 
     Of a frame's value, whether there is the event. Of boxes, the highest score of each class; without any, the
     background's is 1. Of areas, their shares. Of a vector, its numbers, as if its length were 1.
@@ -264,16 +269,19 @@ def probabilities_of(message: wire.Message) -> Probabilities:
     match message:
         case wire.FrameValueMessage():
             by_index = {0: 1 - message.value, 1: message.value}
-            return by_index if message.value < message.threshold else dict(reversed(by_index.items()))
+            return most_likely(by_index if message.value < message.threshold else dict(reversed(by_index.items())))
+        case wire.MultiLabelMessage(classes=classes, named=named):
+            said = {each.index for each in classes if each.name in named}
+            return Answer(said, {each.index: each.probability for each in classes})
         case wire.DetectionMessage():
             first = {each.index: each.score for each in reversed(message.boxes)}
-            return dict(sorted(first.items(), key=lambda pair: -pair[1])) or {0: 1.0}
+            return most_likely(dict(sorted(first.items(), key=lambda pair: -pair[1])) or {0: 1.0})
         case wire.SegmentationMessage():
-            return {each.index: each.share for each in message.shares}
+            return most_likely({each.index: each.share for each in message.shares})
         case wire.EmbeddingMessage(vector=vector):
             length = math.hypot(*vector) or 1.0
-            return {number: each / length for number, each in enumerate(vector)}
-    return {each.index: each.probability for each in message.classes}
+            return most_likely({number: each / length for number, each in enumerate(vector)})
+    return most_likely({each.index: each.probability for each in message.classes})
 
 
 def _answers_a_sample(manifest: Manifest) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import CapturedFrame
+from worker.domain.label_lists import read_labels
 from worker.domain.times import EventMillis
 from worker.views.shown import Compared, Event, Facts, Meter, Overlay, Share, ShownBox, Truth
 from worker.wire import (
@@ -13,14 +14,16 @@ from worker.wire import (
     EmbeddingMessage,
     FrameValueMessage,
     Message,
+    MultiLabelMessage,
     PredictionMessage,
     RecurrentMessage,
     SegmentationMessage,
 )
-from worker.wire.prediction import ClipField
+from worker.wire.prediction_fields import ClipField
 
 NO_PREDICTION = "no prediction"
 NOTHING_FOUND = "nothing found"
+NOTHING_NAMED = "none of the classes"
 NUMBERS_SHOWN = 4
 """Of a vector."""
 
@@ -51,6 +54,9 @@ def facts_of(message: Message) -> Facts:
     match message:
         case FrameValueMessage(value=value, threshold=threshold, event=event):
             return replace(facts, meter=Meter(value, threshold), event=Event(event) if event else None)
+        case MultiLabelMessage(named=named):
+            classes = tuple(Share(each.name, each.probability) for each in message.classes if each.name in named)
+            return replace(facts, classes=classes, note=None if named else NOTHING_NAMED)
         case PredictionMessage():
             return replace(facts, classes=_classes(message), note=_seen(message))
 
@@ -109,9 +115,13 @@ def _detected(facts: Facts, message: DetectionMessage) -> Facts:
     )
 
 
-def _truth(message: PredictionMessage | FrameValueMessage) -> Truth | None:
+def _truth(message: PredictionMessage | MultiLabelMessage | FrameValueMessage) -> Truth | None:
     if message.label is None:
         return None
+    if isinstance(message, MultiLabelMessage):
+        listed = read_labels(message.label)
+        text = message.label if listed is None else ", ".join(listed) or NOTHING_NAMED
+        return Truth(text, message.correct.exact if message.correct else None)
     return Truth(message.label, message.correct.top1 if message.correct else None)
 
 

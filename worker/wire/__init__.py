@@ -7,6 +7,7 @@ from worker.wire.accuracy import (
     newest_tallies,
     parse_accuracy,
     render_accuracy,
+    render_dropped_tally,
 )
 from worker.wire.annotated import render_annotated
 from worker.wire.dead_letter import (
@@ -27,18 +28,19 @@ from worker.wire.hidden_state import (
     render_dropped_state,
     render_state,
 )
-from worker.wire.prediction import (
+from worker.wire.prediction import decode_message, decode_prediction, render_prediction
+from worker.wire.prediction_fields import (
     ClipMessage,
+    CorrectField,
     DetectionMessage,
     EmbeddingMessage,
     FrameValueMessage,
     Message,
+    MultiLabelMessage,
+    NamedField,
     PredictionMessage,
     RecurrentMessage,
     SegmentationMessage,
-    decode_message,
-    decode_prediction,
-    render_prediction,
 )
 from worker.wire.skipped import SkippedMessage, decode_skipped, render_skipped
 
@@ -46,12 +48,15 @@ __all__ = [
     "AccuracyMessage",
     "AccuracyUnreadable",
     "ClipMessage",
+    "CorrectField",
     "DeadLetterReport",
     "DetectionMessage",
     "EmbeddingMessage",
     "FrameValueMessage",
     "HiddenStateMessage",
     "Message",
+    "MultiLabelMessage",
+    "NamedField",
     "PredictionMessage",
     "RecurrentMessage",
     "SegmentationMessage",
@@ -74,6 +79,7 @@ __all__ = [
     "render_annotated",
     "render_dead_letter",
     "render_dropped_state",
+    "render_dropped_tally",
     "render_frame",
     "render_mark",
     "render_prediction",

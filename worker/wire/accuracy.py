@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from worker.domain.errors import WorkerError
 from worker.domain.records import OutboundRecord, Record
-from worker.domain.results import BoxCounts
-from worker.domain.tallies import Tally
+from worker.domain.results import HitCounts
+from worker.domain.tallies import DroppedTally, NamedCounts, Tally
 from worker.domain.times import EventMillis
 from worker.wire.compacted import KeyedMessage, compacted_key, fields_of, key_of, newest_records
 from worker.wire.frame import CONTENT_TYPE
@@ -40,6 +40,30 @@ class DetectionField(msgspec.Struct):
     recall: float | None
 
 
+class NamedClassField(msgspec.Struct):
+    """How often a class was named and listed by the label; a share is null while there is nothing to count."""
+
+    name: str
+    hits: int
+    misses: int
+    false_alarms: int
+    precision: float | None
+    recall: float | None
+
+
+class MultiLabelField(msgspec.Struct):
+    """How right a model is that names several classes.
+
+    `exact` and `jaccard_sum` add up over the labelled frames, `exact_ratio` and `jaccard` are their means.
+    """
+
+    exact: int
+    jaccard_sum: float
+    exact_ratio: float
+    jaccard: float
+    classes: list[NamedClassField]
+
+
 class AccuracyMessage(KeyedMessage, kw_only=True):
     """Running accuracy as consumers read it."""
 
@@ -51,13 +75,14 @@ class AccuracyMessage(KeyedMessage, kw_only=True):
     next_offset: int
     published_at_ms: int
     detection: DetectionField | UnsetType = UNSET
+    multi_label: MultiLabelField | UnsetType = UNSET
 
 
 def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> OutboundRecord:
     """Write a tally, to the same partition number as its frames', under a key that compaction keeps the last of."""
     key = tally.key
     message = AccuracyMessage(
-        **fields_of(key),
+        **fields_of(key, tally.topic_id),
         seen=tally.seen,
         labelled=tally.labelled,
         correct=CountField(tally.correct_top1, tally.correct_top5),
@@ -66,6 +91,7 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
         next_offset=tally.next_offset,
         published_at_ms=published_at,
         detection=UNSET if tally.boxes is None else _detection(tally.boxes),
+        multi_label=UNSET if tally.named is None else _multi_label(tally.named, tally.labelled),
     )
     return OutboundRecord(
         topic,
@@ -76,8 +102,26 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
     )
 
 
-def _detection(boxes: BoxCounts) -> DetectionField:
+def render_dropped_tally(topic: str, dropped: DroppedTally) -> OutboundRecord:
+    """Write the tombstone of a tally."""
+    return OutboundRecord(topic, dropped.key.partition.partition, compacted_key(dropped.key), None)
+
+
+def _detection(boxes: HitCounts) -> DetectionField:
     return DetectionField(*boxes, precision=boxes.precision, recall=boxes.recall)
+
+
+def _multi_label(named: NamedCounts, labelled: int) -> MultiLabelField:
+    classes = [
+        NamedClassField(name, *counts, precision=counts.precision, recall=counts.recall)
+        for name, counts in sorted(named.classes.items())
+    ]
+    return MultiLabelField(named.exact, named.jaccard, named.exact / labelled, named.jaccard / labelled, classes)
+
+
+def _named_counts(field: MultiLabelField) -> NamedCounts:
+    classes = {each.name: HitCounts(each.hits, each.misses, each.false_alarms) for each in field.classes}
+    return NamedCounts(field.exact, field.jaccard_sum, classes)
 
 
 def decode_accuracy(value: bytes) -> AccuracyMessage:
@@ -118,12 +162,14 @@ def parse_accuracy(record: Record) -> Tally | None:
         correct_top1=message.correct.top1,
         correct_top5=message.correct.top5,
         next_offset=message.next_offset,
-        boxes=BoxCounts(boxes.hits, boxes.misses, boxes.false_alarms) if boxes else None,
+        boxes=HitCounts(boxes.hits, boxes.misses, boxes.false_alarms) if boxes else None,
+        named=_named_counts(message.multi_label) if message.multi_label else None,
+        topic_id=message.topic_id or None,
     )
 
 
 def newest_tallies(records: Iterable[Record]) -> Iterator[Tally]:
-    """Read back, of each key, the tally that includes the most; of the others only how far they reach.
+    """Read back, of each key and topic id, the tally that includes the most; of the others only how far they reach.
 
     A tombstone begins its key anew: write one to count from zero.
 

@@ -9,7 +9,7 @@ from worker.domain.frames import CapturedFrame, EncodedFrame, Frame
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.wire.capture_time import LATEST_SECONDS, MAX_CLOCK_AHEAD, captured_at, too_far_ahead, wrong_unit
-from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, present, shown
+from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, label_text, present, shown
 from worker.wire.raw_layout import PIXEL_FORMAT, read_layout
 
 CAMERA_ID: Final = "camera-id"
@@ -38,7 +38,7 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
     headers = present(record.headers)
     reader = HeaderReader(headers)
     camera, frame_id = _camera(reader, record), reader.take(FRAME_ID, identifier)
-    label, boxes = reader.take(LABEL, identifier), reader.take(BOXES, read_boxes)
+    label, boxes = reader.take(LABEL, label_text), reader.take(BOXES, read_boxes)
     raw = read_layout(reader) if PIXEL_FORMAT in headers else None
     at = reader.take(CAPTURED_AT, captured_at)
     if record.fault is not None:

@@ -1,11 +1,14 @@
 """Read the headers of a record one by one, and note every fault on the way."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from worker.domain.records import Headers
 
 MAX_ID_LENGTH: Final = 256
+MAX_LABEL_LENGTH: Final = 4096
+"""Characters of a label, which may list many classes."""
 T = TypeVar("T")
 
 
@@ -46,19 +49,27 @@ def shown(raw: bytes) -> str:
     return repr(raw.decode(errors="backslashreplace")[:80])
 
 
-def identifier(raw: bytes) -> str:
+def identifier(raw: bytes, longest: int = MAX_ID_LENGTH) -> str:
     """Read a name.
 
+    Args:
+        raw: the header's value.
+        longest: the most characters.
+
     Raises:
-        ValueError: it is not 1 to 256 characters of UTF-8.
+        ValueError: it is not UTF-8, empty, or longer.
     """
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         text = ""
-    if not text or len(text) > MAX_ID_LENGTH:
-        raise ValueError(f"send 1 to {MAX_ID_LENGTH} characters, in UTF-8")
+    if not text or len(text) > longest:
+        raise ValueError(f"send 1 to {longest} characters, in UTF-8")
     return text
+
+
+label_text = partial(identifier, longest=MAX_LABEL_LENGTH)
+"""Reads a label: one name, or a list of names."""
 
 
 def positive(raw: bytes) -> int:

@@ -6,7 +6,8 @@ from worker.domain.records import OutboundRecord
 from worker.domain.samples import Skipped
 from worker.domain.times import EventMillis
 from worker.wire.frame import CONTENT_TYPE
-from worker.wire.prediction import FrameField, frame_field
+from worker.wire.prediction import frame_field
+from worker.wire.prediction_fields import FrameField
 
 _JSON = msgspec.json.Encoder()
 
