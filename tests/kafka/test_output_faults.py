@@ -25,12 +25,9 @@ SOON_BACK = {"broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[LocalKafka]:
-    settings = nodes._settings
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nodes, "_settings", lambda *given: settings(*given) | SOON_BACK)
-        with LocalKafka() as kafka:
-            _introduce_absent_broker(kafka)
-            yield kafka
+    with LocalKafka(adjust=lambda settings: settings | SOON_BACK) as kafka:
+        _introduce_absent_broker(kafka)
+        yield kafka
 
 
 @pytest.fixture(scope="module")
@@ -185,12 +182,16 @@ def _introduce_absent_broker(kafka: LocalKafka) -> None:
     identity = f"version=1\ncluster.id={cluster.identity}\nnode.id={ABSENT_BROKER}\n"
     (folder / "data" / "meta.properties").write_text(identity)
     address = f"PLAINTEXT://127.0.0.1:{ports.clients}"
-    settings = nodes._settings(1, folder / "data", cluster) | {
-        "process.roles": "broker",
-        "node.id": ABSENT_BROKER,
-        "listeners": address,
-        "advertised.listeners": address,
-    }
+    settings = (
+        nodes._settings(1, folder / "data", cluster)
+        | SOON_BACK
+        | {
+            "process.roles": "broker",
+            "node.id": ABSENT_BROKER,
+            "listeners": address,
+            "advertised.listeners": address,
+        }
+    )
     (folder / "server.properties").write_text(nodes._render(settings))
     java = [str(cluster.java), *nodes._JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, cluster.jars))]
     process = GuardedProcess([[*java, "kafka.Kafka", str(folder / "server.properties")]], log=folder / "log")

@@ -1,16 +1,22 @@
 """Three brokers: ready when they say so, and real workers on them through a short form of `make chaos`."""
 
 import logging
+import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.chaos.run import Run
 from tests.chaos.scenarios import mixed
 from tests.chaos.verdict import judge
+from tests.support.workers import wait_until
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, reader
+from worker.domain.errors import SourceLost
+from worker.domain.records import TopicPartition
 from worker.local.broker import LocalKafka
 
 NODES = 3
@@ -42,6 +48,31 @@ def test_transactions_work_at_the_first_try(three_brokers: LocalKafka, caplog: p
         producer.poll(0)  # hands over what the library logged
 
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+# ----- while one of them is down
+
+
+def test_partitions_without_a_leader_are_named(three_brokers: LocalKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers, name = three_brokers.bootstrap_servers, f"test-{uuid.uuid4().hex[:12]}"
+    client = AdminClient({"bootstrap.servers": servers})
+    client.create_topics([NewTopic(name, 3, replica_assignment=[[1], [2], [3]])])[name].result(30)
+    admin = KafkaAdmin(servers, {}, timeout=60)
+    three_brokers.kill_node(3)
+    try:
+        wait_until(lambda: bool(admin.topics([name])[name].offline), "the loss of the broker is noticed")
+
+        assert admin.topics([name])[name].offline == (2,)
+        monkeypatch.setattr(reader, "STALLED_AFTER", 2.0)
+        found = KafkaReader(servers, {})
+        with closing(found), pytest.raises(SourceLost) as lost:
+            list(found.read_to_end([TopicPartition(name, number) for number in range(3)]))
+        assert str(lost.value).endswith(
+            f"partitions 2 of topic {name!r} have no leader; start the brokers that have their replicas"
+        )
+    finally:
+        three_brokers.start_node(3)
+        client.delete_topics([name])[name].result(30)
 
 
 # ----- under load

@@ -1,5 +1,6 @@
 """Every way to fail to connect, against real listeners: `python -m tests.support.connections` prints what is said."""
 
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ import typer
 
 from tests.support.secured import HOST, NO_HOST, Secured, secured
 from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin
+from worker.ops.logs import configure_logs
 
 PATIENCE: Final = 12.0
 """Seconds: librdkafka takes ten of them to give up a connection on which nothing is answered."""
@@ -58,7 +60,7 @@ def _plain(_: Place) -> Mapping[str, str]:
 
 
 _PASSWORD: Final = "correct sasl.username and sasl.password"  # noqa: S105 an advice
-_NO_TLS: Final = "set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use another port"
+_NO_TLS: Final = "set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a listener with TLS"
 _AUTHORITY: Final = "set ssl.ca.location to the certificate of the authority that signed it"
 _MAYBE_TLS: Final = (
     "set security.protocol to SSL or SASL_SSL if this listener has TLS; otherwise check that a Kafka listens there"
@@ -99,11 +101,11 @@ CASES: Final = {
     "TLS, and the listener has none": Case(
         lambda place: place.broker.servers,
         lambda place: place.broker.tls(),
-        "connecting to a PLAINTEXT broker listener",
+        "the listener at this port has no TLS",
         _NO_TLS,
     ),
     "TLS, and it is an HTTP server": Case(
-        lambda place: place.web, lambda place: place.broker.tls(), "wrong version number", _NO_TLS
+        lambda place: place.web, lambda place: place.broker.tls(), "the listener at this port has no TLS", _NO_TLS
     ),
     "no password, and the listener asks for one": Case(
         _at("PASSWORD"), _plain, "the broker closes the connection", _MAYBE_SASL
@@ -235,9 +237,12 @@ def _address(listener: socket.socket) -> str:
 
 def main() -> None:
     """Print the table of `docs/security.md`."""
+    configure_logs(level="error", json=False)
     with tempfile.TemporaryDirectory() as folder, place_of_failures(Path(folder)) as place:
         with ThreadPoolExecutor(4) as pool:
             texts = list(pool.map(lambda case: said(case, place), CASES.values()))
+        # Ports differ from run to run.
+        texts = [re.sub(rf"{HOST}:\d+", "HOST:PORT", text) for text in texts]
         rows = [f"| {name} | {text} |" for name, text in zip(CASES, texts, strict=True)]
         typer.echo("\n".join(["| what is wrong | what is said |", "| --- | --- |", *rows]))
 

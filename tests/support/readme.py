@@ -37,7 +37,9 @@ def topics_table() -> str:
     names = Topics()
     for role in Topics.model_fields:
         needs, name = NEEDS[role], f"`{names.in_use()[role]}`" if role in names.in_use() else "none by default"
-        policy = f"`{needs.cleanup_policy}`" if needs.cleanup_policy else ""
+        policy = (
+            f"`{needs.cleanup_policy}`" if needs.cleanup_policy else "not `compact`" * bool(needs.lost_if_compacted)
+        )
         partitions = f"at least as many as `{names.frames}`" if needs.partitions_as_frames else ""
         room = f"at least {HEADERS} more than `{names.frames}`" if needs.room_for_frames else ""
         rows.append(f"| {name} | `topics.{role}` | {needs.direction} | {partitions} | {policy} | {room} |")

@@ -109,6 +109,31 @@ def test_a_program_of_two_inputs(tmp_path: Path) -> None:
         load_file(file)
 
 
+class Wrapped(nn.Module):
+    """Takes pictures within a dict, and returns nothing but them."""
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return means."""
+        return batch["pixels"].mean((2, 3))
+
+
+def test_a_program_takes_its_input_as_the_worker_gives_it(tmp_path: Path) -> None:
+    file = tmp_path / "small.pt2"
+    pixels = torch.zeros(2, 3, 8, 8)
+    by_keyword = torch.export.export(nn.Flatten(), (), {"input": pixels}, dynamic_shapes={"input": ANY})
+    within = torch.export.export(Wrapped(), ({"pixels": pixels},), dynamic_shapes=({"pixels": ANY},))
+    for program in (by_keyword, within):
+        torch.export.save(program, file)
+        with pytest.raises(ModelUnavailable, match=r"takes its input by a keyword or within .*with args=\(example,\)"):
+            load_file(file)
+
+
+def test_a_program_for_multiples_of_a_batch_size(tmp_path: Path) -> None:
+    file = exported(tmp_path, nn.Flatten(), torch.zeros(8, 3, 8, 8), batch={0: 4 * Dim("fours", min=1)})
+    with pytest.raises(ModelUnavailable, match=r"takes batches of 4\*\w+ samples: export it again with dynamic_shapes"):
+        load_file(file)
+
+
 def test_every_fault_of_an_input_is_told_at_once(tmp_path: Path) -> None:
     file = exported(tmp_path, nn.Flatten(), torch.zeros((2, 1, 9, 8), dtype=torch.float16))
     with pytest.raises(
@@ -189,14 +214,14 @@ class Ring(nn.Module):
         return found
 
 
-IN_TRAINING: list[tuple[nn.Module, str]] = [
+IN_TRAINING: list[Any] = [
     (nn.Sequential(nn.Dropout(0.5), nn.Flatten()), "is random"),
     (nn.Sequential(nn.Dropout2d(0.5), nn.Flatten()), "is random"),
     (nn.Sequential(nn.BatchNorm2d(3), nn.Flatten()), r"changes its own 0\.num_batches_tracked"),
     (nn.Sequential(nn.RReLU(), nn.Flatten()), "is random"),
     (Attention(), "is random"),
     (Depth(), "is random"),
-    (Rows(), "is random"),
+    pytest.param(Rows(), "is random", marks=pytest.mark.slow),
 ]
 
 
@@ -234,6 +259,7 @@ FORMS: list[tuple[Callable[[torch.Tensor], Any], str | None]] = [
     (lambda scores: scores, None),
     (lambda scores: (scores,), None),
     (lambda scores: {"logits": scores}, None),
+    (lambda scores: {"loss": None, "logits": scores}, None),
     (lambda scores: (scores.neg(), scores), "1"),
     (lambda scores: {"features": scores.mean(1), "logits": scores}, "logits"),
     (lambda scores: {"heads": [scores.neg(), scores]}, "heads.1"),

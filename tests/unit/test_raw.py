@@ -257,3 +257,10 @@ def test_a_raw_picture_that_begins_like_a_jpeg_is_read_as_raw() -> None:
     pixels = np.full((8, 8, 3), 255, np.uint8)
     pixels[0, :2] = [[255, 216, 255], [224, 0, 16]]
     np.testing.assert_array_equal(decoded(pixels.tobytes(), RawLayout("rgb24", 8, 8)), pixels)
+
+
+@pytest.mark.parametrize("content_type", ["image/x-raw", "video/x-raw; format=RGB"])
+def test_an_encoded_picture_with_a_raw_content_type_and_no_layout_is_taken_for_what_it_is(content_type: str) -> None:
+    picture = ALL_ENCODERS["jpeg 4:2:0"](scene(64, 48))
+    found = decode_image(frame_of(picture, content_type=content_type), PictureRules())
+    np.testing.assert_array_equal(found.pixels, decode_image(frame_of(picture), PictureRules()).pixels)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from worker.domain.errors import EnvelopeInvalid, ImageTooLarge, ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.frames import EncodedFrame, Image, RawLayout
 from worker.domain.pictures import Flaw, PictureRules
+from worker.media.foreign import accepted_kind
 from worker.media.headers import PictureHeader, inspect_picture
 from worker.media.jpeg_decoder import decode_jpeg
 from worker.media.jpeg_structure import JpegStructure
@@ -107,8 +108,11 @@ def inspect_frame(frame: EncodedFrame, rules: PictureRules) -> PictureHeader | R
         check_layout(frame.data, frame.raw)
         return frame.raw
     content_type = (frame.content_type or "").partition(";")[0].strip().lower()
-    if content_type in _RAW_TYPES:
-        raise EnvelopeInvalid(f"content type {content_type} needs a layout: send pixel format, width and height too")
+    if content_type in _RAW_TYPES and accepted_kind(frame.data) is None:
+        raise EnvelopeInvalid(
+            f"header 'content-type' is {content_type!r}, and a raw picture needs its layout: send the headers "
+            f"'pixel-format', 'width' and 'height'"
+        )
     header = inspect_picture(frame.data)
     _check_size(header.width, header.height, rules)
     return header

@@ -153,7 +153,7 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
     engines = _build_engines(network, manifest, group, threads, full_part)
     if isinstance(network, ExportedProgram) and (limits := batch_limits(network)) != ANY_BATCH:
         engines = [Portions(engine, limits) for engine in engines]
-        full_part = max(full_part // (limits.most or 1), 1) * (limits.most or 1)
+        full_part = max(full_part // limits.least, 1) * limits.least
     return LoadedModel(
         identity=manifest.identity,
         task=_task(manifest, group),

@@ -175,7 +175,7 @@ def weights_to_begin_with(network: nn.Module, data: bytes, what: str) -> Mapping
         ModelUnavailable: there is none, or there are several.
     """
     mappings = read_weights(data, what)
-    found = _chosen(_candidates(mappings, network), None, mappings, f"{what} is not a state dict of this network")
+    found = _chosen(_candidates(mappings, network), None, mappings, f"{what}: these weights are of another network")
     if len(found) > 1:
         places = " and ".join(weights.place for weights in found[:_NAMED])
         raise ModelUnavailable(f"{what} has several mappings that fit, {places}: save one of them in a file of its own")

@@ -66,7 +66,7 @@ _XML: Final = FileKind(
     "an XML text, such as a server's error or the graph of OpenVINO", f"download the file itself, or {_EXPORT}"
 )
 _JSON: Final = FileKind("a JSON text", "name the file with the weights; labels and manifest have their own fields")
-_TEXT: Final = FileKind("a text, such as YAML", _JSON.remedy)
+_TEXT: Final = FileKind("a text, such as YAML or the answer of a server", _JSON.remedy)
 
 _LEGACY_SAVE: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _BEGINNINGS: Final = (

@@ -113,4 +113,4 @@ def _suits_device(frame: EncodedFrame, rules: PictureRules) -> bool:
     if not isinstance(found, PictureHeader) or not isinstance(jpeg := found.structure, JpegStructure):
         return False
     is_whole = jpeg.has_end and jpeg.fault is None
-    return is_whole and len(jpeg.components) < 4 and stored_orientation(frame.data, found, rules) == 1
+    return is_whole and jpeg.components < 4 and stored_orientation(frame.data, found, rules) == 1

@@ -15,6 +15,7 @@ from worker.domain.errors import ModelUnavailable
 
 _AGAIN: Final = "export it again"
 _ANY: Final = "dynamic_shapes=({0: torch.export.Dim('batch', min=1)},)"
+_ONE_INPUT: Final = trees.tree_structure(((0,), {}))
 _SHOWN: Final = "docs/your-own-model.md shows how"
 _WHOLE_OUTPUTS: Final = frozenset({"detect", "segment"})
 """Tasks whose heads take several outputs, and choose by themselves."""
@@ -53,7 +54,8 @@ def load_program(data: bytes, what: str, *, shape: tuple[int, int, int], frames:
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ModelUnavailable(
-            f"torch {torch.__version__} cannot load the program {what} ({reason}): {_AGAIN} with this version of torch"
+            f"torch {torch.__version__} cannot load the program {what} ({reason}): {_AGAIN} with this version of "
+            "torch, on the CPU"
         ) from error
     faults = [*_faults_of_input(program, shape, frames), *_faults_of_mode(program)]
     if faults:
@@ -99,19 +101,19 @@ def output_index(program: ExportedProgram, name: str | None, *, task: str, what:
     Raises:
         ModelUnavailable: there is no such output, or there are several and none is named.
     """
-    names = _output_names(program)
-    if name in names:
-        return names.index(name)
-    told = ", ".join(repr(each) for each in names)
+    outputs = _outputs(program)
+    if name in outputs:
+        return outputs[name]
+    told = ", ".join(repr(each) for each in outputs)
     if name is not None:
         raise ModelUnavailable(f"the program {what} has no output {name!r}: write another output_name, one of {told}")
     if task in _WHOLE_OUTPUTS:
         return None
-    if len(names) > 1:
+    if len(outputs) != 1:
         raise ModelUnavailable(
-            f"the program {what} returns {len(names)} tensors: write output_name in the manifest, one of {told}"
+            f"the program {what} returns {len(outputs)} tensors: write output_name in the manifest, one of {told}"
         )
-    return 0
+    return next(iter(outputs.values()))
 
 
 def _inputs(program: ExportedProgram) -> list[Any]:
@@ -119,12 +121,17 @@ def _inputs(program: ExportedProgram) -> list[Any]:
     return [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
 
 
-def _output_names(program: ExportedProgram) -> list[str]:
+def _outputs(program: ExportedProgram) -> dict[str, int]:
+    """Return the numbers of the tensors among all that a program returns, by the way to each."""
+    (returned,) = (node.args[0] for node in program.graph.nodes if node.op == "output")
     spec = program.call_spec.out_spec
-    if spec is None:
-        return [""]
-    paths, _ = trees.tree_flatten_with_path(trees.tree_unflatten(list(range(spec.num_leaves)), spec))
-    return [".".join(_word(each) for each in path) for path, _ in paths]
+    leaves = list(returned)[-spec.num_leaves :] if spec else list(returned)
+    paths, _ = trees.tree_flatten_with_path(trees.tree_unflatten(leaves, spec) if spec else leaves)
+    return {
+        ".".join(_word(each) for each in path): number
+        for number, (path, leaf) in enumerate(paths)
+        if isinstance(leaf, Node)
+    }
 
 
 def _word(key: Any) -> str:
@@ -138,7 +145,9 @@ def _faults_of_input(program: ExportedProgram, picture: tuple[int, int, int], fr
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor):
         yield f"takes {len(inputs)} inputs, not one tensor of pictures: wrap the network in a module that does"
         return
-    shape = tuple(inputs[0].shape)
+    if program.call_spec.in_spec != _ONE_INPUT:
+        yield f"takes its input by a keyword or within another value: {_AGAIN} with args=(example,)"
+    shape: tuple[object, ...] = tuple(inputs[0].shape)
     size, depth = picture[:2], picture[2]
     wanted: tuple[object, ...] = (depth, *size) if frames is None else (depth, frames, *size)
     words = ("channels", "height", "width") if frames is None else ("channels", "number of frames", "height", "width")
@@ -149,6 +158,8 @@ def _faults_of_input(program: ExportedProgram, picture: tuple[int, int, int], fr
     if shape[-1] == depth and shape[1] != depth and depth > 1:
         yield f"takes the channels last, {_told(shape)}: {_AGAIN} with a permute in front, so that it takes {as_wanted}"
         return
+    if isinstance(shape[0], torch.SymInt) and not shape[0].node.expr.is_symbol:
+        yield f"takes batches of {shape[0]} samples: {_AGAIN} with {_ANY}"
     for word, found, expected in zip(words, shape[1:], wanted, strict=True):
         if not _admits(program, found, expected):
             yield _remedy(word, found, expected)

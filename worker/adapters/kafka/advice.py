@@ -57,23 +57,33 @@ def on_reading(error: KafkaError, topic: str, group: str | None = None) -> str:
         topic: the topic that is read.
         group: the consumer's group; None if it is in none.
     """
+    unknown = f"create topic {topic!r}, or correct its name"
+    start_again = "check that every broker is up, and start the worker again"
+    instance = f"give each member of group {group!r} a group.instance.id of its own"
+    assignor = "set group.remote.assignor in kafka.consumer to one that the brokers have, such as uniform"
     return {
         KafkaError.TOPIC_AUTHORIZATION_FAILED: f"allow this user to Read topic {topic!r}",
         KafkaError.GROUP_AUTHORIZATION_FAILED: f"allow this user to Read group {group!r}",
-        KafkaError.UNKNOWN_TOPIC_OR_PART: f"create topic {topic!r}, or correct its name",
-        KafkaError._UNKNOWN_TOPIC: f"create topic {topic!r}, or correct its name",
+        KafkaError.UNKNOWN_TOPIC_OR_PART: unknown,
+        KafkaError._UNKNOWN_TOPIC: unknown,
         KafkaError.INCONSISTENT_GROUP_PROTOCOL: _other_members(group),
-        KafkaError.UNSUPPORTED_ASSIGNOR: _other_members(group),
         KafkaError.GROUP_ID_NOT_FOUND: _other_members(group),
         KafkaError.GROUP_MAX_SIZE_REACHED: f"raise group.max.size of the brokers, or start fewer members of {group!r}",
         KafkaError.INVALID_SESSION_TIMEOUT: "set session.timeout.ms in kafka.consumer to what the brokers allow: "
         "group.min.session.timeout.ms to group.max.session.timeout.ms",
-        KafkaError.FENCED_INSTANCE_ID: f"give each member of group {group!r} a group.instance.id of its own",
-        KafkaError.UNRELEASED_INSTANCE_ID: f"give each member of group {group!r} a group.instance.id of its own",
+        KafkaError.FENCED_INSTANCE_ID: instance,
+        KafkaError.UNRELEASED_INSTANCE_ID: instance,
+        KafkaError.UNSUPPORTED_ASSIGNOR: assignor,
+        # A fatal error has one code, and its text the true cause.
+        KafkaError._FATAL: assignor
+        if "assignor" in error.str()
+        else instance
+        if "instance" in error.str()
+        else start_again,
         KafkaError.UNSUPPORTED_VERSION: "set kafka.group_protocol to classic, which older brokers have too",
-        KafkaError.COORDINATOR_NOT_AVAILABLE: "check that every broker is up, and start the worker again",
-        KafkaError.NOT_COORDINATOR: "check that every broker is up, and start the worker again",
-        KafkaError._TIMED_OUT: "check that every broker is up, and start the worker again",
+        KafkaError.COORDINATOR_NOT_AVAILABLE: start_again,
+        KafkaError.NOT_COORDINATOR: start_again,
+        KafkaError._TIMED_OUT: start_again,
         KafkaError.LEADER_NOT_AVAILABLE: f"start the brokers that have the replicas of topic {topic!r}",
     }.get(error.code(), f"check topic {topic!r} and this user's rights with vision-worker check")
 

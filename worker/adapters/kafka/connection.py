@@ -22,10 +22,12 @@ _FIRST_ATTEMPT, _LONGEST_ATTEMPT, _LAST_ATTEMPT = 0.5, 5.0, 0.1
 """Seconds of an attempt to reach a broker. Between two attempts, the client reports the causes of failures, so the
 first ones are short; the last one ends with the time that is left, but leaves some for an answer."""
 _ARE_THEY_UP: Final = "check that all brokers are up, and that they can be reached from here"
+_PAUSE: Final = 0.1
+"""Seconds for a client to report causes; after an answer that comes at once, such as "not ready", they are a pause."""
 
 _FORM: Final = re.compile(
     r"(\[thrd:[^\]]*\]: )?(\w+://)?(?P<address>\S+)/(?P<broker>\w+): (?P<what>.*?)"
-    r"( \(after \d+ms in state (?P<state>\w+)\))?(, \d+ identical error.*)?",
+    r"( \(after \d+ms in state (?P<state>\w+)(, \d+ identical error\(s\) suppressed)?\))?",
     re.DOTALL,
 )
 _HOST_AND_PORT: Final = re.compile(r"\[?(.+?)\]?:(\d+)")
@@ -77,9 +79,6 @@ class _Rule(NamedTuple):
     certificate: bool = False
 
 
-_NO_TLS: Final = (
-    "the listener at this port has no TLS: set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use another port"
-)
 _TLS: Final = "set security.protocol to SSL or SASL_SSL if this listener has TLS"
 _RULES: Final = (
     _Rule(r"mechanism handshake failed.*Unsupported SASL mechanism", "set sasl.mechanisms to one of these", final=True),
@@ -101,7 +100,11 @@ _RULES: Final = (
         "set ssl.certificate.location and ssl.key.location to a certificate and key that the broker trusts",
         says="the broker refuses the certificate of this client, or gets none",
     ),
-    _Rule(r"connecting to a PLAINTEXT broker listener|wrong version number|packet length too long", _NO_TLS),
+    _Rule(
+        r"connecting to a PLAINTEXT broker listener|wrong version number|packet length too long",
+        "set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a listener with TLS",
+        says="the listener at this port has no TLS",
+    ),
     _Rule(
         r"Invalid response size 1213486160",  # the letters HTTP as a number
         "correct the port: Kafka listens on another one",
@@ -272,7 +275,7 @@ class Connection:
                 return ask(min(attempt, max(_LAST_ATTEMPT, deadline - time.monotonic())))
             except KafkaException:
                 ended = time.monotonic() >= deadline
-                poll(_LAST_ATTEMPT if ended else 0)
+                poll(_PAUSE)
                 failure = self.failure()
                 if ended or (failure is not None and failure.final):
                     raise

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,10 @@ Options = Mapping[str, bool | int | float | str]
 UNREADABLE_NAME: Final = "\N{REPLACEMENT CHARACTER}"
 """The name of a header whose name is not UTF-8."""
 RDKAFKA_LOG: Final = logging.getLogger("librdkafka")
+_HEADERS: Final = operator.methodcaller("headers")
+"""Asks a message for its headers. If the name of one is not UTF-8, the client gives back a result and sets an exception
+as well. Python raises SystemError for that, but only in calls that come from C: a call in Python may go on with the
+result, and raise UnicodeDecodeError anywhere later."""
 log = structlog.get_logger("kafka")
 C = TypeVar("C")
 
@@ -57,25 +62,20 @@ def record_of(message: Message) -> Record:
 
 
 def _headers_of(message: Message) -> tuple[Headers, str | None]:
-    """Return a message's headers, and what of them cannot be read.
-
-    The client raises if the name of a header is not UTF-8: UnicodeDecodeError if it is the last one, else SystemError.
-    """
+    """Return a message's headers, and what of them cannot be read."""
     try:
-        headers = message.headers() or []
-    except (UnicodeDecodeError, SystemError):
-        found = _readable_headers(message)
-        unreadable = sum(name == UNREADABLE_NAME for name, _ in found)
-        return found, (
-            f"the names of {unreadable} of {len(found)} headers are not UTF-8; the dead letter has these headers under "
-            f"the name {UNREADABLE_NAME!r}: name headers in UTF-8, or replay the dead letter if nobody needs them"
+        headers = _HEADERS(message) or []
+    except (SystemError, UnicodeDecodeError):
+        return _readable_headers(message), (
+            f"the name of a header is not UTF-8, and is {UNREADABLE_NAME!r} in the dead letter: name headers in UTF-8, "
+            f"or replay the dead letter if nobody needs this header"
         )
     pairs = headers.items() if isinstance(headers, dict) else headers
     return tuple((name, _as_bytes(value)) for name, value in pairs), None
 
 
 def _readable_headers(message: Message) -> Headers:
-    """Return the headers of a message that has raised; `UNREADABLE_NAME` replaces names that cannot be read.
+    """Return the headers of a message after `_HEADERS` has raised; `UNREADABLE_NAME` replaces names it cannot read.
 
     Asked again, the client returns its pairs, but in place of such a name there is no object at all: to unpack the pair
     would crash the process. The garbage collector lists the objects of a pair without that.
@@ -93,8 +93,8 @@ def _as_bytes(value: bytes | str | None) -> bytes | None:
 
 
 def to_commit(checkpoints: Mapping[TopicPartition, Checkpoint]) -> list[Partition]:
-    """Return checkpoints as librdkafka commits them: next offsets, with the mark as their metadata."""
-    return [Partition(p.topic, p.partition, each.next_offset, each.mark()) for p, each in checkpoints.items()]
+    """Return checkpoints as librdkafka commits them: next offsets, with topic id and mark as their metadata."""
+    return [Partition(p.topic, p.partition, each.next_offset, each.metadata()) for p, each in checkpoints.items()]
 
 
 def from_commit(answered: Iterable[Partition]) -> dict[TopicPartition, Checkpoint]:

@@ -1,0 +1,90 @@
+"""What librdkafka reports about connections, in its own words, and what is made of it."""
+
+import pytest
+
+from worker.adapters.kafka.connection import Connection, Event, explain, most_telling
+
+REFUSED = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)"
+WRONG_LOGIN = (
+    "sasl_plaintext://kafka:9092/bootstrap: SASL authentication error: Authentication failed: Invalid username or "
+    "password (after 304ms in state AUTH_REQ)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        (REFUSED, ("127.0.0.1:1", "bootstrap", "Connect to ipv4#127.0.0.1:1 failed: Connection refused", "CONNECT")),
+        (
+            "[thrd:ssl://a:1/2]: ssl://a:1/2: Disconnected (after 1ms in state UP, 3 identical error(s) suppressed)",
+            ("a:1", "2", "Disconnected", "UP"),
+        ),
+        (
+            "[::1]:9092/bootstrap: Connect to ipv6#[::1]:9092 failed: Connection refused",
+            ("[::1]:9092", "bootstrap", "Connect to ipv6#[::1]:9092 failed: Connection refused", ""),
+        ),
+        ("GroupCoordinator: something", ("", "", "GroupCoordinator: something", "")),
+    ],
+)
+def test_an_event_is_read(text: str, event: tuple[str, str, str, str]) -> None:
+    assert Event.read(text) == event
+
+
+def test_what_the_brokers_refuse_tells_more_than_what_cannot_be_reached() -> None:
+    events = [Event.read(text) for text in (REFUSED, WRONG_LOGIN, REFUSED)]
+
+    assert most_telling(events) == events[1]
+    assert most_telling([]) is None
+
+
+def test_an_advertised_address_names_the_broker() -> None:
+    """Of a bootstrap address, the user's own settings are to be corrected; else the broker's."""
+    mine, theirs = (explain(Event.read(REFUSED.replace("bootstrap", broker)), {}) for broker in ("bootstrap", "7"))
+
+    assert mine.text.endswith("check that the broker is up, and correct the port if it is")
+    assert theirs.text.endswith(
+        "broker 7 advertises this address: check that it is up, or correct its advertised.listeners"
+    )
+
+
+@pytest.mark.parametrize(("text", "final"), [(REFUSED, False), (WRONG_LOGIN, True)])
+def test_only_a_refusal_is_final(text: str, final: bool) -> None:  # noqa: FBT001 a parameter of the test
+    assert explain(Event.read(text), {}).final is final
+
+
+def test_an_unknown_event_keeps_its_words_and_says_what_to_do() -> None:
+    text = explain(Event.read("kafka:9092/bootstrap: Something new (after 1ms in state CONNECT)"), {}).text
+
+    assert text.startswith("kafka:9092: Something new; compare security.protocol and the address with")
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        (1213486160, "an HTTP server answers there, and no Kafka"),
+        (352518912, "the listener answers with TLS"),
+        (1397966893, "correct the address: something else than a Kafka listens there"),
+    ],
+)
+def test_the_first_bytes_of_an_answer_tell_what_listens(size: int, says: str) -> None:
+    text = (
+        f"kafka:1/bootstrap: Receive failed: Invalid response size {size} (0..100): increase receive.message.max.bytes"
+    )
+
+    assert says in explain(Event.read(text), {}).text
+
+
+def test_a_client_that_has_reported_nothing_has_the_other_cause() -> None:
+    connection = Connection("kafka:9092", {})
+
+    assert connection.failure() is None
+    assert connection.cause("unknown") == "unknown"
+
+
+def test_the_log_and_the_errors_of_a_client_tell_its_cause() -> None:
+    connection = Connection("kafka:9092", {})
+    connection.log(20, "%s [%s] %s", "CONNECT", "rdkafka#producer-1", WRONG_LOGIN)
+    assert connection.failure() is None  # no failure
+
+    connection.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", f"[thrd:127.0.0.1:1/bootstrap]: {REFUSED}")
+    assert "Connection refused" in connection.cause("unknown")
