@@ -305,6 +305,7 @@ def test_auxiliary_classifiers_may_be_there_or_not(tmp_path: Path, name: str, wi
     found = loaded_state(saved(tmp_path, state), name)
     assert_same(state, found)
     assert not any(key.lower().startswith("aux") for key in found)
+    assert_same(state, loaded_state(tmp_path / "weights.pth", name, task="multi_label", output="sigmoid"))
 
 
 @pytest.mark.parametrize("with_auxiliaries", [True, False])

@@ -174,7 +174,7 @@ def _dropped(network: nn.Module, task: TaskName) -> tuple[str, ...]:
     match task:
         case "embed":
             return left_out(network)
-        case "classify":
+        case "classify" | "multi_label":
             return AUXILIARIES
         case "segment":
             # Published weights have a second classifier, which helps in training alone.
