@@ -151,6 +151,11 @@ WRAPPED: Final[Mapping[str, tuple[str, Make]]] = {
     "hexadecimal": ("this is a {kind} in hexadecimal digits", lambda p: p.hex().encode()),
     "hexadecimal, upper case": ("this is a {kind} in hexadecimal digits", lambda p: p.hex(" ").upper().encode()),
     "hexadecimal of SQL": ("this is a {kind} in hexadecimal digits", lambda p: b"\\x" + p.hex().encode()),
+    "hexadecimal of C": (
+        "this is a {kind} in hexadecimal digits",
+        lambda p: "".join(f"\\x{each:02x}" for each in p).encode(),
+    ),
+    "per cent": ("this is a {kind} in hexadecimal digits", lambda p: "".join(f"%{each:02X}" for each in p).encode()),
     "Python's bytes": ("this is Python's text for bytes", lambda p: repr(p).encode()),
     "Python's bytearray": ("this is Python's text for bytes", lambda p: repr(bytearray(p)).encode()),
     "base64 of Python's bytes": (
@@ -243,6 +248,26 @@ OTHER: Final[Mapping[str, tuple[str, Reason, bytes]]] = {
     "an empty buffer": ("all 921600 bytes are 00", Reason.NOT_A_PICTURE, bytes(921_600)),
 }
 """By name: what the text says, the reason, and the data."""
+
+
+LONG: Final = 3_000_000
+HOSTILE: Final[Mapping[str, bytes]] = {
+    "spaces": b" " * LONG + b"\1",
+    "a path of spaces": b"/" + b" " * LONG + b"\1",
+    "an address and spaces": b"http://gate" + b" " * LONG + b"\1",
+    "a list of spaces": b"[" + b" " * LONG,
+    "a list of one number": b"[" + b"1" * LONG,
+    "a tag without an end": b"<" + b"a." * (LONG // 2) + b"\1",
+    "a prolog of spaces": b"<?xml?>" + b" " * LONG + b"\1",
+    "a comment without an end": b"<!--" + b"-" * LONG,
+    "names of files": b"a.jpg" * (LONG // 5),
+    "a header of spaces": b"P5" + b" " * LONG,
+    "start codes": b"\0\0\1\6" + b"\0\0\1" * (LONG // 3),
+    "dots of a pickle": b"\x80\4" + b"." * LONG + b"x",
+    "base64 of nothing": b"/9j/" + b"A" * LONG,
+    "quotes": b'"' + b"a" * LONG,
+}
+"""Data that takes minutes or more where a pattern tries every way to divide it."""
 
 
 def raw_pictures(seed: int, count: int) -> Iterator[bytes]:

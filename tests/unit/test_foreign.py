@@ -4,14 +4,13 @@ import re
 
 import pytest
 
-from tests.support.mistakes import OTHER, WRAPPED, pictures, raw_pictures
+from tests.support.mistakes import HOSTILE, OTHER, WRAPPED, pictures, raw_pictures
 from tests.support.pictures import ALL_ENCODERS, Encode, scene
 from worker.domain.errors import FrameRejected, ImageUndecodable, ImageUnsupported, Reason
 from worker.media.foreign import accepted_kind
 from worker.media.headers import inspect_picture
 
 ENDS_IN_WHAT_TO_DO = re.compile(r"[:,;] (and )?(send|decode|read|to compress) [^:]*$")
-NO_TEXTS = ("a PNG", "WebP")
 
 
 def refusal(data: bytes) -> FrameRejected:
@@ -41,12 +40,20 @@ def test_other_data_is_named(name: str) -> None:
     assert ENDS_IN_WHAT_TO_DO.search(str(error)), str(error)
 
 
-def test_a_raw_picture_without_a_layout_is_not_taken_for_something_else() -> None:
-    for data in raw_pictures(seed=3, count=40):
+@pytest.mark.parametrize("seed", range(5))
+def test_a_raw_picture_without_a_layout_is_not_taken_for_something_else(seed: int) -> None:
+    for data in raw_pictures(seed, count=40):
         error = refusal(data)
         assert error.reason is Reason.NOT_A_PICTURE
         assert str(error).startswith(f"no JPEG, PNG or WebP begins with the bytes {data[:8].hex(' ')}: send ")
         assert "'pixel-format', 'width' and 'height'" in str(error)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_data_is_looked_at_for_long(name: str) -> None:
+    error = refusal(HOSTILE[name])
+    assert error.reason is Reason.NOT_A_PICTURE
+    assert "None" not in str(error)
 
 
 @pytest.mark.parametrize("encode", ALL_ENCODERS.values(), ids=ALL_ENCODERS)

@@ -13,8 +13,9 @@ from typing import Final
 
 from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
 from worker.media.foreign_kinds import (
-    BINARY,
+    FILES,
     PICTURES,
+    RECORDS,
     SEND_BYTES,
     SEND_COMPRESSED,
     SEND_RAW,
@@ -24,15 +25,17 @@ from worker.media.foreign_kinds import (
 )
 
 _ACCEPTED: Final = {
-    "JPEG": rb"\xff\xd8\xff[\xc0-\xff]",
+    "JPEG": rb"\xff\xd8\xff([\xc0-\xfe][\0-\x7f]|\xff)",
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "WebP": rb"RIFF.{4}WEBPVP8[ LX]",
 }
-_PICTURE: Final = re.compile(b"|".join(b"(%s)" % each for each in _ACCEPTED.values()), re.DOTALL)
-_IN_BASE64: Final = re.compile(rb"([/_]9j[/_]|iVBORw0KGgo|UklGR[\w+/-]{6}XRUJQVlA4)[\w+/-]{20}")
-_BASE64: Final = re.compile(rb"[\s\"']*((?:[\w+/-]{4}){4,16})")
+_PICTURE: Final = re.compile(
+    b"|".join(b"(?P<%s>%s)" % (kind.encode(), each) for kind, each in _ACCEPTED.items()), re.DOTALL
+)
+_IN_BASE64: Final = re.compile(rb"([/_]9j[/_](?=[w-z\d+/_-])|iVBORw0KGgo|UklGR[\w+/-]{6}XRUJQVlA4)[\w+/-]{20}")
+_BASE64: Final = re.compile(rb"[\s\"']{0,9}((?:[\w+/-]{4}){4,16})")
 _FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
-_HEX: Final = re.compile(rb"\s*[\"']?(?:0x|\\x)?((?:[0-9a-fA-F]{2}[ :,]?(?:0x|\\x)?){12,32})")
+_HEX: Final = re.compile(rb"\s{0,9}[\"']?(?:0x|\\x|%)?((?:[0-9a-fA-F]{2}[ :,]?(?:0x|\\x|%)?){12,32})")
 _UTF_16: Final = re.compile(rb"\xff\xfe|\xfe\xff|([\t\n\r -~]\0){8}|(\0[\t\n\r -~]){8}", re.DOTALL)
 _ZLIB: Final = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")
 _JPEG_END: Final = b"\xff\xd9"
@@ -48,7 +51,7 @@ _MAGIC: Final = 5
 def accepted_kind(data: bytes) -> str | None:
     """Return which kind of accepted picture the data begins as; None if it begins as none."""
     found = _PICTURE.match(data)
-    return list(_ACCEPTED)[(found.lastindex or 0) - 1] if found else None
+    return found.lastgroup if found else None
 
 
 def is_text(data: bytes) -> bool:
@@ -65,7 +68,7 @@ def is_text(data: bytes) -> bool:
 
 def refuse_foreign(data: bytes) -> ImageUndecodable | ImageUnsupported:
     """Return the error for data that is no JPEG, PNG or WebP; its text says what the data is and what to send."""
-    for kind in BINARY:
+    for kind in (*FILES, *RECORDS):
         if kind.pattern.match(data):
             found = f"this is {kind.name}: {kind.advice}"
             return ImageUnsupported(found) if kind in PICTURES else _no_picture(found)
@@ -87,13 +90,13 @@ def _name(data: bytes) -> str | None:
     """Return what the data begins as, with its article; None if it is not known."""
     if (accepted := accepted_kind(data)) is not None:
         return f"a {accepted}"
-    return next((kind.name for kind in BINARY if kind.pattern.match(data)), None)
+    return next((kind.name for kind in FILES if kind.pattern.match(data)), None)
 
 
 def _as_written(data: bytes) -> str | None:
     """Recognise a file that is written in hexadecimal digits or in base64."""
     if found := _HEX.match(data):
-        digits = re.sub(rb"[ :,]|0x|\\x", b"", found[1])
+        digits = re.sub(rb"[ :,%]|0x|\\x", b"", found[1])
         if name := _name(bytes.fromhex(digits.decode())):
             return f"this is {name} in hexadecimal digits: decode them, and {SEND_BYTES}"
     if (found := _BASE64.match(data)) and (name := _name(_decoded(found[1]))):
@@ -144,10 +147,10 @@ def _as_wrapped(data: bytes) -> str | None:
     """Recognise a picture that other bytes precede."""
     head = data[:_SEARCHED]
     if found := _PICTURE.search(head):
-        return _preceded(data, found.start(), f"a {accepted_kind(data[found.start() :])}")
+        return _preceded(data, found.start(), f"a {found.lastgroup}")
     if found := _IN_BASE64.search(head):
         return _preceded(data, found.start(), f"{_name(_decoded(found[0][:24]))} in base64")
-    if data.startswith(b"\0") and re.match(rb"\s*\{\s*[\"}]", data[_MAGIC:]):
+    if data.startswith(b"\0") and re.match(rb"\s*\{\s*[\"}]", head[_MAGIC:]):
         return _preceded(data, _MAGIC, "JSON")
     return None
 

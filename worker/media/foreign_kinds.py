@@ -19,6 +19,8 @@ SEND_UNCHANGED: Final = f"{SEND_BYTES}, and do not convert them to text on the w
 class Kind(NamedTuple):
     """A kind of data.
 
+    Producers choose the data, so a pattern repeats nothing without a limit that it could divide in several ways.
+
     Attributes:
         name: with its article.
         advice: what to do instead.
@@ -43,6 +45,7 @@ _STILL: Final = _kinds(
         "an AVIF": rb".{4}ftypavi[fs]",
         "a HEIC": rb".{4}ftyp(he|mif1|msf1)",
         "a JPEG XL": rb"\xff\x0a|\0{3}\x0cJXL ",
+        "a JPEG XR": rb"II\xbc\x01",
         "a JPEG 2000": rb"\xff\x4f\xff\x51|\0{3}\x0cjP  ",
         # Count, then of the first icon: reserved zero, planes, bits a pixel.
         "an icon": rb"\0\0\x01\0[\x01-\x40]\0.{3}\0[\0\x01]\0[\0\x01\x04\x08\x10\x18\x20]\0",
@@ -50,19 +53,23 @@ _STILL: Final = _kinds(
         "an OpenEXR picture": rb"v/1\x01",
         "a DDS texture": rb"DDS \x7c\0\0\0",
         "a QOI picture": rb"qoif.{8}[\x03\x04][\0\x01]",
-        "a PNM picture": rb"P[1-7][\s#]+\d+[\s\d#]|P[Ff]\s+\d+\s",
+        "a PNM picture": rb"P[1-7][\s#]{1,99}\d{1,9}[\s#]|P[Ff]\s{1,9}\d{1,9}\s",
         "a Radiance picture": rb"#\?R(ADIANCE|GBE)\n",
         "a DICOM file": rb".{128}DICM",
-        "an SVG": rb"\s*(<\?xml[^>]*>\s*)?(<!--.{0,999}?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]",
+        "an SVG": (
+            rb"\s{0,9}(<\?xml[^>]{0,99}>\s{0,9})?(<!--.{0,999}?-->\s{0,9})?"
+            rb"(<!DOCTYPE svg[^>]{0,199}>\s{0,9})?<svg[\s>]"
+        ),
         "a PDF": rb"%PDF-\d",
     },
 )
 _VIDEOS: Final = _kinds(
     _SEND_FRAMES,
     {
-        "an MP4 video": rb".{4}(ftyp|moov|mdat|moof|styp)",
+        "an MP4 video": rb".{4}(ftyp|moov|mdat|moof|styp|wide|free|skip)",
         "an AVI video": rb"RIFF.{4}AVI ",
         "a Matroska or WebM video": rb"\x1a\x45\xdf\xa3",
+        "a Windows Media video": rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
         "an FLV video": rb"FLV\x01",
         "an Ogg video": rb"OggS\0",
         "an MPEG transport stream": rb"\x47.{187}\x47(.{187}\x47|.{0,187}\Z)",
@@ -91,14 +98,17 @@ _OBJECTS: Final = _kinds(
         "a serialized Java object": rb"\xac\xed\0\x05",
     },
 )
-_RECORDS: Final = _kinds(
+# The first key of a map: its length, and as many letters. A shorter rule would also find it in noise.
+_MSGPACK_KEY: Final = b"|".join(b"\\x%02x[\\w.-]{%d}" % (0xA0 + length, length) for length in range(2, 32))
+_CBOR_KEY: Final = b"|".join(b"\\x%02x[\\w.-]{%d}" % (0x60 + length, length) for length in range(2, 24))
+RECORDS: Final = _kinds(
     SEND_SERIALIZED,
     {
         "an Avro file": rb"Obj\x01",
         "a Parquet file": rb"PAR1",
         "an Arrow file or stream": rb"ARROW1\0\0|\xff{4}.{2}\0\0\x10\0\0\0",
-        "MessagePack": rb"([\x81-\x8f]|\xde..)([\xa2-\xbf]|\xd9.)\w\w",  # a map with a name as its first key
-        "CBOR": rb"([\xa1-\xb7]|\xb8.|\xbf)([\x62-\x77]|\x78.)\w\w",
+        "MessagePack": rb"([\x81-\x8f]|\xde..)(" + _MSGPACK_KEY + rb")[\x80-\xdf]",
+        "CBOR": rb"([\xa1-\xb7]|\xb8.|\xbf)(" + _CBOR_KEY + rb")[\x40-\xfb]",
     },
 )
 _DAMAGED: Final = _kinds(
@@ -116,7 +126,7 @@ _DAMAGED: Final = _kinds(
         "a PNG whose line ends were changed": rb"\x89PNG[\r\n]{1,4}\x1a[\r\n]",
     },
 )
-BINARY: Final = (*_DAMAGED, *_STILL, *_VIDEOS, *_COMPRESSED, *_OBJECTS, *_RECORDS)
+FILES: Final = (*_DAMAGED, *_STILL, *_VIDEOS, *_COMPRESSED, *_OBJECTS)
 PICTURES: Final = frozenset((*_STILL, *_VIDEOS))
 """Pictures and videos, which are good but not accepted."""
 
@@ -138,11 +148,11 @@ STREAMS: Final = _kinds(
 
 _FILE: Final = rb"jpe?g|jfif|png|webp|gif|bmp|tiff?|heic|mp4"
 _JSON: Final = (
-    rb"\{\s*[\"'}]|\[\s*([\[{\"\]]|-?\d+\s*[,\]])"  # an object, or a list
-    rb"|\"[^\0-\x1f\"]*\"\s*\Z|(null|true|false)\s*\Z"
+    rb"\{\s{0,99}[\"'}]|\[\s{0,99}([\[{\"\]]|-?\d{1,20}\s{0,9}[,\]])"  # an object, or a list
+    rb"|\"[^\0-\x1f\"]*\"\s{0,9}\Z|(null|true|false)\s{0,9}\Z"
 )
 TEXTS: Final = (
-    *_kinds(_SEND_DECODED, {"a data URL": rb"\s*[\"']?data:[\w.+-]+/"}),
+    *_kinds(_SEND_DECODED, {"a data URL": rb"\s{0,9}[\"']?data:[\w.+-]+/"}),
     *_kinds(
         _SEND_BODY,
         {
@@ -154,13 +164,18 @@ TEXTS: Final = (
     ),
     *_kinds(
         SEND_BYTES,
-        {"HTML": rb"(?i)\s*(<!doctype html|<html|<head|<body)", "XML": rb"\s*<\?xml|\s*<[A-Za-z]\w*[ >]"},
+        {
+            "HTML": rb"(?i)\s{0,9}(<!doctype html|<html|<head|<body)",
+            "XML": rb"\s{0,9}<\?xml|\s{0,9}<[A-Za-z]\w{0,99}[ >]",
+        },
     ),
     *_kinds(
         f"{SEND_BYTES}, not what a language prints for them",
         {
-            "Python's text for bytes": rb"\s*(bytearray\()?[bB][\"']|<memory at ",
-            "Python's text for an object": rb"\s*<[\w.]+[^>]{0,200} at 0x[0-9A-Fa-f]+>|<PIL\.|\s*(tensor|array)\(",
+            "Python's text for bytes": rb"\s{0,9}(bytearray\()?[bB][\"']|<memory at ",
+            "Python's text for an object": (
+                rb"\s{0,9}<[\w.]{1,99}[^>]{0,200} at 0x[0-9A-Fa-f]+>|<PIL\.|\s{0,9}(tensor|array)\("
+            ),
             "Java's text for an array of bytes": rb"\[B@[0-9a-f]+",
             "JavaScript's text for an object": rb"\[object \w+\]",
         },
@@ -168,10 +183,10 @@ TEXTS: Final = (
     *_kinds(
         f"read the file, and {SEND_BYTES}",
         {
-            "an address": rb"\s*[\"']?[A-Za-z][A-Za-z0-9+.-]{1,15}://[^\s\"']+[\"']?\s*\Z",
-            "the name of a file": rb"(?i)\s*[\"']?[^\n\0\"'{]{0,999}\.(" + _FILE + rb")[\"']?\s*\Z",
-            "a path": rb"\s*[\"']?(/|\.\.?/|~/|[A-Za-z]:[\\/])[\w.\\/ -]+[\"']?\s*\Z",
+            "an address": rb"\s{0,9}[\"']?[A-Za-z][A-Za-z0-9+.-]{1,15}://[^\s\"']{1,1999}[\"']?\s{0,9}\Z",
+            "the name of a file": rb"(?i)\s{0,9}[\"']?[^\n\0\"'{]{0,999}\.(" + _FILE + rb")[\"']?\s{0,9}\Z",
+            "a path": rb"\s{0,9}[\"']?(/|\.\.?/|~/|[A-Za-z]:[\\/])[\w.\\/ -]{1,999}[\"']?\s{0,9}\Z",
         },
     ),
-    *_kinds(SEND_SERIALIZED, {"JSON": rb"(\xef\xbb\xbf)?\s*(" + _JSON + rb")"}),
+    *_kinds(SEND_SERIALIZED, {"JSON": rb"(\xef\xbb\xbf)?\s{0,9}(" + _JSON + rb")"}),
 )

@@ -15,7 +15,7 @@ _FORMS: Final = (
     ("looks like seconds with a fraction", re.compile(rb"\d{1,11}\.\d*")),
     ("has a fraction", re.compile(rb"\d+\.\d*|\d(\.\d+)?[eE]\+?\d+")),
     ("is before 1970", re.compile(rb"-\d")),
-    ("looks like a binary number", re.compile(rb"(?=.*[^ -~]).{4}(.{4})?", re.DOTALL)),
+    ("looks like a binary number", re.compile(rb"(?=.*[^ -~]).{4}(.{4})?\Z", re.DOTALL)),
 )
 _EARLIEST: Final = 978_307_200_000
 """The year 2001: a number that gives a time from then on in another unit is taken to be in that unit."""
