@@ -10,14 +10,24 @@ from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays
 from worker.domain.checkpoints import Checkpoint
+from worker.domain.extents import Extent
 from worker.domain.frames import EncodedFrame, GroundTruth
 from worker.domain.geometry import Geometry
 from worker.domain.networks import Recurrence
-from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
+from worker.domain.records import (
+    OnCommitted,
+    OnMissed,
+    OnPartitions,
+    OnWaiting,
+    OutboundRecord,
+    Record,
+    Stopping,
+    TopicPartition,
+)
 from worker.domain.results import AnyVerdict, Classification, ModelIdentity, Outcome, Prediction, Result
 from worker.domain.samples import Picture, Sample, Skipped
 from worker.domain.sequences import DroppedState, HiddenState
-from worker.domain.tallies import Tally
+from worker.domain.tallies import DroppedTally, Tally
 from worker.domain.times import EventMillis, Monotonic
 
 WallClock = Callable[[], EventMillis]
@@ -33,7 +43,7 @@ class Clocks:
 
 
 Decode = Callable[[EncodedFrame, NDArray[np.uint8]], Geometry]
-"""Turns an encoded frame into the model's input, RGB, `Model.input_shape`, uint8, and writes it into a slot of a batch.
+"""Turns an encoded frame into the model's input, `Model.input_shape`, uint8, and writes it into a slot of a batch.
 Returns how the picture became the input. May be called from several threads at once; raises FrameRejected for a picture
 that cannot be taken."""
 
@@ -47,8 +57,11 @@ May be called from several threads at once, and raises nothing."""
 Saved = Tally | HiddenState
 """What a state has saved, and reads back."""
 
-Restore = Callable[[Collection[TopicPartition]], Iterable[Saved]]
-"""Reads back what the states of the given input partitions have saved last."""
+Dropped = DroppedTally | DroppedState
+"""What a state deletes of what it has saved."""
+
+Restore = Callable[[Collection[TopicPartition], Stopping], Iterable[Saved]]
+"""Reads back what the states of the given input partitions have saved last; raises Stopped."""
 
 
 class Source(Protocol):
@@ -61,14 +74,18 @@ class Source(Protocol):
         on_revoked: OnPartitions,
         on_lost: OnPartitions,
         on_committed: OnCommitted,
+        on_missed: OnMissed,
+        on_waiting: OnWaiting,
     ) -> None:
         """Ask for partitions.
 
         Args:
-            on_assigned: frames of these partitions may come from now on.
+            on_assigned: these are ours; their frames come once `begin` has said from where.
             on_revoked: these go to another worker once the callback returns; they can still be committed.
             on_lost: these already belong to somebody else; nothing can be committed.
             on_committed: a commit was answered; is called in `poll` or in `commit`.
+            on_missed: records were deleted before they could be read.
+            on_waiting: which partitions are ours and do not come yet, because outputs have no such partition.
         """
 
     def poll(self, timeout: float) -> Sequence[Record] | None:
@@ -81,12 +98,29 @@ class Source(Protocol):
             SourceLost: the input cannot be read any more.
         """
 
-    def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
+    def passed(self) -> Mapping[TopicPartition, int]:
+        """Return the ends that polls have come to, each once: every frame below is handed out, where there is one."""
+
+    def checkpoints(
+        self, partitions: Collection[TopicPartition], stopping: Stopping
+    ) -> Mapping[TopicPartition, Checkpoint]:
         """Return what the group has committed of these partitions, assigned just now; none of those never committed.
 
         Raises:
             SourceLost: it cannot be known.
+            Stopped: the worker was told to stop meanwhile.
         """
+
+    def extents(self, partitions: Collection[TopicPartition], stopping: Stopping) -> Mapping[TopicPartition, Extent]:
+        """Return what these partitions hold at the moment; none of those of which it is not known.
+
+        Raises:
+            SourceLost: brokers do not answer.
+            Stopped: the worker was told to stop meanwhile.
+        """
+
+    def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Let the frames of assigned partitions come, from these offsets on."""
 
     def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:
         """Store checkpoints, the mark together with the next offset; `on_committed` hears how it went.
@@ -201,11 +235,11 @@ class Staged(NamedTuple):
 
     Attributes:
         outcomes: what is published, one for each that was given, of the same frame; the next states see these.
-        saved: the keys that change, as they will be then.
+        saved: the keys that change, as they will be then; what is dropped of a key comes first.
     """
 
     outcomes: Sequence[Outcome]
-    saved: Sequence[Saved | DroppedState]
+    saved: Sequence[Saved | Dropped]
 
 
 class PartitionState(Protocol):
@@ -215,8 +249,14 @@ class PartitionState(Protocol):
     read again does not count again.
     """
 
-    def restore(self, saved: Iterable[Saved]) -> None:
-        """Take over what was saved last, before any frame is taken; what other states have saved is none of its."""
+    def restore(self, saved: Sequence[Saved], *, former: Sequence[Saved] = (), topic_id: str | None = None) -> None:
+        """Take over what was saved last, before any frame is taken; what other states have saved is none of its.
+
+        Args:
+            saved: by all states.
+            former: what was saved of records that are gone; the state deletes its own of it with its next publication.
+            topic_id: of the frames to come; it is saved with every key.
+        """
 
     def stage(self, outcomes: Sequence[Outcome], *, committed: int) -> Staged:
         """Return what these outcomes become, and what that changes; remember nothing.
@@ -327,11 +367,11 @@ class Model(Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(height, width, 3) of a prepared picture, or (frames, height, width, 3) of a clip."""
+        """(height, width, channels) of a prepared picture, or (frames, height, width, channels) of a clip."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
-        """(height, width, 3) of a prepared picture."""
+        """(height, width, channels) of a prepared picture."""
 
     @property
     def streams(self) -> int:

@@ -3,7 +3,7 @@
 After every step nothing that outlives the workers may be wrong; at the end a healthy worker finishes what is left.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -279,11 +279,12 @@ class SequencesExactlyOnce(OfSequences):
 class WithoutOffsets(HiddenStates):
     """Does not know, after a restart, which frames a state includes."""
 
-    def restore(self, saved: Iterable[Saved]) -> None:
-        super().restore(
+    def restore(self, saved: Sequence[Saved], *, former: Sequence[Saved] = (), topic_id: str | None = None) -> None:
+        kept = [
             replace(each, place=each.place._replace(next_offset=0)) if isinstance(each, HiddenState) else each
             for each in saved
-        )
+        ]
+        super().restore(kept, former=former, topic_id=topic_id)
 
 
 class SequencesWithoutOffsets(OfSequences):

@@ -4,12 +4,14 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.support.members import Members
 from worker.local.broker import LocalKafka
 
 
@@ -58,3 +60,9 @@ def _is_usable(admin: AdminClient, name: str, partitions: int) -> bool:
     """Tell whether every partition has a leader: created is not yet known everywhere."""
     known = admin.list_topics(name, timeout=10).topics[name].partitions
     return len(known) == partitions and all(partition.leader >= 0 for partition in known.values())
+
+
+@pytest.fixture
+def members(bootstrap_servers: str, make_topic: MakeTopic) -> Iterator[Members]:  # noqa: ARG001 topics go last
+    with ExitStack() as stack:
+        yield Members(bootstrap_servers, stack)

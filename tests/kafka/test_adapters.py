@@ -1,133 +1,21 @@
 """The four adapters, each against a real broker: what they promise, and what they say when it cannot be kept."""
 
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import islice
 
 import pytest
 from confluent_kafka import Producer
 
 from tests.kafka.conftest import MakeTopic
+from tests.support.members import Members, fill, offsets
 from tests.support.workers import wait_until
-from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Topic, reader
+from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, Topic, reader
+from worker.adapters.kafka.patience import never
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, SourceLost, WorkerError
 from worker.domain.records import OutboundRecord, Record, TopicPartition
 
 NOBODY = "127.0.0.1:1"
 both_protocols = pytest.mark.parametrize("protocol", ["classic", "consumer"])
-
-
-@dataclass(slots=True)
-class Member:
-    """A source, and all that it reports.
-
-    Attributes:
-        committed: the answers to its commits: what was stored, and what went wrong.
-        events: what came and went, in order.
-        handled: the checkpoint behind what a test has taken, to commit when the partition goes.
-        handed_over: what was committed so.
-    """
-
-    servers: str
-    topic: str
-    protocol: str
-    max_poll_records: int
-    committed: list[tuple[dict[TopicPartition, Checkpoint], str | None]] = field(default_factory=list)
-    events: list[tuple[str, set[int]]] = field(default_factory=list)
-    handled: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
-    handed_over: dict[TopicPartition, Checkpoint] = field(default_factory=dict)
-    source: KafkaSource = field(init=False)
-
-    def __post_init__(self) -> None:
-        classic: dict[str, str | int] = {"heartbeat.interval.ms": 200, "session.timeout.ms": 6000}
-        self.source = KafkaSource(
-            bootstrap_servers=self.servers,
-            group_id=f"of-{self.topic}",
-            topic=self.topic,
-            options={
-                **({"group.protocol": "consumer"} if self.protocol == "consumer" else classic),
-                "max.partition.fetch.bytes": 10_000,  # partitions take turns
-            },
-            max_poll_records=self.max_poll_records,
-            max_poll_bytes=10_000_000,
-        )
-        self.source.subscribe(
-            on_assigned=lambda partitions: self._note("assigned", partitions),
-            on_revoked=self._hand_over,
-            on_lost=lambda partitions: self._note("lost", partitions),
-            on_committed=lambda stored, error: self.committed.append((dict(stored), error)),
-        )
-
-    def take(self, count: int) -> list[Record]:
-        """Poll until at least so many records have come."""
-        taken = list[Record]()
-
-        def enough() -> bool:
-            taken.extend(self.source.poll(0.05) or ())
-            return len(taken) >= count
-
-        wait_until(enough, f"{count} records come")
-        return taken
-
-    def poll_until_committed(self, answers: int) -> None:
-        """Poll until so many commits were answered."""
-
-        def answered() -> bool:
-            self.source.poll(0.05)
-            return len(self.committed) >= answers
-
-        wait_until(answered, f"{answers} commits are answered")
-
-    def holds(self) -> set[int]:
-        """Return the partitions that came and did not go."""
-        held = set[int]()
-        for event, partitions in self.events:
-            held = held | partitions if event == "assigned" else held - partitions
-        return held
-
-    def _hand_over(self, partitions: Collection[TopicPartition]) -> None:
-        """Commit what was handled, as a worker does."""
-        self._note("revoked", partitions)
-        known = {partition: self.handled[partition] for partition in partitions if partition in self.handled}
-        if known:
-            self.source.commit(known, wait=True)
-            self.handed_over |= known
-
-    def _note(self, event: str, partitions: Collection[TopicPartition]) -> None:
-        self.events.append((event, {each.partition for each in partitions}))
-
-
-class Members:
-    """Makes members of one test; all leave at its end."""
-
-    def __init__(self, servers: str, stack: ExitStack) -> None:
-        self._servers = servers
-        self._stack = stack
-
-    def join(self, topic: str, protocol: str = "classic", *, max_poll_records: int = 1000) -> Member:
-        member = Member(self._servers, topic, protocol, max_poll_records)
-        self._stack.callback(member.source.close)
-        return member
-
-
-@pytest.fixture
-def members(bootstrap_servers: str, make_topic: MakeTopic) -> Iterator[Members]:  # noqa: ARG001 topics go last
-    with ExitStack() as stack:
-        yield Members(bootstrap_servers, stack)
-
-
-def fill(servers: str, topic: str, count: int, *, partition: int = 0) -> None:
-    sink = KafkaSink(servers, {})
-    try:
-        sink.publish([OutboundRecord(topic, partition, b"key", b"%d" % number) for number in range(count)], {})
-    finally:
-        sink.close()
-
-
-def offsets(records: Collection[Record]) -> list[int]:
-    return [record.position.offset for record in records]
 
 
 # ----- source
@@ -165,7 +53,7 @@ def test_a_checkpoint_comes_back_with_its_mark_to_the_next_owner(
     second = members.join(topic, protocol)
     second.take(1)
     both = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
-    assert second.source.checkpoints(both) == {TopicPartition(topic, 0): MARKED}
+    assert second.source.checkpoints(both, never) == {TopicPartition(topic, 0): MARKED}
 
 
 def test_a_poll_takes_no_more_records_than_it_may(
@@ -177,7 +65,7 @@ def test_a_poll_takes_no_more_records_than_it_may(
     polls = list[list[int]]()
 
     def all_came() -> bool:
-        polls.append(offsets(member.source.poll(0.05) or ()))
+        polls.append(offsets(member.poll()))
         return sum(map(len, polls)) == 10
 
     wait_until(all_came, "all records come")
@@ -241,12 +129,12 @@ def test_a_member_without_partitions_is_told_so_with_the_classic_protocol(
 ) -> None:
     topic = make_topic()
     first = members.join(topic)
-    wait_until(lambda: first.source.poll(0.05) is not None and first.holds() == {0}, "the first has the partition")
+    wait_until(lambda: first.poll() is not None and first.holds() == {0}, "the first has the partition")
     second = members.join(topic)
 
     def told() -> bool:
-        first.source.poll(0.05)
-        second.source.poll(0.05)
+        first.poll()
+        second.poll()
         return bool(second.events)
 
     wait_until(told, "the second hears of its assignment")
@@ -260,7 +148,7 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
     """So much lies ahead that the news comes while a poll still collects."""
     topic = make_topic(2)
     one = members.join(topic, protocol, max_poll_records=100_000)
-    wait_until(lambda: one.source.poll(0.05) is not None and one.holds() == {0, 1}, "the first has both partitions")
+    wait_until(lambda: one.poll() is not None and one.holds() == {0, 1}, "the first has both partitions")
     for partition in (0, 1):
         fill(bootstrap_servers, topic, 50_000, partition=partition)
     other = members.join(topic, protocol)
@@ -268,7 +156,7 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
 
     def gave_one_up() -> bool:
         one.handled.update({each.position.partition: Checkpoint(each.position.next_offset) for each in taken})
-        taken[:] = one.source.poll(0.05) or ()
+        taken[:] = one.poll()
         return len(one.holds()) == 1
 
     wait_until(gave_one_up, "the first gives one up")
@@ -279,8 +167,8 @@ def test_what_a_poll_had_of_a_partition_that_went_during_it_is_left_to_the_next(
     found = list[Record]()
 
     def went_on() -> bool:
-        one.source.poll(0.05)  # the group may have more to tell it before the other gets what it gave up
-        found.extend(record for record in other.source.poll(0.05) or () if record.position.partition.partition == gone)
+        one.poll()  # the group may have more to tell it before the other gets what it gave up
+        found.extend(record for record in other.poll() if record.position.partition.partition == gone)
         return bool(found)
 
     wait_until(went_on, "the other goes on with it")

@@ -44,7 +44,12 @@ def told(servers: str, group: str, topic: str, **options: str) -> str:
         bootstrap_servers=servers, group_id=group, topic=topic, options=given, max_poll_records=1, max_poll_bytes=1
     )
     source.subscribe(
-        on_assigned=lambda _: None, on_revoked=lambda _: None, on_lost=lambda _: None, on_committed=lambda *_: None
+        on_assigned=lambda _: None,
+        on_revoked=lambda _: None,
+        on_lost=lambda _: None,
+        on_committed=lambda *_: None,
+        on_missed=lambda *_: None,
+        on_waiting=lambda *_: None,
     )
 
     def polled() -> bool:

@@ -6,6 +6,7 @@ from tests.kafka.conftest import MakeTopic
 from tests.support.frames import MODEL
 from worker import wire
 from worker.adapters.kafka import KafkaSink
+from worker.adapters.kafka.patience import never
 from worker.app.cluster import published_tallies
 from worker.domain.records import TopicPartition
 from worker.domain.tallies import Tally, TallyKey
@@ -37,7 +38,7 @@ def test_the_last_of_many_records_are_restored_and_other_partitions_are_not_read
     sink.close()
 
     accuracy, began = RunningAccuracy(), time.monotonic()
-    accuracy.restore(published_tallies(Kafka(bootstrap_servers=bootstrap_servers), topic, [OURS]))
+    accuracy.restore(list(published_tallies(Kafka(bootstrap_servers=bootstrap_servers), topic, [OURS], never)))
     print(f"{RECORDS} accuracy records restored in {time.monotonic() - began:.1f} s")  # noqa: T201 a figure to read
 
     assert set(accuracy.tallies()) == {tally(OURS, number) for number in range(RECORDS - CAMERAS, RECORDS)}

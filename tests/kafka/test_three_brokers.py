@@ -56,8 +56,8 @@ def test_transactions_work_at_the_first_try(three_brokers: LocalKafka, caplog: p
 def test_partitions_without_a_leader_are_named(three_brokers: LocalKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     servers, name = three_brokers.bootstrap_servers, f"test-{uuid.uuid4().hex[:12]}"
     client = AdminClient({"bootstrap.servers": servers})
-    client.create_topics([NewTopic(name, replica_assignment=[[1], [2], [3]])])[name].result(30)
-    admin = KafkaAdmin(servers, {})
+    client.create_topics([NewTopic(name, 3, replica_assignment=[[1], [2], [3]])])[name].result(30)
+    admin = KafkaAdmin(servers, {}, timeout=60)
     three_brokers.kill_node(3)
     try:
         wait_until(lambda: bool(admin.topics([name])[name].offline), "the loss of the broker is noticed")

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from tests.kafka.conftest import MakeTopic
+from tests.support.members import begin
 from tests.support.workers import wait_until
 from worker.adapters.kafka import ExactlyOnceSink, KafkaReader, KafkaSink, KafkaSource
+from worker.adapters.kafka.patience import never
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
 from worker.domain.records import OutboundRecord, Record, TopicPartition
@@ -22,6 +24,7 @@ class Member:
             options["session.timeout.ms"] = 6000
         self.assigned: set[TopicPartition] = set()
         self.taken: list[Record] = []
+        self._begun = set[TopicPartition]()
         self.source = KafkaSource(
             bootstrap_servers=servers,
             group_id=f"of-{topic}",
@@ -36,10 +39,15 @@ class Member:
             on_revoked=self.assigned.difference_update,
             on_lost=self.assigned.difference_update,
             on_committed=lambda _, __: None,
+            on_missed=lambda _, __: None,
+            on_waiting=lambda _, __: None,
         )
 
     def poll(self) -> None:
         self.taken += self.source.poll(0.05) or ()
+        came = self.assigned - self._begun
+        begin(self.source, came)
+        self._begun = self.assigned.copy()
 
     def take(self, count: int) -> None:
         """Poll until so many records have come."""
@@ -108,7 +116,18 @@ def test_outputs_and_offsets_are_committed_together(pair: Pair) -> None:
     second = pair.join()
     second.take(5)
     assert {record.position.partition for record in second.taken} == {pair.frame_partition(1)}
-    assert second.source.checkpoints([pair.frame_partition(0)]) == {pair.frame_partition(0): MARKED}
+    assert second.source.checkpoints([pair.frame_partition(0)], never) == {pair.frame_partition(0): MARKED}
+
+
+def test_a_topic_of_frames_that_is_gone_is_named(pair: Pair) -> None:
+    pair.send(2)
+    member = pair.join()
+    member.take(2)
+    gone = {TopicPartition("no-such-frames", 0): Checkpoint(1)}
+    with pytest.raises(DeliveryFailed, match=r"topic 'no-such-frames'.*create the topic"):
+        member.sink.publish([pair.output(0, b"never written")], gone)
+
+    assert pair.committed_outputs() == []
 
 
 def test_offsets_of_a_partition_that_moved_away_are_refused_and_nothing_is_written(pair: Pair) -> None:

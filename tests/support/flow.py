@@ -1,6 +1,6 @@
 """A whole worker on the in-memory adapters, with clocks that advance at each reading."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +12,9 @@ from tests.support.executors import Inline
 from worker import wire
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.compose import EACH_FRAME_ALONE, ModelParts, Ports, Sampling, Threads, compose
+from worker.domain.extents import Extent
 from worker.domain.latency import Bounds
-from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
+from worker.domain.records import OutboundRecord, Position, Record, Stopping, TopicPartition
 from worker.domain.tallies import Tally
 from worker.domain.times import EventMillis, Monotonic
 from worker.ops.telemetry import Telemetry
@@ -52,6 +53,7 @@ class Flow:
     Attributes:
         model: implements `ports.Model`.
         published_before: returns what is saved in the compacted topics when a partition is assigned.
+        extents: what partitions hold; of others it is not known.
         commit_interval: seconds.
         make_executor: returns the executor of the model: it runs calls at once, or when told to.
         sampling: which frames the model sees.
@@ -71,6 +73,7 @@ class Flow:
     model: Any = field(default_factory=ColourModel)
     decode: Decode = decode_colour
     published_before: Callable[[], Iterable[Saved]] = tuple
+    extents: Mapping[TopicPartition, Extent] | None = None
     window: int = 1_000
     lateness: int = 0
     linger: float = 10.0
@@ -96,7 +99,7 @@ class Flow:
     def __post_init__(self) -> None:
         ticks = Ticks(began=self.began)
         self.inference = self.make_executor()
-        self.source = self.make_source(self.script, failing_commits=self.failing_commits)
+        self.source = self.make_source(self.script, failing_commits=self.failing_commits, extents=self.extents)
         self.worker = compose(
             Ports(self.source, self.sink, self._restore),
             ModelParts(self.model, self.decode, self.annotate, self.make_hidden),
@@ -120,7 +123,7 @@ class Flow:
             sampling=self.sampling,
         )
 
-    def _restore(self, partitions: Collection[TopicPartition]) -> Iterable[Saved]:
+    def _restore(self, partitions: Collection[TopicPartition], _: Stopping) -> Iterable[Saved]:
         return [each for each in self.published_before() if each.key.partition in partitions]
 
     def run(self) -> "Flow":

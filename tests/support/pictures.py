@@ -79,6 +79,8 @@ ENCODERS: Final[Mapping[str, Encode]] = {
     "jpeg 4:2:0": JPEG,
     "jpeg 4:2:2": _opencv(".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422),
     "jpeg 4:4:4": _opencv(".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    "jpeg 4:4:0": _opencv(".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440),
+    "jpeg 4:1:1": _opencv(".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411),
     "jpeg progressive": _opencv(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
     "jpeg restart markers": _opencv(".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 1),
     "jpeg grey": _grey(".jpg"),

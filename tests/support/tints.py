@@ -1,6 +1,9 @@
 """Models that are easy to verify: a picture shows red, green and blue, each of them or none."""
 
-from collections.abc import Collection
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +14,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tests.support.models import small_manifest, write_manifest
+from tests.support.pictures import PNG
+from worker.domain.frames import CapturedFrame
 from worker.domain.preprocessing import Preprocessing
+from worker.domain.times import EventMillis
 from worker.models.store import sha256_of_file
 
 TINTS: Final = ("red", "green", "blue")
@@ -66,3 +72,35 @@ def write_tints_model(folder: Path, **fields: Any) -> Path:
     return write_manifest(
         folder, yaml.safe_load(yaml.safe_dump(small_manifest(**usual | fields, preprocessing=numbers)))
     )
+
+
+SHOWN: Final = [set(each) for size in range(len(TINTS) + 1) for each in combinations(TINTS, size)]
+LABELS: Final = ('["red"]', "[]", '["green", "blue"]', "blue", '["red", "violet"]', None)
+"""Of frames in turn; the last but one names a class that the model does not have."""
+
+
+def tinted_frames(count: int, *, cameras: int = 5) -> Iterator[CapturedFrame]:
+    """Yield frames of several cameras; what they show and what their labels say goes round, each at its own pace."""
+    for number in range(count):
+        nth, at = number // cameras, EventMillis(1_700_000_000_000 + 40 * number)
+        picture, label = PNG(tinted(SHOWN[nth % len(SHOWN)])), LABELS[nth % len(LABELS)]
+        yield CapturedFrame(f"cam-{number % cameras}", picture, at, "image/png", f"frame-{number:05}", label)
+
+
+def counted_by_hand(count: int, *, cameras: int = 5) -> dict[str, int]:
+    """Count what the model should say of `tinted_frames`, apart from the worker's code."""
+    found = Counter[str]()
+    for number in range(count):
+        named, label = SHOWN[number // cameras % len(SHOWN)], LABELS[number // cameras % len(LABELS)]
+        found["seen"] += 1
+        if label is None or "violet" in label:
+            continue
+        true = set(json.loads(label)) if label.startswith("[") else {label}
+        found.update(
+            labelled=1,
+            exact=named == true,
+            hits=len(named & true),
+            misses=len(true - named),
+            false_alarms=len(named - true),
+        )
+    return dict(found)

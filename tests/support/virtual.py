@@ -230,7 +230,7 @@ class VirtualWorker:
         model = TimedModel(clock, self.machine, chance, self.slower_from)
         self.broker = Broker(clock, self.machine, chance)
         worker = compose(
-            Ports(Cameras(clock, self.taken, self.partitions, self.cameras), self.broker, lambda _: ()),
+            Ports(Cameras(clock, self.taken, self.partitions, self.cameras), self.broker, lambda *_: ()),
             ModelParts(model, partial(self._decode, clock)),
             Threads(Ahead(clock, 2), Ahead(clock, 1, gap=self.machine.gap)),
             Clocks(clock.wall, clock.monotonic),

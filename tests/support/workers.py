@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -172,9 +172,9 @@ class Stage:
         return {each.partition: max(0, each.offset) for each in found}
 
     def checkpoint(self, partition: int) -> Checkpoint:
-        """Return what the group has committed of a partition, the mark included."""
+        """Return what the group has committed of a partition, the mark included, without the topic's id."""
         (found,) = persistently(lambda: self._observer.committed([Partition(self.frames, partition)], timeout=10))
-        return Checkpoint.read(max(0, found.offset), found.metadata)
+        return replace(Checkpoint.read(max(0, found.offset), found.metadata), topic_id=None)
 
     @cached_property
     def _observer(self) -> Consumer:

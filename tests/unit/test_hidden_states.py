@@ -68,7 +68,7 @@ def run(states: HiddenStates, *frames: Seen, committed: int = 0) -> list[HiddenS
     """Stage and settle; return what is saved."""
     staged = states.stage([outcome(each) for each in frames], committed=committed)
     states.settle(staged.saved)
-    return [each for each in staged.saved if not isinstance(each, Tally)]
+    return [each for each in staged.saved if isinstance(each, HiddenState | DroppedState)]
 
 
 def steps(states: HiddenStates, *frames: Seen) -> list[int | str]:
@@ -224,7 +224,7 @@ def test_against_a_count_by_hand_over_the_whole_history(
     published, found, done, step = dict[str, HiddenState](), dict[int, Said](), 0, 0
     while done < len(history):
         states = rules.make_hidden()()
-        states.restore(published.values())
+        states.restore(list(published.values()))
         upto, first = min(len(history), done + cuts[step % len(cuts)]), max(0, done - again)
         staged = states.stage([outcome(each) for each in history[first:upto]], committed=first)
         for offset, each in said(staged.outcomes).items():

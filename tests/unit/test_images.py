@@ -2,6 +2,7 @@ import random
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 from torchvision.io import ImageReadMode  # type: ignore[import-untyped]
 from torchvision.io import decode_image as torchvision_decode
 
@@ -21,6 +23,7 @@ from tests.support.pictures import (
     Encode,
     Pixels,
     frame_of,
+    jpeg_header,
     png_bomb,
     scene,
 )
@@ -34,8 +37,8 @@ from worker.domain.errors import (
 )
 from worker.domain.frames import PIXEL_FORMATS, EncodedFrame, RawLayout
 from worker.domain.pictures import PictureRules
-from worker.media.headers import inspect_picture
-from worker.media.images import decode_image, limit_opencv_threads
+from worker.media.headers import PictureHeader, inspect_picture
+from worker.media.images import decode_image, inspect_frame, limit_opencv_threads
 
 LIMIT = 1_000_000
 SMALL = {name: encode(scene(24, 17)) for name, encode in ALL_ENCODERS.items()}
@@ -137,6 +140,43 @@ def test_no_memory_is_not_the_frames_fault() -> None:
     large = frame_of(png_bomb(25_000, 25_000))  # more than a model that was tested before has left behind
     with address_space(headroom=100_000_000), pytest.raises(MemoryError):
         decode_image(large, PictureRules(max_pixels=1_000_000_000))
+
+
+def test_a_photograph_of_50_megapixels_is_taken_by_default() -> None:
+    assert isinstance(inspect_frame(frame_of(jpeg_header(width=8160, height=6144)), PictureRules()), PictureHeader)
+
+
+@pytest.mark.parametrize(("aspect", "taken"), [(1, False), (3, False), (4, True), (100, True)])
+def test_the_longest_shape_is_a_rule(aspect: int, taken: bool) -> None:  # noqa: FBT001 a case
+    for frame in (frame_of(JPEG(scene(40, 10))), frame_of(PNG(scene(10, 40))), raw_frame("rgb24", scene(40, 10))):
+        if taken:
+            decode_image(frame, PictureRules(max_aspect=aspect))
+            continue
+        with pytest.raises(ImageUnsupported, match=f"more than {aspect} times.* raise limits.max_aspect$"):
+            decode_image(frame, PictureRules(max_aspect=aspect))
+
+
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["Adobe's CMYK", "CMYK without Adobe", "YCCK"])
+def test_four_colours_become_rgb_as_torchvision_converts_them(kind: str) -> None:
+    file = BytesIO()
+    Pillow.fromarray(scene(61, 35)).convert("CMYK").save(file, "JPEG", quality=95)
+    picture, adobe = file.getvalue(), file.getvalue().index(b"\xff\xee")
+    if kind == "CMYK without Adobe":
+        picture = picture[:adobe] + picture[adobe + 16 :]
+    elif kind == "YCCK":
+        picture = picture[: adobe + 15] + b"\2" + picture[adobe + 16 :]
+    tensor = torchvision_decode(torch.frombuffer(bytearray(picture), dtype=torch.uint8), ImageReadMode.RGB)
+    np.testing.assert_allclose(decoded(picture).astype(int), tensor.permute(1, 2, 0).numpy().astype(int), atol=1)
+
+
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+def test_a_jpeg_of_rgb_is_read_as_torchvision_does() -> None:
+    file = BytesIO()
+    Pillow.fromarray(scene(61, 35)).save(file, "JPEG", quality=95, keep_rgb=True)
+    tensor = torchvision_decode(torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8), ImageReadMode.RGB)
+    np.testing.assert_array_equal(decoded(file.getvalue()), tensor.permute(1, 2, 0).numpy())
+    assert np.abs(decoded(file.getvalue()).astype(int) - scene(61, 35)).mean() < 3
 
 
 @pytest.mark.parametrize(("name", "offset"), [(b"IHDR", 17), (b"IDAT", 8)], ids=["header", "pixels"])

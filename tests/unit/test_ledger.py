@@ -156,6 +156,46 @@ def test_frames_that_are_only_read_again_move_the_checkpoint_too() -> None:
     assert not ledger.has_ready()
 
 
+def test_an_end_that_was_reached_moves_the_checkpoint_as_far_as_open_frames_let_it() -> None:
+    ledger = a_ledger((10, "a"), (11, "b"))
+    ledger.finish(done(10))
+    publish(ledger)
+    ledger.pass_to(14)
+    assert ledger.checkpoint(None) == Checkpoint(11)
+
+    ledger.finish(done(11, "b"))
+    publish(ledger)
+    assert ledger.checkpoint(13) == Checkpoint(13)
+    assert ledger.checkpoint(None) == Checkpoint(14)
+    ledger.begin(at(14), "a", size=10)
+
+
+def test_an_end_at_which_reading_began_is_nothing_to_commit() -> None:
+    ledger = a_ledger()
+    ledger.restore(Checkpoint(7))
+    ledger.pass_to(7)
+    assert ledger.checkpoint(None) is None
+
+    ledger.pass_to(8)
+    assert ledger.checkpoint(None) == Checkpoint(8)
+
+
+def test_what_was_published_and_deleted_before_it_was_read_again_leaves_the_mark() -> None:
+    ledger = a_ledger((10, "a"), published=[5, 12])
+    ledger.finish(done(10))
+    publish(ledger)
+
+    checkpoint = ledger.checkpoint(None)
+    assert checkpoint == Checkpoint(11, frozenset({12}))
+    assert Checkpoint.read(11, checkpoint.metadata()) == checkpoint
+
+
+def test_where_to_begin_is_committed_at_once_if_nothing_says_so_yet() -> None:
+    ledger = Ledger()
+    ledger.restore(Checkpoint(5, topic_id="id"), is_new=True)
+    assert ledger.checkpoint(None) == Checkpoint(5, topic_id="id")
+
+
 def test_a_whole_mark_that_is_read_again_holds_nothing_back() -> None:
     ledger = a_ledger(*range(10, 10 + SPAN), published=range(10, 10 + SPAN))
     ledger.begin(at(10 + SPAN), "a", size=10)

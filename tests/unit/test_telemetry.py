@@ -1,15 +1,20 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction, a_record, a_sample
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
+from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import Reason
+from worker.domain.extents import Restored, Start
 from worker.domain.frames import Frame
 from worker.domain.latency import Bounds, LatencyControl
+from worker.domain.pictures import Flaw, Flawed
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
     BoxVerdict,
@@ -73,6 +78,22 @@ def test_predictions_are_counted_by_camera_with_their_age_and_correctness() -> N
     assert watched.value("unknown_labels_total", camera="gate") == 1
     assert watched.value("frame_age_seconds_sum") == 4 * 0.25
     assert watched.value("frame_age_seconds_bucket", le="0.25") == 4
+
+
+def test_flaws_of_pictures_are_counted_by_kind_and_told_with_their_camera() -> None:
+    watched = Watched()
+    assert watched.value("flawed_pictures_total", flaw="premature-end") == 0
+    with capture_logs() as lines:
+        for _ in range(3):
+            watched.telemetry.flawed(a_frame(camera="gate").frame, Flawed(Flaw.PREMATURE_END, "Premature end"))
+        watched.telemetry.flawed(a_frame(camera="yard").frame, Flawed(Flaw.EXTRANEOUS, "3 extraneous bytes"))
+
+    assert watched.value("flawed_pictures_total", flaw="premature-end") == 3
+    assert watched.value("flawed_pictures_total", flaw="extraneous-bytes") == 1
+    assert [(line["flaw"], line["text"], line["camera"]) for line in lines] == [
+        ("premature-end", "Premature end", "gate"),
+        ("extraneous-bytes", "3 extraneous bytes", "yard"),
+    ]
 
 
 def test_dead_letters_are_counted_by_reason() -> None:
@@ -211,6 +232,63 @@ def test_a_label_that_means_nothing_to_the_task_is_no_unknown_label(result: Resu
     watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
 
     assert watched.value("unknown_labels_total", camera="cam-1") is None
+
+
+def restored(start: Start, **what: Any) -> Restored:
+    nothing = {"kept": 0, "former": 0, "read_again": None, "left_out_from": None, "is_lost": False}
+    return Restored(start, **(nothing | what))
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "event", "fields"),
+    [
+        (
+            restored(Start(Checkpoint(3), anew="the topic was deleted and created again"), former=2),
+            "warning",
+            "the partition begins anew",
+            {"reason": "the topic was deleted and created again", "keys_dropped": 2},
+        ),
+        (restored(Start(Checkpoint(3)), kept=1, former=2), "warning", "the partition begins anew", {"keys_dropped": 2}),
+        (restored(Start(Checkpoint(3)), is_lost=True), "warning", "frames are committed, and nothing", {}),
+        (restored(Start(Checkpoint(3), missed=4)), "warning", "records were deleted", {"records_at_most": 4}),
+        (restored(Start(Checkpoint(3)), kept=1, read_again=8), "info", "frames are read again", {"to_offset": 8}),
+        (
+            restored(Start(Checkpoint(3)), kept=1, left_out_from=1),
+            "warning",
+            "frames are left out",
+            {"left_out_from": 1},
+        ),
+    ],
+)
+def test_what_became_of_what_was_saved_is_told(
+    found: Restored, level: str, event: str, fields: dict[str, object]
+) -> None:
+    with structlog.testing.capture_logs() as log:
+        Watched().telemetry.restored(FRAMES, found)
+
+    (line,) = log
+    assert (line["log_level"], line["partition"]) == (level, "frames[0]")
+    assert line["event"].startswith(event)
+    assert fields.items() <= line.items()
+
+
+def test_nothing_is_told_of_a_partition_that_goes_on() -> None:
+    with structlog.testing.capture_logs() as log:
+        Watched().telemetry.restored(FRAMES, restored(Start(Checkpoint(3)), kept=4))
+    assert log == []
+
+
+def test_records_that_are_gone_and_partitions_that_wait_are_counted() -> None:
+    watched = Watched()
+    assert (watched.value("missed_records_total"), watched.value("waiting_partitions")) == (0, 0)
+
+    watched.telemetry.missed(FRAMES, 3)
+    watched.telemetry.missed(OTHER, 4)
+    watched.telemetry.waiting([FRAMES, OTHER], ["accuracy"])
+    assert (watched.value("missed_records_total"), watched.value("waiting_partitions")) == (7, 2)
+
+    watched.telemetry.waiting([], [])
+    assert watched.value("waiting_partitions") == 0
 
 
 class Logged(Watched):

@@ -39,7 +39,7 @@ from worker.domain.results import (
 )
 from worker.domain.samples import Skipped
 from worker.domain.sequences import DroppedState, HiddenState, Place
-from worker.domain.tallies import Tally, TallyKey
+from worker.domain.tallies import DroppedTally, Tally, TallyKey
 from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import Window
 from worker.sampling import by_camera, clips, load
@@ -505,6 +505,7 @@ tallies = st.builds(
     correct_top1=st.integers(0, 0),
     correct_top5=st.integers(0, 0),
     next_offset=st.integers(0, 2**60),
+    topic_id=st.none() | st.text(min_size=1),
 )
 
 
@@ -552,10 +553,24 @@ def test_a_tombstone_begins_its_key_anew() -> None:
     assert [tally.seen for tally in wire.newest_tallies([old, tombstone, new])] == [2]
 
 
+def test_of_a_key_the_newest_tally_of_each_topic_id_is_read_back() -> None:
+    """A topic that was created again counts from 0: what includes less is the newer one."""
+    key = TallyKey(FRAMES, "cam-1", MODEL)
+    written = [Tally(key, EventMillis(0), seen=n, next_offset=n, topic_id=each) for n, each in ((9, "a"), (2, "b"))]
+    records = [received(wire.render_accuracy("accuracy", tally, published_at=NOW)) for tally in written]
+    tombstone = received(wire.render_dropped_tally("accuracy", DroppedTally(key)))
+
+    assert list(wire.newest_tallies(records)) == written
+    assert tombstone.value is None
+    assert list(wire.newest_tallies([*records, tombstone])) == []
+    assert list(wire.newest_tallies([records[0], tombstone, records[1]])) == [written[1]]
+
+
 STATE = HiddenState(
     TallyKey(TopicPartition("frames", 3), "north-gate", ModelIdentity("gestures", "5c1a7c0f1b2d")),
     Place(steps=37, captured_at=EventMillis(1_700_000_000_123), next_offset=1235),
     struct.pack("<4f", 0.5, -0.25, 0.125, 0.0),
+    "NCHpi2yKR4aPQtelZrZ7yw",
 )
 
 

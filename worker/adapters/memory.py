@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, DeliveryRefused
-from worker.domain.records import OnCommitted, OnPartitions, OutboundRecord, Record, TopicPartition
+from worker.domain.extents import Extent
+from worker.domain.records import (
+    OnCommitted,
+    OnMissed,
+    OnPartitions,
+    OnWaiting,
+    OutboundRecord,
+    Record,
+    Stopping,
+    TopicPartition,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +40,19 @@ class Lose:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """A partition was read to its end."""
+
+    partition: TopicPartition
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """This poll returns no records."""
 
 
-Event = Record | Sequence[Record] | Assign | Revoke | Lose | Pause
+Event = Record | Sequence[Record] | Assign | Revoke | Lose | End | Pause
 
 
 class MemorySource:
@@ -42,14 +60,23 @@ class MemorySource:
 
     Args:
         failing_commits: numbers of the commits that fail, from 0.
+        extents: what partitions hold; of others it is not known.
 
     Attributes:
         committed: the checkpoints committed so far.
     """
 
-    def __init__(self, script: Iterable[Event], *, failing_commits: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        script: Iterable[Event],
+        *,
+        failing_commits: Collection[int] = (),
+        extents: Mapping[TopicPartition, Extent] | None = None,
+    ) -> None:
         self._commits = 0
         self._failing_commits = failing_commits
+        self._extents = extents or {}
+        self._passed: dict[TopicPartition, int] = {}
         self._script: Iterator[Event] = iter(script)
         self._assigned: set[TopicPartition] = set()
         self.committed: dict[TopicPartition, Checkpoint] = {}
@@ -61,6 +88,8 @@ class MemorySource:
         on_revoked: OnPartitions,
         on_lost: OnPartitions,
         on_committed: OnCommitted,
+        on_missed: OnMissed,  # noqa: ARG002 a script misses nothing
+        on_waiting: OnWaiting,  # noqa: ARG002 an output in memory has every partition
     ) -> None:
         """Store the callbacks."""
         self._on_assigned, self._on_revoked, self._on_lost = on_assigned, on_revoked, on_lost
@@ -83,15 +112,39 @@ class MemorySource:
             case Lose(partitions):
                 self._assigned.difference_update(partitions)
                 self._on_lost(partitions)
+            case End(partition, offset):
+                self._passed[partition] = offset
             case Pause():
                 pass
             case _:
                 return self._hand_out(event)
         return []
 
-    def checkpoints(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Checkpoint]:
+    def passed(self) -> Mapping[TopicPartition, int]:
+        """Return the ends that the script has told since the last call."""
+        if not self._passed:
+            return {}
+        passed, self._passed = self._passed, {}
+        return passed
+
+    def checkpoints(
+        self,
+        partitions: Collection[TopicPartition],
+        stopping: Stopping,  # noqa: ARG002 instant
+    ) -> Mapping[TopicPartition, Checkpoint]:
         """Return the committed checkpoints of these partitions."""
         return {each: self.committed[each] for each in partitions if each in self.committed}
+
+    def extents(
+        self,
+        partitions: Collection[TopicPartition],
+        stopping: Stopping,  # noqa: ARG002 instant
+    ) -> Mapping[TopicPartition, Extent]:
+        """Return what is known of these partitions."""
+        return {each: self._extents[each] for each in partitions if each in self._extents}
+
+    def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Do nothing: the script says which records come."""
 
     def commit(self, checkpoints: Mapping[TopicPartition, Checkpoint], *, wait: bool) -> None:  # noqa: ARG002 instant
         """Store the checkpoints, unless this commit shall fail."""

@@ -7,10 +7,11 @@ import structlog
 
 from worker import wire
 from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Options
-from worker.domain.records import Record, TopicPartition
+from worker.domain.records import Record, Stopping, TopicPartition
 from worker.domain.sequences import HiddenState
 from worker.domain.tallies import Tally
-from worker.settings import Delivery, Kafka, Limits
+from worker.settings import Delivery, Kafka, Limits, Topics
+from worker.settings.topics import NEEDS
 
 CLASSIC_OPTIONS = frozenset(
     {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
@@ -23,9 +24,9 @@ PROGRESS_EVERY = 100_000
 
 
 def group_member(
-    kafka: Kafka, topic: str, limits: Limits, *, protocol: str, latency_target_ms: int | None = None
+    kafka: Kafka, topics: Topics, limits: Limits, *, protocol: str, latency_target_ms: int | None = None
 ) -> KafkaSource:
-    """Build the consumer; it joins the group when it subscribes.
+    """Build the consumer of the frames; it joins the group when it subscribes.
 
     Raises:
         SettingsError: librdkafka refuses one of its options.
@@ -33,7 +34,9 @@ def group_member(
     return KafkaSource(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
-        topic=topic,
+        topic=topics.frames,
+        outputs=[name for role, name in topics.in_use().items() if NEEDS[role].partitions_as_frames],
+        cluster=kafka.options,
         options={**member_options(kafka, limits, latency_target_ms), "group.protocol": protocol, **kafka.consumer},
         max_poll_records=limits.max_poll_records,
         max_poll_bytes=limits.memory // 4,
@@ -84,24 +87,16 @@ def cluster_admin(kafka: Kafka) -> KafkaAdmin:
     return KafkaAdmin(kafka.bootstrap_servers, kafka.options)
 
 
-def wait_for_brokers(kafka: Kafka) -> KafkaAdmin:
-    """Wait until a broker answers, and say what is waited for; a signal ends it at once.
-
-    Raises:
-        BrokerUnreachable: none answered within `kafka.wait_s`, or they refuse this user; the text has the cause.
-        SettingsError: librdkafka refuses an option.
-    """
-    admin, said = cluster_admin(kafka), set[str]()
+def patient_admin(kafka: Kafka) -> KafkaAdmin:
+    """Return a client that waits for the brokers for `kafka.wait_s`, and says what it waits for, each cause once."""
+    log, said = structlog.get_logger("worker"), set[str]()
 
     def waiting(cause: str) -> None:
         if cause not in said:
             said.add(cause)
-            structlog.get_logger("worker").warning(
-                "waiting for brokers", servers=kafka.bootstrap_servers, for_at_most_s=kafka.wait_s, cause=cause
-            )
+            log.warning("waiting for brokers", servers=kafka.bootstrap_servers, for_at_most_s=kafka.wait_s, cause=cause)
 
-    admin.connect(kafka.wait_s, waiting)
-    return admin
+    return KafkaAdmin(kafka.bootstrap_servers, kafka.options, timeout=kafka.wait_s, waiting=waiting)
 
 
 def cluster_reader(kafka: Kafka) -> KafkaReader:
@@ -109,25 +104,29 @@ def cluster_reader(kafka: Kafka) -> KafkaReader:
     return KafkaReader(kafka.bootstrap_servers, kafka.options, group_id=kafka.group_id)
 
 
-def published_tallies(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Tally]:
+def published_tallies(
+    kafka: Kafka, topic: str, partitions: Collection[TopicPartition], stopping: Stopping
+) -> Iterator[Tally]:
     """Read back the accuracy of input partitions, from the accuracy topic's partitions of the same numbers."""
-    for tally in wire.newest_tallies(_saved(kafka, topic, partitions)):
+    for tally in wire.newest_tallies(_saved(kafka, topic, partitions, stopping)):
         if tally.key.partition in partitions:
             yield tally
 
 
-def published_states(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[HiddenState]:
+def published_states(
+    kafka: Kafka, topic: str, partitions: Collection[TopicPartition], stopping: Stopping
+) -> Iterator[HiddenState]:
     """Read back the hidden states of input partitions, from the state topic's partitions of the same numbers."""
-    for state in wire.newest_states(_saved(kafka, topic, partitions)):
+    for state in wire.newest_states(_saved(kafka, topic, partitions, stopping)):
         if state.key.partition in partitions:
             yield state
 
 
-def _saved(kafka: Kafka, topic: str, partitions: Collection[TopicPartition]) -> Iterator[Record]:
+def _saved(kafka: Kafka, topic: str, partitions: Collection[TopicPartition], stopping: Stopping) -> Iterator[Record]:
     """Read what was saved in the partitions of these numbers."""
     with closing(cluster_reader(kafka)) as reader:
         outputs = [TopicPartition(topic, each.partition) for each in partitions]
-        yield from _with_progress(topic, reader.read_to_end(outputs, wait_for_open=True))
+        yield from _with_progress(topic, reader.read_to_end(outputs, wait_for_open=True, stopping=stopping))
 
 
 def _with_progress(topic: str, records: Iterable[Record]) -> Iterator[Record]:

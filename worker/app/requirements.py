@@ -74,7 +74,7 @@ def judge_topics(
         findings.warnings.extend(_offline(role, topic))
         findings.warnings.extend(_compacted(role, topic))
         if frames and NEEDS[role].partitions_as_frames:
-            findings.faults.extend(_too_few_partitions(role, topic, frames))
+            findings.warnings.extend(_too_few_partitions(role, topic, frames))
         if frames and NEEDS[role].room_for_frames:
             findings.warnings.extend(_too_small_records(role, topic, frames))
     unknown = [repr(topic.name) for topic in existing.values() if topic.config_hidden]
@@ -113,8 +113,8 @@ def _too_few_partitions(role: str, topic: Topic, frames: Topic) -> Iterator[str]
     if topic.partitions < frames.partitions:
         yield (
             f"topics.{role}: {topic.name!r} has {topic.partitions} partitions and {frames.name!r} has "
-            f"{frames.partitions}; results go to the partition number of their frame, so add "
-            f"{frames.partitions - topic.partitions}"
+            f"{frames.partitions}; results go to the partition number of their frame, so frames of the partitions from "
+            f"{topic.partitions} on wait until you add {frames.partitions - topic.partitions}"
         )
 
 

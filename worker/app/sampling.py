@@ -52,7 +52,7 @@ def sampling_of(
         group: the settings.
         clip: what the model sees together; None for a model of single frames.
         engine: runs the model.
-        frame_shape: of a prepared picture, (height, width, 3).
+        frame_shape: of a prepared picture, (height, width, channels).
         lateness: milliseconds of capture time for which an earlier frame is waited for.
         live: frames come from cameras. From files, neither a camera's silence nor a frame's age means anything.
         rate: frames a second that a model of single frames sees, if the settings do not say; None for all.

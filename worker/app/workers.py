@@ -21,7 +21,7 @@ from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
-from worker.domain.records import OutboundRecord, TopicPartition
+from worker.domain.records import OutboundRecord, Stopping, TopicPartition
 from worker.media.images import limit_opencv_threads
 from worker.models.build import cores, load_model
 from worker.models.loaded import LoadedModel
@@ -84,7 +84,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
     protocol = group_protocol(settings.kafka)
     structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
     target = settings.window.latency_target_ms
-    source = group_member(settings.kafka, settings.topics.frames, limits, protocol=protocol, latency_target_ms=target)
+    source = group_member(settings.kafka, settings.topics, limits, protocol=protocol, latency_target_ms=target)
     sink = results_sink(settings.kafka, settings.delivery, source)
     with threads_for(settings.model, limits, inference) as threads:
         limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
@@ -144,7 +144,7 @@ def memory_worker(
     with threads_for(model, limits, inference) as threads:
         limit_opencv_threads(1)  # as on Kafka
         yield compose(
-            Ports(MemorySource(script), MemorySink(write), lambda _: ()),
+            Ports(MemorySource(script), MemorySink(write), lambda *_: ()),
             ModelParts(
                 loaded,
                 frame_decoder(loaded.preprocessing, model, limits),
@@ -166,12 +166,14 @@ def output_topics(topics: Topics) -> OutputTopics:
     )
 
 
-def _saved_before(settings: Settings, model: LoadedModel, partitions: Collection[TopicPartition]) -> Iterable[Saved]:
+def _saved_before(
+    settings: Settings, model: LoadedModel, partitions: Collection[TopicPartition], stopping: Stopping
+) -> Iterable[Saved]:
     """Read back what was saved of input partitions; hidden states only for a model that has some."""
-    tallies = published_tallies(settings.kafka, settings.topics.accuracy, partitions)
+    tallies = published_tallies(settings.kafka, settings.topics.accuracy, partitions, stopping)
     if model.recurrent is None or settings.topics.state is None:
         return tallies
-    return chain(tallies, published_states(settings.kafka, settings.topics.state, partitions))
+    return chain(tallies, published_states(settings.kafka, settings.topics.state, partitions, stopping))
 
 
 def annotator(settings: Settings, telemetry: Telemetry) -> Annotator:

@@ -61,7 +61,7 @@ def _refused_options(kafka: Kafka, topics: Topics) -> Iterator[str]:
     # The brokers decide which protocol "auto" selects; the options can be checked without brokers.
     protocol = "classic" if kafka.group_protocol == "auto" else kafka.group_protocol
     try:
-        group_member(kafka, topics.frames, Limits(), protocol=protocol).close()
+        group_member(kafka, topics, Limits(), protocol=protocol).close()
     except SettingsError as error:
         yield from (f"kafka.consumer: {fault}" for fault in error.faults)
     try:
@@ -76,7 +76,7 @@ def _check_transactions(kafka: Kafka, topics: Topics, delivery: Delivery, findin
 
     if delivery.guarantee != "exactly_once":
         return
-    source = group_member(kafka, topics.frames, Limits(), protocol="classic")
+    source = group_member(kafka, topics, Limits(), protocol="classic")
     try:
         results_sink(kafka, delivery, source).close()
     except WorkerError as error:

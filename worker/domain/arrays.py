@@ -10,9 +10,9 @@ Arrays = Mapping[str, NDArray[Any]]
 """By name, an array whose first dimension is the sample."""
 
 Engine = Callable[[NDArray[np.uint8]], Arrays]
-"""Runs a model on RGB, uint8, batch at least 1; blocks, without holding the GIL.
+"""Runs a model on pixels, uint8, batch at least 1; blocks, without holding the GIL.
 
-It takes pictures, (batch, height, width, 3), or clips, (batch, frames, height, width, 3).
+It takes pictures, (batch, height, width, channels), or clips, (batch, frames, height, width, channels).
 
 It returns the outputs of the graph by the names that the graph's head gives them. It raises MemoryError where there was
 no memory for this batch, and any other error where it fails otherwise.

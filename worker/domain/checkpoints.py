@@ -10,6 +10,7 @@ offsets it has completed out of order in the same place.
 from base64 import b64decode, b64encode
 from binascii import Error as BadBase64
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,8 @@ SPAN: Final = 16_384
 """Offsets beyond the committed one up to which frames are published: one bit each, the mark has 2,731 characters at
 most. Kafka's brokers take 4,096 (`offset.metadata.max.bytes`). No more published frames than these are read again."""
 
-_PREFIX: Final = "published:1:"
+_PUBLISHED: Final = "published:1:"
+_TOPIC: Final = "topic:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +30,42 @@ class Checkpoint:
         next_offset: every frame below it is published, and no later sample needs one of them.
         published: the frames at or above it that are published too. They are read again after a restart, as context
             for others, and get no second result.
+        topic_id: the cluster's id of the topic that was read: it tells the topic from one that is created later under
+            the same name. None if it is not known.
     """
 
     next_offset: int
     published: frozenset[int] = frozenset()
+    topic_id: str | None = None
 
-    def mark(self) -> str:
-        """Return `published` as text for the metadata of the committed offset; empty if nothing is.
+    def metadata(self) -> str:
+        """Return the topic's id and the mark as text, for the metadata of the committed offset; empty without both.
 
-        >>> Checkpoint(10, frozenset({10, 12})).mark()
-        'published:1:BQ=='
+        >>> Checkpoint(10, frozenset({10, 12}), "NCHpi2yKR4aPQtelZrZ7yw").metadata()
+        'topic:NCHpi2yKR4aPQtelZrZ7yw published:1:BQ=='
         """
-        if not self.published:
-            return ""
-        bits = sum(1 << offset - self.next_offset for offset in self.published)
-        return _PREFIX + b64encode(bits.to_bytes((bits.bit_length() + 7) // 8, "little")).decode()
+        words = [] if self.topic_id is None else [_TOPIC + self.topic_id]
+        if self.published:
+            bits = sum(1 << offset - self.next_offset for offset in self.published)
+            words.append(_PUBLISHED + b64encode(bits.to_bytes((bits.bit_length() + 7) // 8, "little")).decode())
+        return " ".join(words)
 
     @classmethod
     def read(cls, next_offset: int, metadata: str | None) -> "Checkpoint":
-        """Read a checkpoint back. Metadata of another writer, or of an older worker, is no mark.
+        """Read a checkpoint back. Metadata of another writer, or of an older worker, says nothing.
 
         >>> Checkpoint.read(10, "published:1:BQ==") == Checkpoint(10, frozenset({10, 12}))
         True
         """
-        if metadata is None or not metadata.startswith(_PREFIX):
-            return cls(next_offset)
-        try:
-            bits = b64decode(metadata.removeprefix(_PREFIX), validate=True)
-        except BadBase64:
-            return cls(next_offset)
-        return cls(next_offset, frozenset(_offsets(bits, next_offset)))
+        topic_id, published = None, frozenset[int]()
+        for word in (metadata or "").split(" "):
+            if word.startswith(_TOPIC):
+                topic_id = word.removeprefix(_TOPIC)
+            elif word.startswith(_PUBLISHED):
+                with suppress(BadBase64):
+                    bits = b64decode(word.removeprefix(_PUBLISHED), validate=True)
+                    published = frozenset(_offsets(bits, next_offset))
+        return cls(next_offset, published, topic_id)
 
 
 def _offsets(bits: bytes, first: int) -> Iterable[int]:

@@ -12,13 +12,15 @@ WorkerError
 ├── DeliveryFailed           an output was not confirmed by the broker
 ├── DeliveryRefused          the group has rebalanced; nothing was written; try again after the next poll
 ├── SourceLost               the input cannot be read any more
+├── Stopped                  the worker was told to stop while it waited for brokers
 ├── ModelUnavailable         the model cannot be loaded as described
 ├── ModelFailed              the model raised on a batch; alone with one frame, that frame is rejected
 │   └── ModelOutOfMemory     there was no memory for a batch of this size
 ├── TooManyRejected          the model fails on too many frames: the model is broken, not the frames
 └── ModelContractBroken      the model returned something of the wrong shape
 
-Only FrameRejected and DeliveryRefused are survived; everything else stops the worker with its offsets uncommitted.
+Only FrameRejected and DeliveryRefused are survived, and Stopped ends the worker in order; everything else stops the
+worker with its offsets uncommitted.
 """
 
 from collections.abc import Sequence
@@ -116,6 +118,10 @@ class DeliveryRefused(WorkerError):
 
 class SourceLost(WorkerError):
     """The input cannot be read any more, and waiting would not help."""
+
+
+class Stopped(WorkerError):
+    """The worker was told to stop while it waited for brokers; what it waited for is not known."""
 
 
 class ModelUnavailable(WorkerError):

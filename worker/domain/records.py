@@ -72,3 +72,12 @@ OnPartitions = Callable[[Collection[TopicPartition]], None]
 
 OnCommitted = Callable[[Mapping[TopicPartition, Checkpoint], str | None], None]
 """Is told which checkpoints a commit stored, and what went wrong with the others: None if nothing did."""
+
+OnMissed = Callable[[TopicPartition, int], None]
+"""Is told, inside a poll, how many records of a partition were deleted before they could be read."""
+
+OnWaiting = Callable[[Collection[TopicPartition], Collection[str]], None]
+"""Is told, inside a poll, all partitions that wait, and the outputs that have too few partitions for them."""
+
+Stopping = Callable[[], bool]
+"""Tells whether the worker was told to stop. Who waits for brokers asks every second or two, and raises Stopped."""

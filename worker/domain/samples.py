@@ -24,7 +24,7 @@ class Picture(NamedTuple):
     """A frame that was decoded before it was known which call of the model it belongs to.
 
     Attributes:
-        pixels: RGB, as the model takes one frame, (height, width, 3), uint8; to be ignored if the frame is bad.
+        pixels: as the model takes one frame, (height, width, channels), uint8; to be ignored if the frame is bad.
         found: how its picture became these pixels, or why it could not.
         took: seconds.
     """

@@ -34,11 +34,13 @@ class HiddenState:
 
     Attributes:
         numbers: float32, little-endian: kept as bytes, since nothing is computed with them until the next frame.
+        topic_id: the cluster's id of the topic whose frames it includes; None if it is not known.
     """
 
     key: TallyKey
     place: Place
     numbers: bytes
+    topic_id: str | None = None
 
     @property
     def next_offset(self) -> int:

@@ -61,6 +61,7 @@ class Tally:
         boxes: of a detector, those of its labelled frames; None of any other model, and before the first such frame.
         named: of a model that names several classes; None as of `boxes`.
         next_offset: counts include every frame of the key below this input offset, and none at or above it.
+        topic_id: the cluster's id of the topic whose frames are counted; None if it is not known.
     """
 
     key: TallyKey
@@ -72,6 +73,7 @@ class Tally:
     next_offset: int = 0
     boxes: HitCounts | None = None
     named: NamedCounts | None = None
+    topic_id: str | None = None
 
     @property
     def top1(self) -> float | None:
@@ -102,6 +104,7 @@ class Tally:
             next_offset=prediction.position.next_offset,
             boxes=boxes,
             named=named,
+            topic_id=self.topic_id,
         )
 
     def _including_others(self, verdict: AnyVerdict | None) -> tuple[HitCounts | None, NamedCounts | None]:
@@ -116,3 +119,10 @@ class Tally:
     def _share(self, correct: int) -> float | None:
         ranked = self.labelled and self.boxes is None and self.named is None
         return correct / self.labelled if ranked else None
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTally:
+    """A tally of frames that are no longer there, which is to be deleted."""
+
+    key: TallyKey

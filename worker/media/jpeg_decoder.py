@@ -21,9 +21,9 @@ from worker.media.jpeg_rewriting import plain_jpeg, restart_intervals
 from worker.media.jpeg_structure import END, JpegStructure
 
 _STRAY: Final = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
-_MAX_STRAY: Final = 8
-"""Stray bytes between the pixels and a marker that are taken for a camera's habit. More of them are likely to be pixels
-that the decoder has found no place for."""
+_MAX_STRAY: Final = 9
+"""Stray bytes between the pixels and a marker that are taken for a habit of the camera: up to 9 are known. More of them
+are likely to be pixels that the decoder has found no place for."""
 _READ_AHEAD: Final = 9
 """Bytes of padding that the decoder may have read and not report: 7 in its buffer, and 2 that may belong to pixels."""
 _ODD_HEADER: Final = ("unknown JFIF revision", "Unknown Adobe color transform", "bad ICC marker")
@@ -52,7 +52,7 @@ def decode_jpeg(
         MemoryError: the machine has no memory for the picture.
     """
     picture = data[: jpeg.end] if jpeg.has_end else data.removesuffix(b"\xff") + END
-    pixels = np.empty((size[1], size[0], 4 if len(jpeg.components) == 4 else 3), np.uint8)
+    pixels = np.empty((size[1], size[0], 4 if jpeg.components == 4 else 3), np.uint8)
     flawed = _decode(picture, jpeg, pixels)
     if flawed is not None and flawed.flaw not in _HARMLESS:
         if not accept_damage:

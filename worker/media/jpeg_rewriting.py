@@ -44,7 +44,7 @@ def restart_intervals(picture: bytes, jpeg: JpegStructure) -> list[tuple[bytes, 
     units = _units_of_intervals(picture, jpeg)
     if [code[0] for code in rest[::2]] != [0xD0 + number % 8 for number in range(len(units) - 1)]:
         return None
-    across, down = _unit(jpeg)
+    across, down = _unit(picture, jpeg)
     if max(units) * across > _MAX_SIDE:
         return None
     return [
@@ -66,7 +66,7 @@ def _header(picture: bytes, jpeg: JpegStructure, size: tuple[int, int] | None = 
         elif code == _APP0 and picture.startswith(b"JFIF\0", body, end):
             parts.append(_JFIF)
         elif code == _APP14 and picture.startswith(b"Adobe", body, end) and end - body >= _ADOBE_LENGTH:
-            parts.append(_adobe(whole, len(jpeg.components)))
+            parts.append(_adobe(whole, jpeg.components))
     return b"".join(parts)
 
 
@@ -78,7 +78,7 @@ def _adobe(segment: bytes, components: int) -> bytes:
 
 def _units_of_intervals(picture: bytes, jpeg: JpegStructure) -> list[int]:
     """Return how many units, which are the smallest pieces of a scan, each restart interval has."""
-    across, down = _unit(jpeg)
+    across, down = _unit(picture, jpeg)
     total = ceil(jpeg.width / across) * ceil(jpeg.height / down)
     each = next(
         (int.from_bytes(picture[body:end]) for code, body, end in jpeg.segments[::-1] if code == _RESTART_INTERVAL), 0
@@ -88,8 +88,9 @@ def _units_of_intervals(picture: bytes, jpeg: JpegStructure) -> list[int]:
     return [min(each, total - done) for done in range(0, total, each)]
 
 
-def _unit(jpeg: JpegStructure) -> tuple[int, int]:
+def _unit(picture: bytes, jpeg: JpegStructure) -> tuple[int, int]:
     """Return the (width, height) of a unit in pixels."""
-    if len(jpeg.components) == 1:
+    if jpeg.components == 1:
         return 8, 8
-    return 8 * max(each.across for each in jpeg.components), 8 * max(each.down for each in jpeg.components)
+    sampling = jpeg.frame(picture)[7::3]
+    return 8 * max(each >> 4 for each in sampling), 8 * max(each & 15 for each in sampling)

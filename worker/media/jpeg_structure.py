@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from worker.domain.errors import ImageUndecodable, ImageUnsupported, Reason
 from worker.domain.pictures import Flaw
@@ -25,6 +25,7 @@ _NEXT_SEGMENT: Final = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _NEXT_IN_SCAN: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _START_OF_PICTURE: Final = 0xD8
 _END_OF_PICTURE: Final = 0xD9
+_ENDS: Final = frozenset({_START_OF_PICTURE, _END_OF_PICTURE})
 _APP1: Final = 0xE1
 _JPEG_LS: Final = 0xF7
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS}
@@ -40,26 +41,15 @@ _FIRST_SEGMENT: Final = 2
 _SEGMENT_START: Final = 4  # bytes: marker and length
 _FRAME_FIELDS: Final = Struct(">BHHB")
 _COMPONENT: Final = 3  # bytes
+_COMPONENTS: Final = frozenset({1, 3, 4})
 _COEFFICIENTS: Final = 64
 # For each scan, even one of a few bytes, the decoder processes the whole picture, so an unlimited number of scans would
 # keep a worker busy for minutes. Encoders write about ten.
 _MAX_SCANS: Final = 100
 
 
-class Segment(NamedTuple):
-    """A segment: its marker's second byte, and where its body begins and ends."""
-
-    code: int
-    body: int
-    end: int
-
-
-class Component(NamedTuple):
-    """A component, and how many of its blocks lie in a unit of the interleaved scan, across and down."""
-
-    name: int
-    across: int
-    down: int
+Segment = tuple[int, int, int]
+"""A segment: its marker's second byte, and where its body begins and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +59,8 @@ class JpegStructure:
     Attributes:
         width: in pixels.
         height: in pixels.
-        components: 1 of grey, 3 of YCbCr or RGB, 4 of CMYK or YCCK.
-        segments: of the header, the one that begins the first scan included.
+        components: how many: 1 of grey, 3 of YCbCr or RGB, 4 of CMYK or YCCK.
+        segments: of the header; the last one begins the first scan.
         scans: how many there are.
         end: where the picture ends, its end marker included; bytes behind it do not belong to it.
         has_end: whether there is an end marker.
@@ -79,7 +69,7 @@ class JpegStructure:
 
     width: int
     height: int
-    components: tuple[Component, ...]
+    components: int
     segments: tuple[Segment, ...]
     scans: int
     end: int
@@ -89,13 +79,17 @@ class JpegStructure:
     @property
     def pixels_at(self) -> int:
         """Where the coded pixels of the first scan begin."""
-        return self.segments[-1].end
+        return self.segments[-1][2]
 
     @property
     def has_gaps(self) -> bool:
         """Whether other bytes lie between the segments of the header."""
         begins = [body - _SEGMENT_START for _, body, _ in self.segments]
         return begins != [_FIRST_SEGMENT, *(end for _, _, end in self.segments[:-1])]
+
+    def frame(self, data: bytes) -> bytes:
+        """Return the body of the frame header: precision, size, and three bytes of each component."""
+        return next(data[body:end] for code, body, end in self.segments if code in _FRAMES)
 
     def exif(self, data: bytes) -> bytes:
         """Return the EXIF data, which begins with a TIFF header; empty if there is none."""
@@ -114,79 +108,77 @@ def inspect_jpeg(data: bytes) -> JpegStructure:
         ImageUndecodable: the header is truncated or inconsistent, or another picture begins within this one.
         ImageUnsupported: a JPEG of a rare process, or of too many scans.
     """
-    segments = _header(data)
-    frame = next((each for each in segments if each.code in _FRAMES), None)
-    first = segments[-1]
-    if frame is None or first.body == first.end:
+    segments, frame = _header(data)
+    _, body, end = segments[-1]
+    if frame is None or body == end:
         raise damaged("JPEG", "its pixels come before its size")
-    _, height, width, count = _FRAME_FIELDS.unpack_from(data, frame.body)
-    at = frame.body + _FRAME_FIELDS.size
-    components = tuple(
-        Component(data[place], data[place + 1] >> 4, data[place + 1] & 15)
-        for place in range(at, at + count * _COMPONENT, _COMPONENT)
-    )
-    scans, end, has_end, fault = _scans(data, first)
+    code, at, _ = frame
+    _, height, width, components = _FRAME_FIELDS.unpack_from(data, at)
+    scans, end, has_end, fault = _scans(data, segments[-1])
     if len(scans) > _MAX_SCANS:
         raise ImageUnsupported(
             f"this is a JPEG of more than {_MAX_SCANS} scans: send at most {_MAX_SCANS}, encoders write about ten"
         )
-    missing = _missing_coefficients if frame.code == PROGRESSIVE else _missing_components
-    fault = fault or missing(components, [data[body:stop] for _, body, stop in scans])
+    if fault is None and (code == PROGRESSIVE or data[body] != components):
+        missing = _missing_coefficients if code == PROGRESSIVE else _missing_components
+        names = data[at + _FRAME_FIELDS.size :: _COMPONENT][:components]
+        fault = missing(names, [data[body:stop] for _, body, stop in scans])
     return JpegStructure(width, height, components, tuple(segments), len(scans), end, has_end, fault)
 
 
-def _header(data: bytes) -> list[Segment]:
-    found, at, has_frame = list[Segment](), _FIRST_SEGMENT, False
-    while not found or found[-1].code != SCAN:
-        segment = _next_segment(data, at)
-        if segment.code in _FRAMES:
-            if has_frame:
+def _header(data: bytes) -> tuple[list[Segment], Segment | None]:
+    """Return the segments up to the first scan, and the frame header among them."""
+    found, at, code, frame = list[Segment](), _FIRST_SEGMENT, 0, None
+    while code != SCAN:
+        marker = _NEXT_SEGMENT.search(data, at)
+        if marker is None:
+            raise truncated("JPEG", f"no pixels in its {len(data)} bytes")
+        start = marker.end()
+        code, length = data[start - 1], int.from_bytes(data[start : start + 2])
+        at = start + length
+        if length < 2 or at > len(data) or code in _ENDS:
+            raise _bad_segment(data, code, start, length)
+        found.append(segment := (code, start + 2, at))
+        if code in _FRAMES:
+            if frame is not None:
                 raise damaged("JPEG", "there are two frame headers")
             _check_frame(data, segment)
-            has_frame = True
-        found.append(segment)
-        at = segment.end
-    return found
+            frame = segment
+    return found, frame
 
 
-def _next_segment(data: bytes, at: int) -> Segment:
-    marker = _NEXT_SEGMENT.search(data, at)
-    if marker is None:
-        raise truncated("JPEG", f"no pixels in its {len(data)} bytes")
-    start = marker.end()
-    code, length = data[start - 1], int.from_bytes(data[start : start + 2])
-    if code in {_START_OF_PICTURE, _END_OF_PICTURE}:
-        raise damaged("JPEG", "it ends or starts again before any pixels")
-    if len(data) < start + max(length, 2):
-        stop = start + max(length, 2)
-        raise truncated("JPEG", f"a segment of its header ends at byte {stop}, but there are only {len(data)} bytes")
-    if length < 2:
-        raise damaged("JPEG", f"a segment of its header is {length} bytes long")
-    return Segment(code, start + 2, start + length)
+def _bad_segment(data: bytes, code: int, start: int, length: int) -> ImageUndecodable:
+    if code in _ENDS:
+        return damaged("JPEG", "it ends or starts again before any pixels")
+    end = start + max(length, 2)
+    if len(data) < end:
+        return truncated("JPEG", f"a segment of its header ends at byte {end}, but there are only {len(data)} bytes")
+    return damaged("JPEG", f"a segment of its header is {length} bytes long")
 
 
 def _check_frame(data: bytes, frame: Segment) -> None:
-    if frame.code == _JPEG_LS:
+    code, body, end = frame
+    if code == _JPEG_LS:
         raise ImageUnsupported("this is a JPEG-LS: send baseline or progressive JPEG")
-    if frame.end - frame.body < _FRAME_FIELDS.size:
+    if end - body < _FRAME_FIELDS.size:
         raise damaged("JPEG", "its frame header is too short")
-    precision, _, _, components = _FRAME_FIELDS.unpack_from(data, frame.body)
-    odd = _OTHER_PROCESSES.get(frame.code)
+    precision, _, _, components = _FRAME_FIELDS.unpack_from(data, body)
+    odd = _OTHER_PROCESSES.get(code)
     if odd is None and precision != 8:
         odd = f"{precision} bits a sample"
-    if odd is None and components not in {1, 3, 4}:
+    if odd is None and components not in _COMPONENTS:
         odd = f"{components} components"
     if odd is not None:
         raise ImageUnsupported(
             f"this is a JPEG with {odd}: send baseline or progressive JPEG of 8 bits, grey or colour"
         )
-    if frame.end - frame.body < _FRAME_FIELDS.size + components * _COMPONENT:
+    if end - body < _FRAME_FIELDS.size + components * _COMPONENT:
         raise damaged("JPEG", "its frame header is too short")
 
 
 def _scans(data: bytes, first: Segment) -> tuple[list[Segment], int, bool, str | None]:
     """Return the headers of all scans, where the picture ends, whether it has an end marker, and the first fault."""
-    scans, at, fault = [first], first.end, None
+    scans, at, fault = [first], first[2], None
     while (marker := _NEXT_IN_SCAN.search(data, at)) is not None and len(scans) <= _MAX_SCANS:
         code, at = data[marker.end() - 1], marker.end()
         if code == _END_OF_PICTURE:
@@ -199,24 +191,25 @@ def _scans(data: bytes, first: Segment) -> tuple[list[Segment], int, bool, str |
                 Flaw.MERGED,
             )
         if code == SCAN:
-            scans.append(Segment(code, at + 2, min(len(data), at + int.from_bytes(data[at : at + 2]))))
+            scans.append((code, at + 2, min(len(data), at + int.from_bytes(data[at : at + 2]))))
         elif code not in _BETWEEN_SCANS:
             fault = fault or f"marker ff {code:02x} within its pixels"
     return scans, len(data), False, fault
 
 
-def _missing_components(components: Sequence[Component], scans: Sequence[bytes]) -> str | None:
-    found = {name for scan in scans for name in scan[1 : 1 + 2 * scan[0] : 2]} if all(scans) else set()
-    missing = [component for component in components if component.name not in found]
-    return f"{len(missing)} of its {len(components)} components are missing" if missing else None
+def _missing_components(names: bytes, scans: Sequence[bytes]) -> str | None:
+    found = {name for scan in scans if scan for name in scan[1 : 1 + 2 * scan[0] : 2]}
+    missing = sum(name not in found for name in names)
+    return f"{missing} of its {len(names)} components are missing" if missing else None
 
 
-def _missing_coefficients(components: Sequence[Component], scans: Sequence[bytes]) -> str | None:
+def _missing_coefficients(names: bytes, scans: Sequence[bytes]) -> str | None:
     """Say so if a progressive JPEG lacks coefficients, or their last bits.
 
     Each scan gives some bits of some coefficients. Without the last scans, the picture is there, but it is blurred.
     """
-    bits_left = {component.name: [None] * _COEFFICIENTS for component in components}  # type: dict[int, list[int | None]]
+    unknown = 16  # bits
+    bits_left = {name: [unknown] * _COEFFICIENTS for name in names}
     for scan in scans:
         count = scan[0] if scan else 0
         if len(scan) < 1 + 2 * count + 3:
@@ -226,5 +219,5 @@ def _missing_coefficients(components: Sequence[Component], scans: Sequence[bytes
             if name in bits_left and first <= last < _COEFFICIENTS:
                 bits_left[name][first : last + 1] = [bits & 15] * (last + 1 - first)
     missing = sum(bits != 0 for each in bits_left.values() for bits in each)
-    total = len(components) * _COEFFICIENTS
+    total = len(names) * _COEFFICIENTS
     return f"{missing} of its {total} coefficients are missing or not complete" if missing else None

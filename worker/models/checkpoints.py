@@ -59,7 +59,7 @@ _OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 """torchvision's DenseNet files still have the names of 2017, such as "denselayer1.norm.1" for "denselayer1.norm1"."""
 _COUNTERS: Final = re.compile(r"(?:^|\.)(?:num_batches_tracked|total_ops|total_params|n_averaged)$")
 """Tensors on which no answer depends: of batch norms, of thop's counts, and of averaged weights."""
-_OF_TRAINING: Final = re.compile(r"^\w*(?:criterion|loss|metric)\w*\.")
+_BESIDE: Final = re.compile(r"^\w*(?:criterion|loss|metric)\w*\.")
 """How names beside a network begin that are of training alone."""
 
 
@@ -154,7 +154,7 @@ def load_weights(
             f"arguments and the number of labels are those of the training{size}"
         )
     (weights,) = fitting
-    if weights.others and entry is None:
+    if weights.others and entry != weights.place:
         raise ModelUnavailable(
             f"{what} has {_some(weights.others)} beside the tensors of {name}: if these are no part of the network, "
             f'write weights_entry: "{weights.place}" in the manifest; else give the whole network as a program'
@@ -243,7 +243,7 @@ def _below(weights: Weights, start: str) -> Weights:
         ".".join(filter(None, (weights.place, start))) or TOP,
         {name.removeprefix(begins): each for name, each in weights.tensors.items() if name.startswith(begins)},
         {name[len(begins) :]: each for name, each in weights.versions.items() if f"{name}.".startswith(begins or name)},
-        tuple(name for name in others if not (_OF_TRAINING.match(name) or _COUNTERS.search(name))),
+        tuple(name for name in others if not _is_of_training(name)),
     )
 
 
@@ -259,9 +259,9 @@ def _chosen(found: list[Weights], entry: str | None, mappings: Sequence[Weights]
         f"{each.place or TOP!r} has {len(each.tensors)}, such as {next(iter(each.tensors))}"
         for each in largest[:_NAMED]
     )
-    told = f" at weights_entry {entry!r}" if entry else ""
+    told, remedy = (f" at weights_entry {entry!r}", "correct weights_entry, or ") if entry else ("", "")
     raise ModelUnavailable(
-        f"{fault}: it has no tensors with the network's names{told}, but {there}: check that architecture is the "
+        f"{fault}: no mapping{told} has at least half of its names; {there}: {remedy}check that architecture is the "
         "network that was trained"
     )
 
@@ -272,7 +272,7 @@ def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...]) -> _Fa
     state: OrderedDict[str, torch.Tensor] = OrderedDict(
         (name, each)
         for name, each in weights.tensors.items()
-        if name in wanted or not (name.startswith(dropped) or _COUNTERS.search(name))
+        if name in wanted or not (name.startswith(dropped) or _is_of_training(name))
     )
     # Modules change the names of older versions. MNASNet alone refuses weights that have lost their version.
     newest = {name: {"version": _MNASNET} for name, each in network.named_modules() if isinstance(each, MNASNet)}
@@ -293,6 +293,10 @@ def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...]) -> _Fa
     if refused and not unlike:
         faults += (refused.splitlines()[0],)
     return _Fault(faults, sum(map(len, lines.values())) + bool(refused))
+
+
+def _is_of_training(name: str) -> bool:
+    return bool(_COUNTERS.search(name) or _BESIDE.match(name))
 
 
 def _unlike(network: nn.Module, state: Mapping[str, torch.Tensor]) -> list[str]:

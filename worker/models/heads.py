@@ -120,7 +120,7 @@ class FrameValuesHead(Head):
     def forward(self, found: object, batch: Sequence[int]) -> Tensors:
         """Take (batch, frames), and return `worker.tasks.frame_values.OUTPUTS`."""
         scores = _checked(found, (batch[0], batch[1]), "task frame_values needs a value for each frame").float()
-        return (torch.sigmoid(scores) if self._logits else scores,)
+        return torch.sigmoid(scores) if self._logits else scores, scores.sum(dim=1)
 
     def extra_repr(self) -> str:
         """Say all that the head depends on; converted graphs are kept by it."""

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.errors import Reason
+from worker.domain.extents import Restored
 from worker.domain.frames import Frame
 from worker.domain.latency import LatencyControl
 from worker.domain.pictures import Flaw, Flawed
@@ -86,7 +87,7 @@ class Telemetry:
             "skipped_frames", "Frames that were left out on purpose, by reason.", "camera", "reason"
         )
         self._dropped = counter(
-            "dropped_states", "Hidden states deleted, of cameras not heard among limits.max_states frames."
+            "dropped_states", "Hidden states deleted: not heard among limits.max_states frames, or of former records."
         )
         self._flawed = counter(
             "flawed_pictures", "Pictures with a flaw that their decoder reports, taken or not.", "flaw"
@@ -111,6 +112,8 @@ class Telemetry:
         self._refused = counter("refused_transactions", "Transactions the group refused; nothing was written.")
         self._rebalances = counter("rebalances", "Times the assignment changed.", "event")
         self._assigned = gauge("assigned_partitions", "Partitions this worker reads.")
+        self._waiting = gauge("waiting_partitions", "Partitions not read yet: an output has no such partition.")
+        self._missed = counter("missed_records", "Records deleted from the input before they were read, at most.")
         self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
         self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
         self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
@@ -246,9 +249,64 @@ class Telemetry:
         self._assigned.set(assigned)
         self._log.info(f"partitions {event}", partitions=[str(p) for p in sorted(partitions)], assigned=assigned)
 
-    def restored(self, keys: int, *, seconds: float) -> None:
+    def restored(self, partition: TopicPartition, restored: Restored) -> None:
+        """What was saved of a partition was read back, and says where its frames begin."""
+        start = restored.start
+        log = self._log.bind(partition=str(partition), from_offset=start.checkpoint.next_offset)
+        if start.anew is not None or restored.former:
+            log.warning(
+                "the partition begins anew: the records that were counted are no longer there; accuracy counts from "
+                "zero, and hidden states begin anew",
+                reason=start.anew or "what was saved is of another topic, or of offsets beyond the end",
+                keys_dropped=restored.former,
+            )
+        elif restored.is_lost:
+            log.warning(
+                "frames are committed, and nothing that was saved includes any: accuracy counts from here, and hidden "
+                "states begin anew; if the topic of accuracy or of states was deleted, set the group's offset back to "
+                "count these frames again"
+            )
+        if start.missed:
+            self.missed(partition, start.missed)
+        if restored.read_again is not None:
+            log.info(
+                "frames are read again: their predictions are published again, and not counted again; a recurrent "
+                "model skips them as published-before",
+                to_offset=restored.read_again,
+            )
+        if restored.left_out_from is not None:
+            log.warning(
+                "frames are left out: the committed offset was set beyond them, and not by a worker; set it back to "
+                "read them",
+                left_out_from=restored.left_out_from,
+            )
+
+    def all_restored(self, keys: int, *, seconds: float) -> None:
         """Accuracy and hidden states were read back from their topics."""
         self._log.info("state restored", keys=keys, seconds=round(seconds, 3))
+
+    def missed(self, partition: TopicPartition, records: int) -> None:
+        """Records were deleted before they were read."""
+        self._missed.inc(records)
+        self._log.warning(
+            "records were deleted before they were read: raise retention.ms or retention.bytes of the topic, or add "
+            "workers",
+            partition=str(partition),
+            records_at_most=records,
+        )
+
+    def waiting(self, partitions: Collection[TopicPartition], outputs: Collection[str]) -> None:
+        """These are all partitions that wait, until these outputs have as many partitions as the input."""
+        self._waiting.set(len(partitions))
+        if partitions:
+            self._log.warning(
+                "partitions wait, and the others are read: results go to the partition number of their frame, and "
+                "outputs have too few partitions; add partitions to them, and the worker goes on within seconds",
+                partitions=[str(each) for each in sorted(partitions)],
+                outputs=list(outputs),
+            )
+        else:
+            self._log.info("no partition waits any more")
 
     def states_dropped(self, count: int) -> None:
         """These hidden states were deleted: their cameras begin anew."""

@@ -1,10 +1,13 @@
 """The running accuracy of a partition: restored, staged, settled."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from worker.domain.extents import recency
 from worker.domain.results import Outcome, Prediction
-from worker.domain.tallies import Tally, TallyKey
+from worker.domain.tallies import DroppedTally, Tally, TallyKey
+from worker.domain.times import EventMillis
 from worker.ports import Saved, Staged
 
 
@@ -16,15 +19,17 @@ class RunningAccuracy:
 
     def __init__(self) -> None:
         self._tallies: dict[TallyKey, Tally] = {}
+        self._former: Sequence[DroppedTally] = ()
+        self._topic_id: str | None = None
 
-    def restore(self, saved: Iterable[Saved]) -> None:
+    def restore(self, saved: Sequence[Saved], *, former: Sequence[Saved] = (), topic_id: str | None = None) -> None:
         """Take over what was last published; of two tallies of a key the one that includes more is kept."""
-        for tally in saved:
-            if not isinstance(tally, Tally):
-                continue
-            known = self._tallies.get(tally.key)
-            if known is None or tally.next_offset > known.next_offset:
-                self._tallies[tally.key] = tally
+        tallies = [each for each in saved if isinstance(each, Tally)]
+        for tally in sorted(tallies, key=lambda each: recency(each.topic_id, each.next_offset)):
+            self._tallies[tally.key] = tally if topic_id is None else replace(tally, topic_id=topic_id)
+        gone = dict.fromkeys(each.key for each in former if isinstance(each, Tally))
+        self._former = [DroppedTally(key) for key in gone if key not in self._tallies]
+        self._topic_id = topic_id
 
     def stage(self, outcomes: Sequence[Outcome], *, committed: int) -> Staged:  # noqa: ARG002 a tally is never dropped
         """Return the same outcomes, and the tallies as they will be once they, in offset order, are delivered.
@@ -37,16 +42,16 @@ class RunningAccuracy:
                 continue
             frame = outcome.frame
             key = TallyKey(frame.position.partition, frame.camera, outcome.model)
-            before = staged.get(key) or self._tallies.get(key) or Tally(key, since=frame.captured_at)
+            before = staged.get(key) or self._tallies.get(key) or self._new(key, frame.captured_at)
             after = before.including(outcome)
             if after is not before:
                 staged[key] = after
-        return Staged(outcomes, list(staged.values()))
+        return Staged(outcomes, [*self._former, *staged.values()])
 
     def settle(self, saved: Sequence[Any]) -> None:
         """Remember tallies whose records the broker has confirmed."""
-        for tally in saved:
-            self._tallies[tally.key] = tally
+        self._former = ()
+        self._tallies.update({each.key: each for each in saved if isinstance(each, Tally)})
 
     def get(self, key: TallyKey) -> Tally | None:
         """Return the settled tally of a key."""
@@ -55,3 +60,6 @@ class RunningAccuracy:
     def tallies(self) -> list[Tally]:
         """Return every settled tally."""
         return list(self._tallies.values())
+
+    def _new(self, key: TallyKey, since: EventMillis) -> Tally:
+        return Tally(key, since=since, topic_id=self._topic_id)

@@ -5,7 +5,7 @@ only then is it known which frames come next of each camera. So a state moves on
 frames, or not at all.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.errors import WorkerError
+from worker.domain.extents import recency
 from worker.domain.frames import GroundTruth
 from worker.domain.results import (
     AnyVerdict,
@@ -62,19 +63,22 @@ class HiddenStates:
         self._rules = rules
         self._judge = judge
         self._states: dict[str, HiddenState] = {}  # the camera that was heard longest ago comes first
+        self._former: Sequence[DroppedState] = ()
+        self._topic_id: str | None = None
 
     def __len__(self) -> int:
         """Count the cameras whose state is kept."""
         return len(self._states)
 
-    def restore(self, saved: Iterable[Saved]) -> None:
+    def restore(self, saved: Sequence[Saved], *, former: Sequence[Saved] = (), topic_id: str | None = None) -> None:
         """Take over what was last published of this model; of two states of a camera the one that includes more.
 
         Raises:
             StateUnusable: a state does not have as many numbers as the model remembers.
         """
         mine = [each for each in saved if isinstance(each, HiddenState) and each.key.model == self._model]
-        for state in sorted(mine, key=lambda each: each.next_offset):
+        by_camera = {each.key: each for each in sorted(mine, key=lambda each: recency(each.topic_id, each.next_offset))}
+        for state in sorted(by_camera.values(), key=lambda each: each.next_offset):
             found, size = len(state.numbers) // _FLOAT32.itemsize, self._recurrent.state_size
             if found != size:
                 raise StateUnusable(
@@ -83,6 +87,10 @@ class HiddenStates:
                     f"from the state topic, with a tombstone for its key"
                 )
             self._keep(state)
+        kept = {each.key for each in saved if isinstance(each, HiddenState)}
+        gone = dict.fromkeys(each.key for each in former if isinstance(each, HiddenState))
+        self._former = [DroppedState(key) for key in gone if key not in kept]
+        self._topic_id = topic_id
 
     def stage(self, outcomes: Sequence[Outcome], *, committed: int) -> Staged:
         """Return the outcomes with classes for features, and the states as they will be once these are delivered.
@@ -110,18 +118,21 @@ class HiddenStates:
         numbers = self._run(sequences, final)
         partition = outcomes[0].position.partition
         kept = [
-            HiddenState(TallyKey(partition, camera, self._model), place, self._numbers(camera, place, numbers))
+            HiddenState(
+                TallyKey(partition, camera, self._model), place, self._numbers(camera, place, numbers), self._topic_id
+            )
             for camera, place in places.items()
         ]
-        return Staged(final, [*kept, *self._over(committed, but_not=places)])
+        return Staged(final, [*self._former, *kept, *self._over(committed, but_not=places)])
 
     def settle(self, saved: Sequence[Any]) -> None:
         """Remember states whose records the broker has confirmed."""
+        self._former = ()
         for each in saved:
             if isinstance(each, HiddenState):
                 self._keep(each)
-            else:
-                self._states.pop(each.key.camera, None)
+            elif (state := self._states.get(each.key.camera)) is not None and state.key == each.key:
+                del self._states[each.key.camera]
 
     def _run(self, sequences: Mapping[str, Sequence[_Step]], final: list[Outcome]) -> Mapping[str, NDArray[np.float32]]:
         """Run the RNN, and write the results; return the numbers that each camera's state has then.

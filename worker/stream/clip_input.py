@@ -53,7 +53,7 @@ def show_clip(sample: Sample, plan: ClipPlan, out: NDArray[np.uint8]) -> ShownCl
     Args:
         sample: a clip; its `pictures` are done or being made.
         plan: the sample's.
-        out: where to: (places, height, width, 3), uint8.
+        out: where to: (places, height, width, channels), uint8.
     """
     pictures = [each.result() for each in sample.pictures]
     found = {_offset(frame): picture.found for frame, picture in zip(sample.frames, pictures, strict=True)}

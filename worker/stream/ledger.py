@@ -48,6 +48,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.in_flight_bytes = 0
+        self._topic_id: str | None = None
         self._has_moved = False
         self._published_unread = set[int]()  # by the mark, and not read again yet
         self._next = 0
@@ -60,9 +61,20 @@ class Ledger:
         """Count the frames that were begun and not settled."""
         return len(self._open)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over what the partition's last owner committed."""
+    def restore(self, checkpoint: Checkpoint, *, is_new: bool = False) -> None:
+        """Take over where to begin, and what is published beyond.
+
+        Args:
+            checkpoint: as the partition's last owner committed it, or as it is now.
+            is_new: it is not committed yet.
+        """
+        self._next, self._topic_id, self._has_moved = checkpoint.next_offset, checkpoint.topic_id, is_new
         self._published_unread = set(checkpoint.published)
+
+    def pass_to(self, end: int) -> None:
+        """Note that no frame lies below an offset but those that were begun: other records take offsets too."""
+        if end > self._next:
+            self._next, self._has_moved = end, True
 
     def begin(self, position: Position, camera: str, size: int) -> None:
         """Note that a frame of `size` bytes was read. One that was published before a restart is context only.
@@ -175,7 +187,8 @@ class Ledger:
         low = min([self._next, *needs] if needed is None else [self._next, needed, *needs])
         beyond = (offset for offset in self._kept if offset >= low)
         published = (offset for offset in beyond if offset in leaving or offset not in self._open)
-        return Checkpoint(low, frozenset(published) | self._published_unread)
+        unread = (offset for offset in self._published_unread if offset >= low)  # others were deleted meanwhile
+        return Checkpoint(low, frozenset((*published, *unread)), self._topic_id)
 
     def settle(self, outcomes: Sequence[Outcome], checkpoint: Checkpoint) -> None:
         """Note that the broker has confirmed these outcomes; only now are they forgotten."""

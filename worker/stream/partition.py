@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.checkpoints import Checkpoint
+from worker.domain.extents import Extent, Restored, restore
 from worker.domain.frames import EncodedFrame
 from worker.domain.records import TopicPartition
 from worker.domain.results import DeadLetter, Outcome
 from worker.domain.samples import Sample, Skipped
-from worker.domain.sequences import DroppedState
 from worker.domain.times import EventMillis, Monotonic
-from worker.ports import Load, LoadPolicy, PartitionState, Sampler, Saved
+from worker.ports import Dropped, Load, LoadPolicy, PartitionState, Sampler, Saved
 from worker.stream.batcher import WindowBatcher
 from worker.stream.ledger import Ledger
 
@@ -50,14 +50,23 @@ class Partition:
         self._policy = policy
         self._states = states
 
-    def restore(self, checkpoint: Checkpoint | None, saved: Iterable[Saved]) -> None:
-        """Take over what was saved before; no frame is taken until then."""
-        if checkpoint is not None:
-            self.ledger.restore(checkpoint)
-        kept = list(saved)
+    def restore(self, committed: Checkpoint | None, saved: Sequence[Saved], found: Extent | None) -> Restored:
+        """Take over what was saved before; no frame is taken until then.
+
+        Args:
+            committed: by the group; None if nothing is.
+            saved: by the states.
+            found: what the partition holds, asked after the others were read; None if it is not known.
+
+        Raises:
+            SourceLost: nothing is committed, and the settings do not say where to begin.
+        """
+        restored, kept, former = restore(committed, saved, found)
+        self.ledger.restore(restored.start.checkpoint, is_new=restored.start.is_new)
         for state in self._states:
-            state.restore(kept)
+            state.restore(kept, former=former, topic_id=restored.start.checkpoint.topic_id)
         self.restored = True
+        return restored
 
     @property
     def in_flight_bytes(self) -> int:
@@ -114,7 +123,7 @@ class Partition:
         outcomes: Sequence[Outcome] = self.ledger.ready()
         if not outcomes:
             return None
-        committed, saved = self.committed.next_offset if self.committed else 0, list[Sequence[Saved | DroppedState]]()
+        committed, saved = self.committed.next_offset if self.committed else 0, list[Sequence[Saved | Dropped]]()
         for state in self._states:
             staged = state.stage(outcomes, committed=committed)
             outcomes = staged.outcomes
@@ -170,5 +179,5 @@ class Cut:
 
     partition: Partition
     outcomes: Sequence[Outcome]
-    saved: Sequence[Sequence[Saved | DroppedState]]
+    saved: Sequence[Sequence[Saved | Dropped]]
     checkpoint: Checkpoint

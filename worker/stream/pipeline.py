@@ -90,12 +90,12 @@ class Pipeline:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(height, width, 3) of a frame that is ready for the model, or (frames, height, width, 3) of a clip."""
+        """(height, width, channels) of a frame that is ready for the model, or (frames, height, width, channels)."""
         return self._model.input_shape
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
-        """(height, width, 3) of one prepared picture."""
+        """(height, width, channels) of one prepared picture."""
         return self._model.frame_shape
 
     @property
@@ -112,7 +112,7 @@ class Pipeline:
 
         Args:
             encoded: the frame with its picture.
-            out: where to, RGB, `frame_shape`, uint8.
+            out: where to, `frame_shape`, uint8.
 
         Returns:
             How the picture became the input, or why it could not; what was written is to be ignored then.

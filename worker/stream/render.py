@@ -9,9 +9,9 @@ from worker.domain.records import OutboundRecord
 from worker.domain.results import DeadLetter, Outcome, Prediction
 from worker.domain.samples import Skipped
 from worker.domain.sequences import DroppedState, HiddenState
-from worker.domain.tallies import Tally
+from worker.domain.tallies import DroppedTally, Tally
 from worker.domain.times import EventMillis
-from worker.ports import Saved
+from worker.ports import Dropped, Saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Renderer:
         self._worker_version = worker_version
 
     def render(
-        self, outcomes: Iterable[Outcome], saved: Iterable[Saved | DroppedState], *, published_at: EventMillis
+        self, outcomes: Iterable[Outcome], saved: Iterable[Saved | Dropped], *, published_at: EventMillis
     ) -> Rendered:
         """Write outcomes and saved states as they go out."""
         topics, records, states = self._topics, list[OutboundRecord](), list[OutboundRecord]()
@@ -71,8 +71,14 @@ class Renderer:
             match each:
                 case Tally():
                     records.append(wire.render_accuracy(topics.accuracy, each, published_at=published_at))
-                case HiddenState() if topics.state is not None:
-                    states.append(wire.render_state(topics.state, each, published_at=published_at))
-                case DroppedState() if topics.state is not None:
-                    states.append(wire.render_dropped_state(topics.state, each))
+                case DroppedTally():
+                    records.append(wire.render_dropped_tally(topics.accuracy, each))
+                case _ if topics.state is not None:
+                    states.append(_render_state(topics.state, each, published_at=published_at))
         return Rendered(records, states)
+
+
+def _render_state(topic: str, saved: HiddenState | DroppedState, *, published_at: EventMillis) -> OutboundRecord:
+    if isinstance(saved, HiddenState):
+        return wire.render_state(topic, saved, published_at=published_at)
+    return wire.render_dropped_state(topic, saved)

@@ -6,7 +6,7 @@ from typing import Final
 from worker import wire
 from worker.domain.batches import Batch, BatchLimits, ClosedBy
 from worker.domain.checkpoints import Checkpoint
-from worker.domain.errors import FrameRejected
+from worker.domain.errors import FrameRejected, Stopped
 from worker.domain.latency import LatencyControl
 from worker.domain.records import Record, TopicPartition
 from worker.domain.results import dead_letter
@@ -112,6 +112,8 @@ class Worker:
             on_revoked=self._on_revoked,
             on_lost=lambda names: self._forget(names, "lost"),
             on_committed=self._on_committed,
+            on_missed=self._telemetry.missed,
+            on_waiting=self._telemetry.waiting,
         )
         self.subscribed_at = self._monotonic()
 
@@ -134,8 +136,11 @@ class Worker:
             records = self._source.poll(self._patience())
         if records is None:
             return False
-        self._restore_partitions()
+        if not self._restore_partitions():
+            return False
         self._submit(self._gather(records))
+        for name, end in self._source.passed().items():
+            self._partitions[name].ledger.pass_to(end)
         if self._is_full():
             self._submit(self._close_all(ClosedBy.SIZE))
         self._backlog = self._calls.backlogged  # as the poll leaves it: each call that is waited for makes room
@@ -286,18 +291,36 @@ class Worker:
         if self._publisher.commit_due(self.last_step):
             self._publisher.commit(self._assigned, wait=False)
 
-    def _restore_partitions(self) -> None:
-        """Read back what was saved of partitions that have come; before that no frame of theirs is taken."""
-        new = {name for name, partition in self._partitions.items() if not partition.restored}
+    def _restore_partitions(self) -> bool:
+        """Read back what was saved of partitions that have come; before that no frame of theirs is taken.
+
+        Returns:
+            False if the worker was told to stop meanwhile.
+        """
+        new = sorted(name for name, partition in self._partitions.items() if not partition.restored)
         if not new:
-            return
+            return True
         began = self._monotonic()
         with self.stages("restore"):
-            checkpoints, saved = self._source.checkpoints(new), list(self._restore(new))
+            try:
+                checkpoints = self._source.checkpoints(new, self._is_stopping)
+                saved = list(self._restore(new, self._is_stopping))
+                # Last of all: what was saved cannot lie beyond an end that is asked for later.
+                extents = self._source.extents(new, self._is_stopping)
+            except Stopped:
+                return False
+            offsets = {}
             for name in new:
                 mine = [each for each in saved if each.key.partition == name]
-                self._partitions[name].restore(checkpoints.get(name), mine)
-        self._telemetry.restored(len(saved), seconds=self._monotonic() - began)
+                restored = self._partitions[name].restore(checkpoints.get(name), mine, extents.get(name))
+                self._telemetry.restored(name, restored)
+                offsets[name] = restored.start.checkpoint.next_offset
+            self._source.begin(offsets)
+        self._telemetry.all_restored(len(saved), seconds=self._monotonic() - began)
+        return True
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     def _on_assigned(self, names: Collection[TopicPartition]) -> None:
         self.joined = True

@@ -13,8 +13,12 @@ from worker.domain.results import FrameValue, Verdict
 from worker.ports import Asked
 from worker.tasks.class_names import ClassNames
 
-OUTPUTS: Final = ("values",)
-"""What the graph's head puts out for a batch: values, (batch, frames), from 0 to 1."""
+OUTPUTS: Final = ("values", "total")
+"""What the graph's head puts out for a batch:
+
+- values: (batch, frames), from 0 to 1.
+- total: (batch,), the sum of what the network returned of a clip: not finite if any of it is not.
+"""
 
 
 class FrameValues:
@@ -54,8 +58,8 @@ class FrameValues:
         values = outputs["values"].astype(np.float32, copy=False)
         if values.ndim != 2 or len(values) != samples:
             raise ModelContractBroken(f"the network answered {values.shape} to {samples} clips, not a value a frame")
-        if np.isnan(values).any():
-            raise ModelContractBroken("the network returned NaN: are its weights damaged?")
+        if not np.isfinite(outputs["total"]).all():
+            raise ModelContractBroken("the network returned NaN or infinity: are its weights damaged?")
         if values.min(initial=0) < 0 or values.max(initial=0) > 1:
             raise ModelContractBroken("the network's values are no probabilities; say output: logits in its manifest")
         return {"values": values}

@@ -7,6 +7,7 @@ from worker.wire.accuracy import (
     newest_tallies,
     parse_accuracy,
     render_accuracy,
+    render_dropped_tally,
 )
 from worker.wire.annotated import render_annotated
 from worker.wire.dead_letter import (
@@ -78,6 +79,7 @@ __all__ = [
     "render_annotated",
     "render_dead_letter",
     "render_dropped_state",
+    "render_dropped_tally",
     "render_frame",
     "render_mark",
     "render_prediction",

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from worker.domain.errors import WorkerError
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.results import HitCounts
-from worker.domain.tallies import NamedCounts, Tally
+from worker.domain.tallies import DroppedTally, NamedCounts, Tally
 from worker.domain.times import EventMillis
 from worker.wire.compacted import KeyedMessage, compacted_key, fields_of, key_of, newest_records
 from worker.wire.frame import CONTENT_TYPE
@@ -82,7 +82,7 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
     """Write a tally, to the same partition number as its frames', under a key that compaction keeps the last of."""
     key = tally.key
     message = AccuracyMessage(
-        **fields_of(key),
+        **fields_of(key, tally.topic_id),
         seen=tally.seen,
         labelled=tally.labelled,
         correct=CountField(tally.correct_top1, tally.correct_top5),
@@ -100,6 +100,11 @@ def render_accuracy(topic: str, tally: Tally, *, published_at: EventMillis) -> O
         _JSON.encode(message),
         ((CONTENT_TYPE, b"application/json"),),
     )
+
+
+def render_dropped_tally(topic: str, dropped: DroppedTally) -> OutboundRecord:
+    """Write the tombstone of a tally."""
+    return OutboundRecord(topic, dropped.key.partition.partition, compacted_key(dropped.key), None)
 
 
 def _detection(boxes: HitCounts) -> DetectionField:
@@ -159,11 +164,12 @@ def parse_accuracy(record: Record) -> Tally | None:
         next_offset=message.next_offset,
         boxes=HitCounts(boxes.hits, boxes.misses, boxes.false_alarms) if boxes else None,
         named=_named_counts(message.multi_label) if message.multi_label else None,
+        topic_id=message.topic_id or None,
     )
 
 
 def newest_tallies(records: Iterable[Record]) -> Iterator[Tally]:
-    """Read back, of each key, the tally that includes the most; of the others only how far they reach.
+    """Read back, of each key and topic id, the tally that includes the most; of the others only how far they reach.
 
     A tombstone begins its key anew: write one to count from zero.
 

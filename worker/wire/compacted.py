@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from worker.domain.errors import WorkerError
 from worker.domain.records import Record, TopicPartition
@@ -18,19 +19,27 @@ class KeyedMessage(msgspec.Struct, kw_only=True):
     version: int = 1
     camera: str
     topic: str
+    topic_id: str | UnsetType = UNSET
     partition: int
     model: ModelField
 
 
 class _Progress(msgspec.Struct):
     next_offset: int
+    topic_id: str | None = None
 
 
-def fields_of(key: TallyKey) -> dict[str, Any]:
+def fields_of(key: TallyKey, topic_id: str | None) -> dict[str, Any]:
     """Return the fields of a `KeyedMessage` for a key; `key_of` reads them back."""
     topic, partition = key.partition
     model = ModelField(key.model.name, key.model.version)
-    return {"camera": key.camera, "topic": topic, "partition": partition, "model": model}
+    return {
+        "camera": key.camera,
+        "topic": topic,
+        "topic_id": UNSET if topic_id is None else topic_id,
+        "partition": partition,
+        "model": model,
+    }
 
 
 def key_of(message: KeyedMessage) -> TallyKey:
@@ -50,25 +59,28 @@ def newest_records(
 ) -> Iterator[Record]:
     """Return, of each key, the record that includes the most; of the others only how far they reach is read.
 
-    A tombstone begins its key anew.
+    A topic that was deleted and created again counts from 0 again, so the records of each topic id are compared among
+    themselves, and one of each is returned. A tombstone begins its key anew.
 
     Args:
         records: of compacted topics whose messages have a `next_offset`.
         unreadable: makes the error for a record that has none.
     """
-    reached = msgspec.json.Decoder(_Progress)
-    newest: dict[tuple[int, bytes | None], tuple[int, Record]] = {}
+    progress = msgspec.json.Decoder(_Progress)
+    newest: dict[tuple[int, bytes | None], dict[str | None, tuple[int, Record]]] = {}
     for record in records:
         key = record.position.partition.partition, record.key
         if record.value is None:
             newest.pop(key, None)
             continue
         try:
-            next_offset = reached.decode(record.value).next_offset
+            reached = progress.decode(record.value)
         except msgspec.MsgspecError as error:
             raise unreadable(record, error) from error
-        known = newest.get(key)
-        if known is None or next_offset >= known[0]:
-            newest[key] = next_offset, record
-    for _, record in newest.values():
-        yield record
+        of_key = newest.setdefault(key, {})
+        known = of_key.get(reached.topic_id)
+        if known is None or reached.next_offset >= known[0]:
+            of_key[reached.topic_id] = reached.next_offset, record
+    for of_key in newest.values():
+        for _, record in of_key.values():
+            yield record

@@ -34,7 +34,7 @@ def render_state(topic: str, state: HiddenState, *, published_at: EventMillis) -
     """Write a state, to the same partition number as its frames', under a key that compaction keeps the last of."""
     key, place = state.key, state.place
     message = HiddenStateMessage(
-        **fields_of(key),
+        **fields_of(key, state.topic_id),
         steps=place.steps,
         captured_at_ms=place.captured_at,
         next_offset=place.next_offset,
@@ -72,11 +72,12 @@ def parse_state(record: Record) -> HiddenState | None:
         key=key_of(message),
         place=Place(message.steps, EventMillis(message.captured_at_ms), message.next_offset),
         numbers=message.numbers,
+        topic_id=message.topic_id or None,
     )
 
 
 def newest_states(records: Iterable[Record]) -> Iterator[HiddenState]:
-    """Read back, of each key, the state that includes the most; of the others only how far they reach.
+    """Read back, of each key and topic id, the state that includes the most; of the others only how far they reach.
 
     A tombstone begins its key anew: write one to make a camera begin anew.
 

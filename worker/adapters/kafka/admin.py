@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
-from worker.adapters.kafka.connection import BrokerUnreachable, Connection
+from worker.adapters.kafka.connection import Connection
+from worker.adapters.kafka.deadline import call_within
 from worker.adapters.kafka.messages import Options, make_client
 from worker.domain.errors import WorkerError
+
+T = TypeVar("T")
 
 _PROTOCOLS: Final = "group.coordinator.rebalance.protocols"
 """The broker setting that lists its group protocols; older brokers do not have it."""
@@ -45,31 +48,23 @@ class KafkaAdmin:
 
     Args:
         options: librdkafka options under their own names.
-        timeout: seconds for each request.
+        timeout: seconds for each request, with all its attempts. A signal ends it at once.
+        waiting: is called after each attempt that failed, with the cause.
     """
 
-    def __init__(self, bootstrap_servers: str, options: Options, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        options: Options,
+        *,
+        timeout: float = 10.0,
+        waiting: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._timeout = timeout
+        self._waiting = waiting
         self._connection = Connection(bootstrap_servers, options)
         self._client = make_client(
             AdminClient, options, {"allow.auto.create.topics": False, **self._connection.callbacks()}
-        )
-
-    def connect(self, within: float, waiting: Callable[[str], None] = lambda _: None) -> None:
-        """Wait until a broker answers; a signal ends it at once.
-
-        Args:
-            within: seconds to wait. If the brokers refuse this user, waiting does not help, so it ends earlier.
-            waiting: is called again and again while no broker answers, with the cause.
-
-        Raises:
-            BrokerUnreachable: no broker answered in time, or they refuse this user; the text has the cause.
-        """
-        self._connection.until_answered(
-            lambda limit: self._client.describe_cluster(request_timeout=limit).result(),
-            self._client.poll,
-            within,
-            waiting,
         )
 
     def topics(self, names: Iterable[str]) -> dict[str, Topic]:
@@ -80,14 +75,11 @@ class KafkaAdmin:
             NotAllowed: this user may not see one of the topics.
         """
         wanted = list(dict.fromkeys(names))
-        self.connect(self._timeout)
         if not wanted:
             return {}
-        answers = self._client.describe_topics(
-            TopicCollection(wanted), include_authorized_operations=True, request_timeout=self._timeout
-        )
-        found = {name: described for name in wanted if (described := self._described(name, answers[name]))}
-        configs = self._configs(found)
+        described = self._ask(lambda limit: self._describe(wanted, limit))
+        found = {name: each for name, each in described.items() if each is not None}
+        configs = self._ask(lambda limit: self._configs(found, limit))
         return {
             name: Topic(
                 name,
@@ -107,12 +99,10 @@ class KafkaAdmin:
             BrokerUnreachable: no broker answered in time.
         """
         # A new cluster creates the topic of groups on first use, and has no coordinator until then.
-        return self._connection.until_answered(
-            lambda limit: self._ask_group_rights(group, limit), self._client.poll, self._timeout
-        )
+        return self._ask(lambda limit: self._group_rights(group, limit))
 
     def create(self, topics: Iterable[Topic], *, replication_factor: int = 1) -> None:
-        """Create topics; existing topics are left unchanged.
+        """Create topics, and wait until a broker knows them; existing topics are left unchanged.
 
         Raises:
             BrokerUnreachable: no broker answered in time.
@@ -120,7 +110,7 @@ class KafkaAdmin:
             WorkerError: the brokers did not create one of them.
         """
         wanted = [NewTopic(t.name, t.partitions, replication_factor, config=dict(t.config)) for t in topics]
-        self.connect(self._timeout)
+        self._ask(lambda _: None)  # the brokers can be reached
         for name, created in self._client.create_topics(wanted, operation_timeout=self._timeout).items():
             try:
                 created.result()
@@ -134,6 +124,8 @@ class KafkaAdmin:
                     raise WorkerError(
                         f"topic {name!r} was not created: {refused.str()}; correct that, and try again"
                     ) from error
+        if wanted:  # a broker learns of a new topic a moment later
+            self._ask(lambda limit: self._find([new.topic for new in wanted], limit))
 
     def has_consumer_protocol(self) -> bool:
         """Tell whether every broker supports the group protocol of KIP-848; False if this user may not ask.
@@ -141,12 +133,8 @@ class KafkaAdmin:
         Raises:
             BrokerUnreachable: no broker answered in time.
         """
-        self.connect(self._timeout)
-        try:
-            brokers = self._client.describe_cluster(request_timeout=self._timeout).result().nodes
-        except KafkaException as error:
-            raise self._unreachable(error) from error
-        asked = [ConfigResource(ResourceType.BROKER, str(broker.id)) for broker in brokers]
+        brokers = self._ask(self._metadata).brokers
+        asked = [ConfigResource(ResourceType.BROKER, str(number)) for number in brokers]
         # One request per broker: each describes only itself.
         answers = [self._client.describe_configs([one], request_timeout=self._timeout)[one] for one in asked]
         try:
@@ -155,7 +143,15 @@ class KafkaAdmin:
             return False
         return all(entry is not None and "consumer" in (entry.value or "").split(",") for entry in named)
 
-    def _ask_group_rights(self, group: str, within: float) -> frozenset[str] | None:
+    def _find(self, names: list[str], within: float) -> None:
+        for answer in self._client.describe_topics(TopicCollection(names), request_timeout=within).values():
+            try:
+                answer.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:  # this user may not see it
+                    raise
+
+    def _group_rights(self, group: str, within: float) -> frozenset[str] | None:
         answers = self._client.describe_consumer_groups(
             [group], include_authorized_operations=True, request_timeout=within
         )
@@ -168,35 +164,62 @@ class KafkaAdmin:
                 return None
             raise
 
-    def _described(self, name: str, answer: Future[Any]) -> Any:
-        """Return the description of a topic; None if it does not exist."""
-        try:
-            return answer.result()
-        except KafkaException as error:
-            code = error.args[0].code()
-            if code in _NO_TOPIC:
-                return None
-            if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                raise NotAllowed(
-                    f"this user may not see topic {name!r}, if it exists: allow it to Describe the topic"
-                ) from error
-            raise self._unreachable(error) from error
+    def _describe(self, names: list[str], within: float) -> dict[str, Any]:
+        """Return the descriptions of topics; None for those that do not exist."""
+        answers = self._client.describe_topics(
+            TopicCollection(names), include_authorized_operations=True, request_timeout=within
+        )
+        return {name: _described(name, answers[name]) for name in names}
 
-    def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str] | None]:
+    def _configs(self, names: Iterable[str], within: float) -> dict[str, dict[str, str] | None]:
         """Return the configurations of topics; None for those that this user may not read."""
-        found: dict[str, dict[str, str] | None] = {}
-        for name in names:
-            resource = ConfigResource(ResourceType.TOPIC, name)
-            (answer,) = self._client.describe_configs([resource], request_timeout=self._timeout).values()
-            try:
-                found[name] = {key: entry.value for key, entry in answer.result().items()}
-            except KafkaException:  # without permission to describe configs, the worker can still run
-                found[name] = None
-        return found
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
+        # One request for each: of some topics, this user may not read the configuration.
+        answers = {
+            name: self._client.describe_configs([one], request_timeout=within)[one] for name, one in resources.items()
+        }
+        return {name: _config(answer) for name, answer in answers.items()}
 
-    def _unreachable(self, error: KafkaException) -> BrokerUnreachable:
-        self._client.poll(0)
-        return self._connection.unreachable(error, self._timeout)
+    def _ask(self, request: Callable[[float], T]) -> T:
+        """Repeat a request until it is answered."""
+
+        def attempt(within: float) -> T:
+            # Any broker tells which one is the controller, to which requests go. Without this, librdkafka stays with a
+            # controller that has ended.
+            self._metadata(within)
+            return request(within)
+
+        return self._connection.until_answered(attempt, self._client.poll, self._timeout, self._waiting)
+
+    def _metadata(self, within: float) -> ClusterMetadata:
+        # In a thread, so that a signal ends it at once.
+        return call_within(within, lambda seconds: self._client.list_topics(timeout=seconds))
+
+
+def _described(name: str, answer: Future[Any]) -> Any:
+    try:
+        return answer.result()
+    except KafkaException as error:
+        code = error.args[0].code()
+        if code in _NO_TOPIC:
+            return None
+        if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise NotAllowed(
+                f"this user may not see topic {name!r}, if it exists: allow it to Describe the topic"
+            ) from error
+        raise
+
+
+def _config(answer: Future[Any]) -> dict[str, str] | None:
+    try:
+        return {key: entry.value for key, entry in answer.result().items()}
+    except KafkaException as error:
+        code = error.args[0].code()
+        if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:  # the worker can still run
+            return None
+        if code in _NO_TOPIC:  # it was deleted since
+            return {}
+        raise
 
 
 def _rights(operations: Iterable[Any] | None) -> frozenset[str] | None:

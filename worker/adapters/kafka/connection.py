@@ -22,6 +22,8 @@ _FIRST_ATTEMPT, _LONGEST_ATTEMPT, _LAST_ATTEMPT = 0.5, 5.0, 0.1
 """Seconds of an attempt to reach a broker. Between two attempts, the client reports the causes of failures, so the
 first ones are short; the last one ends with the time that is left, but leaves some for an answer."""
 _ARE_THEY_UP: Final = "check that all brokers are up, and that they can be reached from here"
+_PAUSE: Final = 0.1
+"""Seconds for a client to report causes; after an answer that comes at once, such as "not ready", they are a pause."""
 
 _FORM: Final = re.compile(
     r"(\[thrd:[^\]]*\]: )?(\w+://)?(?P<address>\S+)/(?P<broker>\w+): (?P<what>.*?)"
@@ -273,7 +275,7 @@ class Connection:
                 return ask(min(attempt, max(_LAST_ATTEMPT, deadline - time.monotonic())))
             except KafkaException:
                 ended = time.monotonic() >= deadline
-                poll(_LAST_ATTEMPT if ended else 0)
+                poll(_PAUSE)
                 failure = self.failure()
                 if ended or (failure is not None and failure.final):
                     raise

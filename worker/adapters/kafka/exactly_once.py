@@ -3,7 +3,7 @@
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -105,6 +105,8 @@ class ExactlyOnceSink:
         """Write the records and the checkpoints in one transaction; retry it if it fails and can be aborted."""
         self._record_failure = _Reason(0, "")
         began, reason = time.monotonic(), _Reason(0, "")
+        # The topic of the frames too: the brokers refuse offsets of a topic that is gone.
+        topics = list(dict.fromkeys([each.topic for each in records] + [each.topic for each in checkpoints]))
         while True:
             try:
                 self._attempt(records, checkpoints, began + within)
@@ -115,7 +117,7 @@ class ExactlyOnceSink:
                     raise DeliveryRefused(
                         f"the group's assignment has changed: {cause.str()} ({cause.name()})"
                     ) from error
-                reason = max(reason, self._explain(cause, records))
+                reason = max(reason, self._explain(cause, topics))
                 if not aborted or time.monotonic() > began + min(within, _RETRY_SECONDS.get(reason.weight, within)):
                     raise DeliveryFailed(f"a transaction failed: {reason.text}; nothing of it was written") from error
                 log.warning("a transaction failed, retrying it", error=reason.text)
@@ -148,14 +150,14 @@ class ExactlyOnceSink:
         self._run_step(lambda limit: self._producer.send_offsets_to_transaction(offsets, group, limit), deadline)
         self._run_step(self._producer.commit_transaction, deadline)
 
-    def _explain(self, cause: KafkaError, records: Sequence[OutboundRecord]) -> _Reason:
+    def _explain(self, cause: KafkaError, topics: Collection[str]) -> _Reason:
         """Return the most specific reason: a refused record, a missing topic, or else the transaction's error."""
-        return max(self._record_failure, self._missing_topic(records), _Reason(_TRANSACTION, _describe(cause, records)))
+        return max(self._record_failure, self._missing_topic(topics), _Reason(_TRANSACTION, _describe(cause, topics)))
 
-    def _missing_topic(self, records: Sequence[OutboundRecord]) -> _Reason:
+    def _missing_topic(self, topics: Collection[str]) -> _Reason:
         """Look for a missing topic: librdkafka may report only that records of other topics timed out."""
         with suppress(KafkaException):
-            for topic in dict.fromkeys(record.topic for record in records):
+            for topic in topics:
                 error = self._producer.list_topics(topic, timeout=_SHORTEST_STEP).topics[topic].error
                 if error is not None and error.code() in _NO_TOPIC:
                     return _Reason(_TOPIC_UNKNOWN, undelivered(topic, None, error))
@@ -202,6 +204,6 @@ class ExactlyOnceSink:
                 return
 
 
-def _describe(cause: KafkaError, records: Sequence[OutboundRecord]) -> str:
-    topics = " or ".join(f"topic {topic!r}" for topic in dict.fromkeys(record.topic for record in records))
-    return f"{topics}: {cause.str()} ({cause.name()}); {on_writing(cause)}"
+def _describe(cause: KafkaError, topics: Collection[str]) -> str:
+    named = " or ".join(f"topic {topic!r}" for topic in topics)
+    return f"{named}: {cause.str()} ({cause.name()}); {on_writing(cause)}"

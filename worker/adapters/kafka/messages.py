@@ -93,8 +93,8 @@ def _as_bytes(value: bytes | str | None) -> bytes | None:
 
 
 def to_commit(checkpoints: Mapping[TopicPartition, Checkpoint]) -> list[Partition]:
-    """Return checkpoints as librdkafka commits them: next offsets, with the mark as their metadata."""
-    return [Partition(p.topic, p.partition, each.next_offset, each.mark()) for p, each in checkpoints.items()]
+    """Return checkpoints as librdkafka commits them: next offsets, with topic id and mark as their metadata."""
+    return [Partition(p.topic, p.partition, each.next_offset, each.metadata()) for p, each in checkpoints.items()]
 
 
 def from_commit(answered: Iterable[Partition]) -> dict[TopicPartition, Checkpoint]:

@@ -30,6 +30,8 @@ PRODUCER_DEFAULTS: Final[Options] = {
     # A topic that a broker creates by itself has one partition, and old records of it are deleted.
     "allow.auto.create.topics": False,
 }
+_LOOK_WITHIN: Final = 5.0
+"""Seconds within which a broker must say how many partitions a topic has."""
 
 
 def make_producer(
@@ -67,6 +69,7 @@ def produce(
         KafkaException: the producer refuses the record.
     """
     options: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
+    is_known = False
     while True:
         try:
             producer.produce(
@@ -79,6 +82,12 @@ def produce(
             )
         except BufferError:
             producer.poll(0.1)
+        except KafkaException as error:
+            # A client looks at a topic every five minutes: partitions may have been added meanwhile.
+            if is_known or error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+            producer.list_topics(record.topic, timeout=_LOOK_WITHIN)
+            is_known = True
         else:
             return
 

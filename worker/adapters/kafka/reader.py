@@ -11,8 +11,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from worker.adapters.kafka.advice import on_reading
 from worker.adapters.kafka.connection import Connection
 from worker.adapters.kafka.messages import Options, make_client, record_of
+from worker.adapters.kafka.patience import SLICE, never, persist, raise_if, result_of
 from worker.domain.errors import SourceLost
-from worker.domain.records import Position, Record, TopicPartition
+from worker.domain.records import Position, Record, Stopping, TopicPartition
 from worker.domain.times import EventMillis
 
 STALLED_AFTER = 60.0
@@ -66,7 +67,9 @@ class KafkaReader:
             },
         )
 
-    def read_to_end(self, partitions: Collection[TopicPartition], *, wait_for_open: bool = False) -> Iterator[Record]:
+    def read_to_end(
+        self, partitions: Collection[TopicPartition], *, wait_for_open: bool = False, stopping: Stopping = never
+    ) -> Iterator[Record]:
         """Yield every committed record that was in the partitions when this was called.
 
         Args:
@@ -74,14 +77,17 @@ class KafkaReader:
             wait_for_open: read up to the high watermark, and so wait for open transactions: a caller that has seen
                 committed offsets must also see the records that were committed with them. Otherwise, read up to the
                 last stable offset.
+            stopping: whether to give up.
 
         Raises:
             SourceLost: a partition is missing or cannot be read, or nothing was received for a minute.
+            Stopped: the worker was told to stop meanwhile.
         """
-        self._assign(partitions, OFFSET_BEGINNING)
-        open_ends = self._high_watermarks(partitions) if wait_for_open else dict.fromkeys(partitions, 0)
+        self._assign(partitions, OFFSET_BEGINNING, stopping)
+        open_ends = self._high_watermarks(partitions, stopping) if wait_for_open else dict.fromkeys(partitions, 0)
         last_received = time.monotonic()
         while open_ends:
+            raise_if(stopping)
             messages = self._consumer.consume(1000, timeout=BATCH_WITHIN)
             if messages:
                 last_received = time.monotonic()
@@ -183,26 +189,35 @@ class KafkaReader:
             raise self._unreadable("times", [partition], error.args[0]) from error
         return int(found.offset)
 
-    def _assign(self, partitions: Collection[TopicPartition], offset: int) -> None:
+    def _assign(self, partitions: Collection[TopicPartition], offset: int, stopping: Stopping = never) -> None:
         for topic in {each.topic for each in partitions}:
-            self._check_topic(topic, [each.partition for each in partitions if each.topic == topic])
+            self._check_topic(topic, [each.partition for each in partitions if each.topic == topic], stopping)
         self._consumer.assign([Partition(each.topic, each.partition, offset) for each in partitions])
 
-    def _high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def _high_watermarks(
+        self, partitions: Collection[TopicPartition], stopping: Stopping = never
+    ) -> dict[TopicPartition, int]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        answers = self._admin.list_offsets(
-            {Partition(each.topic, each.partition): latest for each in partitions},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=STALLED_AFTER,
-        )
+
+        def ask(limit: float) -> dict[TopicPartition, int]:
+            answers = self._admin.list_offsets(
+                {Partition(each.topic, each.partition): latest for each in partitions},
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=limit,
+            )
+            return {TopicPartition(p.topic, p.partition): result_of(each, limit).offset for p, each in answers.items()}
+
         try:
-            return {TopicPartition(p.topic, p.partition): answer.result().offset for p, answer in answers.items()}
+            return persist(ask, within=STALLED_AFTER, stopping=stopping)
         except KafkaException as error:
             raise self._unreadable("ends", partitions, error.args[0]) from error
 
-    def _check_topic(self, topic: str, numbers: list[int]) -> None:
+    def _check_topic(self, topic: str, numbers: list[int], stopping: Stopping = never) -> None:
         found = self._connection.until_answered(
-            lambda limit: self._admin.list_topics(topic, timeout=limit), self._admin.poll, STALLED_AFTER
+            lambda limit: self._admin.list_topics(topic, timeout=min(limit, SLICE)),
+            self._admin.poll,
+            STALLED_AFTER,
+            lambda _: raise_if(stopping),
         ).topics[topic]
         if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise SourceLost(f"topic {topic!r} cannot be read: {found.error.str()}; {on_reading(found.error, topic)}")
