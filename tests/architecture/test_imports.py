@@ -161,6 +161,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.engines.streams": frozenset({"numpy"}),
     "worker.ops": frozenset({"structlog"}),
     "worker.ops.telemetry": frozenset({"prometheus_client", "structlog"}),
+    "worker.ops.verdicts": frozenset({"prometheus_client"}),
     "worker.stream": frozenset({"numpy"}),
     "worker.app.dead_letters": frozenset({"msgspec"}),
     "worker.app.main_thread": frozenset(),

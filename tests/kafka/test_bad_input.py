@@ -1,6 +1,7 @@
 """Every kind of bad input among good frames: each good one is predicted, each bad one comes back as it was."""
 
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ BAD = {
     "an empty value": Bad(Reason.EMPTY, "decode", b""),
     "a tombstone": Bad(Reason.EMPTY, "decode", None),
     "a cut JPEG": Bad(Reason.TRUNCATED, "decode", JPEG(PIXELS)[:-20]),
+    "a cut JPEG with an end marker": Bad(Reason.TRUNCATED, "decode", JPEG(PIXELS)[:-30] + b"\xff\xd9"),
+    "two frames in one": Bad(Reason.TRUNCATED, "decode", JPEG(PIXELS)[:-30] + JPEG(PIXELS)),
     "a cut PNG": Bad(Reason.TRUNCATED, "decode", PNG(PIXELS)[:-20]),
     "a cut WebP": Bad(Reason.TRUNCATED, "decode", WEBP[:-20]),
     "two bytes": Bad(Reason.TRUNCATED, "decode", b"\xff\xd8"),
@@ -65,21 +68,21 @@ BAD = {
     "bytes": Bad(Reason.NOT_A_PICTURE, "decode", bytes(range(256))),
     "a GIF": Bad(Reason.UNSUPPORTED, "decode", GIF),
     "a BMP": Bad(Reason.UNSUPPORTED, "decode", BMP),
-    "a bomb": Bad(Reason.TOO_LARGE, "decode", png_bomb(8_000, 7_000)),
-    "no camera id": _bad_header("camera-id", b""),
+    "a bomb": Bad(Reason.TOO_LARGE, "decode", png_bomb(10_000, 7_000)),
     "a camera id too long": _bad_header("camera-id", b"x" * 257),
     "a camera id that is not text": _bad_header("camera-id", b"\xff\xfe"),
-    "no frame id": _bad_header("frame-id", b""),
     "a time that is no number": _bad_header("captured-at", b"soon"),
     "a negative time": _bad_header("captured-at", b"-1"),
     "a time beyond all clocks": _bad_header("captured-at", b"9" * 30),
-    "a time in two hours": _bad_header("captured-at", IN_TWO_HOURS),
-    "no content type": _bad_header("content-type", b""),
-    "no label": _bad_header("label", b""),
-    "a label too long": _bad_header("label", b"x" * 257),
+    "a time in two hours": Bad(Reason.CLOCK_AHEAD, "parse", JPEG(PIXELS), (("captured-at", IN_TWO_HOURS),)),
+    "a time in seconds": _bad_header("captured-at", IN_TWO_HOURS[:-3]),
+    "a time in microseconds": _bad_header("captured-at", b"%d000" % (int(IN_TWO_HOURS) - 7_200_000)),
+    "a label too long": _bad_header("label", b"x" * 4_097),
     "an unknown pixel format": _bad_header("pixel-format", b"yuyv"),
-    "no width": _bad_header("width", b"0"),
-    "a height that is no number": _bad_header("height", b"tall"),
+    "no width": Bad(Reason.BAD_HEADER, "parse", RGB, (*RGB_LAYOUT, ("width", b"0"))),
+    "a height that is no number": Bad(Reason.BAD_HEADER, "parse", RGB, (*RGB_LAYOUT, ("height", b"tall"))),
+    "a layout and a JPEG": Bad(Reason.BAD_HEADER, "decode", JPEG(PIXELS), RGB_LAYOUT),
+    "base64": Bad(Reason.NOT_A_PICTURE, "decode", b64encode(JPEG(PIXELS))),
     "half a layout": _bad_header("pixel-format", b"rgb24"),
     "a key that is no camera": Bad(Reason.BAD_HEADER, "parse", JPEG(PIXELS), key=b"\xff\xfe"),
     "raw without a layout": Bad(Reason.BAD_HEADER, "decode", RGB, (("content-type", b"image/x-raw"),)),
@@ -104,7 +107,11 @@ GOOD: dict[str, tuple[bytes, Headers]] = {
     "WebP": (WEBP, ()),
     "raw": (RGB, RGB_LAYOUT),
     "JPEG that says it is PNG": (JPEG(PIXELS), (("content-type", b"image/png"),)),
-    "a header of nothing": (JPEG(PIXELS), (("label", None), ("traceparent", b"malformed"))),
+    "headers of nothing": (
+        JPEG(PIXELS),
+        (("label", None), ("camera-id", b""), ("frame-id", b""), ("content-type", b""), ("traceparent", b"malformed")),
+    ),
+    "headers that belong to raw pictures": (JPEG(PIXELS), (("width", b"0"), ("height", b"tall"))),
 }
 
 

@@ -19,6 +19,7 @@ from tests.support.flow import Flow
 from tests.support.pictures import JPEG, scene
 from tests.support.workers import wait_until
 from worker import wire
+from worker.adapters.clocks import wall_clock
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 from worker.cli import app
@@ -68,7 +69,7 @@ class Scene:
 
     def refuse(self, frames: list[Record]) -> None:
         """Let a worker refuse frames, and publish its dead letters."""
-        made = Flow(frames).run().dead_letters()
+        made = Flow(frames, began=wall_clock()).run().dead_letters()
         assert len(made) == len(frames)
         self.sink.publish([replace(letter, topic=self.letters) for letter in made], {})
 

@@ -119,6 +119,17 @@ def test_outputs_and_offsets_are_committed_together(pair: Pair) -> None:
     assert second.source.checkpoints([pair.frame_partition(0)], never) == {pair.frame_partition(0): MARKED}
 
 
+def test_a_topic_of_frames_that_is_gone_is_named(pair: Pair) -> None:
+    pair.send(2)
+    member = pair.join()
+    member.take(2)
+    gone = {TopicPartition("no-such-frames", 0): Checkpoint(1)}
+    with pytest.raises(DeliveryFailed, match=r"topic 'no-such-frames'.*create the topic"):
+        member.sink.publish([pair.output(0, b"never written")], gone)
+
+    assert pair.committed_outputs() == []
+
+
 def test_offsets_of_a_partition_that_moved_away_are_refused_and_nothing_is_written(pair: Pair) -> None:
     """The first member sleeps through a rebalance, as a paused process would, and then tries to deliver."""
     pair.send(10)

@@ -28,17 +28,22 @@ TOPICS = OutputTopics("predictions", "accuracy", "dead-letters")
 
 @dataclass(slots=True)
 class Ticks:
-    """A clock that advances by a small step at each reading."""
+    """A clock that advances by a small step at each reading.
+
+    Attributes:
+        began: the wall clock's first reading, in milliseconds.
+    """
 
     step: float = 0.001
     now: float = 0.0
+    began: int = 1_700_000_000_000
 
     def monotonic(self) -> Monotonic:
         self.now += self.step
         return Monotonic(self.now)
 
     def wall(self) -> EventMillis:
-        return EventMillis(1_700_000_000_000 + int(self.now * 1000))
+        return EventMillis(self.began + int(self.now * 1000))
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class Flow:
         linger: seconds.
         target: seconds from capture to prediction; replaces the linger.
         max_poll_interval: seconds.
+        began: the worker's wall clock at its start, in milliseconds.
     """
 
     script: Iterable[Event]
@@ -85,12 +91,13 @@ class Flow:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     make_source: type[MemorySource] = MemorySource
     awaits_silence: bool = False
+    began: int = 1_700_000_000_000
     source: MemorySource = field(init=False)
     worker: Worker = field(init=False)
     inference: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        ticks = Ticks()
+        ticks = Ticks(began=self.began)
         self.inference = self.make_executor()
         self.source = self.make_source(self.script, failing_commits=self.failing_commits, extents=self.extents)
         self.worker = compose(

@@ -72,7 +72,7 @@ def test_a_label_says_whether_there_is_the_event(label: str | None, expected: Ve
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ([[0.5, np.nan], [0.0, 0.0]], "NaN: are its weights damaged"),
+        ([[0.5, np.nan], [0.0, 0.0]], "NaN or infinity: are its weights damaged"),
         ([[0.5, -0.1], [0.0, 0.0]], "no probabilities; say output: logits"),
         ([[0.5, 1.1], [0.0, 0.0]], "no probabilities; say output: logits"),
         ([[0.5, 0.5]], r"answered \(1, 2\) to 2 clips"),
@@ -82,4 +82,6 @@ def test_values_that_are_not_what_they_are_said_to_be(rows: list[list[float]], t
     with pytest.raises(ModelContractBroken, match=text):
         a_task().check(values(*rows), 2)
     with pytest.raises(ModelContractBroken, match=r"answered \(2, 2, 1\) to 2 clips"):
-        a_task().check({"values": np.zeros((2, 2, 1), np.float32)}, 2)
+        a_task().check({"values": np.zeros((2, 2, 1), np.float32), "total": np.zeros(2)}, 2)
+    with pytest.raises(ModelContractBroken, match="NaN or infinity"):  # of logits, the values would be 0 or 1
+        a_task().check({"values": np.ones((2, 2), np.float32), "total": np.array([1.0, np.inf])}, 2)

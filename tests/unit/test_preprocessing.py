@@ -14,6 +14,7 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from tests.support.models import Answering, load_file, photograph, small_model
 from tests.support.pictures import JPEG, PNG, Pixels, frame_of, scene
+from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
 from worker.domain.frames import RawLayout
 from worker.domain.preprocessing import Preprocessing, Sides
@@ -231,3 +232,42 @@ def test_a_program_of_other_channels_than_its_manifest_says(
     load_file(file, preprocessing=numbers, classes=3)
     with pytest.raises(ModelUnavailable, match=advice):
         load_file(file, preprocessing=given, classes=3)
+
+
+class Pooled(nn.Module):
+    """Four scores of the mean of each channel, by a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.layer = nn.Conv2d(channels, 4, 3, padding=1)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (batch, 4), given (batch, channels, height, width)."""
+        scores: torch.Tensor = self.layer(pixels).mean(dim=(2, 3))
+        return scores
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("values", VALUES[1:4])
+@pytest.mark.parametrize("engine", ["compile", "openvino", "onnxruntime"])
+def test_every_engine_takes_every_kind_of_input(
+    engine: str, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path))
+    numbers = Preprocessing(resize=16, crop=16, interpolation="bilinear", antialias=True, **values)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *numbers.picture_shape), np.uint8)
+    network = Pooled(numbers.depth)
+    expected = small_model(network, preprocessing=numbers).run(pixels)
+    found = small_model(network, preprocessing=numbers, engine=engine).run(pixels)
+    np.testing.assert_array_equal(found["indices"], expected["indices"])
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], rtol=1e-3, atol=1e-6)
+
+
+def test_a_clip_of_grey_pictures() -> None:
+    model = small_model(
+        Answering(lambda x: x.mean(dim=(1, 3, 4)).repeat(1, 2)), preprocessing=GREY, task="clip", clip=ClipShape(2, 5)
+    )
+    assert model.input_shape == (2, 32, 32, 1)
+    clips = np.stack([np.full((2, 32, 32, 1), value, np.uint8) for value in (0, 255)])
+    assert model.run(clips)["probabilities"].shape == (2, 4)

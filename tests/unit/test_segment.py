@@ -54,6 +54,27 @@ def test_the_padding_counts_for_nothing() -> None:
     assert result.mask.covers == Box(0, 0, 100, 100)
 
 
+def test_padding_on_both_sides_counts_for_nothing() -> None:
+    numbers = Preprocessing(
+        resize=(16, 32),
+        crop=(16, 32),
+        interpolation="bilinear",
+        antialias=True,
+        mean=(0,) * 3,
+        std=(1,) * 3,
+        pad="center",
+    )
+    tall = resize_and_crop((100, 100), (100, 100), numbers)  # the middle 16 of 32 columns
+    classes = np.full((8, 16), 2, np.uint8)
+    classes[:, 4:12] = 1
+    result = segmented(classes, tall, (16, 32), masks=True)
+
+    assert result.shares == (AreaShare(1, "cat", 1.0),)
+    assert np.array_equal(pixels_of(result), np.ones((8, 8)))
+    assert result.mask
+    assert result.mask.covers == Box(0, 0, 100, 100)
+
+
 def test_a_mask_covers_what_the_crop_has_left() -> None:
     cropped = Geometry(640, 480, scale_x=0.5, scale_y=0.5, left=40, top=0)  # 320 x 240, the middle 240 of it
     classes = np.arange(9, dtype=np.uint8).reshape(3, 3) % 3

@@ -14,6 +14,7 @@ from worker.domain.errors import Reason
 from worker.domain.extents import Restored, Start
 from worker.domain.frames import Frame
 from worker.domain.latency import Bounds, LatencyControl
+from worker.domain.pictures import Flaw, Flawed
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
     BoxVerdict,
@@ -77,6 +78,22 @@ def test_predictions_are_counted_by_camera_with_their_age_and_correctness() -> N
     assert watched.value("unknown_labels_total", camera="gate") == 1
     assert watched.value("frame_age_seconds_sum") == 4 * 0.25
     assert watched.value("frame_age_seconds_bucket", le="0.25") == 4
+
+
+def test_flaws_of_pictures_are_counted_by_kind_and_told_with_their_camera() -> None:
+    watched = Watched()
+    assert watched.value("flawed_pictures_total", flaw="premature-end") == 0
+    with capture_logs() as lines:
+        for _ in range(3):
+            watched.telemetry.flawed(a_frame(camera="gate").frame, Flawed(Flaw.PREMATURE_END, "Premature end"))
+        watched.telemetry.flawed(a_frame(camera="yard").frame, Flawed(Flaw.EXTRANEOUS, "3 extraneous bytes"))
+
+    assert watched.value("flawed_pictures_total", flaw="premature-end") == 3
+    assert watched.value("flawed_pictures_total", flaw="extraneous-bytes") == 1
+    assert [(line["flaw"], line["text"], line["camera"]) for line in lines] == [
+        ("premature-end", "Premature end", "gate"),
+        ("extraneous-bytes", "3 extraneous bytes", "yard"),
+    ]
 
 
 def test_dead_letters_are_counted_by_reason() -> None:

@@ -44,7 +44,7 @@ from worker.domain.times import EventMillis, Monotonic
 from worker.domain.windows import Window
 from worker.sampling import by_camera, clips, load
 from worker.stream import clip_input
-from worker.wire.capture_time import MAX_CLOCK_AHEAD
+from worker.wire.capture_time import LATEST_SECONDS, MAX_CLOCK_AHEAD
 
 NOW = EventMillis(1_700_000_000_500)
 REASONS = [
@@ -267,6 +267,23 @@ def test_a_capture_time_in_the_future_is_refused_wherever_it_comes_from(way: str
     assert ("send the header 'captured-at'" in str(caught.value)) == (way == "timestamp")
 
 
+@pytest.mark.parametrize("ahead", [-(10**11), 0, 7_200_000, 10**11])
+@pytest.mark.parametrize(
+    ("unit", "times", "divided_by"), [("seconds", 1, 1_000), ("microseconds", 1_000, 1), ("nanoseconds", 10**6, 1)]
+)
+def test_a_wrong_unit_is_named_even_if_the_clock_is_wrong(unit: str, times: int, divided_by: int, ahead: int) -> None:
+    at = (NOW + ahead) * times // divided_by
+    with pytest.raises(EnvelopeInvalid, match=f"header 'captured-at' is {at}: this looks like {unit}"):
+        parse(a_record(headers=(("captured-at", b"%d" % at),), timestamp=NOW))
+
+
+def test_frames_of_a_long_recording_may_count_from_its_beginning() -> None:
+    after_a_month = 30 * 24 * 3_600_000
+    assert parse(a_record(headers=(("captured-at", b"%d" % after_a_month),), timestamp=0)).frame.captured_at == (
+        after_a_month
+    )
+
+
 @pytest.mark.parametrize(("timestamp", "unit"), [(NOW // 1_000, "seconds"), (NOW * 1_000, "microseconds")])
 def test_a_timestamp_in_a_wrong_unit_is_named_if_it_is_the_capture_time(timestamp: int, unit: str) -> None:
     with pytest.raises(EnvelopeInvalid, match=f"the record's timestamp is {timestamp}: this looks like {unit}"):
@@ -304,7 +321,7 @@ def test_any_envelope_is_read_or_refused_and_its_camera_can_be_named(
 identifiers = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
-@given(identifiers, identifiers | st.none(), st.integers(0, NOW), identifiers | st.none())
+@given(identifiers, identifiers | st.none(), st.integers(LATEST_SECONDS, NOW), identifiers | st.none())
 def test_what_a_producer_writes_is_what_the_worker_reads(
     camera: str, frame_id: str | None, captured_at: int, label: str | None
 ) -> None:

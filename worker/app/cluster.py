@@ -19,8 +19,6 @@ CLASSIC_OPTIONS = frozenset(
 """librdkafka options that only the classic group protocol supports; with the newer one the broker decides them."""
 MAX_FETCH_WAIT_MS = 20
 """Milliseconds. At the rates where batching fetches matters, about six frames arrive in this time."""
-ANSWER_WITHIN = 10.0
-"""Seconds within which brokers that were reached must answer at the start, however short the wait for them is."""
 PROGRESS_EVERY = 100_000
 """Records of saved state between two progress lines in the log."""
 
@@ -89,25 +87,16 @@ def cluster_admin(kafka: Kafka) -> KafkaAdmin:
     return KafkaAdmin(kafka.bootstrap_servers, kafka.options)
 
 
-def wait_for_brokers(kafka: Kafka) -> KafkaAdmin:
-    """Wait until a broker answers, and say what is waited for; a signal ends it at once.
-
-    Raises:
-        BrokerUnreachable: none answered within `kafka.wait_s`, or they refuse this user; the text has the cause.
-        SettingsError: librdkafka refuses an option.
-    """
-    admin = KafkaAdmin(kafka.bootstrap_servers, kafka.options, timeout=max(kafka.wait_s, ANSWER_WITHIN))
-    said = set[str]()
+def patient_admin(kafka: Kafka) -> KafkaAdmin:
+    """Return a client that waits for the brokers for `kafka.wait_s`, and says what it waits for, each cause once."""
+    log, said = structlog.get_logger("worker"), set[str]()
 
     def waiting(cause: str) -> None:
         if cause not in said:
             said.add(cause)
-            structlog.get_logger("worker").warning(
-                "waiting for brokers", servers=kafka.bootstrap_servers, for_at_most_s=kafka.wait_s, cause=cause
-            )
+            log.warning("waiting for brokers", servers=kafka.bootstrap_servers, for_at_most_s=kafka.wait_s, cause=cause)
 
-    admin.connect(kafka.wait_s, waiting)
-    return admin
+    return KafkaAdmin(kafka.bootstrap_servers, kafka.options, timeout=kafka.wait_s, waiting=waiting)
 
 
 def cluster_reader(kafka: Kafka) -> KafkaReader:

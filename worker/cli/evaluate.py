@@ -187,6 +187,6 @@ def _pictures(items: Sequence["Item"], rules: PictureRules, offsets: Collection[
     wanted, found = sorted(offsets), {}
     for offset, frame in zip(wanted, frames_of(items[offset] for offset in wanted), strict=True):
         record = record_of(offset, frame)
-        encoded = wire.parse_frame(record, arrived_at=record.timestamp, arrived=Monotonic(0.0))
+        encoded = wire.parse_frame(record, arrived_at=frame.captured_at, arrived=Monotonic(0.0))
         found[offset] = decode_image(encoded, rules).pixels
     return found

@@ -66,9 +66,9 @@ def read_frames(source: Path, *, labels: Path | None, camera: str | None, rate: 
 
 
 def record_of(offset: int, frame: CapturedFrame) -> Record:
-    """Return a frame as the record that it would be in Kafka."""
+    """Return a frame as the record that it would be in Kafka, but for the timestamp, which a file does not have."""
     sent = wire.render_frame(SOURCE.topic, frame)
-    return Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, frame.captured_at)
+    return Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, EventMillis(0))
 
 
 def dead_letter_of(record: OutboundRecord) -> wire.DeadLetterReport:

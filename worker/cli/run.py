@@ -28,7 +28,7 @@ def run(config: ConfigFile = None) -> None:
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
-    from worker.app.cluster import wait_for_brokers
+    from worker.app.cluster import patient_admin
     from worker.app.main_thread import MainThread
     from worker.app.requirements import judge_cluster
     from worker.app.workers import kafka_worker
@@ -43,7 +43,7 @@ def run(config: ConfigFile = None) -> None:
         else:
             typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
         log.info("profile", found=str(found))
-        findings = judge_cluster(wait_for_brokers(settings.kafka), settings.kafka, settings.topics)
+        findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
         for warning in findings.warnings:
             log.warning("check", found=warning)
         if findings.faults:

@@ -24,14 +24,8 @@ if TYPE_CHECKING:
     from worker.tuning.search import Stage, Tried
 
 _BOUNDS = Bounds()
-_UNITS = {
-    "classify": "frames",
-    "multi_label": "frames",
-    "clip": "clips",
-    "frame_values": "values",
-    "recurrent": "frames",
-}
-"""By the model's task, what is measured: each has a prediction."""
+_UNITS = {"clip": "clips", "frame_values": "values"}
+"""By the model's task, what is measured: each has a prediction. All others have one for each frame."""
 
 
 def tune(
@@ -77,11 +71,11 @@ def tune(
         in_a_row = manifest.clip is not None or manifest.recurrence is not None
         judged, calibration = set_apart(sample_frames(source, wanted, in_a_row=in_a_row), in_a_row=in_a_row)
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
-    unit = _UNITS[manifest.task]
+    unit = _UNITS.get(manifest.task, "frames")
     description = f"{trials.answered} {unit} of {frames.absolute() if frames else 'moving photographs, 640x480'}"
     console.print(
         f"{manifest.identity} on {key.processor}, {key.cores} cores; {description}.\n"
-        f"A candidate agrees if its most likely class is the reference's on at least {min_agreement:.2%} of the "
+        f"A candidate agrees if it predicts the same as the reference on at least {min_agreement:.2%} of the "
         f"frames and no probability differs by more than {max_difference:g}. The reference is eager, fp32, exact.",
         markup=False,
     )

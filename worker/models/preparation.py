@@ -76,10 +76,9 @@ def frame_decoder(
     prepare_jpeg = JpegPreparation(find_device(group.device, "fp32"), numbers)
 
     def on_device(frame: EncodedFrame, out: NDArray[np.uint8]) -> Geometry:
-        if _suits_device(frame, rules):
-            # nvJPEG supports fewer kinds of JPEG than libjpeg, so libjpeg decides: every preparation refuses the same
-            # frames for the same reasons.
-            with suppress(ImageUndecodable):
+        # The CPU decides what is refused, and tells of flaws: nvJPEG supports fewer kinds of JPEG than libjpeg.
+        with suppress(ImageUndecodable):
+            if _suits_device(frame, rules):
                 size = prepare_jpeg(frame.data, out)
                 return resize_and_crop(size, size, numbers)
         return on_cpu(frame, out)

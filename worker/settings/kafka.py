@@ -48,9 +48,7 @@ class Kafka(Group):
     group_protocol: Literal["auto", "classic", "consumer"] = Field(
         "auto", description="auto selects consumer (KIP-848) if the brokers support it"
     )
-    wait_s: float = Field(
-        60.0, ge=0.0, description="seconds that a worker waits at its start until a broker answers; 0 does not wait"
-    )
+    wait_s: float = Field(60.0, ge=1.0, description="seconds that a worker waits at its start until the brokers answer")
     options: Options = Field({}, description="librdkafka options of all clients, such as security.protocol")
     consumer: Options = Field({}, description="librdkafka options of the consumer")
     producer: Options = Field({}, description="librdkafka options of the producer")

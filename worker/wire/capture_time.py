@@ -18,9 +18,10 @@ _FORMS: Final = (
     ("looks like a binary number", re.compile(rb"(?=.*[^ -~]).{4}(.{4})?\Z", re.DOTALL)),
 )
 _EARLIEST: Final = 978_307_200_000
-"""The year 2001: a number that gives a time from then on in another unit is taken to be in that unit."""
-LATEST_SECONDS: Final = 10**11
-"""A larger number is no time in seconds. In seconds this is the year 5138, in milliseconds it is 1973."""
+_LATEST: Final = 4_102_444_800_000
+"""The years 2001 and 2100. A number that is a time between them in another unit is taken to be in that unit; in
+milliseconds it would lie within some weeks of 1970, or thousands of years ahead."""
+LATEST_SECONDS: Final = _LATEST // 1_000
 _UNITS: Final = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
 
 
@@ -36,15 +37,10 @@ def captured_at(raw: bytes) -> int:
     raise ValueError(f"this {form}: {_WHAT_TO_SEND}" if form else _WHAT_TO_SEND)
 
 
-def wrong_unit(at: int, arrived_at: EventMillis) -> str | None:
-    """Tell what is wrong with a number that is a time up to now only in a unit other than milliseconds.
-
-    Args:
-        at: what is meant to be milliseconds since the epoch.
-        arrived_at: the worker's clock.
-    """
+def wrong_unit(at: int) -> str | None:
+    """Tell what is wrong with a number that is a time of this century only in a unit other than milliseconds."""
     for unit, times, divided_by in _UNITS:
-        if _EARLIEST <= at * times // divided_by <= arrived_at + MAX_CLOCK_AHEAD:
+        if _EARLIEST <= at * times // divided_by < _LATEST:
             return f"this looks like {unit}: send milliseconds since the epoch, such as {at * times // divided_by}"
     return None
 

@@ -47,7 +47,7 @@ def parse_frame(record: Record, *, arrived_at: EventMillis, arrived: Monotonic) 
         at = record.timestamp
     ahead = None
     if at is not None and not LATEST_SECONDS < at <= arrived_at + MAX_CLOCK_AHEAD:
-        ahead = _ahead(reader, at, arrived_at)
+        ahead = _ahead(reader, at, record, arrived_at)
     if reader.faults:
         raise EnvelopeInvalid("; ".join([*reader.faults, *([ahead] if ahead else [])]))
     if ahead is not None:
@@ -106,11 +106,13 @@ def _camera(reader: HeaderReader, record: Record) -> str | None:
         return None
 
 
-def _ahead(reader: HeaderReader, at: int, arrived_at: EventMillis) -> str | None:
+def _ahead(reader: HeaderReader, at: int, record: Record, arrived_at: EventMillis) -> str | None:
     """Note a capture time in a wrong unit as a fault; return what is wrong with one that is too far ahead."""
+    if at <= LATEST_SECONDS and record.timestamp == 0:
+        return None  # frames of files have no timestamp, and those of a recording may count from its beginning
     named = CAPTURED_AT in reader.headers
     what = f"header {CAPTURED_AT!r} is {at}" if named else f"the record's timestamp is {at}"
-    if (unit := wrong_unit(at, arrived_at)) is not None:
+    if (unit := wrong_unit(at)) is not None:
         reader.faults.append(f"{what}: {unit}")
         return None
     if (ahead := too_far_ahead(at, arrived_at)) is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from worker.adapters.kafka.connection import Connection
 from worker.adapters.kafka.deadline import call_within
@@ -48,32 +48,23 @@ class KafkaAdmin:
 
     Args:
         options: librdkafka options under their own names.
-        timeout: seconds for each request, with all its attempts.
+        timeout: seconds for each request, with all its attempts. A signal ends it at once.
+        waiting: is called after each attempt that failed, with the cause.
     """
 
-    def __init__(self, bootstrap_servers: str, options: Options, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        options: Options,
+        *,
+        timeout: float = 10.0,
+        waiting: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._timeout = timeout
+        self._waiting = waiting
         self._connection = Connection(bootstrap_servers, options)
         self._client = make_client(
             AdminClient, options, {"allow.auto.create.topics": False, **self._connection.callbacks()}
-        )
-
-    def connect(self, within: float, waiting: Callable[[str], None] = lambda _: None) -> None:
-        """Wait until a broker answers; a signal ends it at once.
-
-        Args:
-            within: seconds to wait. If the brokers refuse this user, waiting does not help, so it ends earlier.
-            waiting: is called again and again while no broker answers, with the cause.
-
-        Raises:
-            BrokerUnreachable: no broker answered in time, or they refuse this user; the text has the cause.
-        """
-        # In a thread, so that a signal ends it.
-        self._connection.until_answered(
-            lambda limit: call_within(limit, lambda seconds: self._client.list_topics(timeout=seconds)),
-            self._client.poll,
-            within,
-            waiting,
         )
 
     def topics(self, names: Iterable[str]) -> dict[str, Topic]:
@@ -119,7 +110,7 @@ class KafkaAdmin:
             WorkerError: the brokers did not create one of them.
         """
         wanted = [NewTopic(t.name, t.partitions, replication_factor, config=dict(t.config)) for t in topics]
-        self.connect(self._timeout)
+        self._ask(lambda _: None)  # the brokers can be reached
         for name, created in self._client.create_topics(wanted, operation_timeout=self._timeout).items():
             try:
                 created.result()
@@ -142,7 +133,7 @@ class KafkaAdmin:
         Raises:
             BrokerUnreachable: no broker answered in time.
         """
-        brokers = self._ask(lambda limit: self._client.list_topics(timeout=limit)).brokers
+        brokers = self._ask(self._metadata).brokers
         asked = [ConfigResource(ResourceType.BROKER, str(number)) for number in brokers]
         # One request per broker: each describes only itself.
         answers = [self._client.describe_configs([one], request_timeout=self._timeout)[one] for one in asked]
@@ -195,10 +186,14 @@ class KafkaAdmin:
         def attempt(within: float) -> T:
             # Any broker tells which one is the controller, to which requests go. Without this, librdkafka stays with a
             # controller that has ended.
-            self._client.list_topics(timeout=within)
+            self._metadata(within)
             return request(within)
 
-        return self._connection.until_answered(attempt, self._client.poll, self._timeout)
+        return self._connection.until_answered(attempt, self._client.poll, self._timeout, self._waiting)
+
+    def _metadata(self, within: float) -> ClusterMetadata:
+        # In a thread, so that a signal ends it at once.
+        return call_within(within, lambda seconds: self._client.list_topics(timeout=seconds))
 
 
 def _described(name: str, answer: Future[Any]) -> Any:

@@ -29,7 +29,8 @@ class TorchEngine:
     """Implements `domain.arrays.Engine`.
 
     Args:
-        run: takes uint8, (batch, height, width, channels), or clips of such pictures, on the device, and returns tensors.
+        run: takes uint8, (batch, height, width, channels), or clips of such pictures, on the device, and returns
+            tensors.
         device: the device that it runs on.
         outputs: names of the tensors, in order.
     """
