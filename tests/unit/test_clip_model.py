@@ -133,11 +133,11 @@ def test_weights_of_a_video_model_load_strictly(tmp_path: Path) -> None:
     ("architecture", "task", "text"),
     [
         ("mc3_18", "classify", r"'mc3_18' is not for the task classify: its manifest needs task: clip"),
-        ("resnet18", "clip", r"'resnet18' is not for the task clip: its manifest needs task: classify or embed"),
+        ("resnet18", "clip", r"'resnet18' is not for the task clip: its manifest needs task: classify or multi_label or embed"),
         ("ssd300_vgg16", "segment", r"'ssd300_vgg16' is not for the task segment: its manifest needs task: detect"),
         ("cnn_rnn", "detect", r"'cnn_rnn' is not for the task detect: its manifest needs task: clip or recurrent"),
         ("resnet999", "clip", r"'resnet999' is not known; for the task clip there is mc3_18, .*swin3d_t, cnn_rnn"),
-        ("resnet18", "frame_values", r"manifest needs task: classify or embed"),
+        ("resnet18", "frame_values", r"manifest needs task: classify or multi_label or embed"),
         ("resnet999", "frame_values", r"for the task frame_values there is none: give a program"),
     ],
 )
