@@ -130,13 +130,19 @@ class Agreement(NamedTuple):
     place: float
 
 
-def compare_boxes(found: Sequence[Detected], expected: Sequence[Detected]) -> Agreement:
-    """Find the partner of each box. The order does not count: nearly equal scores may change places."""
+def compare_boxes(found: Sequence[Detected], expected: Sequence[Detected], close: float = _CLOSE) -> Agreement:
+    """Find the partner of each box. The order does not count: nearly equal scores may change places.
+
+    Args:
+        found: the boxes of one side.
+        expected: those of the other side.
+        close: how far scores of partners may differ, and what share of their area may not overlap.
+    """
     left, scores, places = list(expected), [0.0], [0.0]
     for each in found:
-        partners = [other for other in left if other.index == each.index and abs(other.score - each.score) < _CLOSE]
+        partners = [other for other in left if other.index == each.index and abs(other.score - each.score) < close]
         best = max(partners, key=lambda other: overlap(each.box, other.box), default=None)
-        if best is None or overlap(each.box, best.box) < 1 - _CLOSE:
+        if best is None or overlap(each.box, best.box) < 1 - close:
             continue
         left.remove(best)
         scores.append(abs(each.score - best.score))

@@ -83,7 +83,7 @@ def test_a_part_counts_frames_and_never_cuts_a_clip(frames: int) -> None:
 
 
 def test_logits_become_values_and_probabilities_stay() -> None:
-    row = torch.tensor([0.1, 0.2, 0.5, 0.7, 0.0, 1.0])
+    row = torch.tensor([0.1, 0.2, 0.5, 0.7, 0.001, 0.999])
     labels = ("dark", "light")
     said = small_model(
         Answering(lambda x: row.expand(len(x), 6)),
@@ -133,7 +133,11 @@ def test_weights_of_a_video_model_load_strictly(tmp_path: Path) -> None:
     ("architecture", "task", "text"),
     [
         ("mc3_18", "classify", r"'mc3_18' is not for the task classify: its manifest needs task: clip"),
-        ("resnet18", "clip", r"'resnet18' is not for the task clip: its manifest needs task: classify or multi_label or embed"),
+        (
+            "resnet18",
+            "clip",
+            r"'resnet18' is not for the task clip: its manifest needs task: classify or multi_label or embed",
+        ),
         ("ssd300_vgg16", "segment", r"'ssd300_vgg16' is not for the task segment: its manifest needs task: detect"),
         ("cnn_rnn", "detect", r"'cnn_rnn' is not for the task detect: its manifest needs task: clip or recurrent"),
         ("resnet999", "clip", r"'resnet999' is not known; for the task clip there is mc3_18, .*swin3d_t, cnn_rnn"),

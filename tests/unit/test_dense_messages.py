@@ -159,7 +159,8 @@ def test_a_detectors_accuracy_fits_its_schema_and_reads_back_whole(boxes: HitCou
 
 
 def test_the_accuracy_of_other_models_says_nothing_of_boxes_and_an_old_record_is_read() -> None:
-    tally = Tally(TallyKey(FRAMES, "cam-1", MODEL), NOW, seen=9, labelled=4, correct_top1=2, correct_top5=3)
+    key = TallyKey(FRAMES, "cam-1", MODEL)
+    tally = Tally(key, NOW, seen=9, labelled=4, correct_top1=2, correct_top5=3, topic_id="NCHpi2yKR4aPQtelZrZ7yw")
     sent = wire.render_accuracy("accuracy", tally, published_at=NOW)
 
     assert list(json.loads(sent.value or b"")) == list(sample("accuracy"))
