@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
-from tests.support.connections import CASES, NOBODY, Case, Place, place_of_failures, said
+from tests.support.connections import CASES, NOBODY, Place, place_of_failures, said
 from tests.support.workers import PATIENCE, WorkerProcess, model_folder, wait_until
 from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, NotAllowed
 from worker.cli import app
@@ -29,10 +30,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield found
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_failed_connection_tells_its_cause_and_what_to_do(place: Place, case: Case) -> None:
-    text = said(case, place)
+@pytest.fixture(scope="module")
+def texts(place: Place) -> Mapping[str, str]:
+    """Return what each case says: several at a time, because most of them wait."""
+    with ThreadPoolExecutor(6) as pool:
+        return dict(zip(CASES, pool.map(lambda case: said(case, place), CASES.values()), strict=True))
 
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failed_connection_tells_its_cause_and_what_to_do(place: Place, texts: Mapping[str, str], name: str) -> None:
+    case, text = CASES[name], texts[name]
     address = case.at(place)
     assert text.startswith(
         f"the brokers at {address} refuse the connection: " if case.final else f"no broker answered at {address} within"

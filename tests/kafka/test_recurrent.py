@@ -271,7 +271,7 @@ def test_a_state_topic_that_is_missing_or_not_set_is_found_at_the_start(
         settings = _settings(on, model, "at_least_once")
         unset = check_here(settings, tmp_path)
         missing = check_here(settings | {"topics": settings["topics"] | {"state": on.state}}, tmp_path)
-        drawn = {"state": on.state, "annotated": on.predictions}
+        drawn = {"state": on.state, "annotated": f"{on.predictions}-drawn"}
         with WorkerProcess(settings, tmp_path) as refused:
             wait_until(lambda: not refused.alive, "the worker stops", every=0.1)
             *_, last = refused.said()
