@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo unit test coverage cuda chaos bench learn compare lint format readme lock clean
+.PHONY: help setup demo unit test thorough coverage cuda chaos bench learn compare lint format readme lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,7 +28,10 @@ demo: $(READY) ## run cameras, a real Kafka and a real worker, with a live table
 unit: $(READY) ## run the quick tests, without a broker: all that are not marked slow or kafka
 	$(BIN)/python -m pytest $(TWO_CORES) -m "not slow and not kafka" $(ARGS)
 
-test: $(READY) ## run all tests, including those on a real Kafka
+test: $(READY) ## run the tests, including those on a real Kafka
+	$(BIN)/python -m pytest $(TWO_CORES) --durations=20 -m "not thorough" $(ARGS)
+
+thorough: $(READY) ## run all tests: also those that do in another way what make test does
 	$(BIN)/python -m pytest $(TWO_CORES) --durations=20 $(ARGS)
 
 coverage: $(READY) ## run all tests, and list the lines that none of them runs; takes twice as long

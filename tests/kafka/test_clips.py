@@ -54,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip_model(tmp_path_factory.mktemp("clip-model"))
 
 
-@pytest.fixture(scope="module", params=["at_least_once", "exactly_once"])
+@pytest.fixture(scope="module", params=[pytest.param("at_least_once", marks=pytest.mark.thorough), "exactly_once"])
 def ordeal(
     request: pytest.FixtureRequest, bootstrap_servers: str, model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ordeal]:

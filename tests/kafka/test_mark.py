@@ -13,7 +13,10 @@ FOR_EVER = {"size_ms": 3_600_000, "linger_ms": 600_000}
 """A window in which a frame waits until its worker dies."""
 
 
-@pytest.mark.parametrize(("guarantee", "protocol"), [("exactly_once", "consumer"), ("at_least_once", "classic")])
+@pytest.mark.parametrize(
+    ("guarantee", "protocol"),
+    [("exactly_once", "consumer"), pytest.param("at_least_once", "classic", marks=pytest.mark.thorough)],
+)
 def test_a_killed_worker_s_mark_is_respected_by_the_next(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:

@@ -30,6 +30,7 @@ def test_what_is_named_and_counted_survives_a_killed_worker(bootstrap_servers: s
     } == expected
 
 
+@pytest.mark.thorough
 def test_one_score_for_two_classes_is_counted_once_too(bootstrap_servers: str, tmp_path: Path) -> None:
     passed = through_kafka(bootstrap_servers, tmp_path, write_tints_model(tmp_path), tinted_frames(FRAMES))
     found = [each for each in passed.predictions if isinstance(each, wire.PredictionMessage)]

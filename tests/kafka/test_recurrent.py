@@ -126,7 +126,7 @@ class Ordeal:
     expected: Mapping[Place, Said]
 
 
-@pytest.fixture(scope="module", params=["exactly_once", "at_least_once"])
+@pytest.fixture(scope="module", params=["exactly_once", pytest.param("at_least_once", marks=pytest.mark.thorough)])
 def ordeal(
     request: pytest.FixtureRequest, bootstrap_servers: str, model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ordeal]:

@@ -24,6 +24,10 @@ BEGAN: Final = 1_700_000_000_000
 both_ways: Final = pytest.mark.parametrize(
     ("guarantee", "protocol"), [("exactly_once", "consumer"), ("at_least_once", "classic")]
 )
+the_newer_way: Final = pytest.mark.parametrize(
+    ("guarantee", "protocol"),
+    [("exactly_once", "consumer"), pytest.param("at_least_once", "classic", marks=pytest.mark.thorough)],
+)
 
 
 def settings_of(on: Stage, guarantee: str, protocol: str, **groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -104,7 +108,7 @@ def test_a_topic_that_is_created_again_under_a_worker_is_read_from_its_first_fra
         assert offsets(on).count(0) == 2
 
 
-@both_ways
+@the_newer_way
 def test_a_topic_that_is_created_again_with_frames_in_flight_is_read_from_its_first_frame(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:
@@ -122,7 +126,7 @@ def test_a_topic_that_is_created_again_with_frames_in_flight_is_read_from_its_fi
         assert worker.stop() == 0
 
 
-@both_ways
+@the_newer_way
 def test_hidden_states_of_a_topic_that_is_created_again_begin_anew(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:

@@ -60,7 +60,7 @@ def send(on: Stage) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize("guarantee", [pytest.param("at_least_once", marks=pytest.mark.thorough), "exactly_once"])
 def test_cuts_are_found_once_although_a_worker_is_killed_and_another_comes(
     bootstrap_servers: str, replayed: Mapping[int, float], guarantee: str, tmp_path: Path
 ) -> None:
