@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.through_kafka import through_kafka
 from tests.support.tints import TINTS, counted_by_hand, tinted_frames, write_tints_model
 from worker import wire
