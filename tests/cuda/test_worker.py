@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.executors import Inline
-from tests.support.labelled import coloured
+from tests.support.labelled import SMALL, coloured
 from tests.support.models import drawn_model, photograph
 from tests.support.motions import UNSEEN, write_motions
 from tests.support.objects import BACKGROUNDS, write_scenes
@@ -27,7 +27,6 @@ from worker.models.build import load_model
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Groups
 from worker.training.loop import Step
-from worker.training.options import Options
 from worker.training.train import Watcher, train
 
 PARTITION = TopicPartition("frames", 0)
@@ -93,26 +92,15 @@ def test_tuning(tmp_path: Path) -> None:
     assert "nvjpeg" in tried
 
 
-SMALL = Options(
-    task="classify",
-    model="shufflenet_v2_x0_5",
-    weights="none",
-    layers="all",
-    size=(32, 32),
-    epochs=3,
-    batch=8,
-    threads=1,
-    holdout=("camera0",),
-    device="cuda",
-)
+ON_GPU = replace(SMALL, device="cuda")
 
 
 @pytest.mark.parametrize("amp", ["off", "fp16", "bf16"])
 def test_training(tmp_path: Path, amp: str) -> None:
     data = coloured(tmp_path / "data", cameras=3, pictures=6)
-    outcome = train(data, tmp_path / "hues", replace(SMALL, amp=amp))  # type: ignore[arg-type]
+    outcome = train(data, tmp_path / "hues", replace(ON_GPU, amp=amp))  # type: ignore[arg-type]
 
-    assert outcome.epochs == SMALL.epochs
+    assert outcome.epochs == ON_GPU.epochs
     card = json.loads((tmp_path / "hues" / "card.json").read_text())
     assert card["held_out"]["accuracy_share"]["total"] == 18
     assert all(np.isfinite(each["loss"]) for each in card["epochs"])
@@ -130,12 +118,12 @@ class Interrupting(Watcher):
 @pytest.mark.parametrize("amp", ["off", "fp16"])
 def test_an_interrupted_training_goes_on(tmp_path: Path, amp: str) -> None:
     data = coloured(tmp_path / "data", cameras=3, pictures=6)
-    options = replace(SMALL, amp=amp)  # type: ignore[arg-type]
+    options = replace(ON_GPU, amp=amp)  # type: ignore[arg-type]
     assert train(data, tmp_path / "hues", options, watcher=Interrupting()).interrupted
 
     outcome = train(data, tmp_path / "hues", options, resume=True)
 
-    assert (outcome.interrupted, outcome.epochs) == (False, SMALL.epochs)
+    assert (outcome.interrupted, outcome.epochs) == (False, ON_GPU.epochs)
 
 
 @pytest.mark.parametrize(("task", "extra"), [("detect", {}), ("clip", {"rate": 10.0, "frames": 8})])
@@ -143,12 +131,12 @@ def test_other_tasks_are_trained(tmp_path: Path, task: str, extra: dict[str, Any
     if task == "detect":
         write_scenes(tmp_path / "data", BACKGROUNDS[:2], each=4)
         options = replace(
-            SMALL, task="detect", model="ssdlite320_mobilenet_v3_large", size=(96, 128), epochs=1, holdout=()
+            ON_GPU, task="detect", model="ssdlite320_mobilenet_v3_large", size=(96, 128), epochs=1, holdout=()
         )
     else:
         write_motions(tmp_path / "data", UNSEEN, each=4)
         options = replace(
-            SMALL,
+            ON_GPU,
             task="clip",
             model="cnn_rnn",
             shape=CnnRnnShape("shufflenet_v2_x0_5", hidden=16, layer="maxpool"),

@@ -1,6 +1,6 @@
 """Detectors, segmenters and embeddings through the whole loop: messages, counts, a restart, and pictures for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from tests.support.flow import TOPICS, Flow
 from tests.support.frames import a_record
 from tests.support.models import open_model, small_model
 from tests.support.pictures import JPEG, PNG
+from tests.support.real_flow import flow_over
 from worker import wire
-from worker.adapters.memory import Assign, Event
 from worker.app.annotator import Annotator
 from worker.domain.boxes import Box, TrueBox, overlap, write_boxes
 from worker.domain.frames import Frame
@@ -25,8 +25,6 @@ from worker.domain.records import Record, TopicPartition
 from worker.domain.results import HitCounts
 from worker.domain.tallies import Tally
 from worker.models.loaded import LoadedModel
-from worker.models.preparation import frame_decoder
-from worker.settings import Limits, ModelGroup
 
 PARTITION = TopicPartition("frames", 0)
 PLACE, ELSEWHERE = Box(60, 50, 160, 130), Box(200, 150, 300, 220)
@@ -53,15 +51,8 @@ RECORDS = [
 COUNTS = HitCounts(hits=3, misses=3, false_alarms=3)
 
 
-def script(records: Sequence[Record]) -> Iterator[Event]:
-    yield Assign([PARTITION])
-    for start in range(0, len(records), 3):
-        yield records[start : start + 3]
-
-
 def flow_of(model: LoadedModel, records: Sequence[Record] = RECORDS, **rest: Any) -> Flow:
-    decode = frame_decoder(model.preprocessing, ModelGroup(name="any"), Limits())
-    return Flow(script(records), model=model, decode=decode, **rest).run()
+    return flow_over(PARTITION, records, model, **rest)
 
 
 def messages(flow: Flow) -> list[Any]:

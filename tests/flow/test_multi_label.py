@@ -1,6 +1,6 @@
 """Models that decide each class on its own, through the whole loop: messages, counts, metrics and a restart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,11 @@ from tests.support.flow import TOPICS, Flow
 from tests.support.frames import a_record
 from tests.support.models import open_model
 from tests.support.pictures import PNG
+from tests.support.real_flow import flow_over
 from tests.support.schemas import check_json
 from tests.support.tints import tinted, write_tints_model
 from worker import wire
-from worker.adapters.memory import Assign, Event, MemorySink, Revoke
+from worker.adapters.memory import Assign, MemorySink, Revoke
 from worker.app.annotator import Annotator
 from worker.domain.frames import Frame
 from worker.domain.label_lists import write_labels
@@ -56,15 +57,8 @@ COUNTED = NamedCounts(
 )
 
 
-def script(records: Sequence[Record]) -> Iterator[Event]:
-    yield Assign([PARTITION])
-    for start in range(0, len(records), 3):
-        yield records[start : start + 3]
-
-
 def flow_of(model: LoadedModel, records: Sequence[Record] = RECORDS, **rest: Any) -> Flow:
-    decode = frame_decoder(model.preprocessing, ModelGroup(name="any"), Limits())
-    return Flow(script(records), model=model, decode=decode, **rest).run()
+    return flow_over(PARTITION, records, model, **rest)
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,14 @@ def offsets(on: Stage) -> list[int]:
     return sorted(each.frame.offset for each in on.read_predictions())
 
 
+def run_first(on: Stage, settings: Mapping[str, Any], folder: Path) -> None:
+    """Let a worker do six frames, and stop it."""
+    with WorkerProcess(settings, folder) as first:
+        Cameras(on).send(6)
+        on.wait_until_done()
+        assert first.stop() == 0
+
+
 def steps(on: Stage) -> list[int]:
     """Return how many frames each prediction's state includes, in the order of publication."""
     messages = [wire.decode_message(record.value or b"") for record in on.read(on.predictions)]
@@ -160,10 +168,7 @@ def test_a_topic_that_is_created_again_while_no_worker_runs_is_counted_anew(
 ) -> None:
     with stage(bootstrap_servers, partitions=1) as on:
         settings = settings_of(on, guarantee, protocol)
-        with WorkerProcess(settings, tmp_path) as first:
-            Cameras(on).send(6)
-            on.wait_until_done()
-            assert first.stop() == 0
+        run_first(on, settings, tmp_path)
         create_again(on)
         Cameras(on).send(9)
         with WorkerProcess(settings, tmp_path) as second:
@@ -180,10 +185,7 @@ def test_after_a_reset_to_earlier_frames_predictions_come_again_and_count_once(
 ) -> None:
     with stage(bootstrap_servers, partitions=1) as on:
         settings = settings_of(on, guarantee, protocol)
-        with WorkerProcess(settings, tmp_path) as first:
-            Cameras(on).send(6)
-            on.wait_until_done()
-            assert first.stop() == 0
+        run_first(on, settings, tmp_path)
         reset(on, 2)
         with WorkerProcess(settings, tmp_path) as second:
             on.wait_until_done()

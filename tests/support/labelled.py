@@ -8,9 +8,24 @@ import numpy as np
 from tests.support.pictures import PNG
 from worker.data.items import Item
 from worker.domain.times import EventMillis
+from worker.training.options import Options
 
 HUES = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 """Classes that any network learns in a moment."""
+
+
+SMALL = Options(
+    task="classify",
+    model="shufflenet_v2_x0_5",
+    weights="none",
+    layers="all",
+    size=(32, 32),
+    epochs=3,
+    batch=8,
+    threads=1,
+    holdout=("camera0",),
+)
+"""A training of a second."""
 
 
 def a_picture(seed: int, *, side: int = 40, colour: Sequence[int] = (128, 128, 128)) -> bytes:

@@ -77,7 +77,7 @@ class Member:
         return records
 
     def take(self, count: int) -> list[Record]:
-        """Poll until at least so many records have come."""
+        """Poll until at least `count` records have come."""
         taken = list[Record]()
 
         def enough() -> bool:
@@ -88,7 +88,7 @@ class Member:
         return taken
 
     def poll_until_committed(self, answers: int) -> None:
-        """Poll until so many commits were answered."""
+        """Poll until `answers` commits were answered."""
 
         def answered() -> bool:
             self.poll()

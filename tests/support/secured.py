@@ -39,7 +39,7 @@ PROTOCOLS: Final = {
     "AWAY": "PLAINTEXT",
     "AWAY_NAME": "PLAINTEXT",
 }
-"""The listeners besides PLAINTEXT, at which everything is allowed."""
+"""The other listeners. The listener PLAINTEXT also exists; its clients may do everything."""
 ADVERTISED: Final = {"AWAY": f"{HOST}:1", "AWAY_NAME": f"{NO_HOST}:9092"}
 """Listeners whose advertised addresses lead nowhere."""
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.support.labelled import HUES, coloured, write_data
+from tests.support.labelled import HUES, SMALL, coloured, write_data
 from tests.support.pictures import frame_of
 from worker.cli import app
 from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
@@ -20,22 +20,10 @@ from worker.models.manifest import load_manifest
 from worker.models.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
 from worker.training.loop import Step
-from worker.training.options import Options
 from worker.training.train import Watcher, train
 
 pytestmark = pytest.mark.slow
 
-SMALL = Options(
-    task="classify",
-    model="shufflenet_v2_x0_5",
-    weights="none",
-    layers="all",
-    size=(32, 32),
-    epochs=3,
-    batch=8,
-    threads=1,
-    holdout=("camera0",),
-)
 DETECTOR = replace(SMALL, task="detect", model="ssdlite320_mobilenet_v3_large", holdout=())
 """The smallest of torchvision's detectors."""
 

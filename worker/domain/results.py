@@ -212,6 +212,12 @@ class HitCounts(NamedTuple):
         true = self.hits + self.misses
         return self.hits / true if true else None
 
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall; None if nothing was found and nothing is there."""
+        either = 2 * self.hits + self.misses + self.false_alarms
+        return 2 * self.hits / either if either else None
+
     def plus(self, other: "HitCounts") -> "HitCounts":
         """Return the sum.
 

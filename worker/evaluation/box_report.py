@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from worker.domain.results import ModelIdentity
 from worker.evaluation.boxes import (
     BoxScore,
     Looked,
@@ -15,29 +14,23 @@ from worker.evaluation.boxes import (
     mean_precision,
     scores_of_classes,
 )
+from worker.evaluation.run import Run
 from worker.tasks.detect import Detect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detecting:
-    """What a worker has published of a detector's run over the data.
+class Detecting(Run):
+    """The run of a detector; the first of its labels is the background.
 
     Attributes:
-        labels: the model's class names by index; the first is the background.
         threshold: from which score on the manifest reports a box.
         seen: pictures that were looked at.
         rows: those of them whose true boxes are known, with all boxes from the lowest score on.
-        rejected: the reason of each dead letter.
-        skipped: the reason of each skipped frame.
     """
 
-    model: ModelIdentity
-    labels: Sequence[str]
     threshold: float
     seen: int
     rows: Sequence[Looked]
-    rejected: Sequence[str] = ()
-    skipped: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

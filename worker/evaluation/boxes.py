@@ -11,6 +11,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import GroundTruth
 from worker.domain.results import Detected, Detections, HitCounts
+from worker.evaluation.run import HitScore
 from worker.tasks.class_names import ClassNames
 from worker.tasks.detect import Detect
 from worker.wire import DetectionMessage
@@ -40,24 +41,13 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoxScore:
+class BoxScore(HitScore):
     """How many boxes are right.
 
     Attributes:
-        name: of the class, or what the score is of.
-        precision: share of the found boxes that are right; None if nothing was found.
-        recall: share of the true boxes that were found; None if there are none.
-        f1: their harmonic mean; None if there is neither.
         average_precision: at an intersection over union of 0.5, over all thresholds; None if there are no true boxes.
     """
 
-    name: str
-    hits: int
-    misses: int
-    false_alarms: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
     average_precision: float | None = None
 
 
@@ -100,16 +90,12 @@ def count_boxes(rows: Iterable[Looked], labels: Sequence[str], threshold: float)
 
 def box_score(name: str, counts: HitCounts, average_precision: float | None = None) -> BoxScore:
     """Return counts with their shares."""
-    hits, misses, false_alarms = counts
-    together = 2 * hits + misses + false_alarms
     return BoxScore(
         name=name,
-        hits=hits,
-        misses=misses,
-        false_alarms=false_alarms,
+        **counts._asdict(),
         precision=counts.precision,
         recall=counts.recall,
-        f1=2 * hits / together if together else None,
+        f1=counts.f1,
         average_precision=average_precision,
     )
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from worker.domain.intervals import Interval, share_interval
-from worker.domain.results import HitCounts, ModelIdentity
+from worker.domain.results import HitCounts
+from worker.evaluation.run import HitScore, Run
 from worker.wire import AccuracyMessage, MultiLabelMessage
 
 
@@ -32,45 +33,16 @@ class NamedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Naming:
-    """What a worker has published of the run of a model that names several classes.
+class Naming(Run):
+    """The run of a model that names several classes.
 
     Attributes:
-        labels: the model's class names by index.
         rows: its labelled predictions.
         accuracy: the last accuracy message of each camera.
-        rejected: the reason of each dead letter.
-        skipped: the reason of each skipped frame.
     """
 
-    model: ModelIdentity
-    labels: Sequence[str]
     rows: Sequence[NamedRow]
     accuracy: Sequence[AccuracyMessage]
-    rejected: Sequence[str] = ()
-    skipped: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedScore:
-    """How well one class is named.
-
-    Attributes:
-        hits: frames in which it is named and in the label.
-        misses: frames in which it is only in the label.
-        false_alarms: frames in which it is only named.
-        precision: share of the namings that are right; None if it was never named.
-        recall: share of the frames with it in which it was named; None if there are none.
-        f1: the harmonic mean of both; None if it is neither named nor in a label.
-    """
-
-    name: str
-    hits: int
-    misses: int
-    false_alarms: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +101,7 @@ class NamedReport:
     accuracy: NamedAccuracy
     rejected: dict[str, int]
     skipped: dict[str, int]
-    classes: list[NamedScore]
+    classes: list[HitScore]
     mistakes: list[NamedMistake]
     against: NamedRival | None = None
 
@@ -199,7 +171,7 @@ def _accuracy(found: Naming) -> NamedAccuracy:
     )
 
 
-def _scores(found: Naming) -> list[NamedScore]:
+def _scores(found: Naming) -> list[HitScore]:
     sums = defaultdict[str, HitCounts](HitCounts)
     for message in found.accuracy:
         for each in message.multi_label.classes if message.multi_label else ():
@@ -207,12 +179,5 @@ def _scores(found: Naming) -> list[NamedScore]:
     return [_score(name, sums[name]) for name in found.labels if name in sums]
 
 
-def _score(name: str, counts: HitCounts) -> NamedScore:
-    either = 2 * counts.hits + counts.misses + counts.false_alarms
-    return NamedScore(
-        name=name,
-        **counts._asdict(),
-        precision=counts.precision,
-        recall=counts.recall,
-        f1=2 * counts.hits / either if either else None,
-    )
+def _score(name: str, counts: HitCounts) -> HitScore:
+    return HitScore(name=name, **counts._asdict(), precision=counts.precision, recall=counts.recall, f1=counts.f1)

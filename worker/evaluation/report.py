@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from worker.domain.intervals import Interval, share_interval
-from worker.domain.results import ModelIdentity
 from worker.evaluation.calibration import Calibration, calibration
 from worker.evaluation.classes import ClassScore, Pair, class_scores, confusion, mistakes, most_confused
 from worker.evaluation.comparison import Comparison, compare
 from worker.evaluation.judged import Judged
+from worker.evaluation.run import Run
 from worker.wire import AccuracyMessage
 
 CONFUSED = 10
@@ -89,24 +89,17 @@ class ClassReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
-    """What a worker has published of a model's run over the data.
+class Evaluated(Run):
+    """The run of a model that predicts one class.
 
     Attributes:
-        labels: the model's class names by index.
         rows: its labelled predictions.
         accuracy: the last accuracy message of each camera.
-        rejected: the reason of each dead letter.
-        skipped: the reason of each skipped frame.
     """
 
-    model: ModelIdentity
     task: str
-    labels: Sequence[str]
     rows: Sequence[Judged]
     accuracy: Sequence[AccuracyMessage]
-    rejected: Sequence[str] = ()
-    skipped: Sequence[str] = ()
 
 
 def class_report(found: Evaluated, *, data: str, most: int) -> ClassReport:

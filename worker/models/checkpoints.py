@@ -1,4 +1,4 @@
-"""Which tensors of a file belong to a network? People save them wrapped, beside others, and under longer names."""
+"""Which tensors of a file belong to a network? People save them in wrappers, with others, and under longer names."""
 
 import argparse
 import datetime as dt
@@ -51,7 +51,8 @@ _HARMLESS: Final[list[Any]] = [
         for module in ("numpy.core", "numpy._core")
     ),
 ]
-"""What checkpoints hold beside tensors, and what runs no code of theirs: options, numbers, times and paths."""
+"""Types that checkpoints contain in addition to tensors: options, numbers, times and paths. None of them runs code of
+the file."""
 
 _WRAPPERS: Final = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)(?:\.|$)")
 """Names that torch.compile, FSDP and activation checkpointing put in between, at any place."""
@@ -60,7 +61,7 @@ _OLD_DENSENET: Final = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)")
 _COUNTERS: Final = re.compile(r"(?:^|\.)(?:num_batches_tracked|total_ops|total_params|n_averaged)$")
 """Tensors on which no answer depends: of batch norms, of thop's counts, and of averaged weights."""
 _BESIDE: Final = re.compile(r"^\w*(?:criterion|loss|metric)\w*\.")
-"""How names beside a network begin that are of training alone."""
+"""Matches names of tensors that only training needs, and that are saved with the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Weights:
     Attributes:
         place: the keys that lead to it, and what all its names began with, joined by dots.
         versions: of modules by name, as `state_dict` has them in `_metadata`.
-        others: names beside it that begin otherwise, and that may be parts of the same network.
+        others: names of other tensors in the same mapping, which may be parts of the same network.
     """
 
     place: str

@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 _WITHIN: Final = ("id2label", "label2id", "names", "classes", "categories", "labels", "class_to_idx")
-"""Keys under which files of other tools have the names, beside much else."""
+"""Keys under which other tools save the names of classes; their files have other keys too."""
 _NUMBERED: Final = re.compile(r"(\d+)\s*[\s:;,.)=|-]\s*(\S.*)")
 _FORMS: Final = "give one class name per line, a JSON or YAML list, or a mapping from index to name"
 

@@ -74,7 +74,7 @@ class TopicFacts:
         asked, self._asked, self._ask_at = self._asked, {}, time.monotonic() + _ASK_EVERY
         try:
             self.known = self._read(asked, within=0)
-        except KafkaException:  # whoever reads or writes says what is wrong
+        except KafkaException:  # the next read or write fails too, and tells the cause
             return False
         return True
 
