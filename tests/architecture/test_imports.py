@@ -161,6 +161,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.engines.streams": frozenset({"numpy"}),
     "worker.ops": frozenset({"structlog"}),
     "worker.ops.telemetry": frozenset({"prometheus_client", "structlog"}),
+    "worker.ops.batches": frozenset({"prometheus_client"}),
     "worker.ops.verdicts": frozenset({"prometheus_client"}),
     "worker.stream": frozenset({"numpy"}),
     "worker.app.dead_letters": frozenset({"msgspec"}),

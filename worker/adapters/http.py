@@ -23,11 +23,14 @@ class OpsServer:
         unready: returns the text with which /readyz answers 503; None means 200.
 
     Raises:
-        OSError: the port is taken.
+        OSError: it cannot listen there, as when the port is taken.
     """
 
     def __init__(self, *, host: str, port: int, registry: CollectorRegistry, unhealthy: Fault, unready: Fault) -> None:
         class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 match self.path.partition("?")[0]:
                     case "/metrics":
@@ -49,7 +52,8 @@ class OpsServer:
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
                 """Log nothing: Prometheus scrapes every few seconds."""

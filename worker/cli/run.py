@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -11,7 +12,8 @@ import yaml
 from worker.cli.options import ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
 from worker.ops.logs import configure_logs
-from worker.settings import effective, load_settings
+from worker.settings import Settings, effective, load_settings
+from worker.settings.changed import Changed, changed
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -37,11 +39,8 @@ def run(config: ConfigFile = None) -> None:
 
     try:
         found = in_force(Groups(settings.model, settings.window, settings.limits))
-        settings = settings.model_copy(update=found.groups.by_name())
-        if settings.ops.log_format == "json":
-            log.info("settings in force", **effective(settings))
-        else:
-            typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
+        chosen, settings = settings, settings.model_copy(update=found.groups.by_name())
+        _tell_settings(settings, changed(settings, chosen, config))
         log.info("profile", found=str(found))
         findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
         for warning in findings.warnings:
@@ -58,3 +57,16 @@ def run(config: ConfigFile = None) -> None:
             raise  # the command line prints it for people
         structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
+
+
+def _tell_settings(settings: Settings, different: Iterable[Changed]) -> None:
+    """Tell programs all settings, and people those that are not as usual."""
+    log, rows = structlog.get_logger("worker"), [(each.name, str(each.value), each.origin) for each in different]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    log.info(
+        "settings in force",
+        line=f"settings, as far as they are not the defaults (all: vision-worker settings):\n{shown}",
+        **effective(settings),
+    )
+    log.debug("all settings", line=yaml.safe_dump(effective(settings), sort_keys=False))
