@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ class OpsServer:
 
     Raises:
         OSError: it cannot listen there, as when the port is taken.
+        UnicodeError: the host cannot be a name.
     """
 
     def __init__(self, *, host: str, port: int, registry: CollectorRegistry, unhealthy: Fault, unready: Fault) -> None:
@@ -58,13 +60,22 @@ class OpsServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
                 """Log nothing: Prometheus scrapes every few seconds."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = AF_INET6 if ":" in host else AF_INET
+
+        self._host = f"[{host}]" if ":" in host else host
+        self._server = Server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="ops")
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
         return self._server.server_port
+
+    @property
+    def url(self) -> str:
+        """The address of the pages, without their names."""
+        return f"http://{self._host}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -47,8 +47,8 @@ def _first_free(ops: Ops, registry: CollectorRegistry, unhealthy: Fault, unready
     for port in ops.ports:
         try:
             return OpsServer(host=ops.host, port=port, registry=registry, unhealthy=unhealthy, unready=unready)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
+        except (OSError, UnicodeError) as error:
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
                 raise SettingsError([_no_address(ops, port, error)]) from error
     return None
 
@@ -59,10 +59,11 @@ def _taken(ops: Ops) -> str:
     return f"ops.port: another program has port {ops.port} of {ops.host}"
 
 
-def _no_address(ops: Ops, port: int, error: OSError) -> str:
-    if error.errno == errno.EACCES:
+def _no_address(ops: Ops, port: int, error: Exception) -> str:
+    if isinstance(error, PermissionError):
         return f"ops.port: this user may not use port {port}; set ops.port to 1024 or more"
+    reason = getattr(error, "strerror", error)
     return (
-        f"ops.host: {ops.host!r} is no address of this machine ({error.strerror}); set ops.host to 127.0.0.1 for "
-        "programs on this machine only, or to 0.0.0.0 for all"
+        f"ops.host: {ops.host!r} is no address of this machine ({reason}); set ops.host to 127.0.0.1 for programs on "
+        "this machine only, or to 0.0.0.0 for all"
     )

@@ -52,9 +52,9 @@ def tell_port(ops: Ops, port: int) -> None:
         )
 
 
-def tell_ready(settings: Settings, model: LoadedModel, port: int) -> None:
+def tell_ready(settings: Settings, model: LoadedModel, url: str) -> None:
     """Say what the worker does from now on, where to look at it, and what to do next."""
-    topics, url = settings.topics, f"http://{settings.ops.host}:{port}"
+    topics = settings.topics
     structlog.get_logger("worker").info(
         "ready",
         line=f"ready: {model.identity} reads topic {topics.frames!r} as group {settings.kafka.group_id!r}\n"

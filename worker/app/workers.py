@@ -102,7 +102,7 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
             status = None
             try:
                 with watched(worker, settings, telemetry, health) as status:
-                    tell_ready(settings, model, served.port)
+                    tell_ready(settings, model, served.url)
                     yield worker
             finally:
                 sink.close()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
     """Check settings, brokers, topics and model; list all problems with what to do, and exit with 2 if any."""
+    from worker.app.pages import judge_port
     from worker.app.requirements import Findings
 
     groups, faults = read_groups(config)
@@ -24,6 +25,8 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
         _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
     if "model" in groups:
         _check_model(groups, findings)
+    if "ops" in groups:
+        findings.add(judge_port(groups["ops"]))
     if as_json:
         import msgspec
 

@@ -35,7 +35,8 @@ class Counts:
     Attributes:
         outcomes: frames by what became of them: predicted, rejected, skipped, shown.
         rejected: dead letters by reason; `skipped` what was left out, by reason.
-        rightness: of all predictions with a label.
+        rightness: of all predictions with a label that means something to the model.
+        unknown: predictions whose label names no class of the model.
         lag: records that wait in assigned partitions; None while it is not known.
         assigned: partitions that are read; `waiting` those that an output has not.
         in_flight: encoded bytes that are read and have no confirmed outcome.
@@ -46,6 +47,7 @@ class Counts:
     rejected: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
     rightness: Rightness = Rightness()
+    unknown: int = 0
     lag: int | None = None
     assigned: int = 0
     waiting: int = 0
@@ -70,7 +72,7 @@ class Totals:
         self.skipped = Tallies[str]()
         self.rightness = Rightness()
         self.lag: dict[TopicPartition, int] | None = {}
-        self.assigned = self.waiting = self.in_flight = 0
+        self.unknown = self.assigned = self.waiting = self.in_flight = 0
 
     def now(self, *, max_cameras: int | None) -> Counts:
         """Return the counts of this moment: copies, because the loop goes on."""
@@ -80,6 +82,7 @@ class Totals:
             rejected=dict(self.rejected),
             skipped=dict(self.skipped),
             rightness=self.rightness,
+            unknown=self.unknown,
             lag=None if lag is None else sum(list(lag.values())),
             assigned=self.assigned,
             waiting=self.waiting,

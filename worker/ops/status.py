@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from worker.domain.times import Monotonic
-from worker.ops.counts import Counts, Rightness
+from worker.ops.counts import Counts
 
 
 class Names(NamedTuple):
@@ -87,17 +87,14 @@ def status_line(counts: Counts, pace: Pace, trouble: str | None, names: Names) -
         waits = f"none done for {duration(pace.quiet)}, {_size(counts.in_flight)} of pictures in work"
         return f"{_frames(counts)}, {waits}"
     if not counts.frames and not counts.lag:
-        return (
-            f"no new frame in topic {names.frames!r} since the start ({duration(pace.quiet)}); send some: "
-            "vision-worker produce FOLDER"
-        )
+        return f"no new frames in topic {names.frames!r} for {duration(pace.quiet)}: vision-worker produce FOLDER"
     return ", ".join(_figures(counts, pace))
 
 
 def summary(counts: Counts, seconds: float, names: Names) -> str:
     """Return what a worker did from its start to its end."""
     if not counts.frames:
-        return f"stopped after {duration(seconds)}: no frame got a result"
+        return f"stopped after {duration(seconds)}: no new frames"
     parts = [f"{counts.outcomes.get('predicted', 0):,} predicted"]
     for name, number, reasons in (
         ("dead letters", counts.outcomes.get("rejected", 0), counts.rejected),
@@ -106,7 +103,7 @@ def summary(counts: Counts, seconds: float, names: Names) -> str:
     ):
         if number:
             parts.append(f"{number:,} {name}{_by_reason(reasons)}")
-    parts += [*_right(counts.rightness)]
+    parts += _right(counts)
     where = f"predictions are in topic {names.predictions!r}: vision-worker tail predictions --from-beginning"
     letters = ["dead letters: vision-worker deadletters list"] if counts.outcomes.get("rejected") else []
     return "\n  ".join([f"stopped after {duration(seconds)}: {_frames(counts)}, {', '.join(parts)}", where, *letters])
@@ -129,7 +126,7 @@ def duration(seconds: float) -> str:
 def _figures(counts: Counts, pace: Pace) -> Iterator[str]:
     yield _frames(counts)
     yield f"{_rate(pace.new / pace.seconds)}/s" if pace.new else f"none for {duration(pace.quiet)}"
-    yield from _right(counts.rightness)
+    yield from _right(counts)
     yield f"lag {counts.lag:,}" if counts.lag is not None else "lag unknown"
     for name, outcome in (("dead letters", "rejected"), ("skipped", "skipped")):
         if number := counts.outcomes.get(outcome):
@@ -140,14 +137,16 @@ def _figures(counts: Counts, pace: Pace) -> Iterator[str]:
         yield f"over {counts.max_cameras} cameras, so some count as 'other': raise limits.max_cameras"
 
 
-def _right(rightness: Rightness) -> Iterator[str]:
-    labelled, boxes = rightness.labelled, rightness.boxes
+def _right(counts: Counts) -> Iterator[str]:
+    labelled, right, boxes = counts.rightness.labelled, counts.rightness.right, counts.rightness.boxes
     if boxes is not None:
         true = boxes.hits + boxes.misses
         yield f"{_percent(boxes.hits, true)} of {true:,} true boxes found" if true else "no true boxes yet"
         yield f"{boxes.false_alarms:,} false alarms"
     elif labelled:
-        yield f"{_percent(rightness.right, labelled)} of {labelled:,} labelled right"
+        yield f"{_percent(right, labelled)} of {labelled:,} labelled right"
+    if counts.unknown:
+        yield f"{counts.unknown:,} labels name no class of the model"
 
 
 def _percent(part: int, whole: int) -> str:
@@ -182,6 +181,7 @@ def _fields(counts: Counts) -> dict[str, Any]:
         "dead_letters": counts.rejected,
         "skipped": counts.skipped,
         "labelled": labelled,
+        "unknown_labels": counts.unknown,
         **({"right": right} if boxes is None else {"boxes": boxes._asdict()}),
         "lag": counts.lag,
         "assigned": counts.assigned,

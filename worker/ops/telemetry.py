@@ -328,6 +328,7 @@ class Telemetry:
 
     def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
         self._unknown.labels(camera).inc()
+        self._totals.unknown += 1
         for label in labels:
             if self._worth_telling(f"label {label}"):
                 self._log.warning("label names no class of the model", label=label, camera=frame.camera)
