@@ -15,6 +15,8 @@ NOT_HERE: Final = {
     "helm": "needs a Kubernetes cluster",
     "pip install": "installs packages, and tests must not change what they run on",
     "git clone": "needs the network",
+    "make": "takes minutes, and begins with an environment of its own",
+    r"(?:\.|source) \.venv": "the tests have their own environment",
 }
 """What no test can run, by what the command begins with: here these need no mark on the page."""
 
@@ -82,6 +84,6 @@ def _mark_of(command: str, block: Block) -> Mark | None:
         if command.startswith(mark.begins):
             return mark
     for begins, reason in NOT_HERE.items():
-        if re.match(rf"(?:\w+=\S+ )*{begins}\b", command):
+        if re.match(rf"(?:\w+=\S+ )*{begins}(?!\w)", command):
             return Mark("not run", begins, reason)
     return None

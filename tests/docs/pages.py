@@ -15,18 +15,18 @@ FILES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 _PARSER: Final = MarkdownIt("commonmark").enable("table")
 _MARK: Final = re.compile(
-    r"<!-- (?P<kind>not run|fails|run by (?P<test>[\w/.]+))(?: `(?P<begins>[^`]+)`)?(?:: (?P<reason>\S.*?))? -->"
+    r"<!-- (?P<kind>not run|fails|before|run by (?P<test>[\w/.]+))(?: `(?P<begins>[^`]+)`)?(?:: (?P<reason>\S.*?))? -->"
 )
-_MEANT_AS_MARK: Final = re.compile(r"<!--\s*(?:not run|run|fails)\b")
+_MEANT_AS_MARK: Final = re.compile(r"<!--\s*(?:not run|run|fails|before)\b")
 HOW_TO_MARK: Final = (
-    "write one of <!-- not run: REASON -->, <!-- fails: REASON -->, <!-- run by FILE --> before the block; "
-    "`COMMAND` after the first words limits the mark to the commands that begin with it"
+    "write one of <!-- not run: REASON -->, <!-- fails: REASON -->, <!-- run by FILE --> and <!-- before: COMMAND --> "
+    "above the block; `WORDS` after the first words limits the mark to the commands that begin with these words"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Says what the test of a page needs to know of a block, or of some of its commands. It stands before the block.
+    """Says what the test of a page needs to know of a block, or of some of its commands. It stands above the block.
 
     Attributes:
         kind: `not run` if nothing can run it, `fails` if it must fail here, `run by` if another test runs it.
@@ -48,12 +48,14 @@ class Block:
     Attributes:
         line: number of its first line of code on the page.
         language: what stands behind the fence, such as `sh`.
+        before: commands that a reader of this page alone has typed already; the page does not show them.
     """
 
     line: int
     language: str
     text: str
     marks: tuple[Mark, ...]
+    before: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +104,31 @@ def page_of(name: str, text: str) -> Page:
 
 
 def _blocks(name: str, tokens: Sequence[Token]) -> Iterator[Block]:
-    marks: tuple[Mark, ...] = ()
+    comments: list[str] = []
     for token in tokens:
         if token.type == "html_block":
-            marks += tuple(_marks(name, token.content))
+            comments += [line.strip() for line in token.content.splitlines()]
             continue
         if token.type == "fence":
-            yield Block((token.map or [0])[0] + 2, token.info.strip(), token.content, marks)
-        marks = ()  # a mark stands directly before its block
+            marks, before = _marks(name, comments)
+            yield Block((token.map or [0])[0] + 2, token.info.strip(), token.content, tuple(marks), tuple(before))
+        comments = []  # a mark stands directly above its block
 
 
-def _marks(name: str, html: str) -> Iterator[Mark]:
-    for line in map(str.strip, html.splitlines()):
-        found = _MARK.fullmatch(line)
-        begins, reason, test = (found[each] or "" for each in ("begins", "reason", "test")) if found else ("", "", "")
-        if test:
-            yield Mark("run by", begins, test=test)
-        elif found and reason:
-            yield Mark("fails" if found["kind"] == "fails" else "not run", begins, reason)
-        elif _MEANT_AS_MARK.match(line):
-            raise ValueError(f"{name}: {line!r} is no mark: {HOW_TO_MARK}")
+def _marks(name: str, comments: Sequence[str]) -> tuple[list[Mark], list[str]]:
+    """Return the marks that comments are, and the commands that come before a block."""
+    marks, before = [], []
+    for comment in comments:
+        match (found := _MARK.fullmatch(comment)) and found.groups(""):
+            case (_, str(test), begins, _) if test:
+                marks.append(Mark("run by", begins, test=test))
+            case ("before", _, "", str(command)) if command:
+                before.append(command)
+            case ("not run" | "fails" as kind, _, begins, str(reason)) if reason:
+                marks.append(Mark(kind, begins, reason))
+            case _ if _MEANT_AS_MARK.match(comment):
+                raise ValueError(f"{name}: {comment!r} is no mark: {HOW_TO_MARK}")
+    return marks, before
 
 
 def _html_links(token: Token) -> list[str]:

@@ -64,16 +64,22 @@ def test_a_reader_can_run_what_a_page_says(page: Page, machine: Machine, tmp_pat
 
 def _follow(page: str, block: Block, session: Session, machine: Machine) -> None:
     """Do what a reader does with a block: write the file that it shows, or run its commands."""
+
+    def run(command: str, *, fails: bool = False) -> None:
+        session.run(command, fails=fails)
+        if "vision-worker run" in command:
+            send_frames(machine.brokers)
+
+    for command in block.before:
+        run(command)
     first = block.text.splitlines()[0] if block.text else ""
     if block.language == "yaml" and first.startswith("# ") and first.endswith(".yaml"):
         (session.folder / first.removeprefix("# ")).write_text(session.written(block.text))
     if block.language == "python" and not block.marks:
-        session.run(f"python - <<'END'\n{block.text}END")
-    for command in commands_in(page, block) if block.language in SHELLS else ():
-        if command.is_run_here:
-            session.run(command.text, fails=command.fails)
-            if "vision-worker run" in command.text:
-                send_frames(machine.brokers)
+        run(f"python - <<'END'\n{block.text}END")
+    for each in commands_in(page, block) if block.language in SHELLS else ():
+        if each.is_run_here:
+            run(each.text, fails=each.fails)
 
 
 def _kafka(cache: Path, what: str) -> None:
