@@ -22,11 +22,14 @@ _ASK_BROKERS_EVERY: Final = 5.0
 
 
 @contextmanager
-def watched(worker: Worker, settings: Settings, telemetry: Telemetry, health: Health) -> Iterator[Status]:
+def watched(
+    worker: Worker, settings: Settings, telemetry: Telemetry, health: Health, *, same_kafka: str
+) -> Iterator[Status]:
     """Watch a worker, and write its status line, until the block ends."""
     ops, topics = settings.ops, settings.topics
     probe = broker_probe(settings.kafka, topics)
-    status = Status(telemetry.counts, health.trouble, Names(topics.frames, topics.predictions), now=monotonic_clock())
+    names = Names(topics.frames, topics.predictions, same_kafka)
+    status = Status(telemetry.counts, health.trouble, names, now=monotonic_clock())
     health.worker = worker
 
     def ask_brokers() -> None:
@@ -52,14 +55,14 @@ def tell_port(ops: Ops, port: int) -> None:
         )
 
 
-def tell_ready(settings: Settings, model: LoadedModel, url: str) -> None:
+def tell_ready(settings: Settings, model: LoadedModel, url: str, *, same_kafka: str) -> None:
     """Say what the worker does from now on, where to look at it, and what to do next."""
     topics = settings.topics
     structlog.get_logger("worker").info(
         "ready",
         line=f"ready: {model.identity} reads topic {topics.frames!r} as group {settings.kafka.group_id!r}\n"
         f"  metrics: {url}/metrics\n"
-        "  next, in another terminal: vision-worker tail predictions",
+        f"  next, in another terminal: vision-worker tail predictions{same_kafka}",
         model=str(model.identity),
         topic=topics.frames,
         group=settings.kafka.group_id,

@@ -55,12 +55,13 @@ def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Itera
 
 
 @contextmanager
-def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
+def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "") -> Iterator[Worker]:
     """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
 
     Args:
         settings: all of them.
         inference: runs the model, as many calls at once as it has streams.
+        same_kafka: arguments with which other commands use the same Kafka, for the commands that the log names.
 
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
@@ -101,8 +102,8 @@ def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
             _freeze_what_stays()
             status = None
             try:
-                with watched(worker, settings, telemetry, health) as status:
-                    tell_ready(settings, model, served.url)
+                with watched(worker, settings, telemetry, health, same_kafka=same_kafka) as status:
+                    tell_ready(settings, model, served.url, same_kafka=same_kafka)
                     yield worker
             finally:
                 sink.close()

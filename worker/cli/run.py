@@ -2,23 +2,25 @@
 
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
 import typer
 import yaml
 
-from worker.cli.options import ConfigFile
+from worker.cli.kafka_settings import complete_settings
+from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
 from worker.ops.logs import configure_logs
-from worker.settings import Settings, effective, load_settings
+from worker.settings import Settings, effective
 from worker.settings.changed import Changed, changed
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(config: ConfigFile = None) -> None:
+def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, option: ClientOptions = None) -> None:
     """Read frames from Kafka, run the model, publish predictions and running accuracy.
 
     On SIGTERM and SIGINT, the worker finishes, publishes and commits open frames, leaves the group, and exits with 0.
@@ -26,7 +28,7 @@ def run(config: ConfigFile = None) -> None:
     """
     for signum in _STOP:
         signal.signal(signum, lambda *_: sys.exit(0))  # there are no open frames before the worker runs
-    settings = load_settings(config)
+    settings = complete_settings(config, bootstrap_servers, option)
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
@@ -40,7 +42,9 @@ def run(config: ConfigFile = None) -> None:
     try:
         found = in_force(Groups(settings.model, settings.window, settings.limits))
         chosen, settings = settings, settings.model_copy(update=found.groups.by_name())
-        _tell_settings(settings, changed(settings, chosen, config))
+        given = {"kafka.bootstrap_servers"} if bootstrap_servers else set()
+        given |= {"kafka.options"} if option else set()
+        _tell_settings(settings, changed(settings, chosen, config, given=given))
         log.info("profile", found=str(found))
         findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
         for warning in findings.warnings:
@@ -48,7 +52,7 @@ def run(config: ConfigFile = None) -> None:
         if findings.faults:
             raise SettingsError(findings.faults)
         inference = MainThread(settings.model.streams)
-        with kafka_worker(settings, inference) as worker:
+        with kafka_worker(settings, inference, same_kafka=_same_kafka(config, bootstrap_servers, option)) as worker:
             for signum in _STOP:
                 signal.signal(signum, lambda *_: worker.stop())
             inference.serve(worker.run)
@@ -57,6 +61,14 @@ def run(config: ConfigFile = None) -> None:
             raise  # the command line prints it for people
         structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
+
+
+def _same_kafka(config: Path | None, bootstrap_servers: str | None, option: Sequence[str] | None) -> str:
+    """Return the arguments with which other commands use the same Kafka and topics; no values, which may be secret."""
+    words = [f"--config {config}"] if config else []
+    words += [f"-b {bootstrap_servers}"] if bootstrap_servers else []
+    words += [f"-X {each.partition('=')[0]}=..." for each in option or ()]
+    return "".join(f" {word}" for word in words)
 
 
 def _tell_settings(settings: Settings, different: Iterable[Changed]) -> None:

@@ -10,10 +10,16 @@ from worker.ops.counts import Counts
 
 
 class Names(NamedTuple):
-    """Names of topics that the sentences need."""
+    """What the sentences name.
+
+    Attributes:
+        frames: the topic of the frames; `predictions` that of the predictions.
+        same_kafka: arguments with which other commands use the same Kafka.
+    """
 
     frames: str
     predictions: str
+    same_kafka: str = ""
 
 
 class Pace(NamedTuple):
@@ -80,15 +86,17 @@ def status_line(counts: Counts, pace: Pace, trouble: str | None, names: Names) -
         names: of topics.
     """
     if pace.new:
-        return "; ".join([", ".join(_figures(counts, pace)), *([trouble] if trouble else [])])
+        return "; ".join([", ".join(_figures(counts, pace, names)), *([trouble] if trouble else [])])
     if trouble:
         return f"{_frames(counts)} so far; {trouble}" if counts.frames else trouble
     if counts.in_flight:
         waits = f"none done for {duration(pace.quiet)}, {_size(counts.in_flight)} of pictures in work"
         return f"{_frames(counts)}, {waits}"
     if not counts.frames and not counts.lag:
-        return f"no new frames in topic {names.frames!r} for {duration(pace.quiet)}: vision-worker produce FOLDER"
-    return ", ".join(_figures(counts, pace))
+        return (
+            f"no new frames in topic {names.frames!r} for {duration(pace.quiet)}: {_command('produce FOLDER', names)}"
+        )
+    return ", ".join(_figures(counts, pace, names))
 
 
 def summary(counts: Counts, seconds: float, names: Names) -> str:
@@ -104,8 +112,8 @@ def summary(counts: Counts, seconds: float, names: Names) -> str:
         if number:
             parts.append(f"{number:,} {name}{_by_reason(reasons)}")
     parts += _right(counts)
-    where = f"predictions are in topic {names.predictions!r}: vision-worker tail predictions --from-beginning"
-    letters = ["dead letters: vision-worker deadletters list"] if counts.outcomes.get("rejected") else []
+    where = f"predictions are in topic {names.predictions!r}: {_command('tail predictions', names)} --from-beginning"
+    letters = [f"dead letters: {_command('deadletters list', names)}"] if counts.outcomes.get("rejected") else []
     return "\n  ".join([f"stopped after {duration(seconds)}: {_frames(counts)}, {', '.join(parts)}", where, *letters])
 
 
@@ -123,7 +131,7 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _figures(counts: Counts, pace: Pace) -> Iterator[str]:
+def _figures(counts: Counts, pace: Pace, names: Names) -> Iterator[str]:
     yield _frames(counts)
     yield f"{_rate(pace.new / pace.seconds)}/s" if pace.new else f"none for {duration(pace.quiet)}"
     yield from _right(counts)
@@ -132,7 +140,7 @@ def _figures(counts: Counts, pace: Pace) -> Iterator[str]:
         if number := counts.outcomes.get(outcome):
             yield f"{number:,} {name.removesuffix('s') if number == 1 and outcome == 'rejected' else name}"
     if counts.waiting:
-        yield f"{counts.waiting} partitions not read because an output has too few: vision-worker check"
+        yield f"{counts.waiting} partitions not read because an output has too few: {_command('check', names)}"
     if counts.max_cameras is not None:
         yield f"over {counts.max_cameras} cameras, so some count as 'other': raise limits.max_cameras"
 
@@ -152,6 +160,10 @@ def _right(counts: Counts) -> Iterator[str]:
 def _percent(part: int, whole: int) -> str:
     """Round down, so that 100 % means all of them."""
     return f"{1000 * part // whole / 10} %"
+
+
+def _command(words: str, names: Names) -> str:
+    return f"vision-worker {words}{names.same_kafka}"
 
 
 def _frames(counts: Counts) -> str:
