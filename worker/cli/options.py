@@ -31,8 +31,12 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 BootstrapServers = Annotated[
-    str,
-    typer.Option("--bootstrap-servers", "-b", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Brokers as host:port."),
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        "-b",
+        help="Brokers as host:port; default: those of the settings, else the Kafka of `vision-worker kafka up`.",
+    ),
 ]
 ClientOptions = Annotated[
     list[str] | None,

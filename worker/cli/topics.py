@@ -4,14 +4,15 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.options import ConfigFile
-from worker.domain.errors import SettingsError
-from worker.settings import read_groups
+from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile
 
 
 def topics(
     config: ConfigFile = None,
     *,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     partitions: Annotated[
         int, typer.Option(min=1, help="Partitions of each new topic: the most workers at a time.")
     ] = 4,
@@ -25,15 +26,12 @@ def topics(
     from worker.adapters.kafka import Topic
     from worker.app.cluster import cluster_admin
 
-    groups, faults = read_groups(config)
-    faults = [fault for fault in faults if fault.startswith(("kafka", "topics", "environment"))]
-    if faults or "kafka" not in groups or "topics" not in groups:
-        raise SettingsError(faults or ["the settings of kafka and topics cannot be read"])
-    admin, wanted = cluster_admin(groups["kafka"]), groups["topics"].in_use()
+    cluster, named = kafka_and_topics(config, bootstrap_servers, option)
+    admin, wanted = cluster_admin(cluster), named.in_use()
     existing = admin.topics(wanted.values())
-    if (frames := existing.get(groups["topics"].frames)) is not None:
+    if (frames := existing.get(named.frames)) is not None:
         partitions = max(partitions, frames.partitions)  # a result goes to the partition number of its frame
-    specs = groups["topics"].specs(partitions=partitions, largest_frame=largest_frame)
+    specs = named.specs(partitions=partitions, largest_frame=largest_frame)
     missing = [Topic(*spec) for spec in specs if spec.name not in existing]
     if missing:
         admin.create(missing, replication_factor=replication_factor)

@@ -1,4 +1,4 @@
-"""Generate parts of the README from the code: `python -m tests.support.readme` writes them."""
+"""Generate the tables of docs/ from the code: `python -m tests.support.generated` writes them."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from worker.ops.telemetry import Telemetry
 from worker.settings import Topics
 from worker.settings.topics import HEADERS, NEEDS, replay_marks
 
-README = Path(__file__).parents[2] / "README.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def metrics_table() -> str:
@@ -49,21 +49,21 @@ def topics_table() -> str:
     return "\n".join(rows)
 
 
-def sections() -> dict[str, str]:
-    """Return the generated parts, by the name of their markers."""
+def tables() -> dict[str, str]:
+    """Return the generated tables, by the name of their page and of their markers."""
     return {"topics": topics_table(), "settings": settings_table(), "metrics": metrics_table()}
 
 
 def main() -> None:
-    """Write the generated parts between their markers."""
-    text = README.read_text()
-    for name, content in sections().items():
+    """Write each table between the markers of its page."""
+    for name, content in tables().items():
+        page = DOCS / f"{name}.md"
+        text = page.read_text()
         between = re.compile(rf"(<!-- {name}[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
         found = between.search(text)
         if found is None:
-            raise ValueError(f"README.md has no markers for {name!r}")
-        text = f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}"
-    README.write_text(text)
+            raise ValueError(f"{page} has no markers for {name!r}")
+        page.write_text(f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}")
 
 
 if __name__ == "__main__":
