@@ -1,7 +1,9 @@
 """`vision-worker demo`: the whole system on a laptop, from cameras to accuracy and cuts, with live tables."""
 
 import os
+import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from worker.cli.next_commands import next_commands, program_name
 from worker.cli.options import AsJson
 from worker.domain.errors import WorkerError
 from worker.settings import BOOTSTRAP_VARIABLE
@@ -31,13 +35,19 @@ CLASSIFIER: Final = "mobilenet_v2"
 CUT_FINDER: Final = "transnetv2"
 ROUND: Final = 10.0
 """Seconds that the video takes."""
+HEIGHT: Final = 50
+"""Lines of the picture's terminal: more than the screen has."""
 POLLS_BEFORE_START: Final = 10
 """Polls of a tenth of a second before the cameras start, until the demo's own consumer is connected."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """All that a run needs; the workers are ready for frames."""
+    """All that a run needs; the workers are ready for frames.
+
+    Attributes:
+        kafka_stays: whether its Kafka goes on when the demo ends.
+    """
 
     classifier: Path
     cut_finder: Path
@@ -46,6 +56,7 @@ class _Ready:
     pictures: "Stage"
     video: "Stage"
     records: "Iterator[Record | None]"
+    kafka_stays: bool
 
 
 def demo(
@@ -79,12 +90,14 @@ def demo(
     of the demo. Exits with 0 only if every frame was predicted and counted, and exactly the known cuts were found.
     """
     from worker.local.cameras import CameraFeed, play_cameras, play_video
-    from worker.local.conclusion import conclusion
     from worker.local.display import shown_on
-    from worker.local.screen import Scene
+    from worker.local.picture import WIDTH, write_picture
+    from worker.local.screen import Scene, screen
     from worker.local.watching import Watch
 
-    console, rounds = Console(stderr=as_json, highlight=False), max(1, int(seconds / ROUND))
+    console = Console(stderr=as_json, highlight=False)
+    # A worker that takes over needs the processor for itself: the video ends before one is killed.
+    rounds = 1 if kill_a_worker else max(1, int(seconds / ROUND))
     with ExitStack() as stack:
         ready = _prepare(stack, console, seconds, rate, classifiers=2 if kill_a_worker else 1)
         servers = ready.pictures.servers
@@ -100,11 +113,21 @@ def demo(
         )
         with shown_on(console) as show:
             watch.follow(ready.records, show)
+        last = watch.moment(time.monotonic())
         with console.status("stopping the workers", spinner="line"):
             ready.pictures.stop()
             ready.video.stop()
         summary = _summary(watch, ready, console, verify=verify)
-    _print(console, summary, conclusion(summary), as_json=as_json)
+    told = _conclusion(summary)
+    if picture:
+        lines = [*screen(watch.scene, last, width=WIDTH, height=HEIGHT), Text(), *told]
+        write_picture(
+            picture, lines, title="vision-worker demo --kill-a-worker" if kill_a_worker else "vision-worker demo"
+        )
+    console.print(Text(), *told, sep="\n")
+    _print_next(console, summary, ready)
+    if as_json:
+        typer.echo(msgspec.json.encode(summary))
     if faults := summary.faults():
         raise WorkerError("\n".join(faults))
 
@@ -137,9 +160,9 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
 
         models = [pool.submit(model, name) for name in (CLASSIFIER, CUT_FINDER)]
         scenes: tuple[Future[Cameras], Future[Sequence[CapturedFrame]]] = pool.submit(cameras), pool.submit(film)
-        servers = _servers(stack, steps)
+        servers, stays = _servers(stack, steps)
         classifier, cut_finder = (each.result() for each in models)
-        with steps.step(f"{classifiers + 1} workers, which load the models and join their groups"):
+        with steps.step(f"{classifiers + 1} workers: load models, join groups"):
             many = classifiers + 1
             pictures = open_stage(
                 stack, servers, run, folder / "pictures", classifier, workers=classifiers, of_all=many
@@ -151,25 +174,25 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
             for _ in range(POLLS_BEFORE_START):
                 next(records)
             video.wait_until_ready()
-        return _Ready(classifier, cut_finder, scenes[0].result(), scenes[1].result(), pictures, video, records)
+        return _Ready(classifier, cut_finder, scenes[0].result(), scenes[1].result(), pictures, video, records, stays)
 
 
-def _servers(stack: ExitStack, steps: "Steps") -> str:
-    """Return the address of the Kafka to use; start one if there is none."""
+def _servers(stack: ExitStack, steps: "Steps") -> tuple[str, bool]:
+    """Return the address of the Kafka to use, and whether it goes on after the demo; start one if there is none."""
     from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.jars import KAFKA_VERSION
 
     if servers := os.environ.get(BOOTSTRAP_VARIABLE):
-        with steps.step(f"Kafka of {BOOTSTRAP_VARIABLE} at {servers}"):
-            return servers
+        with steps.step(f"Kafka of {BOOTSTRAP_VARIABLE}, at {servers}"):
+            return servers, True
     if background := running():
-        with steps.step(f"Kafka of `vision-worker kafka up` at {background.bootstrap_servers}"):
-            return background.bootstrap_servers
-    with steps.step(f"Apache Kafka {KAFKA_VERSION}, which stops with the demo") as step:
+        with steps.step(f"Kafka of `kafka up`, at {background.bootstrap_servers}"):
+            return background.bootstrap_servers, True
+    with steps.step(f"Apache Kafka {KAFKA_VERSION}, for this demo") as step:
         servers = stack.enter_context(LocalKafka()).bootstrap_servers
         step.note = f"at {servers}"
-        return servers
+        return servers, False
 
 
 def _summary(watch: "Watch", ready: _Ready, console: Console, *, verify: bool) -> "Summary":
@@ -208,9 +231,17 @@ def _summary(watch: "Watch", ready: _Ready, console: Console, *, verify: bool) -
         )
 
 
-def _print(console: Console, summary: "Summary", sentences: Sequence[str], *, as_json: bool) -> None:
-    console.print()
-    for sentence in sentences:
-        console.print(sentence)
-    if as_json:
-        typer.echo(msgspec.json.encode(summary))
+def _conclusion(summary: "Summary") -> list[Text]:
+    from worker.local.conclusion import conclusion
+
+    return [Text(sentence) for sentence in conclusion(summary)]
+
+
+def _print_next(console: Console, summary: "Summary", ready: _Ready) -> None:
+    """Print commands to go on with; none is wrapped, so that each can be copied."""
+    program = program_name(sys.argv, Path.cwd())
+    stays = ready.pictures.topics.predictions if ready.kafka_stays else None
+    console.print("\nGo on:")
+    for why, command in next_commands(program, killed=bool(summary.workers_killed), stays=stays):
+        console.print(f"  {why}")
+        console.print(Text(f"    {command}", "bold cyan"), soft_wrap=True)

@@ -22,6 +22,7 @@ class Row:
         rejected: the frames with a dead letter.
         latencies: all latencies, in milliseconds from capture to the prediction's arrival here.
         arrivals: arrival times of the last predictions, in seconds.
+        arrived: arrival time of the newest prediction, in seconds.
     """
 
     sent: int = 0
@@ -30,6 +31,7 @@ class Row:
     last: PredictionMessage | None = None
     latencies: list[int] = field(default_factory=list)
     arrivals: deque[float] = field(default_factory=deque)
+    arrived: float = 0.0
     tallies: dict[int, AccuracyMessage] = field(default_factory=dict)
 
     @property
@@ -82,6 +84,10 @@ class Row:
             self.arrivals.popleft()
         return len(self.arrivals) / RECENT
 
+    def mean_rate(self, began: float) -> float:
+        """Return the predictions in a second since the cameras began, up to the newest prediction."""
+        return self.predictions / (self.arrived - began) if self.arrived > began else 0.0
+
     def latency(self, percentile: float) -> float | None:
         """Return a percentile of the latency in milliseconds, or None before the first prediction."""
         return float(np.percentile(self.latencies, percentile)) if self.latencies else None
@@ -109,6 +115,7 @@ class Scoreboard:
         row.last = message
         row.latencies.append(arrived_at - message.captured_at_ms)
         row.arrivals.append(now)
+        row.arrived = now
 
     def counted(self, message: AccuracyMessage) -> None:
         """Record the newest tally of a camera in a partition."""
@@ -126,10 +133,6 @@ class Scoreboard:
     def total(self, name: str) -> int:
         """Return the sum of one count over all cameras."""
         return sum(int(getattr(row, name)) for row in self.rows.values())
-
-    def frames_per_second(self, now: float) -> float:
-        """Return the recent rate of predictions of all cameras together."""
-        return sum(row.frames_per_second(now) for row in self.rows.values())
 
     def latencies(self) -> Sequence[int]:
         """Return all latencies in milliseconds."""

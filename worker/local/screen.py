@@ -97,8 +97,8 @@ def screen(scene: Scene, moment: Moment, *, width: int, height: int) -> list[Tex
     cuts_question = f"{scene.cut_finder}: after which frame is there a cut?"
     blocks = [
         _Block(3, [_heading(question, clock_of(scene, moment), width)]),
-        _Block(2, _cameras(scene, moment.now, width)),
-        _Block(0, [_total(scene.board, moment.now, width)]),
+        _Block(2, _cameras(scene, moment, width)),
+        _Block(0, [_total(scene.board, moment, width)]),
         _Block(1, _members(scene.board, moment.members, width)),
         _Block(1, [Text(line, "bold yellow") for event in moment.events for line in textwrap.wrap(event, width)]),
         _Block(5, [Text()]),
@@ -113,7 +113,7 @@ def screen(scene: Scene, moment: Moment, *, width: int, height: int) -> list[Tex
 def progress_line(scene: Scene, moment: Moment) -> str:
     """Return the state of the run in one line, for an output that is no terminal."""
     video = f"video: {len(scene.video.values)} values, {len(scene.video.found)} cuts"
-    return f"{clock_of(scene, moment)}  {_joined(_totals(scene.board, moment.now))}  {video}"
+    return f"{clock_of(scene, moment)}  {_joined(_totals(scene.board, moment))}  {video}"
 
 
 def clock_of(scene: Scene, moment: Moment) -> str:
@@ -135,7 +135,7 @@ def _heading(text: str, clock: str, width: int) -> Text:
     return Text.assemble((name, "bold"), " " * (width - cell_len(name) - cell_len(clock)), (clock, "bold cyan"))
 
 
-def _cameras(scene: Scene, now: float, width: int) -> list[Text]:
+def _cameras(scene: Scene, moment: Moment, width: int) -> list[Text]:
     rows = {camera: scene.board.row(camera) for camera in scene.labels}
     best = [row.last.classes[0] if row.last else None for row in rows.values()]
     columns = [
@@ -151,29 +151,36 @@ def _cameras(scene: Scene, now: float, width: int) -> list[Text]:
         Column("right", [f"{row.correct}/{row.labelled}" for row in rows.values()], right=True),
         Column("right %", [percent(row.correct, row.labelled) for row in rows.values()], rank=3, right=True),
         Column("lag", [str(row.lag) for row in rows.values()], rank=2, right=True),
-        Column("per s", [f"{row.frames_per_second(now):.1f}" for row in rows.values()], rank=5, right=True),
+        Column("per s", [f"{_rate(row, moment):.1f}" for row in rows.values()], rank=5, right=True),
         Column("p50 ms", [_rounded(row.latency(50)) for row in rows.values()], rank=6, right=True),
         Column("p99 ms", [_rounded(row.latency(99)) for row in rows.values()], rank=4, right=True),
     ]
     return table(columns, width)
 
 
+def _rate(row: Row, moment: Moment) -> float:
+    """Return the recent rate of predictions, and that of the whole run once the camera's last frame has its own."""
+    if moment.sending or row.lag:
+        return row.frames_per_second(moment.now)
+    return row.mean_rate(moment.now - moment.elapsed)
+
+
 def _is_right(row: Row) -> bool:
     return bool(row.last and row.last.correct and row.last.correct.top1)
 
 
-def _total(board: Scoreboard, now: float, width: int) -> Text:
+def _total(board: Scoreboard, moment: Moment, width: int) -> Text:
     wrong = board.total("lost") or board.total("predicted_twice") or board.total("counted_twice")
-    parts = most_that_fit(_totals(board, now), lambda some: len(_joined(some)) <= width)
+    parts = most_that_fit(_totals(board, moment), lambda some: len(_joined(some)) <= width)
     return Text(shorten(_joined(parts), width), "bold red" if wrong else "bold")
 
 
-def _totals(board: Scoreboard, now: float) -> list[_Part]:
+def _totals(board: Scoreboard, moment: Moment) -> list[_Part]:
     correct, labelled = board.total("correct"), board.total("labelled")
     twice = board.total("predicted_twice") + board.total("counted_twice")
     return [
         _Part(0, f"total  {board.total('predictions')} frames"),
-        _Part(3, f"{board.frames_per_second(now):.1f}/s"),
+        _Part(3, f"{sum(_rate(row, moment) for row in board.rows.values()):.1f}/s"),
         _Part(2, f"right {percent(correct, labelled) or '-'} %"),
         _Part(1, f"lost {board.total('lost')}"),
         _Part(1, f"twice {twice}"),
@@ -208,7 +215,7 @@ def _video(row: VideoRow, width: int) -> list[Text]:
     last = "" if number is None else f"after frame {number}, {value:.2f}"
     columns = [
         Column("video", [VIDEO]),
-        Column("last cut", [last], width=21, least=15),
+        Column("last cut", [last], width=21),
         Column("cuts found", [f"{len(row.found)} of {row.due}"], right=True),
         Column("frames", [str(row.sent)], rank=2, right=True),
         Column("values", [str(row.values.total())], rank=3, right=True),
