@@ -71,6 +71,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.local": (
         "worker.domain",
         "worker.wire",
+        "worker.settings",
         "worker.adapters",
         "worker.media",
         "worker.models",
