@@ -166,11 +166,12 @@ def test_compacted_dead_letters_and_frames_are_found(limited: Limited, tmp_path:
     on = limited.stage
     for name in (on.frames, on.dead_letters):
         assert any(
-            "cleanup.policy=compact; set it to delete" in each for each in _judged(limited, tmp_path, name, "compact")
+            "set it to delete, as vision-worker topics apply does" in each
+            for each in _judged(limited, tmp_path, name, "compact")
         )
 
 
 def test_accuracy_that_is_not_compacted_is_found(limited: Limited, tmp_path: Path) -> None:
     (fault,) = _judged(limited, tmp_path, limited.stage.accuracy, "delete")
 
-    assert "cleanup.policy=delete; set it to compact" in fault
+    assert "set it to compact, as vision-worker topics apply does" in fault

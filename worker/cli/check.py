@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.options import AsJson, ConfigFile, command_line
 from worker.domain.errors import SettingsError, WorkerError
 from worker.settings import Delivery, Kafka, Limits, Topics, read_groups
 
@@ -24,12 +24,15 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: 
         _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
     if "model" in groups:
         _check_model(groups, findings)
+    findings = findings.consistent()
     if as_json:
         import msgspec
 
         typer.echo(msgspec.json.encode(findings))
     else:
         _print(findings)
+        if any(each.startswith("topics.") for each in (*findings.faults, *findings.warnings)):
+            typer.echo(f"next    {command_line('topics plan', config)} shows what to change")
     if findings.faults:
         raise typer.Exit(2)
 

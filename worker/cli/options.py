@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,12 @@ def parse_option(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
     return name, value
+
+
+def command_line(command: str, config: Path | None, *words: str) -> str:
+    """Return a command as it is typed, with the settings' file of the command that tells of it."""
+    given = () if config is None else ("--config", str(config))
+    return f"vision-worker {command} {shlex.join((*given, *words))}".rstrip()
 
 
 ConfigFile = Annotated[

@@ -23,7 +23,8 @@ REFUSED: Final[Mapping[str, str]] = {
     "metadata.broker.list": f"{_OWN_SETTING}: kafka.bootstrap_servers",
     "group.id": f"{_OWN_SETTING}: kafka.group_id",
     "group.protocol": f"{_OWN_SETTING}: kafka.group_protocol",
-    "allow.auto.create.topics": "a topic that a broker creates is not as the worker needs it: use vision-worker topics",
+    "allow.auto.create.topics": "a topic that a broker creates is not as the worker needs it; create it with "
+    "vision-worker topics apply",
     "queued.max.messages.kbytes": f"it is derived from {_OWN_SETTING}: limits.memory",
 }
 """librdkafka options that would break delivery or that are settings of the worker, with the reason."""
