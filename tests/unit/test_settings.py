@@ -82,7 +82,7 @@ def test_every_fault_is_told_at_once_with_what_to_do(write: Write, monkeypatch: 
     for expected in (
         "environment variable VISION_WORKER_WINDOWS__SIZE_MS: there is no such setting",
         "extras: there is no such group",
-        "kafka.bootstrap_servers: it is required; set it in the file or as VISION_WORKER_KAFKA__BOOTSTRAP_SERVERS",
+        "kafka.bootstrap_servers: it is not set; name your brokers with --bootstrap-servers, in the file of --config",
         "kafka.consumer: enable.auto.commit is refused: the worker commits an offset itself",
         "kafka.brokers: Extra inputs are not permitted (it is 'x')",
         "model.device: ",

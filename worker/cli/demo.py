@@ -20,6 +20,7 @@ from rich.table import Table
 
 from worker import wire
 from worker.adapters.clocks import wall_clock
+from worker.cli.kafka_settings import find_local_brokers
 from worker.cli.options import AsJson
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
@@ -142,14 +143,11 @@ def demo(
 
 def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float) -> _Prepared:
     """Prepare the broker, the models and the cameras in parallel; wait for all but the cameras."""
-    from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.cameras import render_cameras, render_video
     from worker.models.ready import ready_model
 
-    servers = os.environ.get(BOOTSTRAP_VARIABLE)
-    if not servers and (background := running()):
-        servers = background.bootstrap_servers
+    servers = os.environ.get(BOOTSTRAP_VARIABLE) or find_local_brokers()
     pool = stack.enter_context(ThreadPoolExecutor(2))
     with console.status("starting Kafka, rendering cameras, downloading the models"):
         models = [pool.submit(ready_model, name) for name in (CLASSIFIER, CUT_FINDER)]

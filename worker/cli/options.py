@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +28,20 @@ def parse_option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def command_line(command: str, config: Path | None, *words: str) -> str:
-    """Return a command as it is typed, with the settings' file of the command that tells of it."""
-    given = () if config is None else ("--config", str(config))
-    return f"vision-worker {command} {shlex.join((*given, *words))}".rstrip()
+def next_command(
+    command: str,
+    config: Path | None,
+    bootstrap_servers: str | None,
+    option: Sequence[str] | None,
+    *words: str,
+) -> str:
+    """Return a command as it is typed, with the options of the command that tells of it, without secrets of `-X`."""
+    given = [] if config is None else ["--config", str(config)]
+    if bootstrap_servers is not None:
+        given += ["--bootstrap-servers", bootstrap_servers]
+    for each in option or ():
+        given += ["-X", f"{each.partition('=')[0]}=..."]
+    return shlex.join(["vision-worker", *command.split(), *given, *words])
 
 
 ConfigFile = Annotated[
@@ -38,8 +49,12 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 BootstrapServers = Annotated[
-    str,
-    typer.Option("--bootstrap-servers", "-b", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Brokers as host:port."),
+    str | None,
+    typer.Option(
+        "--bootstrap-servers",
+        "-b",
+        help="Brokers as host:port; default: those of the settings, else the Kafka of `vision-worker kafka up`.",
+    ),
 ]
 ClientOptions = Annotated[
     list[str] | None,

@@ -8,15 +8,16 @@ import structlog
 import typer
 import yaml
 
-from worker.cli.options import ConfigFile
+from worker.cli.kafka_settings import complete_settings
+from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
 from worker.ops.logs import configure_logs
-from worker.settings import effective, load_settings
+from worker.settings import effective
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(config: ConfigFile = None) -> None:
+def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, option: ClientOptions = None) -> None:
     """Read frames from Kafka, run the model, publish predictions and running accuracy.
 
     On SIGTERM and SIGINT, the worker finishes, publishes and commits open frames, leaves the group, and exits with 0.
@@ -24,7 +25,7 @@ def run(config: ConfigFile = None) -> None:
     """
     for signum in _STOP:
         signal.signal(signum, lambda *_: sys.exit(0))  # there are no open frames before the worker runs
-    settings = load_settings(config)
+    settings = complete_settings(config, bootstrap_servers, option)
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 

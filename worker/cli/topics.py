@@ -3,15 +3,15 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from worker.cli.options import AsJson, ConfigFile, command_line
+from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, next_command
 from worker.cli.topic_plan import as_json, lines
-from worker.domain.errors import SettingsError, WorkerError
-from worker.settings import Kafka, Topics, read_groups
+from worker.domain.errors import WorkerError
+from worker.settings import Kafka, Topics
 
 if TYPE_CHECKING:
     from worker.adapters.kafka import KafkaAdmin
@@ -50,6 +50,8 @@ More = Annotated[
 def plan(
     config: ConfigFile = None,
     *,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     partitions: Partitions = None,
     largest_frame: LargestFrame = None,
     replication_factor: Replication = None,
@@ -58,7 +60,7 @@ def plan(
     json: AsJson = False,
 ) -> None:
     """Show what would be created and changed, and what that does to others. Nothing is changed."""
-    kafka, topics = _settings(config)
+    kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
     plans = _plans(_admin(kafka), topics, _wishes(topics, partitions, largest_frame, replication_factor, more))
     if json:
         typer.echo(as_json(plans, replication_factor))
@@ -67,7 +69,7 @@ def plan(
             typer.echo(line)
         if any(each.action != "keep" for each in plans):
             words = list(_typed(partitions, largest_frame, replication_factor, more))
-            typer.echo(f"next: {command_line('topics apply', config, *words)}")
+            typer.echo(f"next: {next_command('topics apply', config, bootstrap_servers, option, *words)}")
     if exit_code and any(each.action != "keep" or each.impossible for each in plans):
         raise typer.Exit(TO_DO)
 
@@ -76,6 +78,8 @@ def plan(
 def apply(
     config: ConfigFile = None,
     *,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     partitions: Partitions = None,
     largest_frame: LargestFrame = None,
     replication_factor: Replication = None,
@@ -86,7 +90,7 @@ def apply(
 
     It shows the plan first, and asks before it changes a topic that exists.
     """
-    kafka, topics = _settings(config)
+    kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
     wishes = _wishes(topics, partitions, largest_frame, replication_factor, more)
     admin = _admin(kafka)
     plans = _plans(admin, topics, wishes)
@@ -101,15 +105,6 @@ def apply(
     _do(admin, plans, wishes)
     _wait_until_shown(admin, topics, wishes)
     typer.echo("every topic is as planned")
-
-
-def _settings(config: Path | None) -> tuple[Kafka, Topics]:
-    """Read the only two groups of settings that matter here."""
-    groups, faults = read_groups(config)
-    faults = [fault for fault in faults if fault.startswith(("kafka", "topics", "environment", "--config"))]
-    if faults or "kafka" not in groups or "topics" not in groups:
-        raise SettingsError(faults or ["the settings of kafka and topics cannot be read"])
-    return groups["kafka"], groups["topics"]
 
 
 def _admin(kafka: Kafka) -> "KafkaAdmin":
