@@ -38,6 +38,9 @@ def check(
         typer.echo(msgspec.json.encode(findings))
     else:
         _print(findings)
+        if any("this user may not" in each for each in (*findings.faults, *findings.warnings)):
+            command = next_command("topics acls", config, bootstrap_servers, option, "--user", "NAME")
+            typer.echo(f"next    {command} prints the commands that allow it")
         if any(each.startswith("topics.") for each in (*findings.faults, *findings.warnings)):
             command = next_command("topics plan", config, bootstrap_servers, option)
             typer.echo(f"next    {command} shows what to change")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.acls import acl_lines
+from worker.cli.kafka_settings import kafka_and_topics, read_settings
 from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, next_command
 from worker.cli.topic_plan import as_json, lines
-from worker.domain.errors import WorkerError
+from worker.domain.errors import SettingsError, WorkerError
 from worker.settings import Kafka, Topics
 
 if TYPE_CHECKING:
@@ -105,6 +106,32 @@ def apply(
     _do(admin, plans, wishes)
     _wait_until_shown(admin, topics, wishes)
     typer.echo("every topic is as planned")
+
+
+@app.command()
+def acls(
+    config: ConfigFile = None,
+    *,
+    bootstrap_servers: BootstrapServers = None,
+    user: Annotated[str, typer.Option(help="The user as the brokers name it, such as worker or CN=worker.")],
+    command: Annotated[
+        list[str] | None,
+        typer.Option("--for", metavar="COMMAND", help="What the user runs; default: run and check. Repeat for more."),
+    ] = None,
+) -> None:
+    """Print the commands that give a user the smallest rights. An administrator of the brokers runs them."""
+    from worker.app.rights import RIGHTS, Subject
+
+    commands = command or ["run", "check"]
+    if unknown := [each for each in commands if each not in RIGHTS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: write one of {', '.join(RIGHTS)}", param_hint="--for")
+    groups, faults = read_settings(config, bootstrap_servers)
+    needed = ("kafka", "topics", "delivery")
+    if any(each not in groups for each in needed):
+        raise SettingsError([fault for fault in faults if fault.startswith((*needed, "--config", "environment"))])
+    subject = Subject(*(groups[each] for each in needed))
+    for line in acl_lines(user, subject.kafka.bootstrap_servers, {each: RIGHTS[each](subject) for each in commands}):
+        typer.echo(line)
 
 
 def _admin(kafka: Kafka) -> "KafkaAdmin":

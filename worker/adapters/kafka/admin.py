@@ -249,15 +249,13 @@ def _done(answer: Future[Any], name: str, failed: str, *, right: str, unless: in
     try:
         answer.result()
     except KafkaException as error:
-        refused = error.args[0]
-        if refused.code() == unless:
+        code, cause = error.args[0].code(), error.args[0].str().rstrip(".")
+        if code == unless:
             return
-        if refused.code() in _NO_RIGHT:
-            raise NotAllowed(
-                f"topic {name!r} {failed}: {refused.str()}; allow this user to {right} it, with an ACL"
-            ) from error
-        what_to_do = _CORRECT.get(refused.code(), "correct that, and try again")
-        raise WorkerError(f"topic {name!r} {failed}: {refused.str().rstrip('.')}; {what_to_do}") from error
+        if code in _NO_RIGHT:
+            raise NotAllowed(f"topic {name!r} {failed}: {cause}; allow this user to {right} it, with an ACL") from error
+        what_to_do = _CORRECT.get(code, "correct that, and try again")
+        raise WorkerError(f"topic {name!r} {failed}: {cause}; {what_to_do}") from error
 
 
 def _described(name: str, answer: Future[Any]) -> Any:
