@@ -131,8 +131,18 @@ def memory_worker(
     loaded: LoadedModel,
     groups: Groups,
     topics: Topics = DEFAULT_TOPICS,
+    linger: float = math.inf,
 ) -> Iterator[Worker]:
     """Build the same worker over records that are here or are made as they are read; what it publishes goes to `write`.
+
+    Args:
+        script: the records, and what else happens.
+        write: takes each record that is published, in the thread that runs the worker.
+        inference: runs the model, as many calls at once as it has streams.
+        loaded: the model that the settings name.
+        groups: the settings.
+        topics: names of the topics; those that are unset get nothing.
+        linger: seconds for which a batch waits for more frames; without end, batches depend on the frames alone.
 
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
@@ -152,7 +162,7 @@ def memory_worker(
             threads,
             CLOCKS,
             topics=output_topics(topics),
-            settings=unhurried(groups.window, limits, loaded.clip),
+            settings=unhurried(groups.window, limits, loaded.clip, linger=linger),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras),
             sampling=samples,
         )
@@ -214,12 +224,14 @@ def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSett
     )
 
 
-def unhurried(window: WindowGroup, limits: Limits, clip: ClipShape | None = None) -> LoopSettings:
-    """Return what a loop over files keeps to: nothing waits for time, so batches depend on the pictures alone."""
+def unhurried(
+    window: WindowGroup, limits: Limits, clip: ClipShape | None = None, *, linger: float = math.inf
+) -> LoopSettings:
+    """Return what a loop over files keeps to: nothing waits for time but what lingers, by default without end."""
     return LoopSettings(
         window=window.size_ms,
         lateness=window.lateness_ms,
-        bounds=Bounds(target=None, linger=math.inf, max_frames=_samples(window, clip), max_poll_interval=math.inf),
+        bounds=Bounds(target=None, linger=linger, max_frames=_samples(window, clip), max_poll_interval=math.inf),
         max_failed_share=limits.max_failed_share,
         max_in_flight_bytes=limits.memory // 4,
         commit_interval=math.inf,

@@ -121,3 +121,23 @@ def configure_logs(*, level: str, json: bool) -> None:
     clients.filters = [RateLimit()]
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)
+
+
+def log_as_library() -> None:
+    """Hand the log to the logging of the program that uses this as a library, unless it has configured structlog.
+
+    Unconfigured, structlog would print all lines to standard output, and logging would print warnings: here, results
+    say what is wrong with a picture.
+    """
+    logging.getLogger("worker").addHandler(logging.NullHandler())
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
