@@ -42,7 +42,7 @@ TROUBLE = "no answer for 6 s from the brokers at kafka:9092: connection refused;
             replace(IDLE, outcomes={"predicted": 5}, waiting=2),
             STILL,
             (
-                "5 frames, none for 40 s, lag 0, 2 partitions not read because an output has too few: "
+                "5 frames, none for 40 s, lag 0, 2 partitions not read, an output has too few: "
                 "vision-worker check --config worker.yaml"
             ),
         ),
@@ -69,7 +69,7 @@ def test_a_line_says_what_a_worker_does(counts: Counts, pace: Pace, said: str) -
             0,
             "9 frames, 9.0/s, 75.0 % of 40 true boxes found, 3 false alarms, lag 0",
         ),
-        (Rightness(9, 0, HitCounts(0, 0, 1)), 0, "9 frames, 9.0/s, no true boxes yet, 1 false alarms, lag 0"),
+        (Rightness(9, 0, HitCounts(0, 0, 1)), 0, "9 frames, 9.0/s, no true boxes yet, 1 false alarm, lag 0"),
     ],
 )
 def test_each_kind_of_model_has_its_own_right(rightness: Rightness, unknown: int, said: str) -> None:
