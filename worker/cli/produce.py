@@ -58,7 +58,7 @@ def produce(
     ] = None,
     loop: Annotated[str, typer.Option(help="How often to send each source: a number, or 'forever'.")] = "1",
     labels: Annotated[
-        Path | None, typer.Option(help="CSV with the columns file,label for the only folder; see the README.")
+        Path | None, typer.Option(help="CSV with the columns file,label for the only folder; see docs/cameras.md.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="The label of frames that have none.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of frames of videos and cameras.")] = 90,

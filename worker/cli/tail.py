@@ -57,7 +57,7 @@ def tail(
             if record is None:
                 silences += 1
                 if silences == SILENCES and not shown:
-                    typer.echo(_awaited(name, kafka, reader.held(partitions), from_beginning), err=True)
+                    typer.echo(_awaited(name, kafka, 0 if from_beginning else reader.held(partitions)), err=True)
             if record is None or record.value is None:
                 continue
             if as_json:
@@ -69,11 +69,10 @@ def tail(
                 break
 
 
-def _awaited(topic: str, kafka: Kafka, held: int, from_beginning: bool) -> str:
-    """Say what is waited for, and how to see what is there already."""
-    older = "" if from_beginning else f"; --from-beginning shows the {held} records that it has"
-    has = older if held else "; it is empty, and vision-worker run writes to it"
-    return f"waiting for records in topic {topic!r} at {kafka.bootstrap_servers}{has}"
+def _awaited(topic: str, kafka: Kafka, older: int) -> str:
+    """Say what is waited for, and how to see the older records that are there."""
+    hint = f"it has {older:,} older ones: --from-beginning shows them" if older else "it has none; a worker writes them"
+    return f"waiting for records in topic {topic!r} at {kafka.bootstrap_servers}\n{hint}"
 
 
 def _topic_of(kind: Kind, topics: Topics) -> str:

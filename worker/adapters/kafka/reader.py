@@ -128,8 +128,8 @@ class KafkaReader:
         Raises:
             SourceLost: a broker does not tell.
         """
-        ends, begins = (self._offsets(partitions, spec) for spec in (OffsetSpec.latest(), OffsetSpec.earliest()))
-        return sum(ends.values()) - sum(begins.values())
+        begins = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        return sum(self._high_watermarks(partitions).values()) - sum(begins.values())
 
     def written_between(
         self, partitions: Iterable[TopicPartition], since: EventMillis, until: EventMillis
