@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo unit test thorough coverage cuda chaos bench learn compare lint format readme lock clean
+.PHONY: help setup demo unit test thorough coverage cuda chaos bench learn compare lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -61,8 +61,8 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(READY) ## generate the tables in the README
-	$(BIN)/python -m tests.support.readme
+docs: $(READY) ## generate the tables in docs/
+	$(BIN)/python -m tests.support.generated
 
 lock: $(READY) ## resolve the dependencies again
 	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \

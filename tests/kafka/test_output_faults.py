@@ -1,4 +1,4 @@
-"""Outputs cannot be written: the worker waits or stops as its README says, loses nothing, and says so in one line.
+"""Outputs cannot be written: the worker waits or stops as docs/delivery.md says, loses nothing, and tells it.
 
 Both guarantees go through each fault at the same time, each on topics of its own, so that they wait together.
 """

@@ -194,7 +194,7 @@ class Stage:
 
 @contextmanager
 def stage(servers: str, *, partitions: int, notes_skipped: bool = False, keeps_states: bool = False) -> Iterator[Stage]:
-    """Create a worker's topics as its README says; delete them at the end."""
+    """Create a worker's topics as docs/topics.md says; delete them at the end."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     made = Stage(servers, f"test-{uuid.uuid4().hex[:12]}", partitions, admin, notes_skipped, keeps_states)
     specs = made.topics.specs(partitions=partitions)

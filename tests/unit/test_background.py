@@ -25,15 +25,16 @@ def test_what_is_announced_runs_until_the_announcement_ends() -> None:
 
 def test_the_file_of_a_keeper_that_was_killed_says_nothing_though_its_process_id_is_taken() -> None:
     with announced(STATE):
-        left = background._state_file().read_text()
-    background._state_file().write_text(left)
+        left = background.state_file().read_text()
+    background.state_file().write_text(left)
 
     assert running() is None
     assert stop() is None
 
 
 def test_a_new_keeper_replaces_the_file_of_a_killed_one() -> None:
-    background._state_file().write_text("{")
+    background.state_file().parent.mkdir()
+    background.state_file().write_text("{")
 
     with announced(STATE):
         assert running() == STATE

@@ -6,30 +6,47 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.kafka_settings import read_settings
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, next_command
 from worker.domain.errors import SettingsError, WorkerError
-from worker.settings import Delivery, Kafka, Limits, Topics, read_groups
+from worker.settings import Delivery, Kafka, Limits, Topics
 
 if TYPE_CHECKING:
     from worker.app.requirements import Findings
 
 
-def check(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
+def check(
+    *,
+    config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
+    as_json: AsJson = False,
+) -> None:
     """Check settings, brokers, topics and model; list all problems with what to do, and exit with 2 if any."""
+    from worker.app.pages import judge_port
     from worker.app.requirements import Findings
 
-    groups, faults = read_groups(config)
+    groups, faults = read_settings(config, bootstrap_servers, option)
     findings = Findings(faults=faults)
     if "kafka" in groups and "topics" in groups:
         _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
     if "model" in groups:
         _check_model(groups, findings)
+    if "ops" in groups:
+        findings.add(judge_port(groups["ops"]))
+    findings = findings.consistent()
     if as_json:
         import msgspec
 
         typer.echo(msgspec.json.encode(findings))
     else:
         _print(findings)
+        if any("this user may not" in each for each in (*findings.faults, *findings.warnings)):
+            command = next_command("topics acls", config, bootstrap_servers, option, "--user", "NAME")
+            typer.echo(f"next    {command} prints the commands that allow it")
+        if any(each.startswith("topics.") for each in (*findings.faults, *findings.warnings)):
+            command = next_command("topics plan", config, bootstrap_servers, option)
+            typer.echo(f"next    {command} shows what to change")
     if findings.faults:
         raise typer.Exit(2)
 

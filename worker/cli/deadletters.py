@@ -21,10 +21,11 @@ from worker.app.dead_letters import (
     suffix,
     survey,
 )
-from worker.cli.options import AsJson, ConfigFile, parse_time
-from worker.domain.errors import Reason, SettingsError, WorkerError
+from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, parse_time
+from worker.domain.errors import Reason, WorkerError
 from worker.domain.times import EventMillis
-from worker.settings import read_groups
+from worker.settings import Kafka, Topics
 from worker.settings.topics import replay_marks
 from worker.views.moments import age, iso
 
@@ -48,6 +49,8 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.")]
 def list_letters(
     *,
     config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     reason: Reasons = None,
     camera: Cameras = None,
     since: Since = None,
@@ -57,7 +60,7 @@ def list_letters(
 ) -> None:
     """List dead letters, oldest first, and count them by reason."""
     wanted = Selection(frozenset(reason or ()), frozenset(camera or ()), since=since, until=until, limit=limit)
-    with _open(config) as letters:
+    with _open(*kafka_and_topics(config, bootstrap_servers, option)) as letters:
         found = _find(letters, wanted)
     if as_json:
         for entry in found:
@@ -74,13 +77,15 @@ def list_letters(
 def show(
     position: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Its position, as printed by `list`.")],
     config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     save: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the picture to this file; the suffix of its type is added."),
     ] = None,
 ) -> None:
     """Show one dead letter: the reason, all headers, the stack."""
-    with _open(config) as letters:
+    with _open(*kafka_and_topics(config, bootstrap_servers, option)) as letters:
         (entry,) = _find(letters, _by_position([position], letters.topic))
         (letter,) = letters.at([entry.position])
     picture = letter.value or b""
@@ -111,6 +116,8 @@ def show(
 def replay(
     *,
     config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     reason: Reasons = None,
     camera: Cameras = None,
     since: Since = None,
@@ -134,7 +141,7 @@ def replay(
     wanted = Selection(frozenset(reason or ()), frozenset(camera or ()), since=since, until=until, limit=limit)
     if position and wanted != Selection():
         raise typer.BadParameter("it selects single dead letters: leave out the filters", param_hint="--position")
-    with _open(config, writes=go) as letters:
+    with _open(*kafka_and_topics(config, bootstrap_servers, option), writes=go) as letters:
         found = _find(letters, _by_position(position, letters.topic) if position else wanted)
         left = [entry for entry in found if again or not entry.replayed]
         _check_targets(letters, left)
@@ -159,15 +166,11 @@ def _by_position(texts: Sequence[str], topic: str) -> Selection:
         raise typer.BadParameter(str(error)) from None
 
 
-def _open(config: Path | None, *, writes: bool = False) -> "KafkaDeadLetters":
-    """Open the topic of dead letters named in the settings; ignore faults in other settings."""
+def _open(kafka: Kafka, topics: Topics, *, writes: bool = False) -> "KafkaDeadLetters":
+    """Open the topic of dead letters named in the settings."""
     from worker.adapters.kafka import Topic
     from worker.adapters.kafka.dead_letters import KafkaDeadLetters
 
-    groups, faults = read_groups(config)
-    if not {"kafka", "topics"} <= groups.keys():
-        raise SettingsError([fault for fault in faults if not fault.startswith("model")])
-    kafka, topics = groups["kafka"], groups["topics"]
     return KafkaDeadLetters(
         kafka.bootstrap_servers,
         kafka.options,

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
 from worker.cli.stretch import From, To, Topic, stretch_of, summary_of
 
 
@@ -34,6 +35,8 @@ def export(
         typer.Option(metavar="TOPIC", help="The topic of predictions to be noted; by default that of the settings."),
     ] = None,
     config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write the frames of a stretch of a topic as pictures, with their labels and with what the worker predicted.
@@ -41,7 +44,8 @@ def export(
     The stretch is that of the records' timestamps. The CSV can be corrected, and then be trained on or evaluated:
     `train OUT`, `evaluate MODEL OUT`.
     """
-    stretch = stretch_of(config, since, until, topic=topic, predictions=predictions)
+    kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
+    stretch = stretch_of(kafka, topics, since, until, topic=topic, predictions=predictions)
     by_class = layout is Layout.IMAGEFOLDER
     written = stretch.write(out, by_class=by_class, needs_predictions=predictions is not None)
     typer.echo(msgspec.json.encode(written) if as_json else summary_of(written, out))

@@ -5,18 +5,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from worker.cli.options import AsJson, BootstrapServers, ClientOptions, parse_option
+from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.cli.sources import Options, check_options, read_sources
 from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.local.pacing import interleave, timeline
-from worker.settings import Topics
+from worker.settings import Kafka
+
+if TYPE_CHECKING:
+    from worker.adapters.kafka import KafkaSink
 
 UNCONFIRMED_PER_SOURCE = 16
 """Frames of each source, on average, that may wait for the broker while a source is live: those waiting grow old."""
@@ -34,8 +38,10 @@ def produce(
         ),
     ],
     *,
-    bootstrap_servers: BootstrapServers,
-    topic: Annotated[str, typer.Option(help="The topic to send to.")] = Topics().frames,
+    config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
+    topic: Annotated[str | None, typer.Option(help="The topic to send to; default: topics.frames.")] = None,
     camera: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,7 +58,7 @@ def produce(
     ] = None,
     loop: Annotated[str, typer.Option(help="How often to send each source: a number, or 'forever'.")] = "1",
     labels: Annotated[
-        Path | None, typer.Option(help="CSV with the columns file,label for the only folder; see the README.")
+        Path | None, typer.Option(help="CSV with the columns file,label for the only folder; see docs/cameras.md.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="The label of frames that have none.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of frames of videos and cameras.")] = 90,
@@ -85,7 +91,6 @@ def produce(
             help="Give up a live source after that long without a frame; default: try again for ever.",
         ),
     ] = None,
-    option: ClientOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Send pictures, videos and cameras as camera frames, all sources in parallel, each at its own speed.
@@ -94,9 +99,9 @@ def produce(
     and counted. A live source that is off or lost is opened again, after 0.5 to 30 seconds. User, password and query of
     an address are never shown.
 
-    Ctrl-C stops it. Fails if the broker did not confirm every frame, or if a live source was given up.
+    Ctrl-C stops it once what was sent is confirmed. Fails if the broker did not confirm every frame, or if a live
+    source was given up.
     """
-    from worker.adapters.kafka import KafkaSink
     from worker.local.live import LiveFeeds, frames_in_time
     from worker.local.opening import open_sources
     from worker.media.jpeg import JpegEncoder
@@ -106,27 +111,25 @@ def produce(
     found = read_sources(sources, camera or [])
     check_options(found, Options(loop, labels, keep_times, realtime, scale, give_up_after))
     rounds, encode = _rounds(loop), JpegEncoder(quality, scale)
+    kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
     opened = open_sources(
         found, encode, rate=rate, rounds=rounds, labels=labels, realtime=realtime, give_up_after=give_up_after
     )
     feeds = LiveFeeds(opened.live, encode)
     schedule = interleave([timeline(read, rate, rounds=rounds) for read in opened.scheduled], seconds)
-    options = _short_queue(len(found)) if opened.live else {}
-    sink, sent = KafkaSink(bootstrap_servers, options | dict(map(parse_option, option or []))), Sent(topic)
+    sink, sent = _sink(kafka, live_sources=len(found) if opened.live else 0), Sent(topic or topics.frames)
     try:
-        sink.await_topic(topic, ANSWER_WITHIN)
+        sink.await_topic(sent.topic, ANSWER_WITHIN)
         started = time.monotonic()
         with libraries_for_live(), feeds, progress_bar() as progress:
             task = progress.add_task("", total=count)
             frames = frames_in_time(schedule, feeds, seconds=seconds, keep_times=keep_times)
             try:
                 for frame in islice(frames, count):
-                    sink.send(render_frame(topic, replace(frame, label=frame.label or label)))
+                    sink.send(render_frame(sent.topic, replace(frame, label=frame.label or label)))
                     sent.add(frame, time.monotonic() - started)
                     sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects
                     progress.update(task, completed=sent.frames, description=sent.so_far)
-            except KeyboardInterrupt:
-                pass  # the usual way to stop an endless stream
             finally:
                 sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects
                 sink.flush()
@@ -196,9 +199,12 @@ class Sent:
         return "\n".join([f"{self.so_far} from {cameras} to topic {self.topic!r}: {state}", *live])
 
 
-def _short_queue(sources: int) -> dict[str, str]:
-    """Return librdkafka options that bound what waits for the broker: while it waits, live frames are dropped."""
-    return {"queue.buffering.max.messages": str(UNCONFIRMED_PER_SOURCE * sources)}
+def _sink(kafka: Kafka, *, live_sources: int) -> "KafkaSink":
+    """Return a producer; for live sources, with a short queue: while frames wait for the broker, newer ones come."""
+    from worker.adapters.kafka import KafkaSink
+
+    queue = {"queue.buffering.max.messages": UNCONFIRMED_PER_SOURCE * live_sources} if live_sources else {}
+    return KafkaSink(kafka.bootstrap_servers, queue | kafka.options | kafka.producer)
 
 
 def _rounds(loop: str) -> int | None:

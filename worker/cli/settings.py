@@ -1,4 +1,4 @@
-"""`vision-worker settings`: all settings, as the table in the README."""
+"""`vision-worker settings`: all settings, as the table in docs/settings.md."""
 
 import typer
 

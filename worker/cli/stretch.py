@@ -15,7 +15,7 @@ from worker.domain.pictures import PictureRules
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.media.folder import check_empty
-from worker.settings import Kafka, Topics, read_groups
+from worker.settings import Kafka, Topics
 
 if TYPE_CHECKING:
     from worker.data.stretch import Guess, Written
@@ -99,7 +99,8 @@ class Stretch:
 
 
 def stretch_of(
-    config: Path | None,
+    kafka: Kafka,
+    topics: Topics,
     since: EventMillis,
     until: EventMillis | None,
     *,
@@ -109,16 +110,16 @@ def stretch_of(
     """Return the stretch that the options name.
 
     Args:
-        config: settings as a YAML file; those of other groups do not matter.
+        kafka: the cluster.
+        topics: those of the settings.
         since: the first moment that belongs to it.
         until: the first moment after it; None for now.
         topic: of frames; None for that of the settings.
         predictions: their topic; None for that of the settings.
 
     Raises:
-        SettingsError: the settings of Kafka or of the topics have a fault, or nothing lies between the two moments.
+        SettingsError: nothing lies between the two moments.
     """
-    kafka, topics = _kafka_of(config)
     end = wall_clock() if until is None else until
     if since >= end:
         raise SettingsError(["--from is not before --to: nothing lies between"])
@@ -136,10 +137,3 @@ def summary_of(written: "Written", folder: Path) -> str:
         lines.append(f"{len(written.refused)} records are no frames and are left out:")
         lines += [f"  {text}" for text in written.refused[:SHOWN]]
     return "\n".join(lines)
-
-
-def _kafka_of(config: Path | None) -> tuple[Kafka, Topics]:
-    groups, faults = read_groups(config)
-    if not {"kafka", "topics"} <= groups.keys():
-        raise SettingsError([fault for fault in faults if fault.startswith(("kafka", "topics", "--config"))])
-    return groups["kafka"], groups["topics"]

@@ -1,5 +1,6 @@
 """`vision-worker tail`: print results as they are published."""
 
+from contextlib import closing
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -8,10 +9,11 @@ import typer
 from rich.console import Console
 
 from worker import wire
-from worker.cli.options import AsJson, BootstrapServers, ClientOptions, parse_option
-from worker.domain.errors import WorkerError
+from worker.cli.kafka_settings import kafka_and_topics, missing_topic
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
 from worker.domain.records import Record, TopicPartition
 from worker.domain.times import EventMillis
+from worker.settings import Topics
 from worker.views.clock import clock
 
 BEST = 3
@@ -29,23 +31,26 @@ class Kind(StrEnum):
 
 def tail(
     kind: Annotated[Kind, typer.Argument(help="The kind of results.")],
-    bootstrap_servers: BootstrapServers,
-    topic: Annotated[str | None, typer.Option(help="The topic, if its name differs from the kind.")] = None,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Start with the oldest record.")] = False,  # noqa: FBT002
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N records.")] = None,
+    *,
+    config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
     option: ClientOptions = None,
-    as_json: AsJson = False,  # noqa: FBT002
+    topic: Annotated[str | None, typer.Option(help="The topic; default: that of the settings.")] = None,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Start with the oldest record.")] = False,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="Stop after N records.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print predictions, running accuracy, dead letters or skipped frames as they are published. Ctrl-C stops it."""
-    from worker.adapters.kafka import KafkaAdmin, KafkaReader
+    from worker.app.cluster import cluster_admin, cluster_reader
 
-    name, options = topic or kind.value, dict(map(parse_option, option or []))
-    found = KafkaAdmin(bootstrap_servers, options).topics([name])
+    kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
+    name = topic or _topic_of(kind, topics)
+    found = cluster_admin(kafka).topics([name])
     if name not in found:
-        raise WorkerError(f"topic {name!r} does not exist at {bootstrap_servers}; give another one with --topic")
+        raise missing_topic(name, kafka)
     partitions = [TopicPartition(name, number) for number in range(found[name].partitions)]
-    reader, console, shown = KafkaReader(bootstrap_servers, options), Console(soft_wrap=True, highlight=False), 0
-    try:
+    console, shown = Console(soft_wrap=True, highlight=False), 0
+    with closing(cluster_reader(kafka)) as reader:
         for record in reader.follow(partitions, from_beginning=from_beginning):
             if record is None or record.value is None:
                 continue
@@ -56,10 +61,17 @@ def tail(
             shown += 1
             if shown == count:
                 break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        reader.close()
+
+
+def _topic_of(kind: Kind, topics: Topics) -> str:
+    """Return the topic of a kind; a topic that the settings do not name has its usual name."""
+    named = {
+        Kind.PREDICTIONS: topics.predictions,
+        Kind.ACCURACY: topics.accuracy,
+        Kind.DEAD_LETTERS: topics.dead_letters,
+        Kind.SKIPPED: topics.skipped,
+    }
+    return named[kind] or kind.value
 
 
 def as_document(kind: Kind, record: Record) -> Any:

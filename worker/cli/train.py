@@ -8,7 +8,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.kafka_settings import kafka_and_topics
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
 from worker.cli.progress import progress_bar
 from worker.cli.stretch import From, To, Topic, stretch_of, summary_of
 from worker.domain.networks import CNN_RNN, Cell, CnnRnnShape
@@ -50,6 +51,8 @@ def train(
     since: From = None,
     until: To = None,
     config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
     test: Annotated[
         Path | None, typer.Option(exists=True, help="Data to test with; default: a part of DATA is held out.")
     ] = None,
@@ -166,7 +169,13 @@ def train(
     if test and holdout:
         raise typer.BadParameter("DATA is not split if there are data to test with", param_hint="--holdout")
 
-    _get_data(data, config, topic, since, until, resume=resume)
+    if since is None and (topic or until):
+        raise typer.BadParameter("give --from too: where the stretch of the topic begins", param_hint="--topic, --to")
+    if since is not None and not resume:  # the data of a training that is resumed are there already
+        stretch = stretch_of(*kafka_and_topics(config, bootstrap_servers, option), since, until, topic=topic)
+        typer.echo(summary_of(stretch.write(data), data), err=True)
+    if not data.exists():
+        raise typer.BadParameter(f"{data} does not exist", param_hint="DATA")
 
     from worker.training.train import train as train_model
 
@@ -176,17 +185,6 @@ def train(
         typer.echo(msgspec.json.encode(_facts(outcome)))
     else:
         _print(outcome)
-
-
-def _get_data(data: Path, config: Path | None, topic: str | None, since: Any, until: Any, *, resume: bool) -> None:
-    """Write the stretch of a topic to the folder of data, if one is named; one that is resumed is there already."""
-    if since is None and (topic or until):
-        raise typer.BadParameter("give --from too: where the stretch of the topic begins", param_hint="--topic, --to")
-    if since is not None and not resume:
-        written = stretch_of(config, since, until, topic=topic).write(data)
-        typer.echo(summary_of(written, data), err=True)
-    if not data.exists():
-        raise typer.BadParameter(f"{data} does not exist", param_hint="DATA")
 
 
 def _read_size(text: str | None) -> tuple[int, int] | None:

@@ -48,13 +48,13 @@ class Running:
 def running() -> Running | None:
     """Return the running Kafka, None if there is none."""
     try:
-        with _state_file().open() as state:
+        with state_file().open() as state:
             try:
                 fcntl.flock(state, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return Running(**json.load(state))
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # where this user can keep no state, nothing of this user runs
     return None
 
 
@@ -67,7 +67,7 @@ def start(nodes: int, folder: Path | None) -> Running:
     with _one_at_a_time():
         if found := running():
             return found
-        log = _state_folder() / "keeper.log"
+        log = state_file().with_name("keeper.log")
         wanted = json.dumps({"nodes": nodes, "folder": folder and str(folder.absolute())})
         with log.open("w") as output:
             keeper = subprocess.Popen(
@@ -113,7 +113,8 @@ def stop() -> Running | None:
 @contextmanager
 def announced(state: Running) -> Iterator[None]:
     """Publish the state file of a running Kafka until the block ends."""
-    file = _state_file()
+    file = state_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with atomic_file(file) as unfinished:
             locked = stack.enter_context(unfinished.open("w"))
@@ -129,16 +130,13 @@ def announced(state: Running) -> Iterator[None]:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Wait while another command starts a Kafka."""
-    with (_state_folder() / "starting.lock").open("w") as lock:
+    folder = state_file().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "starting.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _state_file() -> Path:
-    return _state_folder() / "running.json"
-
-
-def _state_folder() -> Path:
-    folder = cache_folder() / "local-kafka"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def state_file() -> Path:
+    """Return the file that says what runs; it need not exist."""
+    return cache_folder() / "local-kafka" / "running.json"

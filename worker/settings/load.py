@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,17 @@ from worker.settings.kafka import BOOTSTRAP_VARIABLE
 
 NOT_SETTINGS: Final = frozenset({"VISION_WORKER_CACHE"})
 MASK: Final = "******"
+NO_BROKERS: Final = (
+    f"it is not set; name your brokers with --bootstrap-servers, in the file of --config or as {BOOTSTRAP_VARIABLE}, "
+    "or start a Kafka on this machine: vision-worker kafka up"
+)
 
-_SECRET = re.compile(r"password|secret|\.key\.pem$|\.key$|oauthbearer\.config|token|credentials", re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass(word|phrase)|secret|\.key\.pem$|\.key$|oauthbearer\.config|token(?!\.endpoint\.url)|credentials",
+    re.IGNORECASE,
+)
+_MERGED: Final = 3
+"""Levels whose entries are merged: groups, settings, and options of Kafka's clients. What is deeper is one value."""
 _GROUPS: Final[Mapping[str, type[Group]]] = {
     name: field.annotation
     for name, field in Settings.model_fields.items()
@@ -40,17 +49,30 @@ def load_settings(file: Path | None) -> Settings:
     return Settings.model_construct(None, **groups)
 
 
-def read_groups(file: Path | None) -> tuple[dict[str, Any], list[str]]:
+def read_groups(
+    file: Path | None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    find_brokers: Callable[[], str | None] = lambda: None,
+) -> tuple[dict[str, Any], list[str]]:
     """Read each group of settings separately, so that a fault in one group does not hide those in another.
+
+    Args:
+        file: YAML; None for the environment alone, which overrides the file.
+        overrides: values by group that override both.
+        find_brokers: is asked for brokers if `kafka.bootstrap_servers` is not set; None if there are none.
 
     Returns:
         The valid groups by name, and the faults of all others.
     """
     faults = [f"environment variable {name}: there is no such setting" for name in _unknown_variables()]
     try:
-        content = _overlay(_from_file(file), _from_environment())
+        content = _overlay(_overlay(_from_file(file), _from_environment()), dict(overrides or {}))
     except SettingsError as error:
         return {}, [*faults, *error.faults]
+    kafka = content.get("kafka") or {}
+    if isinstance(kafka, dict) and "bootstrap_servers" not in kafka and (servers := find_brokers()):
+        content["kafka"] = {**kafka, "bootstrap_servers": servers}
     faults += [f"{name}: there is no such group of settings" for name in content if name not in Settings.model_fields]
     groups = {}
     for name in Settings.model_fields:
@@ -74,12 +96,12 @@ def describe() -> Iterator[tuple[str, str, str, str]]:
             yield f"{group_name}.{name}", _variable(group_name, name), default, field.description or ""
 
 
-def _overlay(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+def _overlay(lower: dict[str, Any], upper: dict[str, Any], levels: int = _MERGED) -> dict[str, Any]:
     """Return `lower` overridden by `upper`, group by group."""
     merged = {
-        name: _overlay(lower[name], upper[name])
+        name: _overlay(lower[name], upper[name], levels - 1)
         for name in lower.keys() & upper.keys()
-        if isinstance(lower[name], dict) and isinstance(upper[name], dict)
+        if levels > 1 and isinstance(lower[name], dict) and isinstance(upper[name], dict)
     }
     return lower | upper | merged
 
@@ -117,6 +139,8 @@ def _unknown_variables() -> list[str]:
 def _fault(location: tuple[int | str, ...], error: ErrorDetails) -> str:
     where = [str(part) for part in location]
     text, value = error["msg"].removeprefix("Value error, "), error["input"]
+    if where == ["kafka", "bootstrap_servers"] and error["type"] == "missing":
+        return f"kafka.bootstrap_servers: {NO_BROKERS}"
     if error["type"] == "missing":
         return f"{'.'.join(where)}: it is required; set it in the file or as {_variable(*where)}"
     shown = "" if isinstance(value, Mapping) else f" (it is {_mask(where[-1], value)!r})"
@@ -134,7 +158,8 @@ def _masked(value: Any) -> Any:
 
 
 def _mask(name: str, value: Any) -> Any:
-    return MASK if _SECRET.search(name) and value else _masked(value)
+    # A dict says where a secret is read from.
+    return MASK if _SECRET.search(name) and value and not isinstance(value, dict) else _masked(value)
 
 
 def _format(default: object) -> str:

@@ -1,4 +1,4 @@
-"""Generate parts of the README from the code: `python -m tests.support.readme` writes them."""
+"""Generate the tables of docs/ from the code: `python -m tests.support.generated` writes them."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from worker.cli.settings import settings_table
+from worker.cli.size import USUAL_FRAME
+from worker.cli.size_report import SHOWN_LIMITS, limit_text, lines_of
+from worker.domain.sizing import WORKER_BYTES, Cameras, Plan, Speed, limits_of, size_of
 from worker.ops.telemetry import Telemetry
-from worker.settings import Topics
+from worker.settings import Limits, Topics
 from worker.settings.topics import HEADERS, NEEDS, replay_marks
 
-README = Path(__file__).parents[2] / "README.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def metrics_table() -> str:
@@ -49,21 +52,45 @@ def topics_table() -> str:
     return "\n".join(rows)
 
 
-def sections() -> dict[str, str]:
-    """Return the generated parts, by the name of their markers."""
-    return {"topics": topics_table(), "settings": settings_table(), "metrics": metrics_table()}
+def sizing_tables() -> str:
+    """Return what some numbers of cameras need, and what breaks first, as Markdown."""
+    speed, plan = Speed(answers=400, cores=2, memory=WORKER_BYTES + Limits().memory), Plan()
+    loads = [Cameras(count=count, fps=5, frame_bytes=USUAL_FRAME, answers=5) for count in (10, 1_000, 100_000)]
+    sizes = [size_of(load, speed, plan) for load in loads]
+    heads = [f"{load.count:,} cameras" for load in loads]
+    columns = [
+        [line.result for line in lines_of(load, speed, plan, size)] for load, size in zip(loads, sizes, strict=True)
+    ]
+    names = [line.name.replace("  ", "- ") for line in lines_of(loads[0], speed, plan, sizes[0])]
+    rows = [f"| | {' | '.join(heads)} |", "| --- | --- | --- | --- |"]
+    rows += [f"| {' | '.join(row)} |" for row in zip(names, *columns, strict=True)]
+    rows += ["", "| cameras | used | what breaks first | what to do |", "| --- | --- | --- | --- |"]
+    for load, size in zip(loads, sizes, strict=True):
+        for each in limits_of(load, speed, plan, size)[:SHOWN_LIMITS]:
+            rows.append(f"| {load.count:,} | {each.share:.0%} | {limit_text(each)} | {each.remedy} |")
+    return "\n".join(rows)
+
+
+def tables() -> dict[str, str]:
+    """Return the generated tables, by the name of their page and of their markers."""
+    return {
+        "topics": topics_table(),
+        "settings": settings_table(),
+        "metrics": metrics_table(),
+        "sizing": sizing_tables(),
+    }
 
 
 def main() -> None:
-    """Write the generated parts between their markers."""
-    text = README.read_text()
-    for name, content in sections().items():
+    """Write each table between the markers of its page."""
+    for name, content in tables().items():
+        page = DOCS / f"{name}.md"
+        text = page.read_text()
         between = re.compile(rf"(<!-- {name}[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
         found = between.search(text)
         if found is None:
-            raise ValueError(f"README.md has no markers for {name!r}")
-        text = f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}"
-    README.write_text(text)
+            raise ValueError(f"{page} has no markers for {name!r}")
+        page.write_text(f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}")
 
 
 if __name__ == "__main__":
