@@ -95,11 +95,12 @@ def demo(
     from worker.local.screen import Scene, screen
     from worker.local.watching import Watch
 
-    console = Console(stderr=as_json, highlight=False)
+    console, classifiers = Console(stderr=as_json, highlight=False), 2 if kill_a_worker else 1
+    console.print(f"Five cameras and a video go through Kafka to {classifiers + 1} workers, for {seconds:g} s.")
     # A worker that takes over needs the processor for itself: the video ends before one is killed.
     rounds = 1 if kill_a_worker else max(1, int(seconds / ROUND))
     with ExitStack() as stack:
-        ready = _prepare(stack, console, seconds, rate, classifiers=2 if kill_a_worker else 1)
+        ready = _prepare(stack, console, seconds, rate, classifiers=classifiers)
         servers = ready.pictures.servers
         labels = {camera: frames[0].label or "" for camera, frames in ready.cameras.items()}
         watch = Watch(
@@ -179,12 +180,18 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
 
 def _servers(stack: ExitStack, steps: "Steps") -> tuple[str, bool]:
     """Return the address of the Kafka to use, and whether it goes on after the demo; start one if there is none."""
+    from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin
     from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.jars import KAFKA_VERSION
 
     if servers := os.environ.get(BOOTSTRAP_VARIABLE):
         with steps.step(f"Kafka of {BOOTSTRAP_VARIABLE}, at {servers}"):
+            try:
+                KafkaAdmin(servers, {}).topics(["frames"])
+            except BrokerUnreachable as error:
+                advice = f"unset {BOOTSTRAP_VARIABLE}, and the demo starts a Kafka of its own"
+                raise BrokerUnreachable(f"{error}; or {advice}") from error
             return servers, True
     if background := running():
         with steps.step(f"Kafka of `kafka up`, at {background.bootstrap_servers}"):
