@@ -144,7 +144,7 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
     from worker.models.store import cache_folder
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vision-worker-demo-")))
-    pool, run = stack.enter_context(ThreadPoolExecutor(2)), f"demo-{uuid.uuid4().hex[:6]}"
+    pool, run = stack.enter_context(ThreadPoolExecutor(4)), f"demo-{uuid.uuid4().hex[:6]}"
     with Steps(console, growth_of(cache_folder() / "packages", jar_folder())).shown() as steps:
 
         def model(name: str) -> Path:
