@@ -112,6 +112,7 @@ def demo(
             planned=max(seconds, rounds * ROUND),
             kill_after=seconds / 3 if kill_a_worker else None,
         )
+        console.print()
         with shown_on(console) as show:
             watch.follow(ready.records, show)
         last = watch.moment(time.monotonic())
@@ -248,7 +249,7 @@ def _print_next(console: Console, summary: "Summary", ready: _Ready) -> None:
     """Print commands to go on with; none is wrapped, so that each can be copied."""
     program = program_name(sys.argv, Path.cwd())
     stays = ready.pictures.topics.predictions if ready.kafka_stays else None
-    console.print("\nGo on:")
+    console.print()
     for why, command in next_commands(program, killed=bool(summary.workers_killed), stays=stays):
-        console.print(f"  {why}")
-        console.print(Text(f"    {command}", "bold cyan"), soft_wrap=True)
+        console.print(why)
+        console.print(Text(f"  {command}", "bold cyan"), soft_wrap=True)
