@@ -89,8 +89,8 @@ def size(
     The speed of a worker comes from the profile of `tune` on this machine, else it is measured for a few seconds.
     No broker is needed. Each figure is shown with its arithmetic.
     """
-    from worker.cli.offline import offline_groups
     from worker.models.build import find_manifest
+    from worker.tuning.in_force import offline_groups
 
     chosen = model or (None if config or _names_a_model() else _USUAL_MODEL)
     groups = offline_groups(config, chosen)
