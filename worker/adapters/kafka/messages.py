@@ -33,15 +33,32 @@ def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]
     """Construct a client; later options override earlier ones.
 
     Raises:
-        SettingsError: librdkafka does not know an option, or refuses its value.
+        SettingsError: librdkafka does not know an option, refuses its value, or would wait for a token for ever.
     """
     merged: dict[str, Any] = {}
     for each in options:
         merged.update(each)
+    if _waits_for_tokens(merged):
+        raise SettingsError(
+            [
+                "librdkafka options: nothing gives tokens to the mechanism OAUTHBEARER; set sasl.oauthbearer.method to "
+                "oidc, and the client and the endpoint of its tokens"
+            ]
+        )
     try:
         return kind(merged)
     except KafkaException as error:
-        raise SettingsError([f"librdkafka options: {error.args[0].str()}"]) from error
+        raise SettingsError([f"librdkafka options: {error.args[0].str()}; correct this option"]) from error
+
+
+def _waits_for_tokens(options: Mapping[str, Any]) -> bool:
+    """Tell whether a client would wait for ever for a token from its program."""
+    mechanism = options.get("sasl.mechanisms", options.get("sasl.mechanism"))
+    return (
+        mechanism == "OAUTHBEARER"
+        and options.get("sasl.oauthbearer.method") != "oidc"
+        and not options.get("enable.sasl.oauthbearer.unsecure.jwt")
+    )
 
 
 def record_of(message: Message) -> Record:
