@@ -13,6 +13,7 @@ from worker.cli.render import render
 from worker.cli.replay import replay
 from worker.cli.run import run
 from worker.cli.settings import settings
+from worker.cli.size import size
 from worker.cli.tail import tail
 from worker.cli.train import train
 from worker.cli.tune import tune
@@ -40,7 +41,7 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, tune, settings, produce, tail, replay, render, export, train, evaluate, demo):
+for command in (run, check, size, tune, settings, produce, tail, replay, render, export, train, evaluate, demo):
     app.command()(command)
 app.add_typer(topics.app, name="topics")
 app.add_typer(models.app, name="models")

@@ -23,6 +23,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check settings, brokers, topics and model; list all problems with what to do, and exit with 2 if any."""
+    from worker.app.pages import judge_port
     from worker.app.requirements import Findings
 
     groups, faults = read_settings(config, bootstrap_servers, option)
@@ -31,6 +32,8 @@ def check(
         _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
     if "model" in groups:
         _check_model(groups, findings)
+    if "ops" in groups:
+        findings.add(judge_port(groups["ops"]))
     findings = findings.consistent()
     if as_json:
         import msgspec

@@ -47,6 +47,14 @@ def next_command(
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings as a YAML file; the environment overrides it.")
 ]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A name of `models list`, the folder of a model, or its manifest; replaces the model of the settings.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 BootstrapServers = Annotated[
     str | None,
