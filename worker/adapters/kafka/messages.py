@@ -25,6 +25,10 @@ _HEADERS: Final = operator.methodcaller("headers")
 """Asks a message for its headers. If the name of one is not UTF-8, the client gives back a result and sets an exception
 as well. Python raises SystemError for that, but only in calls that come from C: a call in Python may go on with the
 result, and raise UnicodeDecodeError anywhere later."""
+_NO_TOKENS: Final = (
+    "nothing gives tokens to the mechanism OAUTHBEARER; set sasl.oauthbearer.method to oidc, and the client and the "
+    "endpoint of its tokens"
+)
 log = structlog.get_logger("kafka")
 C = TypeVar("C")
 
@@ -39,12 +43,7 @@ def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]
     for each in options:
         merged.update(each)
     if _waits_for_tokens(merged):
-        raise SettingsError(
-            [
-                "librdkafka options: nothing gives tokens to the mechanism OAUTHBEARER; set sasl.oauthbearer.method to "
-                "oidc, and the client and the endpoint of its tokens"
-            ]
-        )
+        raise SettingsError([f"librdkafka options: {_NO_TOKENS}"])
     try:
         return kind(merged)
     except KafkaException as error:
