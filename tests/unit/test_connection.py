@@ -100,5 +100,5 @@ def test_a_client_that_would_wait_for_ever_for_a_token_is_refused(mechanism: str
 
 
 def test_an_option_that_the_client_refuses_is_named() -> None:
-    with pytest.raises(SettingsError, match='No such configuration property: "ssl[.]calocation"; correct'):
+    with pytest.raises(SettingsError, match=r'No such configuration property: "ssl\.calocation"; correct'):
         KafkaAdmin("kafka:9092", {"ssl.calocation": "x"})
