@@ -90,6 +90,17 @@ def test_a_worker_runs_with_the_rights_of_the_list(limited: Limited, tmp_path: P
     assert seen == len(on.read_predictions()) == sum(on.ends().values())
 
 
+def test_a_worker_runs_with_tokens(limited: Limited, tmp_path: Path) -> None:
+    on = limited.stage
+    limited.broker.allow(*needed("run", on, "exactly_once"))
+    login = {"bootstrap_servers": limited.broker.at("TOKEN"), "options": limited.broker.token()}
+    Cameras(on).send(6)
+    with WorkerProcess(limited.settings("exactly_once", **login), tmp_path) as worker:
+        wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
+        assert worker.stop() == 0, worker.log.read_text()
+    assert len(on.read_predictions()) == sum(on.ends().values())
+
+
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_check_finds_no_fault_with_the_rights_of_the_list(limited: Limited, tmp_path: Path, guarantee: str) -> None:
     limited.broker.allow(*needed("run", limited.stage, guarantee))

@@ -223,15 +223,23 @@ def _with_listeners(
             found |= _token_listener(tokens)
         elif "SASL" in kind:
             found |= {
-                f"{prefix}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+                f"{prefix}.sasl.enabled.mechanisms": f"PLAIN,{','.join(_scram(name))}",
                 f"{prefix}.plain.sasl.jaas.config": (
                     f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
                 ),
-                f"{prefix}.scram-sha-256.sasl.jaas.config": (
-                    "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-                ),
+                **{
+                    f"{prefix}.{mechanism.lower()}.sasl.jaas.config": (
+                        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                    )
+                    for mechanism in _scram(name)
+                },
             }
     return found
+
+
+def _scram(listener: str) -> tuple[str, ...]:
+    """Return the mechanisms of a listener, so that there is one which a listener has not."""
+    return ("SCRAM-SHA-256",) if listener == "PASSWORD" else ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def _token_listener(tokens: TokenServer) -> NodeSettings:
@@ -252,8 +260,8 @@ def _listed(addresses: Mapping[str, str], before: str | int) -> str:
 def _add_user(servers: str) -> None:
     """Let the user log in with SCRAM too; for PLAIN it is in the broker's settings."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    hashed = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-    (added,) = admin.alter_user_scram_credentials(
-        [UserScramCredentialUpsertion(USER, hashed, PASSWORD.encode())]
-    ).values()
-    added.result(30)
+    for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+        hashed = ScramCredentialInfo(mechanism, 4096)
+        wanted = UserScramCredentialUpsertion(USER, hashed, PASSWORD.encode())
+        (added,) = admin.alter_user_scram_credentials([wanted]).values()
+        added.result(30)
