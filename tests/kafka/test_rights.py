@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
 from tests.support.cameras import Cameras, pictures
-from tests.support.secured import Rule, Secured, secured
+from tests.support.secured import USER, Rule, Secured, secured
 from tests.support.workers import Stage, WorkerProcess, stage, wait_until
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, NotAllowed, Topic
@@ -129,6 +129,15 @@ def test_check_names_each_right_that_is_missing(limited: Limited, tmp_path: Path
         assert len(faults) == 1, (missing, faults)
         assert missing.prefixed or missing.name in faults[0]
         assert "allow" in faults[0]
+
+
+def test_check_ends_with_the_command_that_prints_the_rights(limited: Limited, tmp_path: Path) -> None:
+    ran = run_limited(limited, ["check"], tmp_path, [])
+    config = tmp_path / "settings.yaml"
+
+    assert ran.output.splitlines()[-1] == (
+        f"next    vision-worker topics acls --config {config} --user {USER} prints the commands that allow it"
+    )
 
 
 def test_a_worker_without_a_right_stops_before_it_loads_its_model(limited: Limited, tmp_path: Path) -> None:
