@@ -252,7 +252,9 @@ def test_only_the_command_line_python_programs_and_tuning_import_the_application
     importers = {module for module in MODULES if any(within(name, "worker.app") for name in imports_of(module))}
 
     assert importers
-    assert all(any(within(module, f"worker.{each}") for each in ("api", "app", "cli", "tuning")) for module in importers)
+    assert all(
+        any(within(module, f"worker.{each}") for each in ("api", "app", "cli", "tuning")) for module in importers
+    )
 
 
 def test_only_the_command_line_knows_what_is_for_a_laptop() -> None:
