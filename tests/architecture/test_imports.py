@@ -71,6 +71,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.local": (
         "worker.domain",
         "worker.wire",
+        "worker.settings",
         "worker.adapters",
         "worker.media",
         "worker.models",
@@ -173,6 +174,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.engines.streams": frozenset({"numpy"}),
     "worker.ops": frozenset({"structlog"}),
     "worker.ops.telemetry": frozenset({"prometheus_client", "structlog"}),
+    "worker.ops.batches": frozenset({"prometheus_client"}),
     "worker.ops.verdicts": frozenset({"prometheus_client"}),
     "worker.stream": frozenset({"numpy"}),
     "worker.app.dead_letters": frozenset({"msgspec"}),

@@ -81,7 +81,8 @@ COMMANDS = {
     "produce": ["produce", "FOLDER", "-b", "SERVERS", "OPTIONS"],
     "deadletters list": ["deadletters", "list", "-c", "CONFIG"],
     "deadletters replay": ["deadletters", "replay", "--go", "-c", "CONFIG"],
-    "topics": ["topics", "-c", "CONFIG"],
+    "topics plan": ["topics", "plan", "-c", "CONFIG"],
+    "topics apply": ["topics", "apply", "-c", "CONFIG"],
     "export": ["export", "FOLDER/out", "--from", "1h", "-c", "CONFIG"],
 }
 

@@ -6,6 +6,7 @@ import pytest
 from worker.domain.errors import SettingsError
 from worker.settings import MASK, REFUSED, Settings, describe, effective, load_settings, read_groups
 
+PUBLIC = {"sasl.username": "ann", "sasl.oauthbearer.token.endpoint.url": "https://login.example/token"}
 LEAST = {"kafka": {"bootstrap_servers": "broker:9092"}, "model": {"name": "mobilenet_v2"}}
 
 
@@ -148,18 +149,81 @@ def test_secrets_are_masked_wherever_they_stand(write: Write) -> None:
         "ssl.key.pem": "p3",
         "sasl.oauthbearer.client.secret": "p4",
         "ssl.keystore.password": "p5",
+        "sasl.oauthbearer.assertion.private.key.passphrase": "p6",
     }
-    kafka = {"bootstrap_servers": "b:1", "options": {**secrets, "sasl.username": "ann"}, "producer": secrets}
+    kafka = {"bootstrap_servers": "b:1", "options": {**secrets, **PUBLIC}, "producer": secrets}
     shown = effective(load_settings(write({**LEAST, "kafka": kafka})))
 
-    assert shown["kafka"]["options"] == {**dict.fromkeys(secrets, MASK), "sasl.username": "ann"}
-    assert not {"p1", "p2", "p3", "p4", "p5"} & set(json.dumps(shown).replace('"', " ").split())
+    assert shown["kafka"]["options"] == {**dict.fromkeys(secrets, MASK), **PUBLIC}
+    assert not {"p1", "p2", "p3", "p4", "p5", "p6"} & set(json.dumps(shown).replace('"', " ").split())
 
 
 def test_a_fault_never_shows_a_secret(write: Write) -> None:
     kafka = {"bootstrap_servers": "b:1", "options": {"sasl.password": ["pw-1"], "acks": "1"}}
 
     assert "pw-1" not in "\n".join(faults_of(write({**LEAST, "kafka": kafka})))
+
+
+def kafka_with(**options: object) -> dict[str, object]:
+    named = {name.replace("_", "."): value for name, value in options.items()}
+    return {**LEAST, "kafka": {"bootstrap_servers": "b:1", "options": named}}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_secret_is_read_from_a_file_or_a_variable_and_what_is_shown_is_where(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(f" pässword{end}".encode())
+    monkeypatch.setenv("KAFKA_USER", f"ann-b{end}")
+    settings = load_settings(write(kafka_with(sasl_password={"file": str(file)}, sasl_username={"env": "KAFKA_USER"})))
+
+    assert settings.kafka.options == {"sasl.password": " pässword", "sasl.username": "ann-b"}
+    assert effective(settings)["kafka"]["options"] == {
+        "sasl.password": {"file": str(file)},
+        "sasl.username": {"env": "KAFKA_USER"},
+    }
+    assert not [text for text in (repr(settings), str(settings.kafka.options)) if "pässword" in text or "ann-b" in text]
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"file": "/no/such/file"}, "file /no/such/file cannot be read: No such file or directory; correct the path"),
+        ({"file": "/"}, "file / cannot be read: Is a directory; correct the path"),
+        ({"file": "EMPTY"}, "is empty: write the value into it"),
+        ({"file": "BINARY"}, "is not UTF-8: write the value as text"),
+        ({"env": "NO_SUCH_VARIABLE"}, "environment variable NO_SUCH_VARIABLE is not set: set it, or correct its name"),
+        ({"env": "BLANK"}, "environment variable BLANK is empty: write the value into it"),
+        ({"env": "BLANK", "file": "/x"}, "write {file: PATH} or {env: NAME}"),
+        ({"value": "pw-1"}, "write {file: PATH} or {env: NAME}"),
+        ({"file": ["pw-1"]}, "write {file: PATH} or {env: NAME}"),
+        ({}, "write {file: PATH} or {env: NAME}"),
+        (None, "write a text, a number, true or false; for a secret, write {file: PATH} or {env: NAME}"),
+        (["pw-1"], "write a text, a number, true or false; for a secret, write {file: PATH} or {env: NAME}"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_names_its_option_and_where_it_should_be(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: object, says: str
+) -> None:
+    (tmp_path / "EMPTY").write_text("\n")
+    (tmp_path / "BINARY").write_bytes(b"\xff")
+    monkeypatch.setenv("BLANK", "")
+    if isinstance(source, dict) and source.get("file") in ("EMPTY", "BINARY"):
+        source = {"file": str(tmp_path / source["file"])}
+    (fault,) = faults_of(write(kafka_with(sasl_password=source)))
+
+    assert fault.startswith("kafka.options: sasl.password: ")
+    assert says in fault
+    assert "pw-1" not in fault
+
+
+def test_a_source_in_the_environment_replaces_that_of_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "right")
+    monkeypatch.setenv("VISION_WORKER_KAFKA__OPTIONS", '{"sasl.password": {"env": "PASSWORD"}}')
+    settings = load_settings(write(kafka_with(sasl_password={"file": "/no/such/file"}, sasl_username="ann")))
+
+    assert settings.kafka.options == {"sasl.password": "right", "sasl.username": "ann"}
 
 
 def test_every_setting_has_a_meaning_and_its_variable_works(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

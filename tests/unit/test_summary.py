@@ -1,6 +1,7 @@
 """The demo's figures, and that it fails when they are wrong."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -31,12 +32,16 @@ def a_video() -> VideoRow:
     return VideoRow(sent=42, values=Counter(range(42)), found={29: 0.98})
 
 
-def a_summary(video: VideoRow | None = None) -> Summary:
+def a_summary(
+    video: VideoRow | None = None,
+    predictions: Sequence[wire.PredictionMessage] = (),
+    dead_letters: Sequence[tuple[str, str]] = (),
+) -> Summary:
     return summarise(
-        frames_sent=4,
-        predictions=[a_message(offset) for offset in range(4)],
+        sent={"a": 1, "b": 3},
+        predictions=predictions or [a_message(0, camera="a"), *(a_message(offset, camera="b") for offset in range(3))],
         tallies=[a_tally(3, 3, 2, "b"), a_tally(1, 0, 0, "a")],
-        dead_letters=0,
+        dead_letters=dead_letters,
         latencies=[100, 200, 300, 400],
         video=video or a_video(),
         broker="b:1",
@@ -82,11 +87,44 @@ def test_a_run_in_which_all_agree_is_right() -> None:
     assert replace(a_summary(), agreement=AGREED, video_agreement=VALUES_AGREED).faults() == []
 
 
+def test_a_frame_lost_and_another_predicted_twice_do_not_cancel_out() -> None:
+    """The number of predictions is that of the frames all the same."""
+    summary = a_summary(predictions=[a_message(0, camera="a"), *(a_message(n, camera="b") for n in (0, 0, 2))])
+
+    assert (summary.frames_sent, summary.predictions) == (4, 4)
+    assert (summary.lost, summary.predicted_twice, summary.counted_twice) == (1, 1, 0)
+    assert summary.faults() == [
+        "1 of 4 frames have neither a prediction nor a dead letter",
+        "there are 1 predictions beyond the first of a frame",
+    ]
+
+
+def test_a_dead_letter_is_not_a_loss_but_must_not_be_counted() -> None:
+    predictions = [a_message(0, camera="a"), *(a_message(offset, camera="b") for offset in range(2))]
+    summary = a_summary(predictions=predictions, dead_letters=[("b", "b-000002")])
+
+    assert (summary.lost, summary.predicted_twice, summary.dead_letters) == (0, 0, 1)
+    assert summary.counted_twice == 1
+
+
+def test_a_gap_is_a_loss_as_soon_as_a_later_frame_has_its_result() -> None:
+    board = Scoreboard()
+    board.sent({"cam-1": 5})
+    for offset in (0, 1, 3):
+        board.predicted(a_message(offset), now=0.0, arrived_at=1_000)
+    assert (board.row("cam-1").lost, board.row("cam-1").lag) == (1, 2)
+
+    board.predicted(a_message(3), now=0.0, arrived_at=1_000)
+    assert (board.row("cam-1").predicted_twice, board.row("cam-1").lag) == (1, 2)
+    board.rejected("cam-1", "cam-1-000002")
+    assert board.row("cam-1").lost == 0
+
+
 def test_the_scoreboard_knows_when_every_frame_has_come_out() -> None:
     board = Scoreboard()
     board.sent({"cam-1": 2, "cam-2": 1})
     board.predicted(a_message(0), now=10.0, arrived_at=1_500)
-    board.rejected("cam-2")
+    board.rejected("cam-2", "cam-2-000000")
     assert (board.row("cam-1").lag, board.settled) == (1, False)
 
     board.predicted(a_message(1), now=11.0, arrived_at=1_700)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from worker.cli.kafka_settings import read_settings
-from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, next_command
 from worker.domain.errors import SettingsError, WorkerError
 from worker.settings import Delivery, Kafka, Limits, Topics
 
@@ -23,6 +23,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check settings, brokers, topics and model; list all problems with what to do, and exit with 2 if any."""
+    from worker.app.pages import judge_port
     from worker.app.requirements import Findings
 
     groups, faults = read_settings(config, bootstrap_servers, option)
@@ -31,12 +32,21 @@ def check(
         _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
     if "model" in groups:
         _check_model(groups, findings)
+    if "ops" in groups:
+        findings.add(judge_port(groups["ops"]))
+    findings = findings.consistent()
     if as_json:
         import msgspec
 
         typer.echo(msgspec.json.encode(findings))
     else:
         _print(findings)
+        if any("this user may not" in each for each in (*findings.faults, *findings.warnings)):
+            command = next_command("topics acls", config, bootstrap_servers, option, "--user", "NAME")
+            typer.echo(f"next    {command} prints the commands that allow it")
+        if any(each.startswith("topics.") for each in (*findings.faults, *findings.warnings)):
+            command = next_command("topics plan", config, bootstrap_servers, option)
+            typer.echo(f"next    {command} shows what to change")
     if findings.faults:
         raise typer.Exit(2)
 

@@ -92,8 +92,8 @@ def find_local_brokers() -> str | None:
 def missing_topic(name: str, kafka: Kafka) -> WorkerError:
     """Return the error of a topic that does not exist."""
     return WorkerError(
-        f"topic {name!r} does not exist at {kafka.bootstrap_servers}; create it with vision-worker topics, or name "
-        "another one with --topic or in the settings of topics"
+        f"topic {name!r} does not exist at {kafka.bootstrap_servers}; create it with vision-worker topics apply, or "
+        "name another one with --topic or in the settings of topics"
     )
 
 

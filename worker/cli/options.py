@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,22 @@ def parse_option(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="-X")
     return name, value
+
+
+def next_command(
+    command: str,
+    config: Path | None,
+    bootstrap_servers: str | None,
+    option: Sequence[str] | None,
+    *words: str,
+) -> str:
+    """Return a command as it is typed, with the options of the command that tells of it, without secrets of `-X`."""
+    given = [] if config is None else ["--config", str(config)]
+    if bootstrap_servers is not None:
+        given += ["--bootstrap-servers", bootstrap_servers]
+    for each in option or ():
+        given += ["-X", f"{each.partition('=')[0]}=..."]
+    return shlex.join(["vision-worker", *command.split(), *given, *words])
 
 
 ConfigFile = Annotated[

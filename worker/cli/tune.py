@@ -57,7 +57,7 @@ def tune(
 
     from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
-    from worker.tuning.frames import read_frames, sample_frames, set_apart
+    from worker.tuning.frames import sample_frames, set_apart
     from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
@@ -68,7 +68,7 @@ def tune(
     bounds = Bounds(min_agreement, max_difference)
     with console.status("preparing frames and the reference"):
         wanted = count * 5 // 4
-        source = read_frames(frames) if frames else _moving_photographs(wanted)
+        source = frames_to_measure(frames, wanted)
         in_a_row = manifest.clip is not None or manifest.recurrence is not None
         judged, calibration = set_apart(sample_frames(source, wanted, in_a_row=in_a_row), in_a_row=in_a_row)
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
@@ -123,10 +123,18 @@ def _read_groups(config: Path | None, model: str | None) -> "Groups":
     return Groups.of(groups | {"model": ModelGroup.named(model)} if model else groups)
 
 
-def _moving_photographs(count: int) -> Iterator[CapturedFrame]:
+def frames_to_measure(source: Path | None, count: int) -> Iterator[CapturedFrame]:
+    """Return the frames of a folder or a video; without one, `count` moving photographs of 640x480.
+
+    Raises:
+        WorkerError: there is no source, and the photographs cannot be downloaded.
+    """
     from worker.local.cameras import moving_photographs
     from worker.models.packages import FetchFailed
+    from worker.tuning.frames import read_frames
 
+    if source:
+        return read_frames(source)
     try:
         return moving_photographs(count)
     except FetchFailed as error:

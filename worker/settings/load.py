@@ -24,7 +24,12 @@ NO_BROKERS: Final = (
     "or start a Kafka on this machine: vision-worker kafka up"
 )
 
-_SECRET = re.compile(r"password|secret|\.key\.pem$|\.key$|oauthbearer\.config|token|credentials", re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass(word|phrase)|secret|\.key\.pem$|\.key$|oauthbearer\.config|token(?!\.endpoint\.url)|credentials",
+    re.IGNORECASE,
+)
+_MERGED: Final = 3
+"""Levels whose entries are merged: groups, settings, and options of Kafka's clients. What is deeper is one value."""
 _GROUPS: Final[Mapping[str, type[Group]]] = {
     name: field.annotation
     for name, field in Settings.model_fields.items()
@@ -91,12 +96,12 @@ def describe() -> Iterator[tuple[str, str, str, str]]:
             yield f"{group_name}.{name}", _variable(group_name, name), default, field.description or ""
 
 
-def _overlay(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+def _overlay(lower: dict[str, Any], upper: dict[str, Any], levels: int = _MERGED) -> dict[str, Any]:
     """Return `lower` overridden by `upper`, group by group."""
     merged = {
-        name: _overlay(lower[name], upper[name])
+        name: _overlay(lower[name], upper[name], levels - 1)
         for name in lower.keys() & upper.keys()
-        if isinstance(lower[name], dict) and isinstance(upper[name], dict)
+        if levels > 1 and isinstance(lower[name], dict) and isinstance(upper[name], dict)
     }
     return lower | upper | merged
 
@@ -153,7 +158,8 @@ def _masked(value: Any) -> Any:
 
 
 def _mask(name: str, value: Any) -> Any:
-    return MASK if _SECRET.search(name) and value else _masked(value)
+    # A dict says where a secret is read from.
+    return MASK if _SECRET.search(name) and value and not isinstance(value, dict) else _masked(value)
 
 
 def _format(default: object) -> str:
