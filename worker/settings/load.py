@@ -79,7 +79,7 @@ def read_groups(
         try:
             groups[name] = _GROUPS[name].model_validate(content.get(name) or {})
         except ValidationError as error:
-            faults += [_fault((name, *each["loc"]), each) for each in error.errors()]
+            faults += [fault_of((name, *each["loc"]), each) for each in error.errors()]
     return groups, faults
 
 
@@ -136,7 +136,8 @@ def _unknown_variables() -> list[str]:
     return [name for name in names if not name.upper().startswith(groups) and name.upper() not in complete]
 
 
-def _fault(location: tuple[int | str, ...], error: ErrorDetails) -> str:
+def fault_of(location: tuple[int | str, ...], error: ErrorDetails) -> str:
+    """Return what is wrong with a setting as a line for people; `location` is its group and its name."""
     where = [str(part) for part in location]
     text, value = error["msg"].removeprefix("Value error, "), error["input"]
     if where == ["kafka", "bootstrap_servers"] and error["type"] == "missing":
