@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
 
+from worker.adapters.kafka.option_names import on_refused_option
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import SettingsError
 from worker.domain.records import Headers, Position, Record, TopicPartition
@@ -47,7 +48,7 @@ def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]
     try:
         return kind(merged)
     except KafkaException as error:
-        raise SettingsError([f"librdkafka options: {error.args[0].str()}; correct this option"]) from error
+        raise SettingsError([f"librdkafka options: {on_refused_option(error.args[0].str())}"]) from error
 
 
 def _waits_for_tokens(options: Mapping[str, Any]) -> bool:
