@@ -18,7 +18,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.domain": ("worker.domain",),
     "worker.ports": ("worker.domain",),
     "worker.wire": ("worker.domain", "worker.wire"),
-    "worker.settings": ("worker.domain.errors", "worker.settings"),
+    "worker.settings": ("worker.domain.errors", "worker.domain.spelling", "worker.settings"),
     "worker.tasks": ("worker.domain", "worker.ports", "worker.tasks"),
     "worker.sampling": ("worker.domain", "worker.ports", "worker.sampling"),
     "worker.state": ("worker.domain", "worker.ports"),
