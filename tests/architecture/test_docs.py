@@ -57,6 +57,7 @@ def test_every_room_is_in_the_table() -> None:
         "data",
         "training",
         "evaluation",
+        "api",
     ],
 )
 def test_a_room_imports_what_its_row_says(room: str) -> None:

@@ -24,14 +24,16 @@ from rich.table import Table
 from tests.benchmarks.training import run_example
 from tests.support.through_kafka import Passed, through_kafka
 from worker import wire
-from worker.cli.offline import offline_groups, run_offline
+from worker.app.offline import run_offline
 from worker.data.labelled import read_labelled
 from worker.data.reading import frames_of
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord
 from worker.local.broker import LocalKafka
+from worker.models.build import load_model
 from worker.models.manifest import MANIFEST_FILE
 from worker.settings import Topics
+from worker.tuning.in_force import offline_groups
 
 DATA: Final = {
     "digits": "other-digits",
@@ -96,7 +98,8 @@ def once_each(passed: Passed) -> Row:
 def in_one_piece(model: Path, data: Path) -> dict[str, wire.Message]:
     """Return what one worker says of the data without Kafka, by frame id."""
     found = list[OutboundRecord]()
-    run_offline(frames_in(data), found.append, offline_groups(None, model))
+    groups = offline_groups(None, model)
+    run_offline(frames_in(data), found.append, groups, load_model(groups.model))
     messages = [wire.decode_message(each.value or b"") for each in found if each.topic == Topics().predictions]
     return {each.frame.id: each for each in messages}
 

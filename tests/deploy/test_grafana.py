@@ -13,6 +13,7 @@ from tests.support.promql import parse_query
 from tests.support.series import check_labels, check_series
 
 PROVISIONING = DEPLOY / "grafana" / "provisioning"
+VARIABLES = {each["name"]: each for each in json.loads(DASHBOARD.read_text())["templating"]["list"]}
 (DATASOURCE,) = read_yaml(PROVISIONING / "datasources" / "prometheus.yml")["datasources"]
 
 
@@ -25,7 +26,7 @@ def test_panels_query_existing_series(title: str, query: str, legend: str) -> No
 
 
 def test_the_variable_lists_the_cameras() -> None:
-    (variable,) = json.loads(DASHBOARD.read_text())["templating"]["list"]
+    variable = VARIABLES["camera"]
     found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
     assert found
     asked = parse_query(found[1])
@@ -33,10 +34,47 @@ def test_the_variable_lists_the_cameras() -> None:
     check_labels(asked, {found[2]})
 
 
-def test_all_queries_use_the_provisioned_datasource() -> None:
+def test_all_queries_use_the_chosen_datasource_which_is_the_provisioned_one_at_first() -> None:
     asked = [each["datasource"] for each in find_all(json.loads(DASHBOARD.read_text()), "datasource")]
     assert len(asked) > len(panels()) / 2
-    assert {each["uid"] for each in asked} == {DATASOURCE["uid"]}
+    assert {(each["type"], each["uid"]) for each in asked} == {("prometheus", "${datasource}")}
+    variable = VARIABLES["datasource"]
+    assert (variable["type"], variable["query"]) == ("datasource", "prometheus")
+    assert variable["current"]["value"] == DATASOURCE["uid"]
+
+
+def test_every_number_has_thresholds_of_its_own() -> None:
+    """Without any, Grafana shows each number above 80 in red."""
+    for panel in (each for each in panels() if each["type"] != "row"):
+        first, *others = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert first["value"] is None, panel["title"]
+        values = [each["value"] for each in others]
+        assert values == sorted(values), panel["title"]
+        if panel["type"] == "timeseries" and values:
+            assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] != "off", panel["title"]
+
+
+BAD_ABOVE = {
+    "Frames waiting": 1000,
+    "Frame age, p99": 30,
+    "Alerts": 1,
+    "Partitions not read": 1,
+    "Brokers unreachable": 60,
+}
+
+
+@pytest.mark.parametrize(("title", "bad"), BAD_ABOVE.items())
+def test_a_number_that_is_bad_looks_bad(title: str, bad: float) -> None:
+    (panel,) = (each for each in panels() if each["title"] == title)
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert (steps[0]["color"], steps[-1]["value"]) == ("green", bad)
+    assert steps[-1]["color"] in {"orange", "red"}
+
+
+def test_no_worker_at_all_looks_bad() -> None:
+    (panel,) = (each for each in panels() if each["title"] == "Workers up")
+    assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"] == "red"
+    assert panel["targets"][0]["expr"].endswith("or vector(0)")
 
 
 def test_the_datasource_is_the_prometheus_of_compose() -> None:

@@ -27,8 +27,13 @@ _WHOLE_MANIFEST: Final[Mapping[str, Any]] = {
 }
 """What a page leaves out when it explains something else."""
 
-_LEFT_OUT: Final = ("it is required", "set either path")
-"""What settings are told for which a page shows only a part."""
+_LEFT_OUT: Final = (
+    "it is required",
+    "set either path",
+    "cannot be read: No such file",
+    "is not set: set it",
+)
+"""What settings are told for which a page shows only a part, or whose secrets stand in files and variables."""
 
 
 def faults_of_yaml(text: str) -> list[str]:

@@ -49,11 +49,11 @@ def fill_folder(folder: Path, brokers: str) -> None:
         (folder / name).symlink_to(fetch_video("carphone"))
     for name in ("FOLDER", "PICTURES", "OTHER_PICTURES", "FOLDER_OR_VIDEO"):
         (folder / name).symlink_to("pictures")
-    for name in ("my-model", "MODEL", "MODEL_FOLDER"):
+    for name in ("MODEL", "MODEL_FOLDER"):
         shutil.copytree(model_folder(), folder / name)  # not linked: a page may write to it
-    shutil.copy(next((folder / "my-model").glob("*.pth")), folder / "best.pth")
-    shutil.copy(folder / "my-model" / "labels.txt", folder / "labels.txt")
-    settings = {"kafka": {"bootstrap_servers": brokers}, "model": {"path": "my-model"}}
+    shutil.copy(next((folder / "MODEL").glob("*.pth")), folder / "best.pth")
+    shutil.copy(folder / "MODEL" / "labels.txt", folder / "labels.txt")
+    settings = {"kafka": {"bootstrap_servers": brokers}, "model": {"name": "mobilenet_v2"}}
     (folder / "worker.yaml").write_text(yaml.safe_dump(settings))
 
 

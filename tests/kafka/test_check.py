@@ -111,15 +111,19 @@ def test_all_that_is_wrong_is_said_at_once_with_what_to_do(
         "nonsense: there is no such group of settings",
         "window.size_ms: Input should be greater than or equal to 1 (it is 0)",
         "kafka.producer: ",
-        "topics.predictions: topic 'no-such-topic' does not exist; create it with 3 partitions",
-        f"topics.accuracy: {accuracy!r} has cleanup.policy=delete; set it to compact, or counts are lost",
+        "topics.predictions: topic 'no-such-topic' does not exist; create it with 3 partitions, as ",
+        f"topics.accuracy: {accuracy!r} has cleanup.policy=delete, so counts are lost",
         f"model: {tmp_path / 'no-such-model'}",
     ]
     assert (answer.status, answer.err) == (2, "")
     assert [each for each in wanted if not any(fault.startswith(each) for fault in answer.faults)] == []
     assert len(answer.faults) == len(wanted), answer.faults
     narrow, room = answer.warnings
-    assert narrow.startswith(f"topics.accuracy: {accuracy!r} has 2 partitions and {frames!r} has 3; results go to")
+    assert narrow.startswith(f"topics.accuracy: {accuracy!r} has 2 partitions, so frames of the partitions from 2 on")
+    assert [line for line in answer.out.splitlines() if line.startswith("ok") and "topics." in line] == [
+        f"ok      topics.frames: {frames!r} has 3 partitions"
+    ]
+    assert answer.out.splitlines()[-1].startswith("next    vision-worker topics plan --config ")
     assert room.startswith(f"topics.dead_letters: {dead_letters!r} has max.message.bytes=1000")
 
 

@@ -1,8 +1,8 @@
-"""The smallest rights of a worker, as `docs/security.md` gives them, on a broker with Kafka's StandardAuthorizer."""
+"""The rights of `vision-worker topics acls`, and no others, on a broker with Kafka's StandardAuthorizer."""
 
 import json
 import re
-import shlex
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,46 +10,34 @@ from typing import Any
 
 import pytest
 import yaml
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
-from typer.testing import CliRunner
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from typer.testing import CliRunner, Result
 
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
-from tests.support.cameras import Cameras
-from tests.support.secured import Rule, Secured, secured
+from tests.support.cameras import Cameras, pictures
+from tests.support.secured import USER, Rule, Secured, secured
 from tests.support.workers import Stage, WorkerProcess, stage, wait_until
 from worker import wire
+from worker.adapters.kafka import KafkaAdmin, NotAllowed, Topic
+from worker.app.rights import RIGHTS, Right, Subject
 from worker.cli import app
-from worker.settings import Topics
+from worker.domain.records import OutboundRecord
+from worker.settings import Delivery, Kafka
 
-DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 GUARANTEES = ("at_least_once", "exactly_once")
 
 
-def documented(guarantee: str, on: Stage) -> list[Rule]:
-    """Read the rules of the page, with the names of a stage instead of the default ones."""
-    commands = re.findall(r"^# (at least once|exactly once)|^\$acls (.*)$", DOCS.read_text(), re.MULTILINE)
-    part, rules = "", list[Rule]()
-    for heading, arguments in commands:
-        part = heading or part
-        if arguments and (part == "at least once" or guarantee == "exactly_once"):
-            rules += _rules(shlex.split(arguments), on)
-    return rules
+def needed(command: str, on: Stage, guarantee: str = "at_least_once") -> list[Rule]:
+    """Return the rights that a command is said to need, for the topics and the group of a stage."""
+    kafka = Kafka(bootstrap_servers=on.servers, group_id=on.group)
+    delivery = Delivery.model_validate({"guarantee": guarantee})
+    return [_rule(right) for right in RIGHTS[command](Subject(kafka, on.topics, delivery))]
 
 
-def _rules(words: Sequence[str], on: Stage) -> Iterator[Rule]:
-    options = list(zip(words[::2], words[1::2], strict=True))
-    (resource, name), *_ = [(option, value) for option, value in options if option in RESOURCES]
-    roles = {default: role for role, default in Topics().in_use().items()}
-    if resource == "--topic":
-        name = on.topics.in_use()[roles[name]]
-    name = name.replace("vision-worker", on.group)
-    prefixed = ("--resource-pattern-type", "prefixed") in options
-    for option, operation in options:
-        if option == "--operation":
-            yield Rule(operation.upper(), RESOURCES[resource], name, prefixed)
-
-
-RESOURCES = {"--topic": "TOPIC", "--group": "GROUP", "--transactional-id": "TRANSACTIONAL_ID"}
+def _rule(right: Right) -> Rule:
+    operation = re.sub(r"(?<!^)(?=[A-Z])", "_", right.operation).upper()  # DescribeConfigs is DESCRIBE_CONFIGS
+    resource = {"cluster": "BROKER"}.get(right.resource, right.resource.replace("-", "_").upper())
+    return Rule(operation, resource, right.name or "kafka-cluster", right.prefixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +76,9 @@ def limited(broker: Secured) -> Iterator[Limited]:
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-def test_a_worker_runs_with_the_documented_rights(limited: Limited, tmp_path: Path, guarantee: str) -> None:
+def test_a_worker_runs_with_the_rights_of_the_list(limited: Limited, tmp_path: Path, guarantee: str) -> None:
     on = limited.stage
-    limited.broker.allow(*documented(guarantee, on))
+    limited.broker.allow(*needed("run", on, guarantee))
     cameras = Cameras(on)
     for _ in range(2):  # the second worker reads back what the first has counted
         cameras.send(6)
@@ -102,9 +90,20 @@ def test_a_worker_runs_with_the_documented_rights(limited: Limited, tmp_path: Pa
     assert seen == len(on.read_predictions()) == sum(on.ends().values())
 
 
+def test_a_worker_runs_with_tokens(limited: Limited, tmp_path: Path) -> None:
+    on = limited.stage
+    limited.broker.allow(*needed("run", on, "exactly_once"))
+    login = {"bootstrap_servers": limited.broker.at("TOKEN"), "options": limited.broker.token()}
+    Cameras(on).send(6)
+    with WorkerProcess(limited.settings("exactly_once", **login), tmp_path) as worker:
+        wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
+        assert worker.stop() == 0, worker.log.read_text()
+    assert len(on.read_predictions()) == sum(on.ends().values())
+
+
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-def test_check_finds_no_fault_with_the_documented_rights(limited: Limited, tmp_path: Path, guarantee: str) -> None:
-    limited.broker.allow(*documented(guarantee, limited.stage))
+def test_check_finds_no_fault_with_the_rights_of_the_list(limited: Limited, tmp_path: Path, guarantee: str) -> None:
+    limited.broker.allow(*needed("run", limited.stage, guarantee))
     faults, warnings = limited.faults(tmp_path, guarantee)
 
     assert faults == []
@@ -112,9 +111,17 @@ def test_check_finds_no_fault_with_the_documented_rights(limited: Limited, tmp_p
     assert warning.endswith("allow it to DescribeConfigs the topics")
 
 
+def test_check_compares_everything_with_its_own_rights_too(limited: Limited, tmp_path: Path) -> None:
+    limited.broker.allow(*needed("run", limited.stage), *needed("check", limited.stage))
+
+    faults, warnings = limited.faults(tmp_path)
+    assert faults == []
+    assert ["max.message.bytes=" in warning for warning in warnings] == [True], "of the dead letters, which it may read"
+
+
 def test_check_names_each_right_that_is_missing(limited: Limited, tmp_path: Path) -> None:
     on = limited.stage
-    rules = documented("exactly_once", on)
+    rules = needed("run", on, "exactly_once")
     for missing in rules:
         limited.broker.allow(*(rule for rule in rules if rule != missing))
         faults, _ = limited.faults(tmp_path, "exactly_once")
@@ -124,9 +131,18 @@ def test_check_names_each_right_that_is_missing(limited: Limited, tmp_path: Path
         assert "allow" in faults[0]
 
 
+def test_check_ends_with_the_command_that_prints_the_rights(limited: Limited, tmp_path: Path) -> None:
+    ran = run_limited(limited, ["check"], tmp_path, [])
+    config = tmp_path / "settings.yaml"
+
+    assert ran.output.splitlines()[-1] == (
+        f"next    vision-worker topics acls --config {config} --user {USER} prints the commands that allow it"
+    )
+
+
 def test_a_worker_without_a_right_stops_before_it_loads_its_model(limited: Limited, tmp_path: Path) -> None:
     on = limited.stage
-    limited.broker.allow(*(rule for rule in documented("at_least_once", on) if rule.name != on.dead_letters))
+    limited.broker.allow(*(rule for rule in needed("run", on) if rule.name != on.dead_letters))
     settings = limited.settings() | {"model": {"path": str(tmp_path / "none"), "profile": "off"}}
     with WorkerProcess(settings, tmp_path) as worker:
         wait_until(lambda: not worker.alive, "the worker ends")
@@ -139,23 +155,89 @@ def test_a_worker_without_a_right_stops_before_it_loads_its_model(limited: Limit
         )
 
 
-def test_tail_needs_no_group(limited: Limited) -> None:
-    on = limited.stage
-    limited.broker.allow(Rule("READ", "TOPIC", on.frames))
-    Cameras(on).send(1)
-    options = [word for name, value in limited.broker.login().items() for word in ("-X", f"{name}={value}")]
-    words = ["tail", "skipped", "--topic", on.frames, "--from-beginning", "-n", "1", "--json"]
-    ran = CliRunner().invoke(app, [*words, "-b", limited.broker.at("PASSWORD"), *options])
+COMMANDS = {
+    "produce": ["produce", "FOLDER/pictures"],
+    "tail": ["tail", "accuracy", "--from-beginning", "-n", "1"],
+    "export": ["export", "FOLDER/out", "--from", "1h"],
+    "deadletters": ["deadletters", "list"],
+    "deadletters replay": ["deadletters", "replay", "--go"],
+}
+"""A command of each entry of the list. Others are tested above and below."""
+
+
+def test_every_entry_is_tested() -> None:
+    assert RIGHTS.keys() - {"run", "check", "topics"} == COMMANDS.keys()
+
+
+@pytest.fixture(scope="module")
+def worked(broker: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Limited]:
+    """Let a worker predict some frames and refuse one."""
+    folder = tmp_path_factory.mktemp("worked")
+    with stage(broker.servers, partitions=1) as on:
+        cameras = Cameras(on)
+        cameras.send(3)
+        on.send([OutboundRecord(on.frames, None, b"camera", b"no picture")])
+        with WorkerProcess(on.settings(), folder) as worker:
+            wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
+        yield Limited(broker, on)
+
+
+def run_limited(worked: Limited, words: Sequence[str], folder: Path, rules: Sequence[Rule]) -> Result:
+    """Run a command whose user has these rights and no others."""
+    config = folder / "settings.yaml"
+    config.write_text(yaml.safe_dump(worked.settings()))
+    (folder / "pictures").mkdir(exist_ok=True)
+    (folder / "pictures" / "one.jpg").write_bytes(pictures(0)[0])
+    worked.broker.allow(*rules)
+    given = [word.replace("FOLDER", str(folder)) for word in words]
+    return CliRunner().invoke(app, [*given, "--config", str(config)])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_runs_with_the_rights_of_the_list(worked: Limited, tmp_path: Path, command: str) -> None:
+    ran = run_limited(worked, COMMANDS[command], tmp_path, needed(command, worked.stage))
 
     assert ran.exit_code == 0, ran.exception
     assert ran.output
+
+
+def test_topics_are_planned_created_and_changed_with_the_rights_of_the_list(broker: Secured, tmp_path: Path) -> None:
+    on = Stage(broker.servers, f"test-{uuid.uuid4().hex[:12]}", 1, AdminClient({"bootstrap.servers": broker.servers}))
+    KafkaAdmin(broker.servers, {}).create([Topic(on.accuracy, 1)])
+    rules = needed("topics", on)
+    for words in (["plan"], ["apply", "--yes", "--partitions", "2"], ["plan", "--exit-code"]):
+        ran = run_limited(Limited(broker, on), ["topics", *words], tmp_path, rules)
+        assert ran.exit_code == 0, ran.exception
+
+
+@pytest.mark.parametrize(
+    ("operation", "says"),
+    [
+        ("CREATE", "was not created: Authorization failed; allow this user to Create it, with an ACL"),
+        ("ALTER", "got no more partitions: Broker: Topic authorization failed; allow this user to Alter it, with"),
+        ("ALTER_CONFIGS", "was not configured: Topic authorization failed; allow this user to AlterConfigs it, with"),
+    ],
+    ids=["create", "alter", "alter configs"],
+)
+def test_a_right_that_a_change_of_topics_needs_is_named(
+    broker: Secured, tmp_path: Path, operation: str, says: str
+) -> None:
+    on = Stage(broker.servers, f"test-{uuid.uuid4().hex[:12]}", 1, AdminClient({"bootstrap.servers": broker.servers}))
+    KafkaAdmin(broker.servers, {}).create([Topic(on.accuracy, 1)])
+    rules = [rule for rule in needed("topics", on) if rule.operation != operation]
+    seen = (rule._replace(operation=each) for rule in rules for each in ("DESCRIBE", "DESCRIBE_CONFIGS"))
+    rules = list(dict.fromkeys([*rules, *seen]))
+    ran = run_limited(Limited(broker, on), ["topics", "apply", "--yes", "--partitions", "2"], tmp_path, rules)
+
+    assert isinstance(ran.exception, NotAllowed)
+    assert says in str(ran.exception)
 
 
 # ----- topics that would do harm
 
 
 def _judged(limited: Limited, tmp_path: Path, name: str, policy: str) -> list[str]:
-    limited.broker.allow(*documented("at_least_once", limited.stage), Rule("DESCRIBE_CONFIGS", "TOPIC", name))
+    limited.broker.allow(*needed("run", limited.stage), Rule("DESCRIBE_CONFIGS", "TOPIC", name))
     config = [ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)]
     resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=config)
     limited.stage.admin.incremental_alter_configs([resource])[resource].result(30)
@@ -166,11 +248,12 @@ def test_compacted_dead_letters_and_frames_are_found(limited: Limited, tmp_path:
     on = limited.stage
     for name in (on.frames, on.dead_letters):
         assert any(
-            "cleanup.policy=compact; set it to delete" in each for each in _judged(limited, tmp_path, name, "compact")
+            "set it to delete, as vision-worker topics apply does" in each
+            for each in _judged(limited, tmp_path, name, "compact")
         )
 
 
 def test_accuracy_that_is_not_compacted_is_found(limited: Limited, tmp_path: Path) -> None:
     (fault,) = _judged(limited, tmp_path, limited.stage.accuracy, "delete")
 
-    assert "cleanup.policy=delete; set it to compact" in fault
+    assert "set it to compact, as vision-worker topics apply does" in fault

@@ -7,8 +7,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from worker.cli.settings import settings_table
+from worker.cli.size import USUAL_FRAME
+from worker.cli.size_report import SHOWN_LIMITS, limit_text, lines_of
+from worker.domain.sizing import WORKER_BYTES, Cameras, Plan, Speed, limits_of, size_of
 from worker.ops.telemetry import Telemetry
-from worker.settings import Topics
+from worker.settings import Limits, Topics
 from worker.settings.topics import HEADERS, NEEDS, replay_marks
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -49,9 +52,33 @@ def topics_table() -> str:
     return "\n".join(rows)
 
 
+def sizing_tables() -> str:
+    """Return what some numbers of cameras need, and what breaks first, as Markdown."""
+    speed, plan = Speed(answers=400, cores=2, memory=WORKER_BYTES + Limits().memory), Plan()
+    loads = [Cameras(count=count, fps=5, frame_bytes=USUAL_FRAME, answers=5) for count in (10, 1_000, 100_000)]
+    sizes = [size_of(load, speed, plan) for load in loads]
+    heads = [f"{load.count:,} cameras" for load in loads]
+    columns = [
+        [line.result for line in lines_of(load, speed, plan, size)] for load, size in zip(loads, sizes, strict=True)
+    ]
+    names = [line.name.replace("  ", "- ") for line in lines_of(loads[0], speed, plan, sizes[0])]
+    rows = [f"| | {' | '.join(heads)} |", "| --- | --- | --- | --- |"]
+    rows += [f"| {' | '.join(row)} |" for row in zip(names, *columns, strict=True)]
+    rows += ["", "| cameras | used | what breaks first | what to do |", "| --- | --- | --- | --- |"]
+    for load, size in zip(loads, sizes, strict=True):
+        for each in limits_of(load, speed, plan, size)[:SHOWN_LIMITS]:
+            rows.append(f"| {load.count:,} | {each.share:.0%} | {limit_text(each)} | {each.remedy} |")
+    return "\n".join(rows)
+
+
 def tables() -> dict[str, str]:
     """Return the generated tables, by the name of their page and of their markers."""
-    return {"topics": topics_table(), "settings": settings_table(), "metrics": metrics_table()}
+    return {
+        "topics": topics_table(),
+        "settings": settings_table(),
+        "metrics": metrics_table(),
+        "sizing": sizing_tables(),
+    }
 
 
 def main() -> None:

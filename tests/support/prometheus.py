@@ -56,6 +56,7 @@ def tell_everything(telemetry: Telemetry) -> None:
     telemetry.committed("coordinator not available")
     for event in ("assigned", "revoked", "lost"):
         telemetry.rebalanced(event, [FRAMES], assigned=1)
+    telemetry.brokers_answered(unreachable_for=0.0)
     telemetry.lag({FRAMES: 3})
 
 

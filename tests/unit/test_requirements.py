@@ -11,6 +11,8 @@ from worker.settings.topics import HEADERS
 
 DELETE = {"cleanup.policy": "delete", "max.message.bytes": "1048588"}
 COMPACT = {"cleanup.policy": "compact", "max.message.bytes": "1048588"}
+ABSENT = "does not exist; create it with 6 partitions"
+APPLY = ", as vision-worker topics apply does"
 RIGHT = {
     "frames": Topic("frames", 6, DELETE),
     "predictions": Topic("predictions", 6, DELETE),
@@ -38,8 +40,8 @@ def test_a_missing_topic_says_how_to_create_it() -> None:
     findings = judged(accuracy=None, dead_letters=None)
 
     assert findings.faults == [
-        "topics.accuracy: topic 'accuracy' does not exist; create it with 6 partitions and cleanup.policy=compact",
-        "topics.dead_letters: topic 'dead-letters' does not exist; create it with 6 partitions",
+        f"topics.accuracy: topic 'accuracy' {ABSENT} and cleanup.policy=compact{APPLY}",
+        f"topics.dead_letters: topic 'dead-letters' {ABSENT}{APPLY}",
     ]
 
 
@@ -48,14 +50,17 @@ def test_too_few_partitions_say_how_many_to_add() -> None:
     (warning,) = findings.warnings
 
     assert findings.faults == [], "the other partitions are read"
-    assert "'predictions' has 4 partitions and 'frames' has 6" in warning
-    assert warning.endswith("frames of the partitions from 4 on wait until you add 2")
+    assert warning.startswith(
+        "topics.predictions: 'predictions' has 4 partitions, so frames of the partitions from 4 on"
+    )
+    assert warning.endswith("; add 2, as vision-worker topics apply does")
 
 
 def test_accuracy_that_is_deleted_is_a_fault() -> None:
     (fault,) = judged(accuracy=Topic("accuracy", 6, {"cleanup.policy": "compact,delete"})).faults
 
-    assert "cleanup.policy=compact,delete; set it to compact" in fault
+    assert "cleanup.policy=compact,delete, so counts are lost" in fault
+    assert fault.endswith(f"; set it to compact{APPLY}")
 
 
 def test_dead_letters_without_room_for_the_largest_frame_are_worth_a_warning() -> None:
@@ -72,8 +77,8 @@ def test_a_topic_that_is_unset_by_default_is_checked_like_the_others_once_it_is_
     right = judged(topics, skips=Topic("skips", 6, DELETE), seen=Topic("seen", 6, RIGHT["dead-letters"].config))
 
     assert missing.faults == [
-        "topics.skipped: topic 'skips' does not exist; create it with 6 partitions",
-        "topics.annotated: topic 'seen' does not exist; create it with 6 partitions",
+        f"topics.skipped: topic 'skips' {ABSENT}{APPLY}",
+        f"topics.annotated: topic 'seen' {ABSENT}{APPLY}",
     ]
     assert poor.faults == []
     assert [warning.partition(":")[0] for warning in poor.warnings] == ["topics.skipped", "topics.annotated"]
@@ -101,7 +106,8 @@ def test_records_that_newer_ones_would_replace_are_a_fault(role: str, policy: st
     findings = judged(topics, **changes)
 
     (fault,) = findings.faults
-    assert fault.startswith(f"topics.{role}: {name!r} has cleanup.policy={policy}; set it to delete")
+    assert fault.startswith(f"topics.{role}: {name!r} has cleanup.policy={policy}, so older ")
+    assert fault.endswith(f"; set it to delete{APPLY}")
 
 
 def test_compacted_predictions_may_be_wanted() -> None:
@@ -146,6 +152,22 @@ def test_a_topic_that_may_not_be_seen_is_not_called_missing() -> None:
     judge_topics(Topics(), {n: t for n, t in RIGHT.items() if n != "accuracy"}, findings, hidden={"accuracy"})
 
     assert findings.faults == []
+
+
+def test_nothing_is_both_right_and_wrong() -> None:
+    said = judged(frames=Topic("frames", 6, COMPACT), predictions=Topic("predictions", 4, DELETE)).consistent()
+    wrong = [finding.partition(":")[0] for finding in (*said.faults, *said.warnings)]
+    right = [finding.partition(":")[0] for finding in said.facts]
+
+    assert wrong == ["topics.frames", "topics.predictions"]
+    assert right == ["topics.accuracy", "topics.dead_letters"]
+
+
+def test_marks_of_replays_that_would_be_lost_are_worth_a_warning_and_their_absence_is_not() -> None:
+    (warning,) = judged(marks=Topic("dead-letters-replayed", 1, DELETE)).warnings
+
+    assert warning.startswith("topics: 'dead-letters-replayed' has cleanup.policy=delete, so marks of replayed")
+    assert judged().warnings == []
 
 
 # ----- names

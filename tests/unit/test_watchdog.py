@@ -40,11 +40,3 @@ def test_it_logs_each_stall_once_with_the_stacks_and_when_the_loop_recovers() ->
 
 def test_the_stacks_name_this_very_line() -> None:
     assert "test_the_stacks_name_this_very_line" in stacks()
-
-
-def test_it_runs_and_stops() -> None:
-    watchdog = Watchdog(Loop().pulse, limit=60)
-    watchdog.start()
-    watchdog.stop()
-
-    assert not watchdog.is_alive()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
 from types import TracebackType
 from typing import Self
 
@@ -23,11 +24,15 @@ class OpsServer:
         unready: returns the text with which /readyz answers 503; None means 200.
 
     Raises:
-        OSError: the port is taken.
+        OSError: it cannot listen there, as when the port is taken.
+        UnicodeError: the host cannot be a name.
     """
 
     def __init__(self, *, host: str, port: int, registry: CollectorRegistry, unhealthy: Fault, unready: Fault) -> None:
         class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 match self.path.partition("?")[0]:
                     case "/metrics":
@@ -49,18 +54,28 @@ class OpsServer:
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
                 """Log nothing: Prometheus scrapes every few seconds."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = AF_INET6 if ":" in host else AF_INET
+
+        self._host = f"[{host}]" if ":" in host else host
+        self._server = Server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="ops")
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
         return self._server.server_port
+
+    @property
+    def url(self) -> str:
+        """The address of the pages, without their names."""
+        return f"http://{self._host}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -6,7 +6,15 @@ from contextlib import closing
 import structlog
 
 from worker import wire
-from worker.adapters.kafka import ExactlyOnceSink, KafkaAdmin, KafkaReader, KafkaSink, KafkaSource, Options
+from worker.adapters.kafka import (
+    BrokerProbe,
+    ExactlyOnceSink,
+    KafkaAdmin,
+    KafkaReader,
+    KafkaSink,
+    KafkaSource,
+    Options,
+)
 from worker.domain.records import Record, Stopping, TopicPartition
 from worker.domain.sequences import HiddenState
 from worker.domain.tallies import Tally
@@ -35,7 +43,7 @@ def group_member(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topic=topics.frames,
-        outputs=[name for role, name in topics.in_use().items() if NEEDS[role].partitions_as_frames],
+        outputs=_partitioned_outputs(topics),
         cluster=kafka.options,
         options={**member_options(kafka, limits, latency_target_ms), "group.protocol": protocol, **kafka.consumer},
         max_poll_records=limits.max_poll_records,
@@ -82,6 +90,13 @@ def group_protocol(kafka: Kafka) -> str:
     return "consumer" if cluster_admin(kafka).has_consumer_protocol() else "classic"
 
 
+def broker_probe(kafka: Kafka, topics: Topics) -> BrokerProbe:
+    """Return a client that asks whether the brokers of a worker's partitions can be reached."""
+    return BrokerProbe(
+        kafka.bootstrap_servers, kafka.options, topic=topics.frames, outputs=_partitioned_outputs(topics)
+    )
+
+
 def cluster_admin(kafka: Kafka) -> KafkaAdmin:
     """Return a client that queries the cluster's topics."""
     return KafkaAdmin(kafka.bootstrap_servers, kafka.options)
@@ -120,6 +135,11 @@ def published_states(
     for state in wire.newest_states(_saved(kafka, topic, partitions, stopping)):
         if state.key.partition in partitions:
             yield state
+
+
+def _partitioned_outputs(topics: Topics) -> list[str]:
+    """Return the outputs that need a partition for each one of the frames."""
+    return [name for role, name in topics.in_use().items() if NEEDS[role].partitions_as_frames]
 
 
 def _saved(kafka: Kafka, topic: str, partitions: Collection[TopicPartition], stopping: Stopping) -> Iterator[Record]:

@@ -39,7 +39,7 @@ def _contradictions(topics: Topics) -> Iterator[str]:
     if topics.state is None:
         yield (
             "topics.state is not set: a recurrent model saves its hidden states there; set it, such as topics.state: "
-            "state, and run vision-worker topics, which creates it"
+            "state, and run vision-worker topics apply, which creates it"
         )
     if topics.annotated is not None:
         yield (

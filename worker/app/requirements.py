@@ -1,16 +1,18 @@
 """What a worker needs of the cluster: its topics as they must be, and the rights to use them."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from worker.adapters.kafka import KafkaAdmin, NotAllowed, Topic
+from worker.app.topic_plan import MARKS_ROLE, Change, TopicPlan, plan_topics
 from worker.settings import Kafka, Topics
-from worker.settings.topics import HEADERS, NEEDS
+from worker.settings.topics import NEEDS, replay_marks
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The results of a check.
+    """The results of a check. Each begins with the name of what it is about, and a colon.
 
     Attributes:
         faults: problems with which the worker would not run or not keep its guarantees; each says what to do.
@@ -28,6 +30,15 @@ class Findings:
         self.warnings.extend(others.warnings)
         self.facts.extend(others.facts)
 
+    def consistent(self) -> "Findings":
+        """Return the same without facts about what has a fault or a warning: nothing is both right and wrong."""
+        wrong = {_subject(each) for each in (*self.faults, *self.warnings)}
+        return Findings(self.faults, self.warnings, [each for each in self.facts if _subject(each) not in wrong])
+
+
+def _subject(finding: str) -> str:
+    return finding.partition(":")[0]
+
 
 def judge_cluster(admin: KafkaAdmin, kafka: Kafka, topics: Topics) -> Findings:
     """Compare the cluster's topics and this user's rights with the worker's requirements.
@@ -42,6 +53,8 @@ def judge_cluster(admin: KafkaAdmin, kafka: Kafka, topics: Topics) -> Findings:
         except NotAllowed as error:
             findings.faults.append(f"topics.{role}: {error}")
             hidden.add(name)
+    with suppress(NotAllowed):  # only a replay of dead letters needs this topic
+        found |= admin.topics([replay_marks(topics.dead_letters).name])
     judge_topics(topics, found, findings, hidden=hidden)
     rights = admin.group_rights(kafka.group_id)
     if rights is not None and "READ" not in rights:
@@ -62,22 +75,21 @@ def judge_topics(
         findings: get what was found.
         hidden: names of topics that this user may not see.
     """
-    frames = found.get(wanted.frames)
-    for role, name in wanted.in_use().items():
-        if name not in found and name not in hidden:
-            findings.faults.append(_missing(role, name, frames))
-    existing = {role: found[name] for role, name in wanted.in_use().items() if name in found}
-    for role, topic in existing.items():
-        findings.facts.append(f"topics.{role}: {topic.name!r} has {topic.partitions} partitions")
-        findings.faults.extend(_forbidden(role, topic))
-        findings.faults.extend(_wrong_cleanup(role, topic))
-        findings.warnings.extend(_offline(role, topic))
-        findings.warnings.extend(_compacted(role, topic))
-        if frames and NEEDS[role].partitions_as_frames:
-            findings.warnings.extend(_too_few_partitions(role, topic, frames))
-        if frames and NEEDS[role].room_for_frames:
-            findings.warnings.extend(_too_small_records(role, topic, frames))
-    unknown = [repr(topic.name) for topic in existing.values() if topic.config_hidden]
+    for plan in plan_topics(wanted, found):
+        setting = "topics" if plan.role == MARKS_ROLE else f"topics.{plan.role}"
+        if plan.now is None:
+            if plan.role != MARKS_ROLE and plan.name not in hidden:  # the first replay creates the topic of marks
+                findings.faults.append(f"{setting}: {_missing(plan)}")
+            continue
+        for change in plan.changes:
+            to = findings.faults if change.weight == "fault" else findings.warnings
+            to.append(f"{setting}: {_wrong(plan.name, change)}")
+        if plan.role != MARKS_ROLE:
+            findings.facts.append(f"{setting}: {plan.name!r} has {_partitions(plan.now.partitions)}")
+            findings.faults.extend(_forbidden(plan.role, plan.now))
+            findings.warnings.extend(_offline(plan.role, plan.now))
+            findings.warnings.extend(_compacted(plan.role, plan.now))
+    unknown = [repr(name) for name in wanted.in_use().values() if name in found and found[name].config_hidden]
     if unknown:
         findings.warnings.append(
             f"topics: this user may not read the configuration of {', '.join(unknown)}, so cleanup.policy and "
@@ -85,11 +97,24 @@ def judge_topics(
         )
 
 
-def _missing(role: str, name: str, frames: Topic | None) -> str:
-    needs = NEEDS[role]
-    size = f" with {frames.partitions} partitions" if frames and needs.direction == "output" else ""
-    policy = f" and cleanup.policy={needs.cleanup_policy}" if needs.cleanup_policy else ""
-    return f"topics.{role}: topic {name!r} does not exist; create it{size}{policy}"
+def _missing(plan: TopicPlan) -> str:
+    config = "".join(f" and {option}={value}" for option, value in plan.config.items() if option == "cleanup.policy")
+    return (
+        f"topic {plan.name!r} does not exist; create it with {_partitions(plan.partitions)}{config}, as "
+        "vision-worker topics apply does"
+    )
+
+
+def _wrong(name: str, change: Change) -> str:
+    if change.option == "partitions":
+        has, do = _partitions(int(change.before)), f"add {int(change.after) - int(change.before)}"
+    else:
+        has, do = f"{change.option}={change.before}", f"set it to {change.after}"
+    return f"{name!r} has {has}, so {change.reason}; {do}, as vision-worker topics apply does"
+
+
+def _partitions(number: int) -> str:
+    return f"{number} partition" if number == 1 else f"{number} partitions"
 
 
 def _forbidden(role: str, topic: Topic) -> Iterator[str]:
@@ -109,31 +134,6 @@ def _offline(role: str, topic: Topic) -> Iterator[str]:
         )
 
 
-def _too_few_partitions(role: str, topic: Topic, frames: Topic) -> Iterator[str]:
-    if topic.partitions < frames.partitions:
-        yield (
-            f"topics.{role}: {topic.name!r} has {topic.partitions} partitions and {frames.name!r} has "
-            f"{frames.partitions}; results go to the partition number of their frame, so frames of the partitions from "
-            f"{topic.partitions} on wait until you add {frames.partitions - topic.partitions}"
-        )
-
-
-def _wrong_cleanup(role: str, topic: Topic) -> Iterator[str]:
-    needs, policy = NEEDS[role], topic.config.get("cleanup.policy")
-    if policy is None:  # this user may not read the topic's configuration
-        return
-    if needs.cleanup_policy and policy != needs.cleanup_policy:
-        yield (
-            f"topics.{role}: {topic.name!r} has cleanup.policy={policy}; set it to {needs.cleanup_policy}, or "
-            f"{needs.lost_unless_compacted} are lost when old records are deleted"
-        )
-    if needs.lost_if_compacted and "compact" in policy:
-        yield (
-            f"topics.{role}: {topic.name!r} has cleanup.policy={policy}; set it to delete, or "
-            f"{needs.lost_if_compacted} are lost when newer records replace them"
-        )
-
-
 def _compacted(role: str, topic: Topic) -> Iterator[str]:
     """Warn of a topic that somebody may have compacted on purpose."""
     needs, policy = NEEDS[role], topic.config.get("cleanup.policy", "")
@@ -141,13 +141,4 @@ def _compacted(role: str, topic: Topic) -> Iterator[str]:
         yield (
             f"topics.{role}: {topic.name!r} has cleanup.policy={policy}, so only the newest record of each camera is "
             "kept; set it to delete if all of them matter"
-        )
-
-
-def _too_small_records(role: str, topic: Topic, frames: Topic) -> Iterator[str]:
-    largest, room = (int(each.config.get("max.message.bytes", 0)) for each in (frames, topic))
-    if largest and room < largest + HEADERS:
-        yield (
-            f"topics.{role}: {topic.name!r} has max.message.bytes={room}, the frames' topic {largest}; what "
-            f"is made of a frame of that size would not fit, and would stop the worker: set {largest + HEADERS} or more"
         )

@@ -12,13 +12,15 @@ import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from worker.adapters.clocks import monotonic_clock, wall_clock
-from worker.adapters.http import OpsServer
 from worker.adapters.memory import Event, MemorySink, MemorySource
 from worker.app.annotator import Annotator
 from worker.app.cluster import group_member, group_protocol, published_states, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
+from worker.app.health import Health
+from worker.app.pages import pages
 from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
+from worker.app.watching import tell_port, tell_ready, watched
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Stopping, TopicPartition
@@ -27,7 +29,6 @@ from worker.models.build import cores, load_model
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder, picture_rules
 from worker.ops.telemetry import Telemetry
-from worker.ops.watchdog import Pulse, Watchdog
 from worker.ports import Clocks, Saved
 from worker.settings import Limits, ModelGroup, Settings, Topics, WindowGroup
 from worker.settings.offline import Groups
@@ -35,9 +36,6 @@ from worker.stream.loop_settings import BACKLOG, LoopSettings
 from worker.stream.render import OutputTopics
 from worker.stream.worker import Worker
 
-STANDBY_AFTER = 15.0
-"""Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
-tell a member that there is nothing for it."""
 DEFAULT_TOPICS = Topics()
 CLOCKS = Clocks(wall_clock, monotonic_clock)
 
@@ -57,70 +55,71 @@ def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Itera
 
 
 @contextmanager
-def kafka_worker(settings: Settings, inference: Executor) -> Iterator[Worker]:
+def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "") -> Iterator[Worker]:
     """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
 
     Args:
         settings: all of them.
         inference: runs the model, as many calls at once as it has streams.
+        same_kafka: arguments with which other commands use the same Kafka, for the commands that the log names.
 
     Raises:
         ModelUnavailable: the model cannot be loaded as described.
-        SettingsError: the settings of sampling or topics do not fit the model.
-        OSError: the port of the pages is taken.
+        SettingsError: the port of the pages is taken, or the settings of sampling or topics do not fit the model.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
-    model = load_model(settings.model)
+    health = Health(settings.ops, group=settings.kafka.group_id, clock=monotonic_clock)
+    # Before the model is loaded: a port that is taken is told at once.
+    with pages(settings.ops, registry, unhealthy=health.unhealthy, unready=health.unready) as served:
+        tell_port(settings.ops, served.port)
+        model = _warm_model(settings, telemetry)
+        sampling = sampling_for(model, settings.model, settings.sampling, settings.window, live=True)
+        limits, target = settings.limits, settings.window.latency_target_ms
+        protocol = group_protocol(settings.kafka)
+        log = structlog.get_logger("worker")
+        log.info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
+        source = group_member(settings.kafka, settings.topics, limits, protocol=protocol, latency_target_ms=target)
+        sink = results_sink(settings.kafka, settings.delivery, source)
+        with threads_for(settings.model, limits, inference) as threads:
+            limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
+            worker = compose(
+                Ports(source, sink, partial(_saved_before, settings, model)),
+                ModelParts(
+                    model,
+                    frame_decoder(model.preprocessing, settings.model, limits, flawed=telemetry.flawed),
+                    annotator(settings, telemetry) if settings.topics.annotated else None,
+                    hidden_states_for(model, settings.sampling, limits),
+                ),
+                threads,
+                CLOCKS,
+                topics=output_topics(settings.topics),
+                settings=loop_settings(settings, model.clip),
+                telemetry=telemetry,
+                sampling=sampling,
+            )
+            _freeze_what_stays()
+            status = None
+            try:
+                with watched(worker, settings, telemetry, health, same_kafka=same_kafka) as status:
+                    tell_ready(settings, model, served.url, same_kafka=same_kafka)
+                    yield worker
+            finally:
+                sink.close()
+                source.close()
+                if status is not None:
+                    status.sum_up(monotonic_clock())
+
+
+def _warm_model(settings: Settings, telemetry: Telemetry) -> LoadedModel:
+    """Load the model that fits the topics, and let it answer once."""
+    model, group = load_model(settings.model), settings.model
     check_topics(model, settings.topics)
     began = monotonic_clock()
     model.warm_up(_samples(settings.window, model.clip))
-    warm_up_seconds = monotonic_clock() - began
-    group = settings.model
-    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=warm_up_seconds)
-    limits = settings.limits
-    sampling = sampling_for(model, group, settings.sampling, settings.window, live=True)
-    protocol = group_protocol(settings.kafka)
-    structlog.get_logger("worker").info("group protocol", protocol=protocol, asked_for=settings.kafka.group_protocol)
-    target = settings.window.latency_target_ms
-    source = group_member(settings.kafka, settings.topics, limits, protocol=protocol, latency_target_ms=target)
-    sink = results_sink(settings.kafka, settings.delivery, source)
-    with threads_for(settings.model, limits, inference) as threads:
-        limit_opencv_threads(1)  # a frame is too small to share, and the model's threads need the cores
-        worker = compose(
-            Ports(source, sink, partial(_saved_before, settings, model)),
-            ModelParts(
-                model,
-                frame_decoder(model.preprocessing, settings.model, limits, flawed=telemetry.flawed),
-                annotator(settings, telemetry) if settings.topics.annotated else None,
-                hidden_states_for(model, settings.sampling, limits),
-            ),
-            threads,
-            CLOCKS,
-            topics=output_topics(settings.topics),
-            settings=loop_settings(settings, model.clip),
-            telemetry=telemetry,
-            sampling=sampling,
-        )
-        watchdog = Watchdog(lambda: _pulse(worker), limit=settings.ops.stalled_after_s)
-        ops = OpsServer(
-            host=settings.ops.host,
-            port=settings.ops.port,
-            registry=registry,
-            unhealthy=watchdog.fault,
-            unready=lambda: _waiting(worker),
-        )
-        with ops:
-            _freeze_what_stays()
-            telemetry.serving(settings.ops.host, ops.port)
-            watchdog.start()
-            try:
-                yield worker
-            finally:
-                watchdog.stop()
-                sink.close()
-                source.close()
+    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=monotonic_clock() - began)
+    return model
 
 
 @contextmanager
@@ -132,8 +131,18 @@ def memory_worker(
     loaded: LoadedModel,
     groups: Groups,
     topics: Topics = DEFAULT_TOPICS,
+    linger: float = math.inf,
 ) -> Iterator[Worker]:
     """Build the same worker over records that are here or are made as they are read; what it publishes goes to `write`.
+
+    Args:
+        script: the records, and what else happens.
+        write: takes each record that is published, in the thread that runs the worker.
+        inference: runs the model, as many calls at once as it has streams.
+        loaded: the model that the settings name.
+        groups: the settings.
+        topics: names of the topics; those that are unset get nothing.
+        linger: seconds for which a batch waits for more frames; without end, batches depend on the frames alone.
 
     Raises:
         ModelUnavailable: frames cannot be prepared as the settings of the model say.
@@ -153,7 +162,7 @@ def memory_worker(
             threads,
             CLOCKS,
             topics=output_topics(topics),
-            settings=unhurried(groups.window, limits, loaded.clip),
+            settings=unhurried(groups.window, limits, loaded.clip, linger=linger),
             telemetry=Telemetry(CollectorRegistry(), max_cameras=limits.max_cameras),
             sampling=samples,
         )
@@ -215,12 +224,14 @@ def loop_settings(settings: Settings, clip: ClipShape | None = None) -> LoopSett
     )
 
 
-def unhurried(window: WindowGroup, limits: Limits, clip: ClipShape | None = None) -> LoopSettings:
-    """Return what a loop over files keeps to: nothing waits for time, so batches depend on the pictures alone."""
+def unhurried(
+    window: WindowGroup, limits: Limits, clip: ClipShape | None = None, *, linger: float = math.inf
+) -> LoopSettings:
+    """Return what a loop over files keeps to: nothing waits for time but what lingers, by default without end."""
     return LoopSettings(
         window=window.size_ms,
         lateness=window.lateness_ms,
-        bounds=Bounds(target=None, linger=math.inf, max_frames=_samples(window, clip), max_poll_interval=math.inf),
+        bounds=Bounds(target=None, linger=linger, max_frames=_samples(window, clip), max_poll_interval=math.inf),
         max_failed_share=limits.max_failed_share,
         max_in_flight_bytes=limits.memory // 4,
         commit_interval=math.inf,
@@ -244,18 +255,3 @@ def _freeze_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-def _pulse(worker: Worker) -> Pulse:
-    now, busy_since = monotonic_clock(), worker.busy_since
-    if busy_since is not None and busy_since < worker.last_step:
-        return Pulse(now - busy_since, now - worker.last_poll, "classify")
-    return Pulse(now - worker.last_step, now - worker.last_poll, worker.stages.current)
-
-
-def _waiting(worker: Worker) -> str | None:
-    """A worker is ready once it has its partitions, or is known to have none for now: a standby is ready too."""
-    began = worker.subscribed_at
-    if worker.joined or (began is not None and monotonic_clock() - began > STANDBY_AFTER):
-        return None
-    return "the group has not assigned any partitions yet"

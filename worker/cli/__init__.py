@@ -3,7 +3,7 @@
 import typer
 
 from worker import __version__
-from worker.cli import deadletters, kafka, models
+from worker.cli import deadletters, kafka, models, topics
 from worker.cli.check import check
 from worker.cli.demo import demo
 from worker.cli.evaluate import evaluate
@@ -13,8 +13,8 @@ from worker.cli.render import render
 from worker.cli.replay import replay
 from worker.cli.run import run
 from worker.cli.settings import settings
+from worker.cli.size import size
 from worker.cli.tail import tail
-from worker.cli.topics import topics
 from worker.cli.train import train
 from worker.cli.tune import tune
 
@@ -41,8 +41,9 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, topics, tune, settings, produce, tail, replay, render, export, train, evaluate, demo):
+for command in (run, check, size, tune, settings, produce, tail, replay, render, export, train, evaluate, demo):
     app.command()(command)
+app.add_typer(topics.app, name="topics")
 app.add_typer(models.app, name="models")
 app.add_typer(kafka.app, name="kafka")
 app.add_typer(deadletters.app, name="deadletters")

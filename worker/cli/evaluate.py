@@ -1,7 +1,7 @@
 """`vision-worker evaluate`: how good a model is on labelled data, and where it is wrong."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -11,15 +11,13 @@ import typer
 from rich.console import Console
 
 from worker import wire
-from worker.cli.offline import dead_letter_of, offline_groups, record_of, run_offline
 from worker.cli.options import AsJson, ConfigFile
 from worker.cli.progress import progress_bar
+from worker.cli.published import Published, evaluated, naming
 from worker.domain.errors import SettingsError
 from worker.domain.pictures import PictureRules
-from worker.domain.records import OutboundRecord
 from worker.domain.times import Monotonic
 from worker.media.folder import check_empty
-from worker.settings import Topics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
     from worker.data.items import Item
     from worker.evaluation.box_report import Detecting
-    from worker.evaluation.named_report import Naming
-    from worker.evaluation.report import Evaluated
     from worker.evaluation.reports import Found
     from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
@@ -64,6 +60,7 @@ def evaluate(
     from worker.data.labelled import read_labelled
     from worker.evaluation.reports import report_of
     from worker.evaluation.summary import summary_of
+    from worker.tuning.in_force import offline_groups
 
     if out is not None:
         check_empty(out)
@@ -83,36 +80,9 @@ def evaluate(
         Console(highlight=False).print(summary_of(report), markup=False)
 
 
-@dataclass(slots=True)
-class _Published:
-    """What the worker has published so far; predictions are kept as bytes."""
-
-    topics: Topics
-    predictions: list[bytes] = field(default_factory=list)
-    accuracy: dict[bytes | None, bytes] = field(default_factory=dict)
-    rejected: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
-    def add(self, record: OutboundRecord) -> None:
-        """Take a published record."""
-        value = record.value or b""
-        if record.topic == self.topics.predictions:
-            self.predictions.append(value)
-        elif record.topic == self.topics.accuracy:
-            self.accuracy[record.key] = value
-        elif record.topic == self.topics.skipped:
-            self.skipped.append(wire.decode_skipped(value).reason)
-        else:
-            self.rejected.append(dead_letter_of(record).reason)
-
-    def messages(self, kind: type[T]) -> Iterator[T]:
-        """Yield the predictions of a kind."""
-        decoded = (wire.decode_message(each) for each in self.predictions)
-        return (each for each in decoded if isinstance(each, kind))
-
-
 def _run(groups: "Groups", items: Sequence["Item"]) -> "Found":
     """Run a model over the frames, and return what the worker published."""
+    from worker.app.offline import run_offline
     from worker.data.reading import frames_of
     from worker.models.build import build_model, find_manifest
 
@@ -120,51 +90,18 @@ def _run(groups: "Groups", items: Sequence["Item"]) -> "Found":
     if manifest.task not in {"classify", "multi_label", "clip", "recurrent", "detect"}:
         raise SettingsError([f"a model of the task {manifest.task} cannot be evaluated: there is no measure for it"])
     asked = replace(manifest, threshold=LOWEST) if manifest.task == "detect" else manifest
-    published, loaded = _Published(Topics(skipped="skipped")), build_model(asked, groups.model)
+    published, loaded = Published(), build_model(asked, groups.model)
     with progress_bar() as progress:
         frames = frames_of(progress.track(items, description=f"predicting with {manifest.name}"))
-        run_offline(frames, published.add, groups, published.topics, loaded)
+        run_offline(frames, published.add, groups, loaded, published.topics)
     if manifest.task == "detect":
         return _detecting(manifest, published)
     if manifest.task == "multi_label":
-        return _naming(manifest, published, [item.group for item in items])
-    return _evaluated(manifest, published, [item.group for item in items])
+        return naming(manifest, published, [item.group for item in items])
+    return evaluated(manifest, published, [item.group for item in items])
 
 
-def _evaluated(manifest: "Manifest", published: _Published, groups: Sequence[str]) -> "Evaluated":
-    from worker.evaluation.judged import judged
-    from worker.evaluation.report import Evaluated
-
-    return Evaluated(
-        model=manifest.identity,
-        task=manifest.task,
-        labels=manifest.labels,
-        rows=[
-            replace(row, camera=groups[row.offset])
-            for row in judged(published.messages(wire.PredictionMessage), manifest.labels)
-        ],
-        accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
-        rejected=published.rejected,
-        skipped=published.skipped,
-    )
-
-
-def _naming(manifest: "Manifest", published: _Published, groups: Sequence[str]) -> "Naming":
-    from worker.evaluation.named_report import Naming, named_rows
-
-    return Naming(
-        model=manifest.identity,
-        labels=manifest.labels,
-        rows=[
-            replace(row, camera=groups[row.offset]) for row in named_rows(published.messages(wire.MultiLabelMessage))
-        ],
-        accuracy=[wire.decode_accuracy(each) for each in published.accuracy.values()],
-        rejected=published.rejected,
-        skipped=published.skipped,
-    )
-
-
-def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
+def _detecting(manifest: "Manifest", published: Published) -> "Detecting":
     from worker.evaluation.box_report import Detecting
     from worker.evaluation.boxes import looked_at
 
@@ -181,6 +118,7 @@ def _detecting(manifest: "Manifest", published: _Published) -> "Detecting":
 
 def _pictures(items: Sequence["Item"], rules: PictureRules, offsets: Collection[int]) -> dict[int, "NDArray[np.uint8]"]:
     """Return the pictures at these offsets; they were decoded before, so they can be."""
+    from worker.app.offline import record_of
     from worker.data.reading import frames_of
     from worker.media.images import decode_image
 

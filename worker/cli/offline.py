@@ -1,108 +1,92 @@
-"""The same pipeline on files, without Kafka: what `replay` and `render` share."""
+"""Files as frames: what `replay` and `render` read, and which labels the files have."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from itertools import starmap
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from worker import wire
-from worker.domain.errors import SettingsError
 from worker.domain.frames import CapturedFrame
-from worker.domain.records import OutboundRecord, Position, Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.settings import ModelGroup, Topics, read_groups
-from worker.settings.offline import Groups
+from worker.media.folder import ListedFile, frames_of, list_folder
+from worker.wire import as_identifier
 
-if TYPE_CHECKING:
-    from worker.models.loaded import LoadedModel
-
-SOURCE: Final = TopicPartition("replay", 0)
-"""The partition that the frames of files are said to lie in; the first frame has offset 0."""
+_SHOWN: Final = 3
+"""Sub-folders that a note names."""
 
 
-def offline_groups(config: Path | None, model: Path | str | None) -> Groups:
-    """Return the settings in force for a run on files: those of model, sampling, window and limits.
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Frames of files.
+
+    Attributes:
+        frames: reads them, from the first on each time; their times begin at 0.
+        count: how many there are; None if only reading tells, as of a video.
+        note: what a person should know of their labels; empty if there is nothing to say.
+        alone: names of pictures that belong to no camera: each is taken for one of its own, as `evaluate` does; None if
+            there are cameras.
+    """
+
+    frames: Callable[[], Iterator[CapturedFrame]]
+    count: int | None
+    note: str = ""
+    alone: Sequence[str] | None = None
+
+
+def open_source(
+    source: Path, *, labels: Path | None, camera: str | None, rate: float, classes: Sequence[str]
+) -> FileSource:
+    """Return the frames of a folder of pictures or of a video. The pictures of a folder are named after their files.
+
+    Without a CSV, the sub-folders are the labels if at least half of them are named after classes of the model. Others
+    may be named after dates or cameras: "12" would then be taken for the class of index 12.
 
     Args:
-        config: settings as a YAML file.
-        model: a folder or a manifest, or the name of a model; replaces the settings' model, and uses no profile.
-
-    Raises:
-        SettingsError: a setting that is used has a fault, or there is no model.
-        ModelUnavailable: there is no such model, or no such device.
-    """
-    groups, faults = read_groups(config)
-    # With --model, a model runs with default settings, equally on every machine: this is the reference for comparisons.
-    group = _named(str(model)) if model else groups.get("model")
-    faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
-    if group is None or faults:
-        raise SettingsError(faults or ["give a model with --model or in --config"])
-
-    from worker.tuning.in_force import in_force
-
-    return in_force(Groups.of({**groups, "model": group})).groups
-
-
-def _named(model: str) -> ModelGroup:
-    is_path = os.sep in model or model.endswith((".yaml", ".yml")) or Path(model).exists()
-    return ModelGroup(path=Path(model), profile="off") if is_path else ModelGroup(name=model, profile="off")
-
-
-def read_frames(source: Path, *, labels: Path | None, camera: str | None, rate: float) -> Iterator[CapturedFrame]:
-    """Return the frames of a folder of pictures or of a video; their times begin at 0.
+        source: the folder or the file.
+        labels: a CSV of labels and recorded headers.
+        camera: the camera of all frames; None takes their own, or else the name of the source.
+        rate: pictures per second of a folder, where no capture time is recorded.
+        classes: names of the model's classes.
 
     Raises:
         SettingsError: there are no pictures, or `labels` has faults.
-        SourceLost: raised by the iterator, if it cannot be read.
+        SourceLost: raised when the frames are read, if they cannot be.
     """
-    from worker.media.folder import read_folder
     from worker.media.video import read_video
 
     start = EventMillis(0)
-    if source.is_dir():
-        return read_folder(source, start=start, rate=rate, labels=labels, camera=camera)
-    return read_video(source, camera=camera or source.stem, start=start, rate=None)
+    if not source.is_dir():
+        return FileSource(partial(read_video, source, camera=camera or source.stem, start=start, rate=None), None)
+    listed, note = list_folder(source, labels=labels), ""
+    if labels is None:
+        listed, note = labelled_by_folder(listed, frozenset(classes))
+    listed = [replace(each, frame_id=each.frame_id or as_identifier(each.name)) for each in listed]
+    name = source.resolve().name
+    frames = partial(frames_of, listed, start=start, rate=rate, camera=camera, other_camera=name)
+    no_camera = camera is None and not any(each.camera for each in listed)
+    return FileSource(frames, len(listed), note, [each.name for each in listed] if no_camera else None)
 
 
-def record_of(offset: int, frame: CapturedFrame) -> Record:
-    """Return a frame as the record that it would be in Kafka, but for the timestamp, which a file does not have."""
-    sent = wire.render_frame(SOURCE.topic, frame)
-    return Record(Position(SOURCE, offset), sent.key, sent.value, sent.headers, EventMillis(0))
+def labelled_by_folder(listed: Sequence[ListedFile], classes: Collection[str]) -> tuple[list[ListedFile], str]:
+    """Return files without labels that are not classes of the model, and a note that says which there are."""
+    folders = list(dict.fromkeys(each.label for each in listed if each.label is not None))
+    others = [name for name in folders if name not in classes]
+    if not folders:
+        return list(listed), ""
+    known = len(folders) - len(others)
+    taken = frozenset(classes) if known and known >= len(others) else frozenset()
+    return [each if each.label in taken else replace(each, label=None) for each in listed], _note(folders, others)
 
 
-def dead_letter_of(record: OutboundRecord) -> wire.DeadLetterReport:
-    """Read back what a published dead letter says."""
-    return wire.parse_dead_letter(Record(Position(SOURCE, 0), record.key, record.value, record.headers, EventMillis(0)))
-
-
-def run_offline(
-    frames: Iterable[CapturedFrame],
-    write: Callable[[OutboundRecord], None],
-    groups: Groups,
-    topics: Topics | None = None,
-    model: "LoadedModel | None" = None,
-) -> None:
-    """Run a worker over the frames; what it would publish goes to `write`, which is called in another thread.
-
-    The topics have their default names, and the model is that of the settings, unless others are given.
-
-    Raises:
-        WorkerError: the model cannot be loaded, the source cannot be read, or something other than a frame is broken.
-    """
-    from worker.app.main_thread import MainThread
-    from worker.app.workers import memory_worker
-    from worker.models.build import load_model
-
-    inference = MainThread(groups.model.streams)
-    loaded = model or load_model(groups.model)
-    loaded.warm_up(1)
-    with memory_worker(
-        starmap(record_of, enumerate(frames)),
-        write,
-        inference,
-        loaded=loaded,
-        groups=groups,
-        topics=topics or Topics(),
-    ) as worker:
-        inference.serve(worker.run)
+def _note(folders: Sequence[str], others: Sequence[str]) -> str:
+    known = len(folders) - len(others)
+    if not others:
+        return "labels: the sub-folders, because they are named after classes of the model"
+    shown = ", ".join(map(repr, others[:_SHOWN])) + (", ..." if len(others) > _SHOWN else "")
+    share = f"{known} of {len(folders)} sub-folders"
+    if known and known >= len(others):
+        return f"labels: {share}; not named after a class of the model: {shown}"
+    return (
+        f"labels: none, because only {share} are named after classes of the model, and not {shown}; "
+        "name them after its classes, or give labels with --labels CSV"
+    )

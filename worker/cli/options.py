@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +28,32 @@ def parse_option(text: str) -> tuple[str, str]:
     return name, value
 
 
+def next_command(
+    command: str,
+    config: Path | None,
+    bootstrap_servers: str | None,
+    option: Sequence[str] | None,
+    *words: str,
+) -> str:
+    """Return a command as it is typed, with the options of the command that tells of it, without secrets of `-X`."""
+    given = [] if config is None else ["--config", str(config)]
+    if bootstrap_servers is not None:
+        given += ["--bootstrap-servers", bootstrap_servers]
+    for each in option or ():
+        given += ["-X", f"{each.partition('=')[0]}=..."]
+    return shlex.join(["vision-worker", *command.split(), *given, *words])
+
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="Settings as a YAML file; the environment overrides it.")
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A name of `models list`, the folder of a model, or its manifest; replaces the model of the settings.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 BootstrapServers = Annotated[

@@ -99,7 +99,8 @@ def produce(
     and counted. A live source that is off or lost is opened again, after 0.5 to 30 seconds. User, password and query of
     an address are never shown.
 
-    Ctrl-C stops it. Fails if the broker did not confirm every frame, or if a live source was given up.
+    Ctrl-C stops it once what was sent is confirmed. Fails if the broker did not confirm every frame, or if a live
+    source was given up.
     """
     from worker.local.live import LiveFeeds, frames_in_time
     from worker.local.opening import open_sources
@@ -129,8 +130,6 @@ def produce(
                     sent.add(frame, time.monotonic() - started)
                     sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects
                     progress.update(task, completed=sent.frames, description=sent.so_far)
-            except KeyboardInterrupt:
-                pass  # the usual way to stop an endless stream
             finally:
                 sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects
                 sink.flush()

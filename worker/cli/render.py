@@ -1,7 +1,6 @@
 """`vision-worker render`: run the same pipeline on files, and draw what it says on every frame."""
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,8 +10,8 @@ import typer
 from numpy.typing import NDArray
 
 from worker import wire
-from worker.cli.offline import dead_letter_of, offline_groups, read_frames, record_of, run_offline
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.offline import open_source
+from worker.cli.options import AsJson, ConfigFile, ModelName
 from worker.cli.progress import progress_bar
 from worker.domain.errors import FrameRejected, SettingsError
 from worker.domain.frames import CapturedFrame, EncodedFrame
@@ -38,9 +37,7 @@ def render(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="An .mp4 file, or a new folder for JPEG files.")],
     config: ConfigFile = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Model manifest; replaces the settings' model, and uses no profile.")
-    ] = None,
+    model: ModelName = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of labels and recorded headers.")] = None,
     camera: Annotated[str | None, typer.Option(help="Camera id; default: from the files.")] = None,
     rate: Annotated[
@@ -54,20 +51,27 @@ def render(
     settings of model, window and limits are used; no broker is needed.
     """
     _check_out(source, out)
+    from worker.tuning.in_force import offline_groups
+
     groups = offline_groups(config, model).updated_by({"model.masks": True})  # areas are drawn from masks
 
+    from worker.app.offline import run_offline
     from worker.media.video_file import frame_rate
+    from worker.models.build import build_model, find_manifest
     from worker.models.preparation import picture_rules
 
     topics, rules = Topics(), picture_rules(groups.limits, groups.model)
     per_second = rate or (PICTURES_PER_SECOND if source.is_dir() else frame_rate(source))
-    read = partial(read_frames, source, labels=labels, camera=camera, rate=per_second)
-    outcomes = Outcomes(topics)
+    manifest, outcomes = find_manifest(groups.model), Outcomes(topics)
+    found = open_source(source, labels=labels, camera=camera, rate=per_second, classes=manifest.labels)
+    loaded = build_model(manifest, groups.model)
     with progress_bar() as progress:
-        run_offline(progress.track(read(), description="predicting"), outcomes.add, groups)
-        count = progress.tasks[0].completed  # only the first reading tells how many frames there are
-        frames = progress.track(read(), total=count, description="drawing")
-        rendered = _write(out, frames, outcomes, size=_size(read(), rules), rate=per_second, rules=rules)
+        run_offline(
+            progress.track(found.frames(), total=found.count, description="predicting"), outcomes.add, groups, loaded
+        )
+        count = progress.tasks[0].completed  # only reading a video tells how many frames there are
+        frames = progress.track(found.frames(), total=count, description="drawing")
+        rendered = _write(out, frames, outcomes, size=_size(found.frames(), rules), rate=per_second, rules=rules)
     typer.echo(msgspec.json.encode(rendered) if as_json else rendered.summary)
 
 
@@ -110,7 +114,7 @@ class Outcomes:
         if record.topic == self._topics.predictions and record.value is not None:
             self._predictions[wire.decode_message(record.value).frame.offset] = record.value
         elif record.topic == self._topics.dead_letters:
-            letter = dead_letter_of(record)
+            letter = wire.parse_dead_letter(record)
             self._rejected[letter.offset] = Rejected(letter.reason)
 
     def of(self, offset: int) -> Outcome | None:
@@ -202,4 +206,6 @@ def _decode(offset: int, frame: CapturedFrame, rules: PictureRules) -> Pixels | 
 
 
 def _parse(offset: int, frame: CapturedFrame) -> EncodedFrame:
+    from worker.app.offline import record_of
+
     return wire.parse_frame(record_of(offset, frame), arrived_at=frame.captured_at, arrived=Monotonic(0.0))

@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -12,7 +14,8 @@ from worker.cli.kafka_settings import complete_settings
 from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile
 from worker.domain.errors import SettingsError, WorkerError
 from worker.ops.logs import configure_logs
-from worker.settings import effective
+from worker.settings import Settings, effective
+from worker.settings.changed import Changed, changed
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,11 +41,10 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
 
     try:
         found = in_force(Groups(settings.model, settings.window, settings.limits))
-        settings = settings.model_copy(update=found.groups.by_name())
-        if settings.ops.log_format == "json":
-            log.info("settings in force", **effective(settings))
-        else:
-            typer.echo(f"settings in force:\n{yaml.safe_dump(effective(settings), sort_keys=False)}", err=True)
+        chosen, settings = settings, settings.model_copy(update=found.groups.by_name())
+        given = {"kafka.bootstrap_servers"} if bootstrap_servers else set()
+        given |= {"kafka.options"} if option else set()
+        _tell_settings(settings, changed(settings, chosen, config, given=given))
         log.info("profile", found=str(found))
         findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
         for warning in findings.warnings:
@@ -50,7 +52,7 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
         if findings.faults:
             raise SettingsError(findings.faults)
         inference = MainThread(settings.model.streams)
-        with kafka_worker(settings, inference) as worker:
+        with kafka_worker(settings, inference, same_kafka=_same_kafka(config, bootstrap_servers, option)) as worker:
             for signum in _STOP:
                 signal.signal(signum, lambda *_: worker.stop())
             inference.serve(worker.run)
@@ -59,3 +61,24 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
             raise  # the command line prints it for people
         structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
+
+
+def _same_kafka(config: Path | None, bootstrap_servers: str | None, option: Sequence[str] | None) -> str:
+    """Return the arguments with which other commands use the same Kafka and topics; no values, which may be secret."""
+    words = [f"--config {config}"] if config else []
+    words += [f"-b {bootstrap_servers}"] if bootstrap_servers else []
+    words += [f"-X {each.partition('=')[0]}=..." for each in option or ()]
+    return "".join(f" {word}" for word in words)
+
+
+def _tell_settings(settings: Settings, different: Iterable[Changed]) -> None:
+    """Tell programs all settings, and people those that are not as usual."""
+    log, rows = structlog.get_logger("worker"), [(each.name, str(each.value), each.origin) for each in different]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    log.info(
+        "settings in force",
+        line=f"settings, as far as they are not the defaults (all: vision-worker settings):\n{shown}",
+        **effective(settings),
+    )
+    log.debug("all settings", line=yaml.safe_dump(effective(settings), sort_keys=False))

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.options import AsJson, ConfigFile, ModelName
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.frames import CapturedFrame
-from worker.settings import read_groups
+from worker.settings import ModelGroup, read_groups
 from worker.tuning.agreement import Bounds
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _UNITS = {"clip": "clips", "frame_values": "values"}
 
 def tune(
     config: ConfigFile = None,
+    model: ModelName = None,
     frames: Annotated[
         Path | None,
         typer.Option(
@@ -52,11 +53,11 @@ def tune(
     the result for this model on this machine. Your own settings stay unchanged, and no other values are tried for them.
     It takes a few minutes; the machine should be idle. No broker is needed.
     """
-    groups = _read_groups(config)
+    groups = _read_groups(config, model)
 
     from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
-    from worker.tuning.frames import read_frames, sample_frames, set_apart
+    from worker.tuning.frames import sample_frames, set_apart
     from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
@@ -67,7 +68,7 @@ def tune(
     bounds = Bounds(min_agreement, max_difference)
     with console.status("preparing frames and the reference"):
         wanted = count * 5 // 4
-        source = read_frames(frames) if frames else _moving_photographs(wanted)
+        source = frames_to_measure(frames, wanted)
         in_a_row = manifest.clip is not None or manifest.recurrence is not None
         judged, calibration = set_apart(sample_frames(source, wanted, in_a_row=in_a_row), in_a_row=in_a_row)
         trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
@@ -108,7 +109,7 @@ def tune(
             console.print("model.profile is off now: remove that setting to use the profile", soft_wrap=True)
 
 
-def _read_groups(config: Path | None) -> "Groups":
+def _read_groups(config: Path | None, model: str | None) -> "Groups":
     """Read the settings that affect speed; no broker is needed.
 
     Raises:
@@ -117,15 +118,23 @@ def _read_groups(config: Path | None) -> "Groups":
     from worker.settings.offline import Groups
 
     groups, faults = read_groups(config)
-    if faults := [fault for fault in faults if not fault.startswith("kafka")]:
+    if faults := [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]:
         raise SettingsError(faults)
-    return Groups.of(groups)
+    return Groups.of(groups | {"model": ModelGroup.named(model)} if model else groups)
 
 
-def _moving_photographs(count: int) -> Iterator[CapturedFrame]:
+def frames_to_measure(source: Path | None, count: int) -> Iterator[CapturedFrame]:
+    """Return the frames of a folder or a video; without one, `count` moving photographs of 640x480.
+
+    Raises:
+        WorkerError: there is no source, and the photographs cannot be downloaded.
+    """
     from worker.local.cameras import moving_photographs
     from worker.models.packages import FetchFailed
+    from worker.tuning.frames import read_frames
 
+    if source:
+        return read_frames(source)
     try:
         return moving_photographs(count)
     except FetchFailed as error:

@@ -11,7 +11,7 @@ from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.media.jpeg import JpegEncoder
 from worker.media.video import video_frames
-from worker.wire.header_values import MAX_ID_LENGTH
+from worker.wire.header_values import as_identifier
 
 
 def read_pictures(items: Iterable[Item]) -> Iterator[tuple[Item, bytes | None]]:
@@ -37,10 +37,10 @@ def frames_of(items: Iterable[Item]) -> Iterator[CapturedFrame]:
         if data is None:
             raise SourceLost(f"{item.file} cannot be read, or has no frame {item.number}")
         yield CapturedFrame(
-            camera=item.stream[-MAX_ID_LENGTH:],
+            camera=as_identifier(item.stream),
             data=data,
             captured_at=item.captured_at,
-            frame_id=item.name[-MAX_ID_LENGTH:],
+            frame_id=as_identifier(item.name),
             label=item.label,
             boxes=item.boxes,
         )

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from torchmetrics.detection import MeanAveragePrecision
 
 from worker.domain.boxes import Box, TrueBox
 from worker.domain.frames import GroundTruth
@@ -140,6 +139,8 @@ def _precision_of_classes(rows: Sequence[Looked], labels: Sequence[str]) -> dict
 def _measured(
     rows: Sequence[Looked], labels: Sequence[str], *, iou: float | None = None, by_class: bool = False
 ) -> dict[str, torch.Tensor]:
+    from torchmetrics.detection import MeanAveragePrecision  # noqa: PLC0415 - need not be installed for other tasks
+
     names = ClassNames(labels)
     metric = MeanAveragePrecision(iou_thresholds=None if iou is None else [iou], class_metrics=by_class)
     metric.warn_on_many_detections = False  # COCO counts a hundred boxes of a picture

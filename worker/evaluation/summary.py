@@ -1,14 +1,14 @@
 """An evaluation as a person reads it on a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from worker.evaluation.box_report import BoxMistake, BoxReport
 from worker.evaluation.boxes import BoxScore, MeanPrecision
 from worker.evaluation.named_report import NamedAccuracy, NamedMistake, NamedReport
 from worker.evaluation.report import Accuracy, Against, ClassReport, Mistake
+from worker.evaluation.tables import share, table
 
 WORST = 20
 """Classes that are listed at most: those with the lowest F1."""
@@ -16,15 +16,18 @@ WORST = 20
 
 def summary_of(report: ClassReport | NamedReport | BoxReport) -> Group:
     """Return what is to be printed of a report."""
-    head = f"{report.model} ({report.task}) on {report.data}"
+    return Group(f"{report.model} ({report.task}) on {report.data}", *_left_out(report), *sections_of(report))
+
+
+def sections_of(report: ClassReport | NamedReport | BoxReport) -> Iterator[RenderableType]:
+    """Yield what is to be printed of a report's predictions."""
     match report:
         case ClassReport():
-            parts = _of_classes(report)
+            yield from _of_classes(report)
         case NamedReport():
-            parts = _of_several(report)
+            yield from _of_several(report)
         case BoxReport():
-            parts = _of_boxes(report)
-    return Group(head, *_left_out(report), *parts)
+            yield from _of_boxes(report)
 
 
 def _left_out(report: ClassReport | NamedReport | BoxReport) -> Iterator[str]:
@@ -40,15 +43,15 @@ def _of_boxes(report: BoxReport) -> Iterator[RenderableType]:
         return
     yield _found(report.boxes, report.mean_average_precision, report.threshold)
     columns = ("class", "hits", "misses", "false alarms", "precision", "recall", "F1", "AP at 0.5")
-    yield _table("classes", columns, [(each.name, *_row(each)) for each in report.classes])
+    yield table("classes", columns, [(each.name, *_row(each)) for each in report.classes])
     best = max(report.by_threshold, key=lambda each: each.f1 or 0)
-    yield f"best F1 of all thresholds: {_share(best.f1)} at {best.name}"
+    yield f"best F1 of all thresholds: {share(best.f1)} at {best.name}"
     if report.mistakes:
-        yield _table(
+        yield table(
             "pictures with most mistakes",
-            ("frame", "camera", "misses", "false alarms", "surest"),
+            ("frame", *_camera_column(report.mistakes), "misses", "false alarms", "surest"),
             [
-                (each.frame, _camera(each), str(each.misses), str(each.false_alarms), _share(each.surest))
+                (*_where(each, report.mistakes), str(each.misses), str(each.false_alarms), share(each.surest))
                 for each in report.mistakes
             ],
         )
@@ -60,14 +63,14 @@ def _found(score: BoxScore, mean: MeanPrecision, threshold: float | None = None)
     at = "" if threshold is None else f" at threshold {threshold:g}"
     return (
         f"{score.hits} hits, {score.misses} misses, {score.false_alarms} false alarms{at}: precision "
-        f"{_share(score.precision)}, recall {_share(score.recall)}; mAP {_share(mean.coco)}, "
-        f"at 0.5 {_share(mean.at_50)}, at 0.75 {_share(mean.at_75)}"
+        f"{share(score.precision)}, recall {share(score.recall)}; mAP {share(mean.coco)}, "
+        f"at 0.5 {share(mean.at_50)}, at 0.75 {share(mean.at_75)}"
     )
 
 
 def _row(score: BoxScore) -> tuple[str, ...]:
     counts = (str(score.hits), str(score.misses), str(score.false_alarms))
-    return (*counts, *map(_share, (score.precision, score.recall, score.f1, score.average_precision)))
+    return (*counts, *map(share, (score.precision, score.recall, score.f1, score.average_precision)))
 
 
 def _of_classes(report: ClassReport) -> Iterator[RenderableType]:
@@ -77,7 +80,7 @@ def _of_classes(report: ClassReport) -> Iterator[RenderableType]:
         return
     yield from _classes(report)
     if report.confused:
-        yield _table(
+        yield table(
             "most frequent mistakes",
             ("label", "predicted", "frames"),
             [(each.label, each.predicted, str(each.frames)) for each in report.confused],
@@ -86,11 +89,11 @@ def _of_classes(report: ClassReport) -> Iterator[RenderableType]:
     if error is not None:
         yield f"expected calibration error {error:.3f}: the mean distance of probability and share that is right"
     if report.mistakes:
-        yield _table(
+        yield table(
             "surest mistakes",
-            ("frame", "camera", "label", "predicted", "probability"),
+            ("frame", *_camera_column(report.mistakes), "label", "predicted", "probability"),
             [
-                (each.frame, each.camera, each.label, each.predicted, f"{each.probability:.3f}")
+                (*_where(each, report.mistakes), each.label, each.predicted, f"{each.probability:.3f}")
                 for each in report.mistakes
             ],
         )
@@ -107,23 +110,23 @@ def _of_several(report: NamedReport) -> Iterator[RenderableType]:
     yield _named(found)
     rows = sorted(report.classes, key=lambda each: (each.f1 or 0.0, each.name))
     title = "classes" if len(rows) <= WORST else f"the {WORST} of {len(rows)} classes with the lowest F1"
-    yield _table(
+    yield table(
         title,
         ("class", "hits", "misses", "false alarms", "precision", "recall", "F1"),
         [
             (
                 *(each.name, str(each.hits), str(each.misses), str(each.false_alarms)),
-                *map(_share, (each.precision, each.recall, each.f1)),
+                *map(share, (each.precision, each.recall, each.f1)),
             )
             for each in rows[:WORST]
         ],
     )
     if report.mistakes:
-        yield _table(
+        yield table(
             "frames with most wrong classes",
-            ("frame", "camera", "missed", "false alarms"),
+            ("frame", *_camera_column(report.mistakes), "missed", "false alarms"),
             [
-                (each.frame, _camera(each), ", ".join(each.misses), ", ".join(each.false_alarms))
+                (*_where(each, report.mistakes), ", ".join(each.misses), ", ".join(each.false_alarms))
                 for each in report.mistakes
             ],
         )
@@ -133,8 +136,8 @@ def _of_several(report: NamedReport) -> Iterator[RenderableType]:
 
 def _named(found: NamedAccuracy) -> str:
     line = (
-        f"exact {_share(found.exact_ratio)} ({found.exact} of {found.labelled}), Jaccard {_share(found.jaccard)}, "
-        f"mean F1 of the classes {_share(found.macro_f1)}"
+        f"exact {share(found.exact_ratio)} ({found.exact} of {found.labelled}), Jaccard {share(found.jaccard)}, "
+        f"mean F1 of the classes {share(found.macro_f1)}"
     )
     if found.exact_interval95 is None:
         return line
@@ -158,11 +161,11 @@ def _classes(report: ClassReport) -> Iterator[RenderableType]:
     labelled = [each for each in report.classes if each.labelled]
     rows = sorted(labelled, key=lambda each: (each.f1 if each.f1 is not None else 2, each.name))
     title = "classes" if len(rows) <= WORST else f"the {WORST} of {len(rows)} classes with the lowest F1"
-    yield _table(
+    yield table(
         title,
         ("class", "labelled", "precision", "recall", "F1"),
         [
-            (each.name, str(each.labelled), _share(each.precision), _share(each.recall), _share(each.f1))
+            (each.name, str(each.labelled), share(each.precision), share(each.recall), share(each.f1))
             for each in rows[:WORST]
         ],
     )
@@ -178,24 +181,19 @@ def _against(rival: Against, model: str) -> Iterator[str]:
     yield f"McNemar's exact test: p = {found.p_value:.2g}; if frames are independent, the difference {verdict}"
 
 
-def _camera(mistake: Mistake | NamedMistake | BoxMistake) -> str:
-    """Return the camera's name; nothing for a picture that is of no camera, whose name is the picture's."""
-    return "" if mistake.camera == mistake.frame else mistake.camera
+AnyMistake = Mistake | NamedMistake | BoxMistake
 
 
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(
-            name, justify="left" if name in {"class", "label", "predicted", "frame", "camera"} else "right"
-        )
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _camera_column(mistakes: Sequence[AnyMistake]) -> tuple[str, ...]:
+    """Return the column of cameras; none where all are of one camera, or each picture is a camera of its own."""
+    cameras = {each.camera for each in mistakes if each.camera != each.frame}
+    return ("camera",) if len(cameras) > 1 else ()
 
 
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.3f}"
+def _where(mistake: AnyMistake, mistakes: Sequence[AnyMistake]) -> tuple[str, ...]:
+    """Return the frame and, if there is a column for it, the camera; nothing for a picture that is of no camera."""
+    camera = "" if mistake.camera == mistake.frame else mistake.camera
+    return (mistake.frame, camera) if _camera_column(mistakes) else (mistake.frame,)
 
 
 def _percent(share: float) -> str:

@@ -77,21 +77,35 @@ def read_folder(
         SourceLost: a picture cannot be read. Raised when the iterator reaches it.
     """
     listed = list_folder(folder, labels=labels)
+    return frames_of(listed, start=start, rate=rate, camera=camera, other_camera=folder.resolve().name)
 
-    def frames() -> Iterator[CapturedFrame]:
-        for number, each in enumerate(listed):
-            at = EventMillis(start + round(number * 1000 / rate)) if each.captured_at is None else each.captured_at
-            yield CapturedFrame(
-                camera=camera or each.camera or folder.resolve().name,
-                data=_read_bytes(each.file),
-                captured_at=at,
-                content_type=each.content_type,
-                frame_id=each.frame_id,
-                label=each.label,
-                boxes=each.boxes,
-            )
 
-    return frames()
+def frames_of(
+    listed: Iterable[ListedFile], *, start: EventMillis, rate: float, camera: str | None, other_camera: str
+) -> Iterator[CapturedFrame]:
+    """Yield listed pictures as frames; each is read when it is its turn.
+
+    Args:
+        listed: the pictures.
+        start: capture time of the first picture.
+        rate: pictures per second, above 0; used for those without a capture time.
+        camera: the camera of all pictures; None takes their own.
+        other_camera: of pictures without a camera of their own.
+
+    Raises:
+        SourceLost: a picture cannot be read.
+    """
+    for number, each in enumerate(listed):
+        at = EventMillis(start + round(number * 1000 / rate)) if each.captured_at is None else each.captured_at
+        yield CapturedFrame(
+            camera=camera or each.camera or other_camera,
+            data=_read_bytes(each.file),
+            captured_at=at,
+            content_type=each.content_type,
+            frame_id=each.frame_id,
+            label=each.label,
+            boxes=each.boxes,
+        )
 
 
 class Row(NamedTuple):

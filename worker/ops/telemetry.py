@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.domain.batches import Batch, BatchLimits, ClosedBy
+from worker.domain.batches import Batch, BatchLimits
 from worker.domain.errors import Reason
 from worker.domain.extents import Restored
 from worker.domain.frames import Frame
@@ -27,6 +27,10 @@ from worker.domain.results import (
 )
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
+from worker.ops.batches import BatchMetrics
+from worker.ops.beginnings import tell_beginning
+from worker.ops.cameras import Cameras
+from worker.ops.counts import Counts, Totals
 from worker.ops.verdicts import VerdictMetrics
 
 STAGES: Final = (
@@ -41,14 +45,12 @@ STAGES: Final = (
     "settle",
     "commit",
 )
-OTHER_CAMERAS: Final = "other"
 PREDICTED: Final = "predicted"
 REJECTED: Final = "rejected"
 SKIPPED: Final = "skipped"
 SHOWN: Final = "shown"
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 CLOCK_TOLERANCE: Final = 10_000
 """Milliseconds that a camera's clock may be ahead of the worker's before it is told."""
@@ -96,16 +98,7 @@ class Telemetry:
         self._relieved = counter(
             "relieved_cameras", "Times a camera's open clips were given up because memory was short."
         )
-        self._batches = counter("batches", "Batches closed, by what closed them.", "closed_by")
-        self._size = histogram("batch_size_frames", "Frames in a batch.", _FRAMES)
-        self._calls = histogram("model_call_frames", "Frames in one call of the model.", _FRAMES)
-        self._limit = gauge("model_call_limit_frames", "Most frames in one call; less if memory is short.")
-        self._linger = gauge("batch_linger_seconds", "Longest time that a batch stays open, for now.")
-        self._frames_limit = gauge("batch_limit_frames", "Most frames in a batch, for now.")
-        self._target = gauge("latency_target_seconds", "From capture to prediction, as set; 0 if it is not set.")
-        self._rate = gauge("arrival_rate_frames", "Frames that arrive a second, as used to plan batches.")
-        self._call_base = gauge("model_call_base_seconds", "Estimate: seconds that a call costs, without its frames.")
-        self._call_each = gauge("model_call_frame_seconds", "Estimate: seconds that each frame adds to a call.")
+        self._batches = BatchMetrics(registry)
         self._stages = histogram("stage_seconds", "Time spent in each stage of the loop.", _SECONDS, "stage")
         self._age = histogram("frame_age_seconds", "From capture to confirmed publication.", _SECONDS)
         self._commits = counter("commits", "Offset commits.", "outcome")
@@ -114,22 +107,27 @@ class Telemetry:
         self._assigned = gauge("assigned_partitions", "Partitions this worker reads.")
         self._waiting = gauge("waiting_partitions", "Partitions not read yet: an output has no such partition.")
         self._missed = counter("missed_records", "Records deleted from the input before they were read, at most.")
-        self._lag = gauge("lag_records", "Records between the position and the end.", "topic", "partition")
+        self._lag = gauge(
+            "lag_records", "Records between position and end; none while brokers do not answer.", "topic", "partition"
+        )
+        self._unreachable = gauge(
+            "brokers_unreachable_seconds", "For how long the brokers of its partitions have not answered; 0 if they do."
+        )
         self._in_flight = gauge("in_flight_bytes", "Encoded bytes read and not yet settled.")
         self._model = gauge("model_info", "The model that answers, always 1.", "name", "version", "device")
         # A series that begins at its first event hides that event from increase(): these begin at zero.
         for known, values in {
             self._dead: Reason,
             self._flawed: Flaw,
-            self._batches: ClosedBy,
             self._commits: ("succeeded", "failed"),
             self._rebalances: ("assigned", "revoked", "lost"),
         }.items():
             for value in values:
                 known.labels(value)
-        self._cameras: dict[str, set[TopicPartition]] = {}
-        self._max_cameras = max_cameras
+        self._cameras = Cameras(max_cameras)
+        self._max_kinds = max_cameras
         self._reported: Tallies[str] = Tallies()
+        self._totals = Totals()
         self._log = structlog.get_logger("worker")
 
     def model_ready(self, model: ModelIdentity, device: str, engine: str, *, warm_up_seconds: float) -> None:
@@ -138,10 +136,6 @@ class Telemetry:
         warm_up_seconds = round(warm_up_seconds, 3)
         self._log.info("model ready", model=str(model), device=device, engine=engine, warm_up_seconds=warm_up_seconds)
 
-    def serving(self, host: str, port: int) -> None:
-        """The pages for people and Prometheus are up."""
-        self._log.info("serving /metrics, /healthz and /readyz", url=f"http://{host}:{port}")
-
     def stages_took(self, seconds: Iterable[tuple[str, float]]) -> None:
         """Stages ended, and took these seconds each."""
         for stage, took in seconds:
@@ -149,26 +143,18 @@ class Telemetry:
 
     def batch_closed(self, batch: Batch, partition: TopicPartition) -> None:
         """A batch of this partition left its window."""
-        self._batches.labels(batch.closed_by).inc()
-        self._size.observe(len(batch.samples))
+        self._batches.closed(batch)
         if batch.late:
             for sample in batch.samples:
-                self._late.labels(self._camera(sample.newest.frame.camera, partition)).inc()
+                self._late.labels(self._cameras.series(sample.newest.frame.camera, partition)).inc()
 
     def model_called(self, frames: Iterable[int], *, limit: int) -> None:
         """The model answered for these numbers of frames, a number for each call; `limit` is the most for one."""
-        for answered in frames:
-            self._calls.observe(answered)
-        self._limit.set(limit)
+        self._batches.called(frames, limit=limit)
 
     def batch_limits(self, limits: BatchLimits, control: LatencyControl) -> None:
         """These limits are in force, for what is known of arrivals and costs."""
-        self._linger.set(limits.linger)
-        self._frames_limit.set(limits.frames)
-        self._target.set(control.target or 0)
-        self._rate.set(control.rate)
-        self._call_base.set(control.model.base)
-        self._call_each.set(control.model.each)
+        self._batches.limits(limits, control)
 
     def delivered(self, outcomes: Iterable[Outcome], *, published_at: EventMillis) -> None:
         """The broker confirmed these outcomes."""
@@ -184,13 +170,17 @@ class Telemetry:
                 case DeadLetter():
                     self._rejected(outcome)
                 case Skipped():
-                    camera = self._camera(outcome.camera, outcome.position.partition)
+                    camera = self._cameras.series(outcome.camera, outcome.position.partition)
                     self._frames.labels(camera, SKIPPED).inc()
+                    self._totals.outcomes[SKIPPED] += 1
+                    self._totals.skipped[outcome.reason] += 1
                     self._skipped.labels(camera, outcome.reason).inc()
                 case Shown():
-                    self._frames.labels(self._camera(outcome.camera, outcome.position.partition), SHOWN).inc()
+                    camera = self._cameras.series(outcome.camera, outcome.position.partition)
+                    self._frames.labels(camera, SHOWN).inc()
+                    self._totals.outcomes[SHOWN] += 1
         for (camera, partition), predictions in predicted.items():  # once a camera, not once a frame
-            self._predicted(self._camera(camera, partition), predictions, published_at)
+            self._predicted(self._cameras.series(camera, partition), predictions, published_at)
 
     def refused(self, text: str) -> None:
         """A transaction was refused; its frames are delivered later, here or by the new owner of their partitions."""
@@ -236,6 +226,7 @@ class Telemetry:
     def in_flight(self, size: int) -> None:
         """This many encoded bytes are read and not settled."""
         self._in_flight.set(size)
+        self._totals.in_flight = size
 
     def committed(self, error: str | None) -> None:
         """A commit was answered; `error` is None if it went well."""
@@ -247,39 +238,14 @@ class Telemetry:
         """Partitions were assigned, revoked or lost; `assigned` remain."""
         self._rebalances.labels(event).inc()
         self._assigned.set(assigned)
+        self._totals.assigned = assigned
         self._log.info(f"partitions {event}", partitions=[str(p) for p in sorted(partitions)], assigned=assigned)
 
     def restored(self, partition: TopicPartition, restored: Restored) -> None:
         """What was saved of a partition was read back, and says where its frames begin."""
-        start = restored.start
-        log = self._log.bind(partition=str(partition), from_offset=start.checkpoint.next_offset)
-        if start.anew is not None or restored.former:
-            log.warning(
-                "the partition begins anew: the records that were counted are no longer there; accuracy counts from "
-                "zero, and hidden states begin anew",
-                reason=start.anew or "what was saved is of another topic, or of offsets beyond the end",
-                keys_dropped=restored.former,
-            )
-        elif restored.is_lost:
-            log.warning(
-                "frames are committed, and nothing that was saved includes any: accuracy counts from here, and hidden "
-                "states begin anew; if the topic of accuracy or of states was deleted, set the group's offset back to "
-                "count these frames again"
-            )
-        if start.missed:
-            self.missed(partition, start.missed)
-        if restored.read_again is not None:
-            log.info(
-                "frames are read again: their predictions are published again, and not counted again; a recurrent "
-                "model skips them as published-before",
-                to_offset=restored.read_again,
-            )
-        if restored.left_out_from is not None:
-            log.warning(
-                "frames are left out: the committed offset was set beyond them, and not by a worker; set it back to "
-                "read them",
-                left_out_from=restored.left_out_from,
-            )
+        tell_beginning(self._log, partition, restored)
+        if restored.start.missed:
+            self.missed(partition, restored.start.missed)
 
     def all_restored(self, keys: int, *, seconds: float) -> None:
         """Accuracy and hidden states were read back from their topics."""
@@ -298,6 +264,7 @@ class Telemetry:
     def waiting(self, partitions: Collection[TopicPartition], outputs: Collection[str]) -> None:
         """These are all partitions that wait, until these outputs have as many partitions as the input."""
         self._waiting.set(len(partitions))
+        self._totals.waiting = len(partitions)
         if partitions:
             self._log.warning(
                 "partitions wait, and the others are read: results go to the partition number of their frame, and "
@@ -313,20 +280,33 @@ class Telemetry:
         self._dropped.inc(count)
 
     def lag(self, lag: Mapping[TopicPartition, int]) -> None:
-        """How far behind each partition is."""
+        """How far behind each partition is, as far as brokers answer."""
+        if self._totals.lag is None:  # the source still knows what the brokers said last
+            return
+        self._totals.lag = dict(lag)
         for partition, records in lag.items():
             self._lag.labels(partition.topic, str(partition.partition)).set(records)
+
+    def brokers_answered(self, unreachable_for: float) -> None:
+        """Brokers were asked, and have not answered for so many seconds; 0 if they did. From any thread."""
+        self._unreachable.set(unreachable_for)
+        if unreachable_for:
+            self._totals.lag = None
+            self._lag.clear()
+        elif self._totals.lag is None:
+            self._totals.lag = {}
 
     def forget(self, partition: TopicPartition) -> None:
         """Remove the series of a partition that went to another worker, and of cameras seen nowhere else."""
         self._lag.remove(partition.topic, str(partition.partition))
-        for camera in [camera for camera, seen in self._cameras.items() if seen == {partition}]:
-            del self._cameras[camera]
+        for camera in self._cameras.forget(partition):
             self._verdicts.forget(camera)
             for series in (self._frames, self._skipped, self._late, self._ahead, self._unknown):
                 series.remove_by_labels({"camera": camera})
-        for seen in self._cameras.values():
-            seen.discard(partition)
+
+    def counts(self) -> Counts:
+        """Return what the worker has done so far. From any thread."""
+        return self._totals.now(max_cameras=self._cameras.limit if self._cameras.is_full else None)
 
     def drained(self, *, frames_left: int) -> None:
         """The worker has published what was in flight."""
@@ -334,8 +314,9 @@ class Telemetry:
 
     def _predicted(self, camera: str, predictions: Sequence[Prediction], published_at: EventMillis) -> None:
         self._frames.labels(camera, PREDICTED).inc(len(predictions))
+        self._totals.outcomes[PREDICTED] += len(predictions)
         if verdicts := [each.verdict for each in predictions if each.verdict is not None]:
-            self._verdicts.count(camera, verdicts)
+            self._totals.rightness = self._totals.rightness.plus(self._verdicts.count(camera, verdicts))
         for prediction in predictions:
             frame, verdict = prediction.frame, prediction.verdict
             self._age.observe(max(0, published_at - frame.captured_at) / 1000)
@@ -347,14 +328,17 @@ class Telemetry:
 
     def _unknown_labels(self, camera: str, frame: Frame, labels: Collection[str]) -> None:
         self._unknown.labels(camera).inc()
+        self._totals.unknown += 1
         for label in labels:
             if self._worth_telling(f"label {label}"):
                 self._log.warning("label names no class of the model", label=label, camera=frame.camera)
 
     def _rejected(self, letter: DeadLetter) -> None:
-        camera = self._camera(letter.camera, letter.position.partition)
+        camera = self._cameras.series(letter.camera, letter.position.partition)
         self._frames.labels(camera, REJECTED).inc()
         self._dead.labels(letter.reason.value).inc()
+        self._totals.outcomes[REJECTED] += 1
+        self._totals.rejected[letter.reason.value] += 1
         if letter.reason is Reason.CLOCK_AHEAD:
             self._clock_ahead(camera, letter.camera, letter.text)
         if self._worth_telling(letter.reason):
@@ -369,7 +353,7 @@ class Telemetry:
 
     def _from_future(self, frame: Frame) -> None:
         ahead = (frame.captured_at - frame.arrived_at) / 1000
-        series = self._camera(frame.camera, frame.position.partition)
+        series = self._cameras.series(frame.camera, frame.position.partition)
         self._clock_ahead(series, frame.camera, f"its frames are captured {ahead:.0f} s later than now")
 
     def _clock_ahead(self, series: str, camera: str, text: str) -> None:
@@ -383,13 +367,7 @@ class Telemetry:
 
     def _worth_telling(self, what: str) -> bool:
         """Say yes to the 1st, 10th, 100th, ... of its kind: a flood of bad frames must not flood the log."""
-        if what not in self._reported and len(self._reported) >= self._max_cameras:
+        if what not in self._reported and len(self._reported) >= self._max_kinds:
             return False
         self._reported[what] += 1
         return str(self._reported[what]).strip("0") == "1"
-
-    def _camera(self, camera: str, partition: TopicPartition) -> str:
-        if camera not in self._cameras and len(self._cameras) >= self._max_cameras:
-            return OTHER_CAMERAS
-        self._cameras.setdefault(camera, set()).add(partition)
-        return camera

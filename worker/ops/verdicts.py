@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
-from worker.domain.results import AnyVerdict, BoxVerdict, NamedVerdict, Verdict
+from worker.domain.results import AnyVerdict, BoxVerdict, HitCounts, NamedVerdict, Verdict
+from worker.ops.counts import Rightness
 
 
 class VerdictMetrics:
@@ -25,13 +26,14 @@ class VerdictMetrics:
         self._several = counter("multi_label", "Sums over labelled predictions of several classes.", "measure")
         self._named = counter("named_classes", "Named classes compared with those of labels.", "verdict")
 
-    def count(self, camera: str, verdicts: Sequence[AnyVerdict]) -> None:
-        """Count what was delivered of a camera: at least one verdict."""
+    def count(self, camera: str, verdicts: Sequence[AnyVerdict]) -> Rightness:
+        """Count what was delivered of a camera: at least one verdict; return their sum."""
         self._labelled.labels(camera).inc(len(verdicts))
         if classes := [each for each in verdicts if isinstance(each, Verdict)]:
-            self._correct.labels(camera, "1").inc(sum(verdict.top1 for verdict in classes))
+            right = sum(verdict.top1 for verdict in classes)
+            self._correct.labels(camera, "1").inc(right)
             self._correct.labels(camera, "5").inc(sum(verdict.top5 for verdict in classes))
-            return
+            return Rightness(len(verdicts), right)
         boxes, named, several = Tallies[str](), Tallies[str](), Tallies[str]()
         for verdict in verdicts:
             match verdict:
@@ -43,6 +45,7 @@ class VerdictMetrics:
         for counter, sums in ((self._boxes, boxes), (self._named, named), (self._several, several)):
             for name, count in sums.items():
                 counter.labels(camera, name).inc(count)
+        return Rightness(len(verdicts), int(several["exact"]), HitCounts(**boxes) if boxes else None)
 
     def forget(self, camera: str) -> None:
         """Remove the series of a camera."""

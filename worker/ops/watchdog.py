@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 CHECK_INTERVAL: Final = 1.0
+"""Seconds between two checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Pulse:
         )
 
 
-class Watchdog(threading.Thread):
+class Watchdog:
     """Logs once when the loop stalls, with the stacks of all threads, and once when it recovers.
 
     Args:
@@ -42,10 +43,8 @@ class Watchdog(threading.Thread):
     """
 
     def __init__(self, pulse: Callable[[], Pulse], *, limit: float) -> None:
-        super().__init__(name="watchdog", daemon=True)
         self._pulse = pulse
         self._limit = limit
-        self._stopped = threading.Event()
         self._stalled = False
         self._log = structlog.get_logger("watchdog")
 
@@ -62,16 +61,6 @@ class Watchdog(threading.Thread):
         elif self._stalled and not fault:
             self._log.warning("the loop has recovered")
         self._stalled = fault is not None
-
-    def run(self) -> None:
-        """Check every second until `stop`."""
-        while not self._stopped.wait(CHECK_INTERVAL):
-            self.check()
-
-    def stop(self) -> None:
-        """Stop the thread, and wait until it has ended."""
-        self._stopped.set()
-        self.join()
 
 
 def stacks() -> str:

@@ -1,5 +1,6 @@
 """Settings of the model and of how it runs."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +65,13 @@ class ModelGroup(Group):
         False,
         description="the task segment also writes the class of each pixel, as a PNG in the message",
     )
+
+    @classmethod
+    def named(cls, model: Path | str) -> "ModelGroup":
+        """Return the settings of a model that is given as people do: a name, a folder, or a manifest file."""
+        text = str(model)
+        is_path = isinstance(model, Path) or os.sep in text or text.endswith((".yaml", ".yml")) or Path(text).exists()
+        return cls(path=Path(text)) if is_path else cls(name=text)
 
     @model_validator(mode="after")
     def _one_model(self) -> "ModelGroup":

@@ -93,6 +93,13 @@ NEEDS: Final[Mapping[str, Needs]] = {
 }
 """The requirements by name of the setting, which is a field of `Topics`."""
 
+REPLAY_MARKS: Final = Needs(
+    direction="output",
+    content="which dead letters were replayed",
+    lost_unless_compacted="marks of replayed dead letters",
+)
+"""The requirements for the topic of `replay_marks`, which no setting names."""
+
 
 class TopicSpec(NamedTuple):
     """A topic to create.

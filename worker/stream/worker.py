@@ -82,6 +82,11 @@ class Worker:
         return self._limits
 
     @property
+    def assigned(self) -> Collection[TopicPartition]:
+        """The partitions that are read. From any thread."""
+        return tuple(self._partitions)
+
+    @property
     def busy_since(self) -> Monotonic | None:
         """When the oldest call of the model began that is not collected; None if there is none."""
         return self._calls.busy_since

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from worker.domain.errors import SettingsError
 from worker.models.build import find_manifest
+from worker.settings import ModelGroup, read_groups
 from worker.settings.offline import Choice, Groups
 from worker.tuning.groups import not_overridden
 from worker.tuning.profile import damaged, file_of, key_of, read_profile
@@ -60,6 +62,26 @@ def in_force(groups: Groups) -> InForce:
         return InForce(groups.updated_by(taken), file_of(key), taken, left)
     except ValidationError as error:
         raise damaged(file_of(key), "; ".join(each["msg"] for each in error.errors())) from error
+
+
+def offline_groups(config: Path | None, model: Path | str | None) -> Groups:
+    """Return the settings in force for a run on files: those of model, sampling, window and limits.
+
+    Args:
+        config: settings as a YAML file.
+        model: a folder or a manifest, or the name of a model; replaces the settings' model, and uses no profile.
+
+    Raises:
+        SettingsError: a setting that is used has a fault, or there is no model.
+        ModelUnavailable: there is no such model, or no such device.
+    """
+    groups, faults = read_groups(config)
+    # A model that is named runs with default settings, equally on every machine: the reference for comparisons.
+    group = ModelGroup.named(model).model_copy(update={"profile": "off"}) if model else groups.get("model")
+    faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
+    if group is None or faults:
+        raise SettingsError(faults or ["give a model with --model or in --config"])
+    return in_force(Groups.of({**groups, "model": group})).groups
 
 
 def _format(choice: Choice) -> str:

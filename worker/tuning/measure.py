@@ -156,7 +156,8 @@ class Trials:
                 message = wire.decode_message(record.value or b"")
                 found[message.frame.id] = answer_of(message)
 
-        self._run_worker(groups, model, self._polls(), write, Worker.run)
+        settle_threads(groups.model, usual=self._default_threads)
+        _run_worker(groups, model, self._polls(), write, Worker.run)
         return found
 
     def _rate(self, candidate: _Candidate, stage: Stage) -> float:
@@ -169,43 +170,59 @@ class Trials:
         return self._worker_rate(candidate, seconds)
 
     def _worker_rate(self, candidate: _Candidate, seconds: float) -> float:
-        """Return the predictions per second of the whole worker, from its first publication to its last."""
-        published, marks = 0, list[tuple[int, float]]()
-
-        def write(record: OutboundRecord) -> None:
-            nonlocal published
-            published += record.topic in (TOPICS.predictions, TOPICS.dead_letters)
-
-        def measure(worker: Worker) -> None:
-            worker.join()
-            while len(marks) < 2 or marks[-1][1] - marks[0][1] < seconds:
-                worker.step()
-                if published > (marks[-1][0] if marks else 0):
-                    marks.append((published, time.monotonic()))
-
-        self._run_worker(candidate.groups, candidate.model, self._polls(endless=True), write, measure)
-        (first, began), (last, ended) = marks[0], marks[-1]
-        return (last - first) / (ended - began)
+        settle_threads(candidate.groups.model, usual=self._default_threads)
+        return worker_rate(candidate.groups, candidate.model, self._polls(endless=True), seconds)
 
     def _polls(self, *, endless: bool = False) -> Iterable[Sequence[Record]]:
-        clip, recurrence = self._manifest.clip, self._manifest.recurrence
-        rate = clip.rate if clip else None
-        if recurrence is not None:
-            rate = (recurrence.rate or RECURRENT_RATE) / 2  # slower than it is sampled, so that each frame is taken
-        return polls(self._frames, rate=rate, endless=endless)
+        return polls_for(self._manifest, self._frames, endless=endless)
 
-    def _run_worker(
-        self,
-        groups: Groups,
-        model: LoadedModel,
-        script: Iterable[Event],
-        write: Callable[[OutboundRecord], None],
-        loop: Callable[[Worker], None],
-    ) -> None:
-        settle_threads(groups.model, usual=self._default_threads)
-        inference = MainThread(model.streams)
-        with memory_worker(script, write, inference, loaded=model, groups=groups) as worker:
-            inference.serve(partial(loop, worker))
+
+def polls_for(manifest: Manifest, frames: Sequence[CapturedFrame], *, endless: bool) -> Iterable[Sequence[Record]]:
+    """Return frames as polls of records, captured at such times that the model takes each of them."""
+    clip, recurrence = manifest.clip, manifest.recurrence
+    rate = clip.rate if clip else None
+    if recurrence is not None:
+        rate = (recurrence.rate or RECURRENT_RATE) / 2  # slower than it is sampled, so that each frame is taken
+    return polls(frames, rate=rate, endless=endless)
+
+
+def worker_rate(groups: Groups, model: LoadedModel, script: Iterable[Event], seconds: float) -> float:
+    """Return the predictions per second of the whole worker without Kafka, from its first publication to its last.
+
+    Args:
+        groups: the settings.
+        model: a model that is warmed up.
+        script: polls without end.
+        seconds: how long to measure; at least two publications are waited for.
+    """
+    published, marks = 0, list[tuple[int, float]]()
+
+    def write(record: OutboundRecord) -> None:
+        nonlocal published
+        published += record.topic in (TOPICS.predictions, TOPICS.dead_letters)
+
+    def measure(worker: Worker) -> None:
+        worker.join()
+        while len(marks) < 2 or marks[-1][1] - marks[0][1] < seconds:
+            worker.step()
+            if published > (marks[-1][0] if marks else 0):
+                marks.append((published, time.monotonic()))
+
+    _run_worker(groups, model, script, write, measure)
+    (first, began), (last, ended) = marks[0], marks[-1]
+    return (last - first) / (ended - began)
+
+
+def _run_worker(
+    groups: Groups,
+    model: LoadedModel,
+    script: Iterable[Event],
+    write: Callable[[OutboundRecord], None],
+    loop: Callable[[Worker], None],
+) -> None:
+    inference = MainThread(model.streams)
+    with memory_worker(script, write, inference, loaded=model, groups=groups) as worker:
+        inference.serve(partial(loop, worker))
 
 
 def call_size(model: LoadedModel, largest_batch: int) -> int:

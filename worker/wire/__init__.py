@@ -19,7 +19,8 @@ from worker.wire.dead_letter import (
     render_mark,
     render_replay,
 )
-from worker.wire.frame import camera_of, parse_frame, render_frame
+from worker.wire.frame import camera_of, frame_id_of, parse_frame, render_frame
+from worker.wire.header_values import as_identifier
 from worker.wire.hidden_state import (
     HiddenStateMessage,
     StateUnreadable,
@@ -42,6 +43,7 @@ from worker.wire.prediction_fields import (
     RecurrentMessage,
     SegmentationMessage,
 )
+from worker.wire.raw_layout import layout_headers
 from worker.wire.skipped import SkippedMessage, decode_skipped, render_skipped
 
 __all__ = [
@@ -62,11 +64,14 @@ __all__ = [
     "SegmentationMessage",
     "SkippedMessage",
     "StateUnreadable",
+    "as_identifier",
     "camera_of",
     "decode_accuracy",
     "decode_message",
     "decode_prediction",
     "decode_skipped",
+    "frame_id_of",
+    "layout_headers",
     "newest_states",
     "newest_tallies",
     "original_headers",

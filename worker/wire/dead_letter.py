@@ -77,8 +77,8 @@ def render_dead_letter(topic: str, letter: DeadLetter, *, worker_version: str) -
     return OutboundRecord(topic, None, record.key, record.value, kept + ours)
 
 
-def parse_dead_letter(record: Record) -> DeadLetterReport:
-    """Read back what was wrong.
+def parse_dead_letter(record: Record | OutboundRecord) -> DeadLetterReport:
+    """Read back what was wrong, of a dead letter that was read or that is to be written.
 
     Raises:
         msgspec.ValidationError: the record is no dead letter of ours.

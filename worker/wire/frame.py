@@ -75,6 +75,12 @@ def camera_of(record: Record) -> str:
     return named.decode(errors="replace")[:MAX_ID_LENGTH] if named else _unnamed(record)
 
 
+def frame_id_of(record: Record | OutboundRecord) -> str | None:
+    """Return the name that a frame's producer gave it, for a frame whose envelope may be invalid; None without one."""
+    named = present(record.headers).get(FRAME_ID)
+    return named.decode(errors="replace")[:MAX_ID_LENGTH] if named else None
+
+
 def render_frame(topic: str, frame: CapturedFrame) -> OutboundRecord:
     """Write a frame as its producer would: keyed by camera, so that a camera's frames keep their order."""
     named = {

@@ -68,6 +68,11 @@ def identifier(raw: bytes, longest: int = MAX_ID_LENGTH) -> str:
     return text
 
 
+def as_identifier(text: str) -> str:
+    """Make an identifier of any name, such as that of a file: its end if it is too long, `?` for what is no UTF-8."""
+    return text[-MAX_ID_LENGTH:].encode(errors="replace").decode()
+
+
 label_text = partial(identifier, longest=MAX_LABEL_LENGTH)
 """Reads a label: one name, or a list of names."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from worker.domain.frames import COLOR_MATRICES, COLOR_RANGES, PIXEL_FORMATS, RawLayout
+from worker.domain.records import Headers
 from worker.wire.header_values import HeaderReader, positive
 
 PIXEL_FORMAT: Final = "pixel-format"
@@ -55,6 +56,20 @@ def read_layout(reader: HeaderReader) -> RawLayout | None:
     if not (pixel_format and width and height):
         return None
     return RawLayout(pixel_format, width, height, stride, slice_height, color_range, color_matrix or COLOR_MATRICES[0])
+
+
+def layout_headers(layout: RawLayout) -> Headers:
+    """Return the headers from which `read_layout` reads a layout."""
+    named = {
+        PIXEL_FORMAT: layout.pixel_format,
+        WIDTH: layout.width,
+        HEIGHT: layout.height,
+        STRIDE: layout.stride,
+        SLICE_HEIGHT: layout.slice_height,
+        COLOR_RANGE: layout.color_range,
+        COLOR_MATRIX: layout.color_matrix,
+    }
+    return tuple((name, str(value).encode()) for name, value in named.items() if value is not None)
 
 
 def _one_of(values: Sequence[str], others: Mapping[str, str]) -> Callable[[bytes], str]:

@@ -1,4 +1,4 @@
-"""Look up topics with their configuration and this user's rights, and create topics."""
+"""Look up topics with their configuration and this user's rights, create topics, and change them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
 from worker.adapters.kafka.connection import Connection
 from worker.adapters.kafka.deadline import call_within
@@ -17,7 +26,16 @@ T = TypeVar("T")
 
 _PROTOCOLS: Final = "group.coordinator.rebalance.protocols"
 """The broker setting that lists its group protocols; older brokers do not have it."""
+BROKERS_DEFAULT: Final = -1
+"""The replication factor of `default.replication.factor`, which the brokers have (KIP-464)."""
 _NO_TOPIC: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION})
+_NO_RIGHT: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
+_CORRECT: Final[Mapping[int, str]] = {
+    KafkaError.INVALID_REPLICATION_FACTOR: "ask for a replication factor of at most the number of brokers",
+    KafkaError.INVALID_CONFIG: "correct the name and the value of this configuration",
+    KafkaError.POLICY_VIOLATION: "ask the people who run the brokers, which have a policy for topics",
+}
+"""What to do about the errors of a change."""
 
 
 class NotAllowed(WorkerError):
@@ -33,6 +51,7 @@ class Topic:
         config_hidden: this user may not read the configuration, so it is empty.
         rights: what this user may do with it, in Kafka's words such as READ; None if the brokers do not tell.
         offline: the partitions without a leader, which nobody can read or write.
+        replication_factor: copies of each partition; None if it is not known.
     """
 
     name: str
@@ -41,6 +60,7 @@ class Topic:
     config_hidden: bool = False
     rights: frozenset[str] | None = None
     offline: tuple[int, ...] = ()
+    replication_factor: int | None = None
 
 
 class KafkaAdmin:
@@ -88,9 +108,18 @@ class KafkaAdmin:
                 config_hidden=configs[name] is None,
                 rights=_rights(each.authorized_operations),
                 offline=tuple(p.id for p in each.partitions if p.leader is None or p.leader.id < 0),
+                replication_factor=min((len(p.replicas) for p in each.partitions), default=None),
             )
             for name, each in found.items()
         }
+
+    def names(self) -> list[str]:
+        """Return the names of all topics that this user may see.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+        """
+        return sorted(self._ask(self._metadata).topics)
 
     def group_rights(self, group: str) -> frozenset[str] | None:
         """Return what this user may do with a consumer group, which need not exist; None if the brokers do not tell.
@@ -101,7 +130,7 @@ class KafkaAdmin:
         # A new cluster creates the topic of groups on first use, and has no coordinator until then.
         return self._ask(lambda limit: self._group_rights(group, limit))
 
-    def create(self, topics: Iterable[Topic], *, replication_factor: int = 1) -> None:
+    def create(self, topics: Iterable[Topic], *, replication_factor: int = BROKERS_DEFAULT) -> None:
         """Create topics, and wait until a broker knows them; existing topics are left unchanged.
 
         Raises:
@@ -112,20 +141,39 @@ class KafkaAdmin:
         wanted = [NewTopic(t.name, t.partitions, replication_factor, config=dict(t.config)) for t in topics]
         self._ask(lambda _: None)  # the brokers can be reached
         for name, created in self._client.create_topics(wanted, operation_timeout=self._timeout).items():
-            try:
-                created.result()
-            except KafkaException as error:
-                refused = error.args[0]
-                if refused.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                    raise NotAllowed(
-                        f"topic {name!r} was not created: {refused.str()}; allow this user to Create it"
-                    ) from error
-                if refused.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise WorkerError(
-                        f"topic {name!r} was not created: {refused.str()}; correct that, and try again"
-                    ) from error
+            _done(created, name, "was not created", right="Create", unless=KafkaError.TOPIC_ALREADY_EXISTS)
         if wanted:  # a broker learns of a new topic a moment later
             self._ask(lambda limit: self._find([new.topic for new in wanted], limit))
+
+    def configure(self, name: str, config: Mapping[str, str]) -> None:
+        """Set some of a topic's configuration; the rest stays.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+            NotAllowed: this user may not do it.
+            WorkerError: the brokers refuse it.
+        """
+        entries = [
+            ConfigEntry(option, value, incremental_operation=AlterConfigOpType.SET) for option, value in config.items()
+        ]
+        self._ask(lambda _: None)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        (answer,) = self._client.incremental_alter_configs([resource], request_timeout=self._timeout).values()
+        _done(answer, name, "was not configured", right="AlterConfigs")
+
+    def add_partitions(self, name: str, total: int) -> None:
+        """Give a topic more partitions, so that it has this number.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+            NotAllowed: this user may not do it.
+            WorkerError: the brokers refuse it.
+        """
+        self._ask(lambda _: None)
+        (answer,) = self._client.create_partitions(
+            [NewPartitions(name, total)], operation_timeout=self._timeout
+        ).values()
+        _done(answer, name, "got no more partitions", right="Alter")
 
     def has_consumer_protocol(self) -> bool:
         """Tell whether every broker supports the group protocol of KIP-848; False if this user may not ask.
@@ -194,6 +242,28 @@ class KafkaAdmin:
     def _metadata(self, within: float) -> ClusterMetadata:
         # In a thread, so that a signal ends it at once.
         return call_within(within, lambda seconds: self._client.list_topics(timeout=seconds))
+
+
+def _done(answer: Future[Any], name: str, failed: str, *, right: str, unless: int | None = None) -> None:
+    """Wait until a change is done.
+
+    Args:
+        answer: of the brokers.
+        name: of the topic.
+        failed: says that the change was not made.
+        right: what the user must be allowed to do.
+        unless: the code of an error that means that nothing had to be done.
+    """
+    try:
+        answer.result()
+    except KafkaException as error:
+        code, cause = error.args[0].code(), error.args[0].str().rstrip(".")
+        if code == unless:
+            return
+        if code in _NO_RIGHT:
+            raise NotAllowed(f"topic {name!r} {failed}: {cause}; allow this user to {right} it, with an ACL") from error
+        what_to_do = _CORRECT.get(code, "correct that, and try again")
+        raise WorkerError(f"topic {name!r} {failed}: {cause}; {what_to_do}") from error
 
 
 def _described(name: str, answer: Future[Any]) -> Any:

@@ -50,7 +50,7 @@ class KafkaDeadLetters:
         self._writer = None
         if writes:
             if marks.name not in self._admin.topics([marks.name]):  # else no right to create it is needed
-                self._admin.create([marks], replication_factor=-1)
+                self._admin.create([marks])
             self._writer = KafkaTransactions(bootstrap_servers, {**options, **producer}, name=f"{self._marks}-by")
         self._reader = KafkaReader(bootstrap_servers, {**options, "isolation.level": "read_committed"})
 

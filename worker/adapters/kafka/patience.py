@@ -34,6 +34,11 @@ _PASSING: Final = frozenset(
 T = TypeVar("T")
 
 
+def is_passing(error: KafkaError) -> bool:
+    """Tell whether an error may end by waiting."""
+    return error.code() in _PASSING
+
+
 def never() -> bool:
     """Tell that nobody asks to stop."""
     return False
@@ -57,7 +62,7 @@ def persist(ask: Callable[[float], T], *, within: float, stopping: Stopping) -> 
         try:
             return ask(max(_PAUSE, min(SLICE, deadline - time.monotonic())))
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+            if not is_passing(error.args[0]) or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
 
