@@ -77,7 +77,7 @@ def demo(
         bool, typer.Option("--verify", help="Compare every result with replay, and predictions with torchvision too.")
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Write the last screen as a picture, 80 columns wide.")
+        Path | None, typer.Option(metavar="FILE.svg", help="Write the newest frames and the last screen as a picture.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +95,7 @@ def demo(
     console.print(f"Five cameras and a video go through Kafka to {classifiers + 1} workers, for {seconds:g} s.")
     from worker.local.cameras import CameraFeed, play_cameras, play_video
     from worker.local.display import shown_on
-    from worker.local.picture import WIDTH, write_picture
+    from worker.local.picture import WIDTH, shots, write_picture
     from worker.local.screen import Scene, screen
     from worker.local.steps import Steps
     from worker.local.watching import Watch
@@ -127,9 +127,8 @@ def demo(
     told = _conclusion(summary)
     if picture:
         lines = [*screen(watch.scene, last, width=WIDTH, height=HEIGHT), Text(), *told]
-        write_picture(
-            picture, lines, title="vision-worker demo --kill-a-worker" if kill_a_worker else "vision-worker demo"
-        )
+        title = "vision-worker demo --kill-a-worker" if kill_a_worker else "vision-worker demo"
+        write_picture(picture, lines, shots(ready.cameras, watch.scene.board), title=title)
     console.print(Text(), *told, sep="\n")
     _print_next(console, summary, ready)
     if as_json:
