@@ -130,11 +130,11 @@ def demo(
         title = "vision-worker demo --kill-a-worker" if kill_a_worker else "vision-worker demo"
         write_picture(picture, lines, shots(ready.cameras, watch.scene.board), title=title)
     console.print(Text(), *told, sep="\n")
-    _print_next(console, summary, ready)
     if as_json:
         typer.echo(msgspec.json.encode(summary))
     if faults := summary.faults():
-        raise WorkerError("\n".join(faults))
+        raise WorkerError("\n".join([*faults, "start the demo again, and report it if this happens again"]))
+    _print_next(console, summary, ready)
 
 
 def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *, classifiers: int) -> _Ready:
