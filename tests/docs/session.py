@@ -67,7 +67,7 @@ class Session:
         environment: variables in addition to those of this process.
         brokers: replaces the address of a broker in a command, such as `broker:9092`.
         port: replaces the port of a worker's pages, 9400.
-        ready: tells whether the worker serves frames.
+        worker_is_ready: tells whether the worker serves frames.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class Session:
     environment: Mapping[str, str]
     brokers: str
     port: int
-    ready: Callable[[], bool]
+    worker_is_ready: Callable[[], bool]
     _running: list[Running] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ class Session:
                 each.interrupt()
         started = self._start(typed)
         self._running.append(started)
-        is_there = self.ready if "vision-worker run" in typed else lambda: bool(started.said())
+        is_there = self.worker_is_ready if "vision-worker run" in typed else lambda: bool(started.said())
         if "vision-worker produce" in typed:
             began = time.monotonic()  # it prints nothing until it ends
             is_there = lambda: time.monotonic() - began > 3  # noqa: E731
