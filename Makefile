@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo unit test thorough coverage cuda chaos bench learn compare lint format docs lock clean
+.PHONY: help setup demo picture unit test thorough coverage cuda chaos bench learn compare lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,6 +24,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## run cameras, a real Kafka and a real worker, with a live table
 	@$(BIN)/vision-worker demo $(ARGS)
+
+picture: $(READY) ## run the demo, kill one of two workers, and write the picture of it that the README shows
+	$(BIN)/vision-worker demo --kill-a-worker --picture docs/demo.svg $(ARGS)
 
 unit: $(READY) ## run the quick tests, without a broker: all that are not marked slow or kafka
 	$(BIN)/python -m pytest $(TWO_CORES) -m "not slow and not kafka" $(ARGS)

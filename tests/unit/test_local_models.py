@@ -100,9 +100,9 @@ def test_without_weights_there_is_no_model() -> None:
         ready_model("r3d_18")
     with pytest.raises(
         ModelUnavailable,
-        match=r"torchvision has no network 'resnet999'; it has, for pictures alexnet, .*; for clips mc3_18",
+        match=r"torchvision has no network 'squeezer'; it has, for pictures alexnet, .*; for clips mc3_18",
     ):
-        ready_model("resnet999")
+        ready_model("squeezer")
 
 
 def test_the_folder_of_a_video_model_says_what_it_takes_together(tmp_path: Path) -> None:

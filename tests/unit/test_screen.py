@@ -86,7 +86,7 @@ def test_a_lost_frame_and_one_counted_twice_are_red() -> None:
 
     (total,) = (line for line in screen(scene, a_moment(), width=80, height=40) if line.plain.startswith("total"))
     assert "lost 1  twice 2" in total.plain  # predicted twice, and counted twice
-    assert "red" in str(total.style)
+    assert [str(span.style) for span in total.spans if "red" in str(span.style)] == ["bold red", "bold red"]
 
 
 def test_the_clock() -> None:

@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_every_fault_is_told_at_once_with_what_to_do(write: Write, monkeypatch: 
         "extras: there is no such group",
         "kafka.bootstrap_servers: it is not set; name your brokers with --bootstrap-servers, in the file of --config",
         "kafka.consumer: enable.auto.commit is refused: the worker commits an offset itself",
-        "kafka.brokers: Extra inputs are not permitted (it is 'x')",
+        "kafka.brokers: there is no such setting; vision-worker settings lists all",
         "model.device: ",
         "window.size_ms: Input should be greater than or equal to 1 (it is 0)",
         "topics.frames: ",
@@ -118,20 +119,127 @@ def test_options_that_would_break_delivery_are_refused_with_the_reason(write: Wr
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [("kafka: [", "not YAML"), ("- a\n- b\n", "groups of settings"), (None, "No such file")],
+    [
+        ("kafka: [", "line 1, column 9: expected the node content, but found '<stream end>'; correct this line"),
+        (
+            "kafka:\n\tbootstrap_servers: x",
+            "line 2, column 1: found character '\\t' that cannot start any token; indent",
+        ),
+        ("kafka: {}\nmodel: {}\nkafka: {}", "line 3, column 1: 'kafka' is there twice; correct this line"),
+        ("kafka: \x00", "it is not YAML: unacceptable character #x0000"),
+        ("- a\n- b\n", "groups of settings"),
+        ("text", "groups of settings"),
+        (None, "No such file or directory; name a YAML file"),
+    ],
 )
 def test_a_file_that_cannot_be_read_says_so_and_nothing_else(
     write: Write, tmp_path: Path, content: str | None, text: str
 ) -> None:
     (fault,) = faults_of(tmp_path / "missing.yaml" if content is None else write(content))
 
+    assert fault.startswith("--config ")
     assert text in fault
+    assert len(fault.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", [".", "picture.jpg"])
+def test_a_folder_or_a_picture_is_no_file_of_settings(tmp_path: Path, name: str) -> None:
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (fault,) = faults_of(tmp_path / name)
+
+    assert fault.startswith(f"--config {tmp_path / name}: ")
+    assert "name a YAML file" in fault
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"kafak": {}}, "kafak: there is no such group of settings; did you mean kafka?"),
+        ({"frames": "x"}, "frames: there is no such group of settings; did you mean topics.frames (VISION_WORKER_TOP"),
+        (
+            {"model": {"nmae": "x"}},
+            "model.nmae: there is no such setting; did you mean model.name (VISION_WORKER_MODEL",
+        ),
+        ({"kafka": {"bootstrap-servers": "x"}}, "did you mean kafka.bootstrap_servers (VISION_WORKER_KAFKA__BOOTSTRAP"),
+        ({"kafka": {"bootstrapServers": "x"}}, "did you mean kafka.bootstrap_servers (VISION_WORKER_KAFKA__BOOTSTRAP"),
+        ({"model": {"latency_target_ms": 100}}, "did you mean window.latency_target_ms (VISION_WORKER_WINDOW__LATENCY"),
+        ({"model": {"engine": "openvin"}}, "'onnxruntime' (it is 'openvin'); did you mean openvino?"),
+        ({"model": {"engine": "cuda"}}, "model.engine: Input should be 'eager', "),
+        ({"kafka": "broker:9092"}, "kafka: it is a group (it is 'broker:9092'); write its settings below it, indented"),
+    ],
+)
+def test_a_misspelt_name_gets_the_one_that_is_meant(write: Write, content: dict[str, object], said: str) -> None:
+    assert any(said in fault for fault in faults_of(write(content)))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("VISION_WORKER_MODEL_NAME", "group and setting; did you mean VISION_WORKER_MODEL__NAME?"),
+        (
+            "VISION_WORKER_KAFKA_BOOTSTRAP_SERVERS",
+            "two underscores stand between group and setting; did you mean VISION_WORKER_KAFKA__BOOTSTRAP_SERVERS?",
+        ),
+        ("VISION_WORKER_MODELS__NAME", "there is no such setting; did you mean VISION_WORKER_MODEL__NAME?"),
+        ("VISON_WORKER_MODEL__NAME", "there is no such setting; did you mean VISION_WORKER_MODEL__NAME?"),
+        ("VISION_WORKER_MODEL__NAM", "did you mean model.name (VISION_WORKER_MODEL__NAME)?"),
+        ("VISION_WORKER_COLOUR", "there is no such setting; vision-worker settings lists all"),
+    ],
+)
+def test_a_misspelt_variable_gets_the_one_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, write: Write, name: str, said: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+
+    assert any(said in fault for fault in faults_of(write(LEAST)))
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ("http://broker:9092", "'http://broker:9092' is no address; write host:port, with a comma between two brokers"),
+        ("broker:9092 other:9092", "'broker:9092 other:9092' is no address"),
+        ("broker:9092;other:9092", "is no address"),
+        ("broker:9092,", "'' is no address"),
+        ("broker:port", "is no address"),
+        ("broker:99999", "'broker:99999' has no port from 1 to 65535; correct it"),
+        ("", "String should have at least 1 character"),
+    ],
+)
+def test_what_is_no_address_is_not_waited_for(write: Write, servers: str, said: str) -> None:
+    (fault,) = faults_of(write({**LEAST, "kafka": {"bootstrap_servers": servers}}))
+
+    assert fault.startswith("kafka.bootstrap_servers: ")
+    assert said in fault
+
+
+@pytest.mark.parametrize(
+    "servers", ["broker", "broker:9092, other-2.example:9093", "10.0.0.1:9092", "[::1]:9092", "SASL_SSL://broker:9092"]
+)
+def test_addresses_of_all_kinds_are_taken(write: Write, servers: str) -> None:
+    assert load_settings(write({**LEAST, "kafka": {"bootstrap_servers": servers}})).kafka.bootstrap_servers == servers
+
+
+def test_variables_of_other_programs_are_theirs(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    for name in ("MODEL__NAME", "WORKER_MODEL__NAME", "VISION", "KAFKA_OPTIONS", "REVISION_WORKER"):
+        monkeypatch.setenv(name, "x")
+
+    assert load_settings(write(LEAST)).model.name == "mobilenet_v2"
+
+
+def test_a_yaml_fault_shows_no_secret(write: Write) -> None:
+    (fault,) = faults_of(write("kafka:\n  options:\n    sasl.password: pw-1: pw-1\n"))
+
+    assert "line 3" in fault
+    assert "pw-1" not in fault
 
 
 def test_a_variable_that_is_no_json_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISION_WORKER_KAFKA__OPTIONS", "{security.protocol")
 
-    assert any("JSON" in fault for fault in faults_of(None))
+    assert faults_of(None) == (
+        'environment variable VISION_WORKER_KAFKA__OPTIONS: it is not JSON; write it as in {"log_level": 3}',
+    )
 
 
 def test_a_fault_in_one_group_does_not_hide_another(write: Write) -> None:
@@ -183,6 +291,7 @@ def test_a_secret_is_read_from_a_file_or_a_variable_and_what_is_shown_is_where(
         "sasl.password": {"file": str(file)},
         "sasl.username": {"env": "KAFKA_USER"},
     }
+    assert effective(copy.deepcopy(settings)) == effective(settings)
     assert not [text for text in (repr(settings), str(settings.kafka.options)) if "pässword" in text or "ann-b" in text]
 
 

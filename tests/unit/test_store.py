@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from worker.models.store import (
+    FolderUnusable,
     atomic_file,
     cache_folder,
     make_file_once,
@@ -127,7 +128,7 @@ def test_another_folder_of_the_name_is_left_as_it_is(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "notes").touch()
 
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(FolderUnusable, match="is there without manifest: delete it"):
         make_folder_once(folder, fill, holds="manifest")
     assert [file.name for file in folder.iterdir()] == ["notes"]
 

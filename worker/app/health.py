@@ -4,10 +4,10 @@ from typing import Final
 
 import structlog
 
-from worker.adapters.clocks import monotonic_clock
 from worker.adapters.kafka import Unreached
 from worker.domain.times import Monotonic
 from worker.ops.watchdog import Pulse, Watchdog
+from worker.ports import MonotonicClock
 from worker.settings import Ops
 from worker.stream.worker import Worker
 
@@ -23,20 +23,21 @@ class Health:
     Args:
         ops: after which times something counts as a fault.
         group: the worker's consumer group.
-        now: seconds; the brokers have answered shortly before.
+        clock: the worker's; the brokers have answered shortly before.
 
     Attributes:
         worker: None until it is built.
         watchdog: logs when the loop stalls.
     """
 
-    def __init__(self, ops: Ops, *, group: str, now: Monotonic) -> None:
+    def __init__(self, ops: Ops, *, group: str, clock: MonotonicClock) -> None:
         self.worker: Worker | None = None
         self.watchdog = Watchdog(self._pulse, limit=ops.stalled_after_s)
         self._limit = ops.unreachable_after_s
         self._group = group
         self._unreached: Unreached | None = None
-        self._answered_at = now
+        self._clock = clock
+        self._answered_at = clock()
         self._is_told = False
         self._log = structlog.get_logger("worker")
 
@@ -46,16 +47,16 @@ class Health:
 
     def unready(self) -> str | None:
         """Return why the worker takes no frames; None if it does, or stands by."""
-        now = monotonic_clock()
+        now = self._clock()
         if self.worker is None:
             return _STARTING
-        if self.unreachable_for(now) > self._limit:
+        if self.unreachable_for() > self._limit:
             return self._unreachable(now)
         return self._joining(self.worker, now)
 
     def trouble(self) -> str | None:
         """Return why nothing happens, the most serious reason first; None if the worker only waits for frames."""
-        now, worker = monotonic_clock(), self.worker
+        now, worker = self._clock(), self.worker
         if worker is None:
             return _STARTING
         return (
@@ -66,20 +67,21 @@ class Health:
             or ("reads back what was saved of its partitions" if worker.stages.current == "restore" else None)
         )
 
-    def heard(self, unreached: Unreached | None, now: Monotonic) -> None:
+    def heard(self, unreached: Unreached | None) -> None:
         """Note who did not answer when the brokers were asked; say in the log when an outage is long, and its end."""
+        now = self._clock()
         if unreached is None:
             if self._is_told:
                 self._log.warning("the brokers answer again", after_s=round(now - self._answered_at))
             self._answered_at, self._is_told = now, False
         self._unreached = unreached
-        if not self._is_told and self.unreachable_for(now) > self._limit:
+        if not self._is_told and self.unreachable_for() > self._limit:
             self._is_told = True
             self._log.error(self._unreachable(now))
 
-    def unreachable_for(self, now: Monotonic) -> float:
+    def unreachable_for(self) -> float:
         """Return for how many seconds brokers have not answered; 0 if they do."""
-        return now - self._answered_at if self._unreached else 0.0
+        return self._clock() - self._answered_at if self._unreached else 0.0
 
     def _unreachable(self, now: Monotonic) -> str | None:
         unreached = self._unreached  # another thread may set it to None
@@ -101,7 +103,7 @@ class Health:
         )
 
     def _pulse(self) -> Pulse:
-        now, worker = monotonic_clock(), self.worker
+        now, worker = self._clock(), self.worker
         if worker is None:
             return Pulse(0.0, 0.0, "start")
         busy_since = worker.busy_since

@@ -33,9 +33,8 @@ def watched(
     health.worker = worker
 
     def ask_brokers() -> None:
-        unreached, now = probe.ask(worker.assigned), monotonic_clock()
-        health.heard(unreached, now)
-        telemetry.brokers_answered(unreachable_for=health.unreachable_for(now))
+        health.heard(probe.ask(worker.assigned))
+        telemetry.brokers_answered(unreachable_for=health.unreachable_for())
 
     with (
         Repeating("watchdog", health.watchdog.check, every=CHECK_INTERVAL),

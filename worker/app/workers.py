@@ -70,7 +70,7 @@ def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     telemetry = Telemetry(registry, max_cameras=settings.limits.max_cameras)
-    health = Health(settings.ops, group=settings.kafka.group_id, now=monotonic_clock())
+    health = Health(settings.ops, group=settings.kafka.group_id, clock=monotonic_clock)
     # Before the model is loaded: a port that is taken is told at once.
     with pages(settings.ops, registry, unhealthy=health.unhealthy, unready=health.unready) as served:
         tell_port(settings.ops, served.port)

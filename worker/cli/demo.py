@@ -95,11 +95,12 @@ def demo(
     from worker.local.screen import Scene, screen
     from worker.local.watching import Watch
 
-    console = Console(stderr=as_json, highlight=False)
+    console, classifiers = Console(stderr=as_json, highlight=False), 2 if kill_a_worker else 1
+    console.print(f"Five cameras and a video go through Kafka to {classifiers + 1} workers, for {seconds:g} s.")
     # A worker that takes over needs the processor for itself: the video ends before one is killed.
     rounds = 1 if kill_a_worker else max(1, int(seconds / ROUND))
     with ExitStack() as stack:
-        ready = _prepare(stack, console, seconds, rate, classifiers=2 if kill_a_worker else 1)
+        ready = _prepare(stack, console, seconds, rate, classifiers=classifiers)
         servers = ready.pictures.servers
         labels = {camera: frames[0].label or "" for camera, frames in ready.cameras.items()}
         watch = Watch(
@@ -111,6 +112,7 @@ def demo(
             planned=max(seconds, rounds * ROUND),
             kill_after=seconds / 3 if kill_a_worker else None,
         )
+        console.print()
         with shown_on(console) as show:
             watch.follow(ready.records, show)
         last = watch.moment(time.monotonic())
@@ -143,7 +145,7 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
     from worker.models.store import cache_folder
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vision-worker-demo-")))
-    pool, run = stack.enter_context(ThreadPoolExecutor(2)), f"demo-{uuid.uuid4().hex[:6]}"
+    pool, run = stack.enter_context(ThreadPoolExecutor(4)), f"demo-{uuid.uuid4().hex[:6]}"
     with Steps(console, growth_of(cache_folder() / "packages", jar_folder())).shown() as steps:
 
         def model(name: str) -> Path:
@@ -179,12 +181,18 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
 
 def _servers(stack: ExitStack, steps: "Steps") -> tuple[str, bool]:
     """Return the address of the Kafka to use, and whether it goes on after the demo; start one if there is none."""
+    from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin
     from worker.local.background import running
     from worker.local.broker import LocalKafka
     from worker.local.jars import KAFKA_VERSION
 
     if servers := os.environ.get(BOOTSTRAP_VARIABLE):
         with steps.step(f"Kafka of {BOOTSTRAP_VARIABLE}, at {servers}"):
+            try:
+                KafkaAdmin(servers, {}).topics(["frames"])
+            except BrokerUnreachable as error:
+                advice = f"unset {BOOTSTRAP_VARIABLE}, and the demo starts a Kafka of its own"
+                raise BrokerUnreachable(f"{error}; or {advice}") from error
             return servers, True
     if background := running():
         with steps.step(f"Kafka of `kafka up`, at {background.bootstrap_servers}"):
@@ -241,7 +249,7 @@ def _print_next(console: Console, summary: "Summary", ready: _Ready) -> None:
     """Print commands to go on with; none is wrapped, so that each can be copied."""
     program = program_name(sys.argv, Path.cwd())
     stays = ready.pictures.topics.predictions if ready.kafka_stays else None
-    console.print("\nGo on:")
+    console.print()
     for why, command in next_commands(program, killed=bool(summary.workers_killed), stays=stays):
-        console.print(f"  {why}")
-        console.print(Text(f"    {command}", "bold cyan"), soft_wrap=True)
+        console.print(why)
+        console.print(Text(f"  {command}", "bold cyan"), soft_wrap=True)

@@ -7,7 +7,7 @@ The first of these that says it:
 3. For the brokers alone: the Kafka that `vision-worker kafka up` has started on this machine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import typer
 
 from worker.cli.options import parse_option
 from worker.domain.errors import SettingsError, WorkerError
+from worker.domain.spelling import or_meant
 from worker.local.background import running
 from worker.settings import Kafka, Settings, Topics, read_groups
 
@@ -89,11 +90,18 @@ def find_local_brokers() -> str | None:
     return found.bootstrap_servers
 
 
-def missing_topic(name: str, kafka: Kafka) -> WorkerError:
-    """Return the error of a topic that does not exist."""
+def missing_topic(name: str, kafka: Kafka, topics: Topics, known: Iterable[str]) -> WorkerError:
+    """Return the error of a topic that does not exist.
+
+    Args:
+        name: of the topic.
+        kafka: the cluster.
+        topics: those of the settings, which a command creates.
+        known: the topics that exist.
+    """
+    create = "create it with vision-worker topics apply" if name in topics.in_use().values() else "name another one"
     return WorkerError(
-        f"topic {name!r} does not exist at {kafka.bootstrap_servers}; create it with vision-worker topics apply, or "
-        "name another one with --topic or in the settings of topics"
+        f"topic {name!r} does not exist at {kafka.bootstrap_servers}; {or_meant(name, known, otherwise=create)}"
     )
 
 

@@ -13,9 +13,11 @@ from worker.cli.kafka_settings import kafka_and_topics, missing_topic
 from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
 from worker.domain.records import Record, TopicPartition
 from worker.domain.times import EventMillis
-from worker.settings import Topics
+from worker.settings import Kafka, Topics
 from worker.views.clock import clock
 
+SILENCES = 8
+"""Times 0.2 s without a record until it is said what is waited for."""
 BEST = 3
 """Classes of a clip in its line."""
 
@@ -44,14 +46,18 @@ def tail(
     from worker.app.cluster import cluster_admin, cluster_reader
 
     kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
-    name = topic or _topic_of(kind, topics)
-    found = cluster_admin(kafka).topics([name])
+    admin, name = cluster_admin(kafka), topic or _topic_of(kind, topics)
+    found = admin.topics([name])
     if name not in found:
-        raise missing_topic(name, kafka)
+        raise missing_topic(name, kafka, topics, admin.names())
     partitions = [TopicPartition(name, number) for number in range(found[name].partitions)]
-    console, shown = Console(soft_wrap=True, highlight=False), 0
+    console, shown, silences = Console(soft_wrap=True, highlight=False), 0, 0
     with closing(cluster_reader(kafka)) as reader:
         for record in reader.follow(partitions, from_beginning=from_beginning):
+            if record is None:
+                silences += 1
+                if silences == SILENCES and not shown:
+                    typer.echo(_awaited(name, kafka, 0 if from_beginning else reader.held(partitions)), err=True)
             if record is None or record.value is None:
                 continue
             if as_json:
@@ -61,6 +67,12 @@ def tail(
             shown += 1
             if shown == count:
                 break
+
+
+def _awaited(topic: str, kafka: Kafka, older: int) -> str:
+    """Say what is waited for, and how to see the older records that are there."""
+    hint = f"it has {older:,} older ones: --from-beginning shows them" if older else "it has none; a worker writes them"
+    return f"waiting for records in topic {topic!r} at {kafka.bootstrap_servers}\n{hint}"
 
 
 def _topic_of(kind: Kind, topics: Topics) -> str:

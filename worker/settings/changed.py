@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from worker.settings.file import read_file
 from worker.settings.groups import ENV_PREFIX, Settings
 from worker.settings.kafka import BOOTSTRAP_VARIABLE
 from worker.settings.load import effective
@@ -37,7 +36,7 @@ def changed(
         file: the settings file, which can be read; None if there is none.
         given: names of those that the command line sets.
     """
-    shown, content = effective(settings), yaml.safe_load(file.read_text()) or {} if file else {}
+    shown, content = effective(settings), read_file(file) if file else {}
     for group in Settings.model_fields:
         of_group, of_user = getattr(settings, group), getattr(chosen, group)
         for name, field in type(of_group).model_fields.items():

@@ -1,5 +1,6 @@
 """Settings of the Kafka cluster and its clients."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
@@ -12,6 +13,9 @@ BOOTSTRAP_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 LIBRDKAFKAS_MAX_POLL_INTERVAL: Final = 300_000
 
 _DELIVERY = "the worker commits an offset itself, after every output of its frame is confirmed"
+_SERVER: Final = re.compile(
+    r"((PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://)?(\[[\da-fA-F:.%\w]+\]|[\w.-]+)(:(?P<port>\d{1,9}))?"
+)
 _OWN_SETTING = "it is a setting of the worker"
 REFUSED: Final[Mapping[str, str]] = {
     "enable.auto.commit": _DELIVERY,
@@ -48,6 +52,16 @@ def _as_options(value: object) -> object:
     return options
 
 
+def _as_servers(value: object) -> object:
+    """Refuse what librdkafka takes without a word, and then never reaches."""
+    for each in value.split(",") if isinstance(value, str) and value else ():
+        if not (found := _SERVER.fullmatch(each.strip())):
+            raise ValueError(f"{each!r} is no address; write host:port, with a comma between two brokers")
+        if found["port"] and not 0 < int(found["port"]) < 65536:
+            raise ValueError(f"{each!r} has no port from 1 to 65535; correct it")
+    return value
+
+
 def _as_option(value: object) -> object:
     match value:
         case Mapping():
@@ -75,7 +89,9 @@ Options = Annotated[dict[str, Option], BeforeValidator(_as_options)]
 class Kafka(Group):
     """The Kafka cluster and its clients."""
 
-    bootstrap_servers: str = Field(min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}")
+    bootstrap_servers: Annotated[str, BeforeValidator(_as_servers)] = Field(
+        min_length=1, description=f"brokers; also as {BOOTSTRAP_VARIABLE}"
+    )
     group_id: str = Field("vision-worker", min_length=1, description="consumer group; its workers share the frames")
     group_protocol: Literal["auto", "classic", "consumer"] = Field(
         "auto", description="auto selects consumer (KIP-848) if the brokers support it"

@@ -1,21 +1,24 @@
 """Read settings from a file and the environment, and report all faults together."""
 
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import ByteSize, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 from pydantic_settings import SettingsError as UnparsableVariable
 
 from worker.domain.errors import SettingsError
+from worker.domain.spelling import closest
 from worker.settings.base import Group
+from worker.settings.file import read_file
 from worker.settings.groups import ENV_PREFIX, Settings
 from worker.settings.kafka import BOOTSTRAP_VARIABLE
+from worker.settings.misspelt import nearly_ours, unknown_group, unknown_setting, unknown_variable
 
 NOT_SETTINGS: Final = frozenset({"VISION_WORKER_CACHE"})
 MASK: Final = "******"
@@ -65,21 +68,22 @@ def read_groups(
     Returns:
         The valid groups by name, and the faults of all others.
     """
-    faults = [f"environment variable {name}: there is no such setting" for name in _unknown_variables()]
+    settings = {name: variable for name, variable, *_ in describe()}
+    faults = [unknown_variable(name, settings) for name in _unknown_variables(settings.values())]
     try:
-        content = _overlay(_overlay(_from_file(file), _from_environment()), dict(overrides or {}))
+        content = _overlay(_overlay(read_file(file) if file else {}, _from_environment()), dict(overrides or {}))
     except SettingsError as error:
         return {}, [*faults, *error.faults]
     kafka = content.get("kafka") or {}
     if isinstance(kafka, dict) and "bootstrap_servers" not in kafka and (servers := find_brokers()):
         content["kafka"] = {**kafka, "bootstrap_servers": servers}
-    faults += [f"{name}: there is no such group of settings" for name in content if name not in Settings.model_fields]
+    faults += [unknown_group(str(name), settings) for name in content if name not in Settings.model_fields]
     groups = {}
     for name in Settings.model_fields:
         try:
             groups[name] = _GROUPS[name].model_validate(content.get(name) or {})
         except ValidationError as error:
-            faults += [_fault((name, *each["loc"]), each) for each in error.errors()]
+            faults += [_fault((name, *each["loc"]), each, settings) for each in error.errors()]
     return groups, faults
 
 
@@ -106,45 +110,62 @@ def _overlay(lower: dict[str, Any], upper: dict[str, Any], levels: int = _MERGED
     return lower | upper | merged
 
 
-def _from_file(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        content = yaml.safe_load(file.read_text()) or {}
-    except OSError as error:
-        raise SettingsError([f"--config {file}: {error.strerror}"]) from error
-    except yaml.YAMLError as error:
-        raise SettingsError([f"--config {file}: not YAML: {error}"]) from error
-    if not isinstance(content, dict):
-        raise SettingsError([f"--config {file}: it must contain groups of settings, such as 'kafka:' and 'model:'"])
-    return content
-
-
 def _from_environment() -> dict[str, Any]:
     try:
         content = EnvSettingsSource(Settings)()
     except UnparsableVariable as error:
-        raise SettingsError([f"environment: {error}; write options as a JSON object"]) from error
+        raise SettingsError(
+            [
+                f'environment variable {name}: it is not JSON; write it as in {{"log_level": 3}}'
+                for name in _unparsable()
+            ]
+            or [f"environment: {error}; write options as a JSON object"]
+        ) from error
     servers = os.environ.get(BOOTSTRAP_VARIABLE)
     return _overlay({"kafka": {"bootstrap_servers": servers}}, content) if servers else content
 
 
-def _unknown_variables() -> list[str]:
+def _unparsable() -> Iterator[str]:
+    """Yield the environment variables that must be JSON, as options and whole groups must, and are not."""
+    of_options = {name: field for group in _GROUPS.values() for name, field in group.model_fields.items()}
+    whole = {_variable(name) for name in _GROUPS}
+    for name, value in os.environ.items():
+        field = of_options.get(name.rpartition("__")[2].lower())
+        if name.upper().startswith(ENV_PREFIX) and (name.upper() in whole or (field and field.default == {})):
+            try:
+                json.loads(value)
+            except ValueError:
+                yield name
+
+
+def _unknown_variables(known: Iterable[str]) -> list[str]:
     groups = tuple(f"{ENV_PREFIX}{name}__".upper() for name in Settings.model_fields)
     complete = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
     names = (name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name not in NOT_SETTINGS)
-    return [name for name in names if not name.upper().startswith(groups) and name.upper() not in complete]
+    unknown = [name for name in names if not name.upper().startswith(groups) and name.upper() not in complete]
+    return unknown + nearly_ours(os.environ, known)
 
 
-def _fault(location: tuple[int | str, ...], error: ErrorDetails) -> str:
-    where = [str(part) for part in location]
-    text, value = error["msg"].removeprefix("Value error, "), error["input"]
-    if where == ["kafka", "bootstrap_servers"] and error["type"] == "missing":
-        return f"kafka.bootstrap_servers: {NO_BROKERS}"
-    if error["type"] == "missing":
-        return f"{'.'.join(where)}: it is required; set it in the file or as {_variable(*where)}"
-    shown = "" if isinstance(value, Mapping) else f" (it is {_mask(where[-1], value)!r})"
-    return f"{'.'.join(where)}: {text}{shown}"
+def _fault(location: tuple[int | str, ...], error: ErrorDetails, settings: Mapping[str, str]) -> str:
+    where, value = [str(part) for part in location], error["input"]
+    name, shown = ".".join(where), f" (it is {_mask(where[-1], value)!r})"
+    match error["type"]:
+        case "missing" if name == "kafka.bootstrap_servers":
+            return f"{name}: {NO_BROKERS}"
+        case "missing":
+            return f"{name}: it is required; set it in the file or as {_variable(*where)}"
+        case "extra_forbidden":
+            return unknown_setting(where[0], ".".join(where[1:]), settings)
+        case "model_type":
+            return f"{name}: it is a group{shown}; write its settings below it, indented, one a line: {_example(name)}"
+        case "literal_error" if meant := closest(str(value), re.findall(r"'([^']+)'", error["ctx"]["expected"])):
+            return f"{name}: {error['msg']}{shown}; did you mean {meant}?"
+        case _:
+            return f"{name}: {error['msg'].removeprefix('Value error, ')}{'' if isinstance(value, Mapping) else shown}"
+
+
+def _example(group: str) -> str:
+    return f"{next(iter(_GROUPS[group].model_fields))}: ..."
 
 
 def _variable(*names: str) -> str:

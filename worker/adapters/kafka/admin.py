@@ -113,6 +113,14 @@ class KafkaAdmin:
             for name, each in found.items()
         }
 
+    def names(self) -> list[str]:
+        """Return the names of all topics that this user may see.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+        """
+        return sorted(self._ask(self._metadata).topics)
+
     def group_rights(self, group: str) -> frozenset[str] | None:
         """Return what this user may do with a consumer group, which need not exist; None if the brokers do not tell.
 

@@ -122,6 +122,15 @@ class KafkaReader:
             elif error.code() != KafkaError._PARTITION_EOF:
                 _raise_unless_transient(message, error)
 
+    def held(self, partitions: Collection[TopicPartition]) -> int:
+        """Return how many records the partitions hold at most: compaction and transactions leave gaps between them.
+
+        Raises:
+            SourceLost: a broker does not tell.
+        """
+        begins = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        return sum(self._high_watermarks(partitions).values()) - sum(begins.values())
+
     def written_between(
         self, partitions: Iterable[TopicPartition], since: EventMillis, until: EventMillis
     ) -> Iterator[Record]:
@@ -197,11 +206,14 @@ class KafkaReader:
     def _high_watermarks(
         self, partitions: Collection[TopicPartition], stopping: Stopping = never
     ) -> dict[TopicPartition, int]:
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        return self._offsets(partitions, OffsetSpec.latest(), stopping)  # type: ignore[no-untyped-call]
 
+    def _offsets(
+        self, partitions: Collection[TopicPartition], spec: OffsetSpec, stopping: Stopping = never
+    ) -> dict[TopicPartition, int]:
         def ask(limit: float) -> dict[TopicPartition, int]:
             answers = self._admin.list_offsets(
-                {Partition(each.topic, each.partition): latest for each in partitions},
+                {Partition(each.topic, each.partition): spec for each in partitions},
                 isolation_level=IsolationLevel.READ_UNCOMMITTED,
                 request_timeout=limit,
             )
