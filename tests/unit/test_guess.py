@@ -57,7 +57,9 @@ def test_every_network_is_recognised_with_its_number_of_classes() -> None:
     assert len(known) > 100
     for number, architecture in enumerate(known):
         classes = 3 + number % 9
-        found = find({"state_dict": {f"model.{name}": each for name, each in drawn(architecture, classes).items()}}, known)
+        found = find(
+            {"state_dict": {f"model.{name}": each for name, each in drawn(architecture, classes).items()}}, known
+        )
         expected = TWINS if architecture in TWINS else {architecture}
         assert {each.architecture for each in found.fits} == expected
         assert {each.classes for each in found.fits} == {classes}
@@ -132,7 +134,9 @@ def test_one_linear_layer_within_other_names_is_the_head(name: str) -> None:
     (own,) = {each.rpartition(".")[0] for each in head_of(network).names}
     for theirs in HEADS[name]:
         tensors = {
-            key.replace(f"{own}.", f"{theirs}.") if key.startswith(f"{own}.") else key: torch.empty(shape, device="meta")
+            key.replace(f"{own}.", f"{theirs}.") if key.startswith(f"{own}.") else key: torch.empty(
+                shape, device="meta"
+            )
             for key, shape in network.shapes.items()
         }
         found = fit(tensors, [name])

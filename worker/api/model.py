@@ -99,13 +99,14 @@ def load(model: str | Path | None = None, *, config: str | Path | None = None, *
         raise TypeError(f"load() has no option {', '.join(sorted(unknown))}: its options are config, {known}")
     log_as_library()
     from worker.models.build import build_model, find_manifest
+    from worker.settings import fault_of
     from worker.tuning.in_force import offline_groups
 
     groups = offline_groups(None if config is None else Path(config), model)
     try:
         groups = groups.updated_by({f"model.{name}": value for name, value in options.items()})
     except ValidationError as error:
-        raise SettingsError([f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]) from None
+        raise SettingsError([fault_of(("model", *each["loc"]), each) for each in error.errors()]) from None
     manifest = find_manifest(groups.model)
     loaded = build_model(manifest, groups.model)
     loaded.warm_up(1)
