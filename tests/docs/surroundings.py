@@ -81,10 +81,10 @@ def empty(brokers: str) -> None:
     wait_until(lambda: not list(_topics(admin)), "the topics are gone", every=0.1)
 
 
-def environment(cache: Path, port: int) -> dict[str, str]:
+def environment(cache: Path) -> dict[str, str]:
     """Return the variables that a reader's terminal has."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": path, "VISION_WORKER_CACHE": str(cache), "VISION_WORKER_OPS__PORT": str(port), "COLUMNS": "80"}
+    return {"PATH": path, "VISION_WORKER_CACHE": str(cache), "COLUMNS": "80"}
 
 
 def _topics(admin: AdminClient) -> Iterator[str]:

@@ -19,7 +19,8 @@ from tests.docs.session import Session
 from tests.docs.surroundings import empty, environment, fill_folder, make_cache, send_frames
 from tests.support.workers import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+# A page takes a minute on an idle machine; on a busy one, each command waits for its turn.
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PAGES = [page for page in map(read_page, FILES) if any(block.language in SHELLS for block in page.blocks)]
 
@@ -78,7 +79,7 @@ def test_a_reader_can_run_what_a_page_says(page: Page, machine: Machine, tmp_pat
     empty(machine.brokers)
 
     pages = WorkerPages(port)
-    with Session(folder, state, environment(machine.cache, port), machine.brokers, port, pages.ready) as session:
+    with Session(folder, state, environment(machine.cache), machine.brokers, port, pages.ready) as session:
         for block in page.blocks:
             _follow(page.name, block, session, pages)
 
