@@ -70,7 +70,7 @@ def test_it_says_where_the_limit_of_cameras_bites() -> None:
     (remark,) = remarks(calm, SPEED, Plan(), size)
     assert "limits.max_cameras is 200" in remark
     assert "300 of its cameras" in remark
-    assert "limits.max_cameras: 500" in list(next_steps(Plan(), size))[-1]
+    assert "limits.max_cameras: 500" in list(next_steps("vision-worker topics apply", Plan(), size))[-1]
     assert not list(remarks(SOME, SPEED, Plan(), size_of(SOME, SPEED, Plan())))
 
 
@@ -113,6 +113,10 @@ def test_settings_and_options_change_the_figures(tmp_path: Path) -> None:
     words = ["--cameras", "10", "--fps", "5", "--config", str(config), "--per-worker", "400", "--json", *options]
     told = json.loads(ran(*words).stdout)
 
+    printed = ran(*(word for word in words if word != "--json")).output
+
+    assert f"vision-worker topics apply --config {config} --partitions 4 --replication-factor 2" in printed
+    assert "--set frames.retention.ms=1800000" in printed
     assert (told["cameras"]["answers"], told["cameras"]["frame_bytes"]) == (1.0, 200_000)
     assert told["plan"] == {
         "headroom": 0.5,

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from worker.cli.options import AsJson, ConfigFile
+from worker.cli.options import AsJson, ConfigFile, next_command
 from worker.cli.size_report import limit_text, lines_of, next_steps, remarks, tight_limits
 from worker.domain.sizing import WORKER_BYTES, Cameras, Limit, Plan, Size, Speed, limits_of, size_of
 
@@ -122,6 +122,9 @@ def size(
         console.print(f"{manifest.name}: {measured.source}{_larger(load, measured)}\n")
         for part in _report(load, measured.speed, plan, found, limits):
             console.print(part)
+        console.print("\nNext")
+        for step in next_steps(next_command("topics apply", config, None, None), plan, found):
+            console.print(f"  {step}", soft_wrap=True)
 
 
 def answers_a_second(manifest: "Manifest", sampling: "SamplingGroup", fps: float) -> float:
@@ -211,9 +214,7 @@ def _report(load: Cameras, speed: Speed, plan: Plan, found: Size, limits: Sequen
     first = Table(Column("used", justify="right"), Column("limit"), Column("what to do"), box=None, pad_edge=False)
     for each in tight_limits(limits):
         first.add_row(f"{each.share:.0%}", limit_text(each), each.remedy)
-    steps = [f"  {step}" for step in next_steps(plan, found)]
-    said = [f"\n{remark}" for remark in remarks(load, speed, plan, found)]
-    return [figures, "\nWhat breaks first", first, *said, "\n".join(["\nNext", *steps])]
+    return [figures, "\nWhat breaks first", first, *(f"\n{each}" for each in remarks(load, speed, plan, found))]
 
 
 def _document(load: Cameras, measured: Measured, plan: Plan, found: Size, limits: Sequence[Limit]) -> dict[str, Any]:

@@ -106,9 +106,9 @@ def limit_text(limit: Limit) -> str:
     return f"{limit.what}: {number(limit.used)} of {number(limit.limit)}"
 
 
-def next_steps(plan: Plan, size: Size) -> Iterator[str]:
-    """Yield what to type, and what to set."""
-    yield f"vision-worker topics apply --partitions {size.partitions} --replication-factor {plan.replication} \\"
+def next_steps(command: str, plan: Plan, size: Size) -> Iterator[str]:
+    """Yield what to type, and what to set; `command` creates the topics."""
+    yield f"{command} --partitions {size.partitions} --replication-factor {plan.replication} \\"
     yield f"  --set frames.retention.ms={plan.retention * 1000:.0f} \\"
     yield f"  --set predictions.retention.ms={plan.results_retention * 1000:.0f} \\"
     yield f"  --set accuracy.segment.bytes={SEGMENT_BYTES}"
