@@ -65,6 +65,7 @@ class BrokerProbe:
             # outage began: a new one tells why it lasts.
             self._client = None
             return self._unreached._replace(cause=connection.cause(self._unreached.cause))
+        client.poll(0)  # else what it reports stays in its queue
         self._client = client, connection
         return None
 
