@@ -40,8 +40,8 @@ class Picture:
         data: encoded bytes (JPEG, PNG, WebP), the path of such a file, or pixels: an RGB array (height, width, 3) of
             uint8, a grey array (height, width) of uint8 or uint16, or a picture of Pillow in mode RGB, RGBA or L.
         label: its class, as a name or an index; the prediction then says whether it is right.
-        boxes: its true boxes, for a detector: of each its class and (left, top, right, bottom) in pixels; None if they are
-            not known.
+        boxes: its true boxes, for a detector: of each its class and (left, top, right, bottom) in pixels; None if they
+            are not known.
         camera: who took it. A model of clips shows pictures of one camera together.
         captured_at: when, in milliseconds; None: picture n of the iterable was taken n / 25 seconds after the first.
         id: its name in the result; None: the file's path, else the number in the iterable.
