@@ -131,7 +131,7 @@ def test_the_last_line_sums_up_and_says_where_everything_is() -> None:
         ),
         "  dead letters: vision-worker deadletters list --config worker.yaml",
     ]
-    assert summary(IDLE, 4, NAMES) == "stopped after 4 s: no new frames"
+    assert summary(IDLE, 4, NAMES) == "stopped after 4 s: no frame got a result"
 
 
 def test_programs_get_the_same_numbers() -> None:

@@ -103,7 +103,7 @@ def status_line(counts: Counts, pace: Pace, trouble: str | None, names: Names) -
 def summary(counts: Counts, seconds: float, names: Names) -> str:
     """Return what a worker did from its start to its end."""
     if not counts.frames:
-        return f"stopped after {duration(seconds)}: no new frames"
+        return f"stopped after {duration(seconds)}: no frame got a result"
     parts = [
         f"{counts.outcomes.get('predicted', 0):,} predicted",
         *(f"{what}{_by_reason(reasons)}" for what, reasons in _not_predicted(counts)),
