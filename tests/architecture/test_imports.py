@@ -158,6 +158,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models": frozenset({"torch", "torchvision", "numpy"}),
     "worker.models.allocator": frozenset(),
     "worker.models.loaded": frozenset({"numpy"}),
+    "worker.models.annotated_manifest": frozenset({"yaml"}),
     "worker.models.checkpoints": frozenset({"torch", "torchvision", "numpy", "safetensors"}),
     "worker.models.file_kinds": frozenset(),
     "worker.models.labels": frozenset({"yaml"}),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from worker.domain.records import OutboundRecord
 from worker.local.guarded import GuardedProcess
 
 PICTURES = 6
+FRAMES = PICTURES + 1
+"""One of them is no picture."""
 SECRET = "geheim"  # noqa: S105 that it is hidden is what is tested
 
 
@@ -54,7 +57,7 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
     for number, picture in enumerate(pictures(0)[:PICTURES]):
         (shown / f"{number}.jpg").write_bytes(picture)
     with stage(bootstrap_servers, partitions=2) as on:
-        settings = on.settings(ops={"log_format": "console"})
+        settings = on.settings(ops={"log_format": "console", "status_s": 0.5})
         settings["kafka"]["options"] = {"sasl.username": "worker", "sasl.password": SECRET}
         config, log = folder / "settings.yaml", folder / "worker.log"
         config.write_text(yaml.safe_dump(settings))
@@ -66,6 +69,7 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
             )  # fmt: skip
             on.send([_no_picture(on)])
             wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
+            wait_until(lambda: not worker.alive or "labelled right" in log.read_text(), "the status line says so")
             status = worker.stop()
         finally:
             worker.kill()
@@ -91,11 +95,48 @@ def test_a_worker_ends_well_when_asked_to(session: Session) -> None:
     assert re.search(r"drained +.*frames_left=0", session.said)
 
 
-def test_a_worker_says_its_settings_and_keeps_its_secrets(session: Session) -> None:
-    assert session.said.startswith("settings in force:\n")
-    assert f"frames: {session.stage.frames}" in session.said
-    assert "sasl.password: '******'" in session.said
+def test_a_worker_says_the_settings_that_are_not_as_usual_and_keeps_its_secrets(session: Session) -> None:
+    first, *lines = session.said.splitlines()
+    shown = {name: (value, where) for name, value, where in (line.split(maxsplit=2) for line in lines[:9])}
+
+    assert first.endswith(" settings, as far as they are not the defaults (all: vision-worker settings):")
+    assert shown["topics.frames"][0] == session.stage.frames
+    assert shown["topics.frames"][1].endswith("settings.yaml")
+    assert "'sasl.password': '******'" in session.said
     assert SECRET not in session.said
+    assert "limits.memory" not in session.said, "nobody has set it"
+
+
+def test_a_worker_says_that_it_is_ready_what_it_does_and_what_it_did(session: Session) -> None:
+    said = session.said
+    ready = re.search(r" ready: mobilenet_v2@\w+ reads topic '(.*)' as group '(.*)'\n  metrics: (\S+)/metrics\n", said)
+    assert ready is not None
+    assert ready.groups()[:2] == (session.stage.frames, session.stage.group)
+    assert re.search(r"  next, in another terminal: vision-worker tail predictions --config \S+\n", said)
+    pace = r"(\d\S*/s|none for \d+ s)"
+    assert re.search(rf" {FRAMES} frames, {pace}, .* of {PICTURES} labelled right, lag 0, 1 dead letter\n", said)
+    *_, last, predictions, letters = said.splitlines()
+    did = f"{FRAMES} frames, {PICTURES} predicted, 1 dead letter (1 not-a-picture)"
+    assert re.search(rf" stopped after \d+ s: {re.escape(did)}", last)
+    assert predictions.startswith(f"  predictions are in topic '{session.stage.predictions}': vision-worker tail")
+    assert letters.startswith("  dead letters: vision-worker deadletters list --config ")
+
+
+def test_a_second_worker_whose_port_is_set_and_taken_ends_before_it_loads_its_model(
+    bootstrap_servers: str, tmp_path: Path
+) -> None:
+    with stage(bootstrap_servers, partitions=1) as on, socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        config = tmp_path / "settings.yaml"
+        config.write_text(yaml.safe_dump(on.settings(ops={"port": port, "log_format": "console"})))
+        refused = ran("run", "--config", str(config))
+
+    assert refused.returncode == 2
+    last = refused.stderr.splitlines()[-1]
+    assert last == (
+        f"error ops.port: another program has port {port} of 127.0.0.1; set ops.port to a free one, or to 0 for any"
+    )
+    assert "model ready" not in refused.stderr
 
 
 def test_tail_shows_predictions_to_people(session: Session) -> None:

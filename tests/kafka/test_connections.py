@@ -56,6 +56,7 @@ def test_a_failed_connection_tells_its_cause_and_what_to_do(place: Place, texts:
         ("PASSWORD_TLS", lambda broker: broker.tls() | broker.login() | {"security.protocol": "SASL_SSL"}),
         ("TLS", lambda broker: broker.tls()),
         ("MUTUAL", lambda broker: broker.tls(ssl_certificate_location="client", ssl_key_location="client")),
+        ("TOKEN", lambda broker: broker.token()),
         ("OTHER_NAME", lambda broker: broker.tls() | {"ssl.endpoint.identification.algorithm": "none"}),
     ],
 )

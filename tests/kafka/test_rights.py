@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
 from tests.support.cameras import Cameras, pictures
-from tests.support.secured import Rule, Secured, secured
+from tests.support.secured import USER, Rule, Secured, secured
 from tests.support.workers import Stage, WorkerProcess, stage, wait_until
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, NotAllowed, Topic
@@ -90,6 +90,17 @@ def test_a_worker_runs_with_the_rights_of_the_list(limited: Limited, tmp_path: P
     assert seen == len(on.read_predictions()) == sum(on.ends().values())
 
 
+def test_a_worker_runs_with_tokens(limited: Limited, tmp_path: Path) -> None:
+    on = limited.stage
+    limited.broker.allow(*needed("run", on, "exactly_once"))
+    login = {"bootstrap_servers": limited.broker.at("TOKEN"), "options": limited.broker.token()}
+    Cameras(on).send(6)
+    with WorkerProcess(limited.settings("exactly_once", **login), tmp_path) as worker:
+        wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
+        assert worker.stop() == 0, worker.log.read_text()
+    assert len(on.read_predictions()) == sum(on.ends().values())
+
+
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_check_finds_no_fault_with_the_rights_of_the_list(limited: Limited, tmp_path: Path, guarantee: str) -> None:
     limited.broker.allow(*needed("run", limited.stage, guarantee))
@@ -118,6 +129,15 @@ def test_check_names_each_right_that_is_missing(limited: Limited, tmp_path: Path
         assert len(faults) == 1, (missing, faults)
         assert missing.prefixed or missing.name in faults[0]
         assert "allow" in faults[0]
+
+
+def test_check_ends_with_the_command_that_prints_the_rights(limited: Limited, tmp_path: Path) -> None:
+    ran = run_limited(limited, ["check"], tmp_path, [])
+    config = tmp_path / "settings.yaml"
+
+    assert ran.output.splitlines()[-1] == (
+        f"next    vision-worker topics acls --config {config} --user {USER} prints the commands that allow it"
+    )
 
 
 def test_a_worker_without_a_right_stops_before_it_loads_its_model(limited: Limited, tmp_path: Path) -> None:
@@ -194,9 +214,10 @@ def test_topics_are_planned_created_and_changed_with_the_rights_of_the_list(brok
     ("operation", "says"),
     [
         ("CREATE", "was not created: Authorization failed; allow this user to Create it, with an ACL"),
-        ("ALTER", "got no more partitions: Topic authorization failed; allow this user to Alter it, with an ACL"),
+        ("ALTER", "got no more partitions: Broker: Topic authorization failed; allow this user to Alter it, with"),
         ("ALTER_CONFIGS", "was not configured: Topic authorization failed; allow this user to AlterConfigs it, with"),
     ],
+    ids=["create", "alter", "alter configs"],
 )
 def test_a_right_that_a_change_of_topics_needs_is_named(
     broker: Secured, tmp_path: Path, operation: str, says: str
@@ -204,7 +225,8 @@ def test_a_right_that_a_change_of_topics_needs_is_named(
     on = Stage(broker.servers, f"test-{uuid.uuid4().hex[:12]}", 1, AdminClient({"bootstrap.servers": broker.servers}))
     KafkaAdmin(broker.servers, {}).create([Topic(on.accuracy, 1)])
     rules = [rule for rule in needed("topics", on) if rule.operation != operation]
-    rules += [rule._replace(operation=seen) for rule in rules for seen in ("DESCRIBE", "DESCRIBE_CONFIGS")]
+    seen = (rule._replace(operation=each) for rule in rules for each in ("DESCRIBE", "DESCRIBE_CONFIGS"))
+    rules = list(dict.fromkeys([*rules, *seen]))
     ran = run_limited(Limited(broker, on), ["topics", "apply", "--yes", "--partitions", "2"], tmp_path, rules)
 
     assert isinstance(ran.exception, NotAllowed)

@@ -14,7 +14,7 @@ from tests.chaos.run import Run
 from tests.chaos.scenarios import mixed
 from tests.chaos.verdict import judge
 from tests.support.workers import wait_until
-from worker.adapters.kafka import KafkaAdmin, KafkaReader, reader
+from worker.adapters.kafka import BrokerProbe, KafkaAdmin, KafkaReader, reader
 from worker.domain.errors import SourceLost
 from worker.domain.records import TopicPartition
 from worker.local.broker import LocalKafka
@@ -73,6 +73,33 @@ def test_partitions_without_a_leader_are_named(three_brokers: LocalKafka, monkey
     finally:
         three_brokers.start_node(3)
         client.delete_topics([name])[name].result(30)
+
+
+def test_a_worker_is_told_which_of_its_partitions_cannot_be_reached(three_brokers: LocalKafka) -> None:
+    """The outputs count too, and partitions of other workers do not."""
+    servers, names = three_brokers.bootstrap_servers, [f"test-{uuid.uuid4().hex[:12]}" for _ in range(2)]
+    frames, predictions = names
+    client = AdminClient({"bootstrap.servers": servers})
+    leaders = {frames: [[1], [2]], predictions: [[3], [2]]}
+    placed = [NewTopic(name, 2, replica_assignment=each) for name, each in leaders.items()]
+    for made in client.create_topics(placed).values():
+        made.result(30)
+    probe = BrokerProbe(servers, {}, topic=frames, outputs=[predictions])
+    first, second = TopicPartition(frames, 0), TopicPartition(frames, 1)
+    wait_until(lambda: probe.ask([first, second]) is None, "all brokers answer")
+    three_brokers.kill_node(3)
+    try:
+        wait_until(lambda: probe.ask([first]) is not None, "the loss of the broker is noticed")
+        unreached = probe.ask([first, second])
+        assert unreached is not None
+        assert unreached.whom == f"the leaders of {predictions}[0]"
+        assert probe.ask([second]) is None
+        assert probe.ask([]) is None, "a standby needs any broker"
+    finally:
+        three_brokers.start_node(3)
+    wait_until(lambda: probe.ask([first, second]) is None, "all brokers answer again")
+    for deleted in client.delete_topics(names).values():
+        deleted.result(30)
 
 
 # ----- under load

@@ -1,6 +1,10 @@
 """`vision-worker topics` against a real broker: a plan changes nothing, and what is applied is what was shown."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from tests.support.workers import PATIENCE
 from worker.adapters.kafka import KafkaAdmin, Topic
 from worker.app.requirements import Findings, judge_topics
 from worker.cli import app
@@ -88,6 +93,22 @@ def test_topics_that_a_broker_made_itself_are_changed_once_somebody_agrees(place
     assert place.run(*asked).output.splitlines()[-1].startswith("nothing to do")
 
 
+@pytest.mark.parametrize(("typed", "status", "partitions"), [("y", 0, 3), ("n", 1, 1), ("", 1, 1)])
+def test_a_terminal_is_asked_before_a_topic_changes(place: Place, typed: str, status: int, partitions: int) -> None:
+    place.admin.create([Topic(place.topics.frames, 1)])
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "worker", "topics", "apply", "--config", str(place.config), "--partitions", "3"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True) as asking:
+        os.write(ours, f"{typed}\n".encode())
+        said, _ = asking.communicate(timeout=PATIENCE)
+    for end in (ours, theirs):
+        os.close(end)
+
+    assert asking.returncode == status, said
+    assert "Change the topics that exist? [y/N]" in said
+    assert place.found()[place.topics.frames].partitions == partitions
+
+
 def test_what_cannot_be_done_changes_nothing(place: Place) -> None:
     place.admin.create([Topic(place.topics.frames, 1)])
     answer = place.run("apply", "--replication-factor", "3", "--yes")
@@ -135,6 +156,7 @@ def test_a_plan_for_programs(place: Place) -> None:
 def test_settings_that_cannot_be_read(settings: dict[str, object], tmp_path: Path) -> None:
     config = tmp_path / "worker.yaml"
     config.write_text(yaml.safe_dump(settings))
-    answer = CliRunner(env={"KAFKA_BOOTSTRAP_SERVERS": None}).invoke(app, ["topics", "apply", "--config", str(config)])
+    alone = {"KAFKA_BOOTSTRAP_SERVERS": None, "VISION_WORKER_CACHE": str(tmp_path)}  # no Kafka of `kafka up`
+    answer = CliRunner(env=alone).invoke(app, ["topics", "apply", "--config", str(config)])
     assert answer.exit_code != 0
     assert "kafka.bootstrap_servers" in str(answer.exception)

@@ -59,6 +59,14 @@ def _plain(_: Place) -> Mapping[str, str]:
     return {}
 
 
+def _with_endpoint(url: str) -> Callable[[Place], Mapping[str, str]]:
+    return lambda place: place.broker.token() | {"sasl.oauthbearer.token.endpoint.url": url}
+
+
+_TOKENS: Final = (
+    "correct sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret and sasl.oauthbearer.token.endpoint.url"
+)
+_ENDPOINT: Final = "correct sasl.oauthbearer.token.endpoint.url, or check that the token server is up"
 _PASSWORD: Final = "correct sasl.username and sasl.password"  # noqa: S105 an advice
 _NO_TLS: Final = "set security.protocol to PLAINTEXT or SASL_PLAINTEXT, or use the port of a listener with TLS"
 _AUTHORITY: Final = "set ssl.ca.location to the certificate of the authority that signed it"
@@ -139,6 +147,26 @@ CASES: Final = {
         lambda place: place.broker.login() | {"sasl.username": "nobody"},
         "Invalid username or password",
         _PASSWORD,
+        final=True,
+    ),
+    "wrong secret of a client": Case(
+        _at("TOKEN"),
+        lambda place: place.broker.token(secret="wrong"),  # noqa: S106
+        "invalid_client",
+        _TOKENS,
+    ),
+    "no page of tokens": Case(_at("TOKEN"), lambda place: place.broker.token("nothing"), "no such page", _TOKENS),
+    "no token server": Case(
+        _at("TOKEN"), _with_endpoint(f"http://{NOBODY}/token"), "Could not connect to server", _ENDPOINT
+    ),
+    "token server with an unknown host": Case(
+        _at("TOKEN"), _with_endpoint(f"http://{NO_HOST}/token"), f"Could not resolve host: {NO_HOST}", _ENDPOINT
+    ),
+    "token of another authority": Case(
+        _at("TOKEN"),
+        lambda place: place.broker.token("stranger"),
+        "the broker refuses the token",
+        "compare sasl.oauthbearer.token.endpoint.url and sasl.oauthbearer.scope with what this listener expects",
         final=True,
     ),
     "mechanism that is not enabled": Case(

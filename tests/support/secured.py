@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import pytest
 import trustme
 from confluent_kafka.admin import (
     AclBinding,
@@ -22,6 +23,7 @@ from confluent_kafka.admin import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from tests.support.tokens import AUDIENCE, CLIENT, SCOPE, SECRET, TokenServer, token_server
 from worker.local.broker import LocalKafka, _free_ports
 from worker.local.node import NodeSettings
 
@@ -36,6 +38,7 @@ PROTOCOLS: Final = {
     "EXPIRED": "SSL",
     "OTHER_NAME": "SSL",
     "MUTUAL": "SSL",
+    "TOKEN": "SASL_SSL",
     "AWAY": "PLAINTEXT",
     "AWAY_NAME": "PLAINTEXT",
 }
@@ -72,11 +75,13 @@ class Secured:
     Attributes:
         ports: of the listeners, by name.
         folder: of the files with certificates and keys, all PEM.
+        tokens: the authority whose tokens the listener TOKEN takes.
     """
 
     kafka: LocalKafka
     ports: Mapping[str, int]
     folder: Path
+    tokens: TokenServer
 
     @property
     def servers(self) -> str:
@@ -107,6 +112,24 @@ class Secured:
         paths = {option.replace("_", "."): str(self.folder / f"{name}.pem") for option, name in named.items()}
         return {"security.protocol": "SSL", **paths}
 
+    def token(self, kind: str = "token", secret: str = SECRET) -> dict[str, str]:
+        """Return librdkafka's options for the listener TOKEN.
+
+        Args:
+            kind: of the token, as `TokenServer.endpoint` says.
+            secret: of the client.
+        """
+        return {
+            **self.tls(),
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanisms": "OAUTHBEARER",
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.client.id": CLIENT,
+            "sasl.oauthbearer.client.secret": secret,
+            "sasl.oauthbearer.scope": SCOPE,
+            "sasl.oauthbearer.token.endpoint.url": self.tokens.endpoint(kind),
+        }
+
     def allow(self, *rules: Rule) -> None:
         """Give the user these rights, and no others."""
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
@@ -135,9 +158,21 @@ def secured(folder: Path) -> Iterator[Secured]:
     """
     _write_certificates(folder)
     ports = dict(zip(PROTOCOLS, (port.clients for port in _free_ports(len(PROTOCOLS))), strict=True))
-    with LocalKafka(adjust=lambda settings: _with_listeners(settings, ports, folder)) as kafka:
+    with (
+        token_server() as tokens,
+        _java_may_ask(tokens.keys),
+        LocalKafka(adjust=lambda settings: _with_listeners(settings, ports, folder, tokens)) as kafka,
+    ):
         _add_user(kafka.bootstrap_servers)
-        yield Secured(kafka, ports, folder)
+        yield Secured(kafka, ports, folder, tokens)
+
+
+@contextmanager
+def _java_may_ask(url: str) -> Iterator[None]:
+    """Let brokers that start in the block read keys from an address: since Kafka 4, each must be allowed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}")
+        yield
 
 
 def _write_certificates(folder: Path) -> None:
@@ -159,7 +194,9 @@ def _write_certificates(folder: Path) -> None:
         (folder / f"{name}.pem").write_bytes(readable + chain)
 
 
-def _with_listeners(settings: NodeSettings, ports: Mapping[str, int], folder: Path) -> NodeSettings:
+def _with_listeners(
+    settings: NodeSettings, ports: Mapping[str, int], folder: Path, tokens: TokenServer
+) -> NodeSettings:
     """Return the settings of a broker with all listeners, an authorizer, and one user with a password."""
     addresses = {name: f"{HOST}:{port}" for name, port in ports.items()}
     protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **PROTOCOLS}
@@ -182,17 +219,38 @@ def _with_listeners(settings: NodeSettings, ports: Mapping[str, int], folder: Pa
                 f"{prefix}.ssl.truststore.location": str(folder / "authority.pem"),
                 f"{prefix}.ssl.client.auth": "required" if name == "MUTUAL" else "none",
             }
-        if "SASL" in kind:
+        if name == "TOKEN":
+            found |= _token_listener(tokens)
+        elif "SASL" in kind:
             found |= {
-                f"{prefix}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+                f"{prefix}.sasl.enabled.mechanisms": f"PLAIN,{','.join(_scram(name))}",
                 f"{prefix}.plain.sasl.jaas.config": (
                     f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
                 ),
-                f"{prefix}.scram-sha-256.sasl.jaas.config": (
-                    "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-                ),
+                **{
+                    f"{prefix}.{mechanism.lower()}.sasl.jaas.config": (
+                        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                    )
+                    for mechanism in _scram(name)
+                },
             }
     return found
+
+
+def _scram(listener: str) -> tuple[str, ...]:
+    """Return the mechanisms of a listener, so that there is one which a listener has not."""
+    return ("SCRAM-SHA-256",) if listener == "PASSWORD" else ("SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+def _token_listener(tokens: TokenServer) -> NodeSettings:
+    handlers, prefix = "org.apache.kafka.common.security.oauthbearer", "listener.name.token"
+    return {
+        f"{prefix}.sasl.enabled.mechanisms": "OAUTHBEARER",
+        f"{prefix}.oauthbearer.sasl.jaas.config": f"{handlers}.OAuthBearerLoginModule required;",
+        f"{prefix}.oauthbearer.sasl.server.callback.handler.class": f"{handlers}.OAuthBearerValidatorCallbackHandler",
+        f"{prefix}.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": tokens.keys,
+        f"{prefix}.oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
+    }
 
 
 def _listed(addresses: Mapping[str, str], before: str | int) -> str:
@@ -202,8 +260,8 @@ def _listed(addresses: Mapping[str, str], before: str | int) -> str:
 def _add_user(servers: str) -> None:
     """Let the user log in with SCRAM too; for PLAIN it is in the broker's settings."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    hashed = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-    (added,) = admin.alter_user_scram_credentials(
-        [UserScramCredentialUpsertion(USER, hashed, PASSWORD.encode())]
-    ).values()
-    added.result(30)
+    for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+        hashed = ScramCredentialInfo(mechanism, 4096)
+        wanted = UserScramCredentialUpsertion(USER, hashed, PASSWORD.encode())
+        (added,) = admin.alter_user_scram_credentials([wanted]).values()
+        added.result(30)

@@ -252,9 +252,18 @@ class WorkerProcess:
         """Wait until /readyz answers 200."""
         wait_until(self._is_ready, f"the worker is ready ({self.log.name})")
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Return status and text of one of its pages."""
+        try:
+            with urlopen(f"{self._find_url()}{path}", timeout=30) as answer:  # noqa: S310 http, to the test's own process
+                return answer.status, answer.read().decode()
+        except HTTPError as refused:
+            with refused:
+                return refused.code, refused.read().decode()
+
     def metrics(self, name: str) -> dict[tuple[str, ...], float]:
         """Return a metric's samples by their label values, which are sorted by label name."""
-        families = text_string_to_metric_families(self._get("/metrics")[1])
+        families = text_string_to_metric_families(self.page("/metrics")[1])
         samples = (sample for family in families for sample in family.samples)
         return {
             tuple(value for _, value in sorted(sample.labels.items())): sample.value
@@ -268,17 +277,9 @@ class WorkerProcess:
 
     def _is_ready(self) -> bool:
         assert self.alive, f"the worker ended:\n{self.log.read_text()}"
-        return self._find_url() is not None and self._get("/readyz")[0] == 200
+        return self._find_url() is not None and self.page("/readyz")[0] == 200
 
     def _find_url(self) -> str | None:
         if self._url is None:
             self._url = next((line["url"] for line in self.said() if "url" in line), None)
         return self._url
-
-    def _get(self, path: str) -> tuple[int, str]:
-        try:
-            with urlopen(f"{self._find_url()}{path}", timeout=30) as answer:  # noqa: S310 http, to the test's own process
-                return answer.status, answer.read().decode()
-        except HTTPError as refused:
-            with refused:
-                return refused.code, refused.read().decode()

@@ -2,7 +2,9 @@
 
 import pytest
 
+from worker.adapters.kafka import KafkaAdmin
 from worker.adapters.kafka.connection import Connection, Event, explain, most_telling
+from worker.domain.errors import SettingsError
 
 REFUSED = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)"
 WRONG_LOGIN = (
@@ -88,3 +90,10 @@ def test_the_log_and_the_errors_of_a_client_tell_its_cause() -> None:
 
     connection.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", f"[thrd:127.0.0.1:1/bootstrap]: {REFUSED}")
     assert "Connection refused" in connection.cause("unknown")
+
+
+@pytest.mark.parametrize("mechanism", ["sasl.mechanisms", "sasl.mechanism"])
+@pytest.mark.parametrize("method", [{}, {"sasl.oauthbearer.method": "default"}])
+def test_a_client_that_would_wait_for_ever_for_a_token_is_refused(mechanism: str, method: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="nothing gives tokens to the mechanism OAUTHBEARER"):
+        KafkaAdmin("kafka:9092", {"security.protocol": "SASL_SSL", mechanism: "OAUTHBEARER", **method})

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -54,3 +55,48 @@ warnings.warn("a library's warning")
         ("py.warnings", "warning"),
     ]
     assert (lines[0]["event"], lines[0]["camera"]) == ("ours", "gate")
+
+
+def stderr_of(code: str, *, json: bool) -> str:
+    """Return what a program logs."""
+    head = (
+        f"import logging, structlog\nfrom worker.ops.logs import configure_logs\n"
+        f"configure_logs(level='info', json={json})\nlog = structlog.get_logger('worker')\n"
+    )
+    return subprocess.run([sys.executable, "-c", head + code], check=True, capture_output=True, text=True).stderr
+
+
+def test_people_get_the_time_the_text_and_whether_it_is_bad() -> None:
+    code = """
+log.info("status", line="12 frames, 1.2/s", frames=12)
+log.info("model ready", model="m@1")
+log.warning("dead letter", camera="gate", text="it's [odd]")
+logging.getLogger("librdkafka").error("attempt failed")
+log.info("ready", line="ready: m@1\\n  metrics: http://here")
+log.debug("quiet")
+"""
+    lines = stderr_of(code, json=False).splitlines()
+
+    assert [re.sub(r"^\d\d:\d\d:\d\d ", "TIME ", line) for line in lines] == [
+        "TIME 12 frames, 1.2/s",
+        "TIME model ready model=m@1",
+        "TIME warning: dead letter camera=gate text=it's [odd]",
+        "TIME error: librdkafka: attempt failed",
+        "TIME ready: m@1",
+        "  metrics: http://here",
+    ]
+
+
+def test_programs_get_the_fields_instead_of_the_text_for_people() -> None:
+    line = json.loads(stderr_of("log.info('status', line='12 frames, 1.2/s', frames=12)", json=True))
+
+    assert (line["event"], line["frames"], line["logger"]) == ("status", 12, "worker")
+    assert "line" not in line
+    assert line["timestamp"].endswith("Z")
+
+
+def test_an_exception_is_shown_to_people_with_its_place() -> None:
+    said = stderr_of("try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('it failed')", json=False)
+
+    assert "error: it failed" in said
+    assert "ZeroDivisionError: division by zero" in said

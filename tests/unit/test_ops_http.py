@@ -1,5 +1,6 @@
 import urllib.error
 import urllib.request
+from http.client import HTTPConnection
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -57,3 +58,22 @@ def test_a_taken_port_is_refused_and_a_freed_one_is_free() -> None:
         Worker().serve(CollectorRegistry(), server.port)
     with Worker().serve(CollectorRegistry(), server.port) as again:
         assert get(again.port, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("/metrics", 200), ("/healthz", 200), ("/readyz", 503), ("/", 404)])
+def test_head_is_answered_like_get_without_a_body(path: str, status: int) -> None:
+    """Load balancers and `curl -I` ask so."""
+    registry = CollectorRegistry()
+    Counter("frames", "Frames.", registry=registry).inc()
+    with Worker().serve(registry) as server:
+        answers = []
+        for method in ("GET", "HEAD"):
+            connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+            connection.request(method, path)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.headers["Content-Type"], answer.headers["Content-Length"]))
+            body = answer.read()
+            connection.close()
+
+    assert answers[0] == answers[1]
+    assert (answers[1][0], body) == (status, b"")

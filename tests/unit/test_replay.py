@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,27 @@ def replay(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command, check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
+
+
+def replay_on_a_terminal(*arguments: str | Path) -> list[str]:
+    """Return the lines that a terminal of 80 columns shows, without the progress bar."""
+    command = [sys.executable, "-m", "worker", "replay", *map(str, arguments)]
+    terminal, end = pty.openpty()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "TERM": "dumb"}
+    with subprocess.Popen(command, stdout=end, stderr=subprocess.PIPE, env=environment) as running:
+        os.close(end)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        except OSError:  # so a terminal ends
+            pass
+        assert running.stderr
+        errors = running.stderr.read()
+    os.close(terminal)
+    assert running.returncode == 0, errors
+    assert errors == b""
+    return [line.rstrip() for line in shown.decode().splitlines()]
 
 
 def lines_of(ran: "subprocess.CompletedProcess[str]") -> dict[str, list[dict[str, Any]]]:
@@ -61,12 +83,52 @@ def test_a_folder_gives_predictions_dead_letters_and_accuracy(pictures: Path, mo
         ("Egyptian cat", "Egyptian cat"),
         ("espresso", "espresso"),
     }
+    assert {(m["frame"]["id"], m["frame"]["offset"]) for m in found["prediction"]} == {
+        ("Egyptian cat/chelsea.jpg", 0),
+        ("espresso/coffee.jpg", 2),
+    }
     (letter,) = found["dead_letter"]
     assert (letter["reason"], letter["stage"]) == ("truncated", "decode")
     (accuracy,) = found["accuracy"]
     validator("accuracy").validate(accuracy)
     assert (accuracy["camera"], accuracy["seen"], accuracy["labelled"]) == ("desk", 2, 2)
     assert accuracy["accuracy"]["top1"] == 1.0
+
+
+def test_a_terminal_shows_a_summary(pictures: Path, model: Path) -> None:
+    lines = replay_on_a_terminal(pictures, "--model", model)
+
+    assert max(map(len, lines)) <= 80
+    words = [" ".join(line.split()) for line in lines]
+    assert words[0].startswith("mobilenet_v2@b03531047ffa (classify) on")
+    assert any(line.startswith("3 frames in ") for line in words)
+    assert "labels: the sub-folders, because they are named after classes of the model" in words
+    assert "dead letters: 1 truncated" in words
+    assert any(line.startswith("espresso/broken.jpg: the JPEG is truncated") for line in words)
+    assert "2 predicted, 2 labelled" in words
+    assert "espresso 1 1.000 1.000 1.000" in words
+    assert words[-1] == "every prediction: add --json"
+
+
+def test_without_labels_the_summary_tells_what_was_predicted(pictures: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 10):
+        (tmp_path / f"img{number}.jpg").write_bytes((pictures / "espresso" / "coffee.jpg").read_bytes())
+    words = [" ".join(line.split()) for line in replay_on_a_terminal(tmp_path, "-m", "mobilenet_v2")]
+
+    assert any(line.startswith("espresso 3 0.9") for line in words)
+    assert [line.split()[0] for line in words if line.startswith("img")] == ["img1.jpg", "img2.jpg", "img10.jpg"]
+
+
+def test_folders_that_are_no_classes_are_no_labels(pictures: Path, model: Path, tmp_path: Path) -> None:
+    """The class of index 7 is a cock: a folder of that name holds what came on the seventh."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "coffee.jpg").write_bytes((pictures / "espresso" / "coffee.jpg").read_bytes())
+    ran = replay(tmp_path, "--model", model)
+    found = lines_of(ran)
+
+    assert [(m["label"], m["correct"]) for m in found["prediction"]] == [(None, None)]
+    assert [accuracy["labelled"] for accuracy in found["accuracy"]] == [0]
+    assert "labels: none, because only 0 of 1 sub-folders" in ran.stderr
 
 
 def test_a_video_gives_a_prediction_a_frame(model: Path) -> None:

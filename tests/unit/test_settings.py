@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -290,6 +291,7 @@ def test_a_secret_is_read_from_a_file_or_a_variable_and_what_is_shown_is_where(
         "sasl.password": {"file": str(file)},
         "sasl.username": {"env": "KAFKA_USER"},
     }
+    assert effective(copy.deepcopy(settings)) == effective(settings)
     assert not [text for text in (repr(settings), str(settings.kafka.options)) if "pässword" in text or "ann-b" in text]
 
 

@@ -17,11 +17,13 @@ from worker.domain.latency import Bounds, LatencyControl
 from worker.domain.pictures import Flaw, Flawed
 from worker.domain.records import TopicPartition
 from worker.domain.results import (
+    AnyVerdict,
     BoxVerdict,
     DeadLetter,
     Detections,
     Embedding,
     HitCounts,
+    NamedVerdict,
     Outcome,
     Result,
     Segmentation,
@@ -30,6 +32,7 @@ from worker.domain.results import (
 from worker.domain.samples import Shown, Skipped
 from worker.domain.times import EventMillis
 from worker.domain.windows import TumblingWindows
+from worker.ops.counts import Rightness
 from worker.ops.telemetry import Telemetry
 
 OTHER = TopicPartition("frames", 1)
@@ -334,3 +337,78 @@ def test_a_clock_that_is_right_or_slow_is_not_told(milliseconds: int) -> None:
 
     assert logged.clocks(Skipped(ahead(milliseconds), "over-rate")) == []
     assert logged.value("clock_ahead_frames_total", camera="fast") is None
+
+
+def test_the_first_camera_without_a_series_of_its_own_is_told_once_with_the_setting() -> None:
+    watched = Watched(max_cameras=2)
+    with capture_logs() as said:
+        for camera in ("a", "b"):
+            watched.predicted(camera)
+        assert (said, watched.telemetry.counts().max_cameras) == ([], None)
+        for camera in ("c", "d", "c"):
+            watched.predicted(camera)
+
+    (line,) = said
+    assert line["log_level"] == "warning"
+    assert line["event"].startswith("there are more than 2 cameras: metrics and alerts show the others together")
+    assert "limits.max_cameras" in line["event"]
+    assert watched.telemetry.counts().max_cameras == 2
+
+
+def test_the_lag_is_not_known_while_brokers_do_not_answer() -> None:
+    watched = Watched()
+    assert watched.value("brokers_unreachable_seconds") == 0
+    watched.telemetry.lag({FRAMES: 7, OTHER: 3})
+    assert watched.telemetry.counts().lag == 10
+
+    watched.telemetry.brokers_answered(unreachable_for=12.5)
+    watched.telemetry.lag({FRAMES: 7, OTHER: 3})  # what the client still knows
+    assert watched.value("brokers_unreachable_seconds") == 12.5
+    assert watched.value("lag_records", topic="frames", partition="0") is None
+    assert watched.telemetry.counts().lag is None
+
+    watched.telemetry.brokers_answered(unreachable_for=0.0)
+    watched.telemetry.lag({FRAMES: 9})
+    assert watched.value("brokers_unreachable_seconds") == 0
+    assert watched.value("lag_records", topic="frames", partition="0") == 9
+    assert watched.telemetry.counts().lag == 9
+
+
+def test_the_counts_are_those_of_the_metrics() -> None:
+    watched = Watched()
+    watched.predicted("gate", label="cat")
+    watched.predicted("gate", label="cat", right=False)
+    watched.predicted("gate", label="gnu")
+    watched.predicted("gate")
+    frame = a_frame().frame
+    others: list[Outcome] = [a_dead_letter(), Skipped(frame, "late"), Skipped(frame, "over-rate"), Shown(frame)]
+    watched.telemetry.delivered(others, published_at=EventMillis(0))
+    watched.telemetry.rebalanced("assigned", [FRAMES, OTHER], assigned=2)
+    watched.telemetry.waiting([OTHER], ["accuracy"])
+    watched.telemetry.in_flight(123)
+
+    counts = watched.telemetry.counts()
+    assert counts.outcomes == {"predicted": 4, "rejected": 1, "skipped": 2, "shown": 1}
+    assert counts.frames == 8
+    assert (counts.rejected, counts.skipped) == ({"truncated": 1}, {"late": 1, "over-rate": 1})
+    assert (counts.rightness, counts.unknown) == (Rightness(labelled=2, right=1), 1)
+    assert (counts.assigned, counts.waiting, counts.in_flight) == (2, 1, 123)
+    watched.telemetry.forget(FRAMES)
+    assert watched.telemetry.counts().frames == 8, "a partition that goes takes its series along, not the sum"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "rightness"),
+    [
+        ([BoxVerdict(HitCounts(2, 1, 0)), BoxVerdict(HitCounts(1, 2, 3))], Rightness(2, 0, HitCounts(3, 3, 3))),
+        ([NamedVerdict(("hat",)), NamedVerdict(("hat",), ("shoe",))], Rightness(2, 1)),
+        ([Verdict(top1=False, top5=True)], Rightness(1, 0)),
+    ],
+)
+def test_each_kind_of_verdict_adds_up(verdicts: list[AnyVerdict], rightness: Rightness) -> None:
+    watched = Watched()
+    for verdict in verdicts:
+        prediction = replace(a_prediction(a_frame(label="cat")), verdict=verdict)
+        watched.telemetry.delivered([prediction], published_at=EventMillis(1_250))
+
+    assert watched.telemetry.counts().rightness == rightness

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,12 @@ def test_a_plan_fits_into_a_terminal(found: dict[str, Topic], wishes: Wishes) ->
 
     assert all(len(line) < 80 for line in said)
     assert all(any(line.split()[2:3] == [name] for line in said) for name in NAMES.values())
+
+
+def test_the_plan_of_the_page_is_what_is_shown() -> None:
+    own = {"cleanup.policy": "delete", "max.message.bytes": "1048588"}
+    found = {name: Topic(name, 1, own, replication_factor=1) for name in ("frames", "accuracy")}
+    said = "\n".join(lines(plan_topics(Topics(), found, Wishes(partitions=4)), None))
+
+    page = (Path(__file__).parents[2] / "docs" / "topics.md").read_text()
+    assert f"```text\n{said}\nnext: vision-worker topics apply --partitions 4\n```" in page

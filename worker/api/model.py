@@ -1,6 +1,7 @@
 """A model that is loaded once, and takes pictures as often as asked."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from io import IOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
@@ -70,7 +71,7 @@ class Model:
         """
         if _is_one(pictures):
             raise TypeError(
-                f"{type(pictures).__name__} is one picture, or a path: give a list of pictures, such as "
+                f"{type(pictures).__name__} is one picture, a file or a path: give a list of pictures, such as "
                 "model([picture]), or those of a folder, as model(worker.read(folder))"
             )
         from worker.api.running import run
@@ -99,13 +100,14 @@ def load(model: str | Path | None = None, *, config: str | Path | None = None, *
         raise TypeError(f"load() has no option {', '.join(sorted(unknown))}: its options are config, {known}")
     log_as_library()
     from worker.models.build import build_model, find_manifest
+    from worker.settings import fault_of
     from worker.tuning.in_force import offline_groups
 
     groups = offline_groups(None if config is None else Path(config), model)
     try:
         groups = groups.updated_by({f"model.{name}": value for name, value in options.items()})
     except ValidationError as error:
-        raise SettingsError([f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]) from None
+        raise SettingsError([fault_of(("model", *each["loc"]), each) for each in error.errors()]) from None
     manifest = find_manifest(groups.model)
     loaded = build_model(manifest, groups.model)
     loaded.warm_up(1)
@@ -116,4 +118,4 @@ def _is_one(pictures: object) -> bool:
     """Tell whether this is one picture, although one could iterate over it: over its bytes, characters or rows."""
     if isinstance(pictures, np.ndarray):
         return pictures.dtype != object and pictures.ndim < 4
-    return isinstance(pictures, bytes | bytearray | memoryview | str | Path | Image.Image | Picture)
+    return isinstance(pictures, bytes | bytearray | memoryview | str | Path | IOBase | Image.Image | Picture)

@@ -1,7 +1,8 @@
 """`vision-worker check`: find all problems before the worker runs."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.console import Console
@@ -10,9 +11,12 @@ from worker.cli.kafka_settings import read_settings
 from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, next_command
 from worker.domain.errors import SettingsError, WorkerError
 from worker.settings import Delivery, Kafka, Limits, Topics
+from worker.settings.secrets import Secret
 
 if TYPE_CHECKING:
     from worker.app.requirements import Findings
+
+_NEEDS_RIGHTS: Final = re.compile(r"allow (it|this user) to")
 
 
 def check(
@@ -41,14 +45,21 @@ def check(
         typer.echo(msgspec.json.encode(findings))
     else:
         _print(findings)
-        if any("this user may not" in each for each in (*findings.faults, *findings.warnings)):
-            command = next_command("topics acls", config, bootstrap_servers, option, "--user", "NAME")
+        said = "\n".join([*findings.faults, *findings.warnings])
+        if _NEEDS_RIGHTS.search(said):
+            command = next_command("topics acls", config, bootstrap_servers, None, "--user", _user(groups["kafka"]))
             typer.echo(f"next    {command} prints the commands that allow it")
-        if any(each.startswith("topics.") for each in (*findings.faults, *findings.warnings)):
+        if "vision-worker topics apply" in said:
             command = next_command("topics plan", config, bootstrap_servers, option)
             typer.echo(f"next    {command} shows what to change")
     if findings.faults:
         raise typer.Exit(2)
+
+
+def _user(kafka: Kafka) -> str:
+    """Return the user's name, if it stands in the settings."""
+    name = kafka.options.get("sasl.username", "NAME")
+    return "NAME" if isinstance(name, Secret) else str(name)
 
 
 def _check_cluster(kafka: Kafka, topics: Topics, delivery: Delivery, findings: "Findings") -> None:

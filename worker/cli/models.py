@@ -9,13 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from worker.cli.models_new import new
 from worker.cli.options import AsJson
 from worker.domain.clips import ClipShape
 from worker.models.manifest import MANIFEST_FILE, Manifest, load_manifest
 from worker.models.ready import READY_MODELS, model_folder, ready_model
 from worker.models.store import sha256_of_file
 
-app = typer.Typer(help="List, download and inspect models.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, download and inspect models.", no_args_is_help=True)
+app.command()(new)
 
 
 @app.command("list")

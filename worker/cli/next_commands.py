@@ -1,5 +1,6 @@
 """Which commands go on from a demo, written as this visitor types them?"""
 
+import os
 import shlex
 import shutil
 import sys
@@ -60,4 +61,5 @@ def program_name(arguments: Sequence[str], folder: Path) -> str:
 
 def _from(folder: Path, file: Path) -> str:
     path = folder / file
-    return shlex.quote(str(path.relative_to(folder) if path.is_relative_to(folder) else path))
+    short = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    return shlex.quote(short if os.sep in short else f".{os.sep}{short}")  # a shell looks for a bare name in PATH only

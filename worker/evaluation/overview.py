@@ -1,8 +1,8 @@
 """What a model says of pictures, for a person: what there is to see without labels."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from rich.console import RenderableType
 
@@ -18,28 +18,10 @@ EXAMPLES: Final = 5
 
 
 def overview_of(messages: Sequence[wire.Message]) -> Iterator[RenderableType]:
-    """Yield what is to be printed of predictions, which are all of one task."""
-    by_kind = defaultdict[type[wire.Message], list[wire.Message]](list)
-    for message in messages:
-        by_kind[type(message)].append(message)
-    for found in by_kind.values():
-        yield from _of_one_kind(found)
-
-
-def _of_one_kind(messages: Sequence[wire.Message]) -> Iterator[RenderableType]:
-    match messages[0]:
-        case wire.PredictionMessage():
-            yield from _predicted([each for each in messages if isinstance(each, wire.PredictionMessage)])
-        case wire.MultiLabelMessage():
-            yield from _named([each for each in messages if isinstance(each, wire.MultiLabelMessage)])
-        case wire.DetectionMessage():
-            yield from _objects([each for each in messages if isinstance(each, wire.DetectionMessage)])
-        case wire.SegmentationMessage():
-            yield from _areas([each for each in messages if isinstance(each, wire.SegmentationMessage)])
-        case wire.FrameValueMessage():
-            yield from _events([each for each in messages if isinstance(each, wire.FrameValueMessage)])
-        case wire.EmbeddingMessage(vector=vector):
-            yield f"{len(messages)} vectors of {len(vector)} numbers; --json prints them"
+    """Yield what is to be printed of predictions."""
+    for kind, shown in _SHOWN.items():
+        if found := [message for message in messages if isinstance(message, kind)]:
+            yield from shown(found)
 
 
 def _predicted(messages: Sequence[wire.PredictionMessage]) -> Iterator[RenderableType]:
@@ -110,7 +92,7 @@ def _events(messages: Sequence[wire.FrameValueMessage]) -> Iterator[RenderableTy
     yield f"values from {min(values):.3f} to {max(values):.3f}; the threshold is {messages[0].threshold:g}"
     events = [each for each in messages if each.event is not None]
     if not events:
-        yield "no value reaches the threshold: there is no event"
+        yield "no event: no value reaches the threshold after one below it"
         return
     title = f"{len(events)} events" if len(events) <= MOST else f"the first {MOST} of {len(events)} events"
     rows = [
@@ -118,6 +100,10 @@ def _events(messages: Sequence[wire.FrameValueMessage]) -> Iterator[RenderableTy
         for each in events[:MOST]
     ]
     yield table(title, ("event", "frame", "at", "value"), rows)
+
+
+def _vectors(messages: Sequence[wire.EmbeddingMessage]) -> Iterator[RenderableType]:
+    yield f"{len(messages)} vectors of {len(messages[0].vector)} numbers"
 
 
 def _most_frequent(title: str, what: str, found: dict[str, list[float]], mean: str) -> RenderableType:
@@ -135,3 +121,14 @@ def _by_count(found: dict[str, list[float]]) -> list[tuple[str, list[float]]]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
+
+
+_SHOWN: Final[Mapping[type[wire.Message], Callable[[Sequence[Any]], Iterator[RenderableType]]]] = {
+    wire.PredictionMessage: _predicted,
+    wire.MultiLabelMessage: _named,
+    wire.DetectionMessage: _objects,
+    wire.SegmentationMessage: _areas,
+    wire.FrameValueMessage: _events,
+    wire.EmbeddingMessage: _vectors,
+}
+"""By the type of a message, what is printed; those of clips and recurrent models are predictions of classes too."""

@@ -3,20 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 _TEXTS: Final = frozenset({"class", "label", "predicted", "frame", "camera", "event", "at"})
 """Columns of texts; all others are numbers, which end at the right."""
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table below an empty line and a title."""
-    made = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Group:
+    """Return a table below an empty line and its title, which may be wider."""
+    made = Table(box=None, padding=(0, 2, 0, 0))
     for name in columns:
         made.add_column(name, justify="left" if name in _TEXTS else "right", overflow="fold")
     for row in rows:
         made.add_row(*row)
-    return made
+    return Group(Text(f"\n{title}", style="bold"), made)
 
 
 def share(value: float | None) -> str:

@@ -56,7 +56,7 @@ def _killed(summary: Summary) -> str:
 
 def duration(milliseconds: float) -> str:
     """Write a duration as people say it: 85 ms, 2.1 s."""
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds:.0f} ms" if round(milliseconds) < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _count(number: int, noun: str) -> str:

@@ -111,7 +111,10 @@ def _download(jar: Jar, context: Any, folder: Path) -> None:
     try:
         file = Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
     except (OSError, RuntimeError) as error:
-        raise FetchFailed(f"could not download {jar}: {error}") from error
+        raise FetchFailed(
+            f"could not download {jar}, a part of Kafka: {error}; check the network and the proxy, or set "
+            "KAFKA_BOOTSTRAP_SERVERS to a running Kafka"
+        ) from error
     data = file.read_bytes()
     if (found := sha256_of_bytes(data)) != jar.sha256:
         raise FetchFailed(f"{jar} is not the locked file: its sha256 is {found}, not {jar.sha256}")

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -13,8 +13,10 @@ from worker.local.columns import Column, most_that_fit, shorten, table
 from worker.local.cuts import VIDEO, VideoRow
 from worker.local.scoreboard import Row, Scoreboard
 
-_LEAST_WIDTH = 24
+_LEAST_WIDTH: Final = 24
 """Columns; a terminal that is narrower cuts the lines."""
+_MOST_WIDTH: Final = 100
+"""Columns; more are left empty, so that the clock stands near the table."""
 
 
 class State(StrEnum):
@@ -88,17 +90,19 @@ class _Part(NamedTuple):
 
     rank: int
     text: str
+    style: str = ""
 
 
 def screen(scene: Scene, moment: Moment, *, width: int, height: int) -> list[Text]:
     """Return the lines for a terminal of this size: none is wider, and there are no more of them."""
-    width = max(width, _LEAST_WIDTH)
+    width = min(max(width, _LEAST_WIDTH), _MOST_WIDTH)
     question = f"{scene.classifier}: what is in the picture?"
     cuts_question = f"{scene.cut_finder}: after which frame is there a cut?"
     blocks = [
         _Block(3, [_heading(question, clock_of(scene, moment), width)]),
         _Block(2, _cameras(scene, moment, width)),
         _Block(0, [_total(scene.board, moment, width)]),
+        _Block(5, [Text()] if moment.members else []),
         _Block(1, _members(scene.board, moment.members, width)),
         _Block(1, [Text(line, "bold yellow") for event in moment.events for line in textwrap.wrap(event, width)]),
         _Block(5, [Text()]),
@@ -170,21 +174,23 @@ def _is_right(row: Row) -> bool:
 
 
 def _total(board: Scoreboard, moment: Moment, width: int) -> Text:
-    wrong = board.total("lost") or board.total("predicted_twice") or board.total("counted_twice")
     parts = most_that_fit(_totals(board, moment), lambda some: len(_joined(some)) <= width)
-    return Text(shorten(_joined(parts), width), "bold red" if wrong else "bold")
+    line = Text("  ", "bold").join(Text(part.text, part.style) for part in parts)
+    line.truncate(width)
+    return line
 
 
 def _totals(board: Scoreboard, moment: Moment) -> list[_Part]:
     correct, labelled = board.total("correct"), board.total("labelled")
-    twice = board.total("predicted_twice") + board.total("counted_twice")
+    lost, twice = board.total("lost"), board.total("predicted_twice") + board.total("counted_twice")
+    rate = sum(_rate(row, moment) for row in board.rows.values())
     return [
-        _Part(0, f"total  {board.total('predictions')} frames"),
-        _Part(3, f"{sum(_rate(row, moment) for row in board.rows.values()):.1f}/s"),
-        _Part(2, f"right {percent(correct, labelled) or '-'} %"),
-        _Part(1, f"lost {board.total('lost')}"),
-        _Part(1, f"twice {twice}"),
-        _Part(4, f"waiting {board.total('lag')}"),
+        _Part(0, f"total  {board.total('predictions')} frames", "bold"),
+        _Part(3, f"{rate:.1f}/s", "bold"),
+        _Part(2, f"right {percent(correct, labelled) or '-'} %", "bold"),
+        _Part(1, f"lost {lost}", "bold red" if lost else "bold green"),
+        _Part(1, f"twice {twice}", "bold red" if twice else "bold green"),
+        _Part(4, f"waiting {board.total('lag')}", "bold"),
     ]
 
 

@@ -1,5 +1,6 @@
 """A real worker in its own process, while this program lives."""
 
+import os
 import socket
 import sys
 import time
@@ -13,11 +14,14 @@ import yaml
 
 from worker.domain.errors import WorkerError
 from worker.local.guarded import GuardedProcess
+from worker.settings import BOOTSTRAP_VARIABLE, ENV_PREFIX
+from worker.settings.load import NOT_SETTINGS
 
 READY_WITHIN: Final = 120.0
 """Seconds within which a worker must load its model and join its group."""
 _CHECK_EVERY: Final = 0.1
 _SHOWN_LINES: Final = 25
+_TRY_AGAIN: Final = "stop other programs that need memory or the processor, and start it again"
 
 
 class WorkerProcess:
@@ -33,10 +37,9 @@ class WorkerProcess:
         self.log = folder / "worker.log"
         config = folder / "worker.yaml"
         config.write_text(yaml.safe_dump({**settings, "ops": {**settings.get("ops", {}), "port": self.port}}))
-        # The file names the brokers; a variable that is set for this program would override it.
-        bootstrap = {"KAFKA_BOOTSTRAP_SERVERS": settings["kafka"]["bootstrap_servers"]}
+        bootstrap = {BOOTSTRAP_VARIABLE: settings["kafka"]["bootstrap_servers"]}
         command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
-        self._process = GuardedProcess([command], log=self.log, environment=bootstrap)
+        self._process = GuardedProcess([command], log=self.log, environment={**no_settings(), **bootstrap})
 
     @property
     def alive(self) -> bool:
@@ -60,8 +63,12 @@ class WorkerProcess:
         """
         deadline = time.monotonic() + READY_WITHIN
         while not self.ready:
-            if not self.alive or time.monotonic() > deadline:
-                raise WorkerError(f"the worker did not become ready:\n{self.said()}")
+            if not self.alive:
+                raise WorkerError(f"a worker ended while it started; its log ends:\n{self.said()}\n{_TRY_AGAIN}")
+            if time.monotonic() > deadline:
+                raise WorkerError(
+                    f"a worker was not ready within {READY_WITHIN:.0f} s; its log ends:\n{self.said()}\n{_TRY_AGAIN}"
+                )
             time.sleep(_CHECK_EVERY)
 
     def said(self) -> str:
@@ -76,6 +83,11 @@ class WorkerProcess:
     def kill(self) -> int:
         """Kill it, like a power cut; return its exit status."""
         return self._process.kill()
+
+
+def no_settings() -> dict[str, None]:
+    """Return the variables of this program that are settings, to be taken away: they would override a worker's file."""
+    return {name: None for name in os.environ if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS}
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ import pathlib
 import re
 import types
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,8 +88,8 @@ class _Fault:
     count: int = 0
 
 
-def read_weights(data: bytes, what: str) -> list[Weights]:
-    """Find all mappings with tensors in a file of `torch.save` or in a safetensors file.
+def read_checkpoint(data: bytes, what: str) -> object:
+    """Read a file of `torch.save` or a safetensors file.
 
     Nothing is unpickled but tensors, plain values, and what is in the list of harmless types above.
 
@@ -98,19 +98,27 @@ def read_weights(data: bytes, what: str) -> list[Weights]:
         what: the file's name, for messages.
 
     Raises:
-        ModelUnavailable: the file is of another kind, damaged, or has no tensors.
+        ModelUnavailable: the file is of another kind, or damaged.
     """
     kind = kind_of(data)
     if kind not in WEIGHTS:
         raise ModelUnavailable(f"{what} is {kind.what}, not weights: {kind.remedy}")
     try:
         if kind is SAFETENSORS:
-            found: object = safetensors.torch.load(data)
-        else:
-            with torch.serialization.safe_globals(_HARMLESS):
-                found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            return safetensors.torch.load(data)
+        with torch.serialization.safe_globals(_HARMLESS):
+            found: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelUnavailable(_unreadable(data, what, error)) from error
+    return found
+
+
+def weights_in(found: object, what: str) -> list[Weights]:
+    """Find all mappings with tensors in what a checkpoint holds, the outermost ones first.
+
+    Raises:
+        ModelUnavailable: there is none.
+    """
     mappings = list(_mappings(found))
     if not mappings:
         raise ModelUnavailable(
@@ -136,8 +144,10 @@ def load_weights(
     Raises:
         ModelUnavailable: no mapping fits, or several do.
     """
-    mappings = read_weights(data, what)
-    found = _chosen(_candidates(mappings, network), entry, mappings, f"{what} is not a state dict of {name}")
+    mappings = weights_in(read_checkpoint(data, what), what)
+    found = _chosen(
+        candidates(mappings, network.state_dict()), entry, mappings, f"{what} is not a state dict of {name}"
+    )
     faults = {weights.place: _load(network, weights, dropped) for weights in found}
     fitting = [weights for weights in found if not faults[weights.place].count]
     if len(fitting) > 1:
@@ -175,12 +185,19 @@ def weights_to_begin_with(network: nn.Module, data: bytes, what: str) -> Mapping
     Raises:
         ModelUnavailable: there is none, or there are several.
     """
-    mappings = read_weights(data, what)
-    found = _chosen(_candidates(mappings, network), None, mappings, f"{what}: these weights are of another network")
+    mappings = weights_in(read_checkpoint(data, what), what)
+    found = _chosen(
+        candidates(mappings, network.state_dict()), None, mappings, f"{what}: these weights are of another network"
+    )
     if len(found) > 1:
         places = " and ".join(weights.place for weights in found[:_NAMED])
         raise ModelUnavailable(f"{what} has several mappings that fit, {places}: save one of them in a file of its own")
     return found[0].tensors
+
+
+def as_safetensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """Return tensors as the content of a safetensors file; equal tensors give equal bytes."""
+    return safetensors.torch.save({name: each.contiguous() for name, each in tensors.items()})
 
 
 def _unreadable(data: bytes, what: str, error: Exception) -> str:
@@ -223,9 +240,8 @@ def _unwrapped(
     return shorter, {_WRAPPERS.sub("", name).rstrip("."): each for name, each in versions.items()}
 
 
-def _candidates(mappings: Sequence[Weights], network: nn.Module) -> list[Weights]:
-    """Return what has at least half of the names of a network, less what all of them begin with."""
-    wanted = set(network.state_dict())
+def candidates(mappings: Sequence[Weights], wanted: Collection[str]) -> list[Weights]:
+    """Return what has at least half of the names of a network's tensors, less what all of them begin with."""
     found = []
     for weights in mappings:
         names = [name.split(".") for name in weights.tensors]
@@ -244,7 +260,7 @@ def _below(weights: Weights, start: str) -> Weights:
         ".".join(filter(None, (weights.place, start))) or TOP,
         {name.removeprefix(begins): each for name, each in weights.tensors.items() if name.startswith(begins)},
         {name[len(begins) :]: each for name, each in weights.versions.items() if f"{name}.".startswith(begins or name)},
-        tuple(name for name in others if not _is_of_training(name)),
+        tuple(name for name in others if not is_of_training(name)),
     )
 
 
@@ -273,7 +289,7 @@ def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...]) -> _Fa
     state: OrderedDict[str, torch.Tensor] = OrderedDict(
         (name, each)
         for name, each in weights.tensors.items()
-        if name in wanted or not (name.startswith(dropped) or _is_of_training(name))
+        if name in wanted or not (name.startswith(dropped) or is_of_training(name))
     )
     # Modules change the names of older versions. MNASNet alone refuses weights that have lost their version.
     newest = {name: {"version": _MNASNET} for name, each in network.named_modules() if isinstance(each, MNASNet)}
@@ -296,7 +312,8 @@ def _load(network: nn.Module, weights: Weights, dropped: tuple[str, ...]) -> _Fa
     return _Fault(faults, sum(map(len, lines.values())) + bool(refused))
 
 
-def _is_of_training(name: str) -> bool:
+def is_of_training(name: str) -> bool:
+    """Tell whether no answer of a network depends on the tensor with this name."""
     return bool(_COUNTERS.search(name) or _BESIDE.match(name))
 
 

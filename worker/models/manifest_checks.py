@@ -1,6 +1,6 @@
 """Which fields of a manifest go together: the numbers of preprocessing, and what is said of the network's output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final
 
@@ -91,6 +91,21 @@ def preprocessing_faults(section: PreprocessingFields) -> Iterator[str]:
                 f"preprocessing.{name} is {list(values)}, which is for pixels from 0 to 255: set "
                 "preprocessing.max_value: 255, or divide mean and std by 255"
             )
+
+
+def number_faults(numbers: Mapping[str, Any]) -> Iterator[str]:
+    """Find numbers that a manifest may not have, or that do not go together.
+
+    Args:
+        numbers: by the names of `worker.domain.preprocessing.Preprocessing`.
+    """
+    lists = {name: list(value) if isinstance(value, tuple) else value for name, value in numbers.items()}
+    if not lists.get("pad"):
+        lists.pop("fill", None)
+    try:
+        yield from preprocessing_faults(msgspec.convert(lists, PreprocessingFields))
+    except msgspec.ValidationError as error:
+        yield f"the preprocessing has a wrong number ({error}): correct it"
 
 
 def preprocessing_of(section: PreprocessingFields) -> Preprocessing:

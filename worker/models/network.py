@@ -64,8 +64,12 @@ def _told(outputs: int) -> str:
     return f"{outputs} classes" if outputs > 1 else "one output"
 
 
-def _read(file: Path, *, program: bool, sha256: str) -> bytes:
-    """Read a file, if it is what the manifest says: people copy pages and pointers instead of files."""
+def read_network_file(file: Path) -> bytes:
+    """Read a file with weights or a program: people copy pages and pointers instead of files.
+
+    Raises:
+        ModelUnavailable: it cannot be read, or is something else.
+    """
     if file.is_dir():
         kind = kind_of_folder([each.name for each in file.iterdir()])
         raise ModelUnavailable(f"{file} is {kind.what}, not a file of a network: {kind.remedy}")
@@ -73,9 +77,15 @@ def _read(file: Path, *, program: bool, sha256: str) -> bytes:
         data = file.read_bytes()
     except OSError as error:
         raise ModelUnavailable(f"{file} cannot be read: {error.strerror}; put the model's file there") from error
-    kind, found = kind_of(data), sha256_of_bytes(data)
-    if kind not in {*WEIGHTS, PROGRAM}:
+    if (kind := kind_of(data)) not in {*WEIGHTS, PROGRAM}:
         raise ModelUnavailable(f"{file} is {kind.what}, not a file of a network: {kind.remedy}")
+    return data
+
+
+def _read(file: Path, *, program: bool, sha256: str) -> bytes:
+    """Read a file, if it is what the manifest says."""
+    data = read_network_file(file)
+    kind, found = kind_of(data), sha256_of_bytes(data)
     if found != sha256:
         raise ModelUnavailable(
             f"{file} has sha256 {found}, but its manifest says {sha256}: get the file again, or correct the manifest"

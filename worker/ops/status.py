@@ -47,7 +47,7 @@ class Status:
     """
 
     def __init__(
-        self, counts: Callable[[], Counts], trouble: Callable[[], str | None], names: Names, *, now: Monotonic
+        self, counts: Callable[[], Counts], trouble: Callable[[Counts], str | None], names: Names, *, now: Monotonic
     ) -> None:
         self._counts = counts
         self._trouble = trouble
@@ -58,7 +58,8 @@ class Status:
 
     def tell(self, now: Monotonic) -> None:
         """Say what happened since the last call."""
-        counts, trouble = self._counts(), self._trouble()
+        counts = self._counts()
+        trouble = self._trouble(counts)
         new, seconds = counts.frames - self._frames, now - self._told
         if new:
             self._moved = now
@@ -102,16 +103,12 @@ def status_line(counts: Counts, pace: Pace, trouble: str | None, names: Names) -
 def summary(counts: Counts, seconds: float, names: Names) -> str:
     """Return what a worker did from its start to its end."""
     if not counts.frames:
-        return f"stopped after {duration(seconds)}: no new frames"
-    parts = [f"{counts.outcomes.get('predicted', 0):,} predicted"]
-    for name, number, reasons in (
-        ("dead letters", counts.outcomes.get("rejected", 0), counts.rejected),
-        ("skipped", counts.outcomes.get("skipped", 0), counts.skipped),
-        ("shown in clips", counts.outcomes.get("shown", 0), {}),
-    ):
-        if number:
-            parts.append(f"{number:,} {name}{_by_reason(reasons)}")
-    parts += _right(counts)
+        return f"stopped after {duration(seconds)}: no frame got a result"
+    parts = [
+        f"{counts.outcomes.get('predicted', 0):,} predicted",
+        *(f"{what}{_by_reason(reasons)}" for what, reasons in _not_predicted(counts)),
+        *_right(counts),
+    ]
     where = f"predictions are in topic {names.predictions!r}: {_command('tail predictions', names)} --from-beginning"
     letters = [f"dead letters: {_command('deadletters list', names)}"] if counts.outcomes.get("rejected") else []
     return "\n  ".join([f"stopped after {duration(seconds)}: {_frames(counts)}, {', '.join(parts)}", where, *letters])
@@ -136,13 +133,22 @@ def _figures(counts: Counts, pace: Pace, names: Names) -> Iterator[str]:
     yield f"{_rate(pace.new / pace.seconds)}/s" if pace.new else f"none for {duration(pace.quiet)}"
     yield from _right(counts)
     yield f"lag {counts.lag:,}" if counts.lag is not None else "lag unknown"
-    for name, outcome in (("dead letters", "rejected"), ("skipped", "skipped")):
-        if number := counts.outcomes.get(outcome):
-            yield f"{number:,} {name.removesuffix('s') if number == 1 and outcome == 'rejected' else name}"
+    yield from (what for what, _ in _not_predicted(counts))
     if counts.waiting:
-        yield f"{counts.waiting} partitions not read because an output has too few: {_command('check', names)}"
+        yield f"{_count(counts.waiting, 'partition')} not read: {_command('topics apply', names)}"
     if counts.max_cameras is not None:
         yield f"over {counts.max_cameras} cameras, so some count as 'other': raise limits.max_cameras"
+
+
+def _not_predicted(counts: Counts) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """Yield how many frames have another outcome than a prediction, and the reasons."""
+    rejected, skipped, shown = (counts.outcomes.get(name, 0) for name in ("rejected", "skipped", "shown"))
+    if rejected:
+        yield _count(rejected, "dead letter"), counts.rejected
+    if skipped:
+        yield f"{skipped:,} skipped", counts.skipped
+    if shown:
+        yield f"{shown:,} shown in clips", {}
 
 
 def _right(counts: Counts) -> Iterator[str]:
@@ -150,7 +156,7 @@ def _right(counts: Counts) -> Iterator[str]:
     if boxes is not None:
         true = boxes.hits + boxes.misses
         yield f"{_percent(boxes.hits, true)} of {true:,} true boxes found" if true else "no true boxes yet"
-        yield f"{boxes.false_alarms:,} false alarms"
+        yield _count(boxes.false_alarms, "false alarm")
     elif labelled:
         yield f"{_percent(right, labelled)} of {labelled:,} labelled right"
     if counts.unknown:
@@ -167,7 +173,11 @@ def _command(words: str, names: Names) -> str:
 
 
 def _frames(counts: Counts) -> str:
-    return f"{counts.frames:,} frame{'' if counts.frames == 1 else 's'}"
+    return _count(counts.frames, "frame")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _rate(a_second: float) -> str:

@@ -4,7 +4,7 @@ from worker.settings.delivery import Delivery
 from worker.settings.groups import ENV_PREFIX, Settings
 from worker.settings.kafka import BOOTSTRAP_VARIABLE, REFUSED, Kafka
 from worker.settings.limits import Limits
-from worker.settings.load import MASK, NOT_SETTINGS, describe, effective, load_settings, read_groups
+from worker.settings.load import MASK, NOT_SETTINGS, describe, effective, fault_of, load_settings, read_groups
 from worker.settings.model import ModelGroup
 from worker.settings.ops import Ops
 from worker.settings.sampling import SamplingGroup
@@ -28,6 +28,7 @@ __all__ = [
     "WindowGroup",
     "describe",
     "effective",
+    "fault_of",
     "load_settings",
     "read_groups",
 ]

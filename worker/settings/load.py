@@ -68,7 +68,7 @@ def read_groups(
     Returns:
         The valid groups by name, and the faults of all others.
     """
-    settings = {name: variable for name, variable, *_ in describe()}
+    settings = _all_settings()
     faults = [unknown_variable(name, settings) for name in _unknown_variables(settings.values())]
     try:
         content = _overlay(_overlay(read_file(file) if file else {}, _from_environment()), dict(overrides or {}))
@@ -83,7 +83,7 @@ def read_groups(
         try:
             groups[name] = _GROUPS[name].model_validate(content.get(name) or {})
         except ValidationError as error:
-            faults += [_fault((name, *each["loc"]), each, settings) for each in error.errors()]
+            faults += [fault_of((name, *each["loc"]), each) for each in error.errors()]
     return groups, faults
 
 
@@ -146,7 +146,8 @@ def _unknown_variables(known: Iterable[str]) -> list[str]:
     return unknown + nearly_ours(os.environ, known)
 
 
-def _fault(location: tuple[int | str, ...], error: ErrorDetails, settings: Mapping[str, str]) -> str:
+def fault_of(location: tuple[int | str, ...], error: ErrorDetails) -> str:
+    """Return what is wrong with a setting as a line for people; `location` is its group and its name."""
     where, value = [str(part) for part in location], error["input"]
     name, shown = ".".join(where), f" (it is {_mask(where[-1], value)!r})"
     match error["type"]:
@@ -155,13 +156,18 @@ def _fault(location: tuple[int | str, ...], error: ErrorDetails, settings: Mappi
         case "missing":
             return f"{name}: it is required; set it in the file or as {_variable(*where)}"
         case "extra_forbidden":
-            return unknown_setting(where[0], ".".join(where[1:]), settings)
+            return unknown_setting(where[0], ".".join(where[1:]), _all_settings())
         case "model_type":
             return f"{name}: it is a group{shown}; write its settings below it, indented, one a line: {_example(name)}"
         case "literal_error" if meant := closest(str(value), re.findall(r"'([^']+)'", error["ctx"]["expected"])):
             return f"{name}: {error['msg']}{shown}; did you mean {meant}?"
         case _:
             return f"{name}: {error['msg'].removeprefix('Value error, ')}{'' if isinstance(value, Mapping) else shown}"
+
+
+def _all_settings() -> dict[str, str]:
+    """Return the variable of each setting, by its name."""
+    return {name: variable for name, variable, *_ in describe()}
 
 
 def _example(group: str) -> str:

@@ -24,6 +24,10 @@ class Secret(str):
         made.source = source
         return made
 
+    def __getnewargs__(self) -> tuple[str, Mapping[str, str]]:  # type: ignore[override]
+        """Return what a copy is made of."""
+        return str(self), self.source
+
     def __repr__(self) -> str:
         return repr(self.source)
 

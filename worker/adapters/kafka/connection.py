@@ -88,7 +88,21 @@ _RULES: Final = (
         says="this listener takes no passwords",
         final=True,
     ),
+    _Rule(
+        r"SASL authentication error.*invalid_token",
+        "compare sasl.oauthbearer.token.endpoint.url and sasl.oauthbearer.scope with what this listener expects",
+        says="the broker refuses the token",
+        final=True,
+    ),
     _Rule(r"SASL authentication error|Authentication failed", "correct sasl.username and sasl.password", final=True),
+    _Rule(
+        r"acquire SASL OAUTHBEARER token.*(connect|resolve|timed? ?out)",
+        "correct sasl.oauthbearer.token.endpoint.url, or check that the token server is up",
+    ),
+    _Rule(
+        r"acquire SASL OAUTHBEARER token",
+        "correct sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret and sasl.oauthbearer.token.endpoint.url",
+    ),
     _Rule(
         r"certificate verify failed",
         "set ssl.ca.location to the certificate of the authority that signed it",

@@ -26,6 +26,10 @@ _HEADERS: Final = operator.methodcaller("headers")
 """Asks a message for its headers. If the name of one is not UTF-8, the client gives back a result and sets an exception
 as well. Python raises SystemError for that, but only in calls that come from C: a call in Python may go on with the
 result, and raise UnicodeDecodeError anywhere later."""
+_NO_TOKENS: Final = (
+    "nothing gives tokens to the mechanism OAUTHBEARER; set sasl.oauthbearer.method to oidc, and the client and the "
+    "endpoint of its tokens"
+)
 log = structlog.get_logger("kafka")
 C = TypeVar("C")
 
@@ -34,15 +38,27 @@ def make_client(kind: Callable[[dict[str, Any]], C], *options: Mapping[str, Any]
     """Construct a client; later options override earlier ones.
 
     Raises:
-        SettingsError: librdkafka does not know an option, or refuses its value.
+        SettingsError: librdkafka does not know an option, refuses its value, or would wait for a token for ever.
     """
     merged: dict[str, Any] = {}
     for each in options:
         merged.update(each)
+    if _waits_for_tokens(merged):
+        raise SettingsError([f"librdkafka options: {_NO_TOKENS}"])
     try:
         return kind(merged)
     except KafkaException as error:
         raise SettingsError([f"librdkafka options: {on_refused_option(error.args[0].str())}"]) from error
+
+
+def _waits_for_tokens(options: Mapping[str, Any]) -> bool:
+    """Tell whether a client would wait for ever for a token from its program."""
+    mechanism = options.get("sasl.mechanisms", options.get("sasl.mechanism"))
+    return (
+        mechanism == "OAUTHBEARER"
+        and options.get("sasl.oauthbearer.method") != "oidc"
+        and not options.get("enable.sasl.oauthbearer.unsecure.jwt")
+    )
 
 
 def record_of(message: Message) -> Record:

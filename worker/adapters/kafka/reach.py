@@ -1,7 +1,7 @@
 """Whether the brokers that a worker needs can be reached now: neither its consumer nor its producer tells that."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -43,11 +43,9 @@ class BrokerProbe:
     def __init__(self, bootstrap_servers: str, options: Options, *, topic: str, outputs: Collection[str]) -> None:
         self._servers = bootstrap_servers
         self._options = options
-        self._topic = topic
-        self._outputs = outputs
-        self._connection = Connection(bootstrap_servers, options)
-        self._client: AdminClient | None = None
-        self._silent: list[str] = []
+        self._topics = [topic, *outputs]
+        self._client: tuple[AdminClient, Connection] | None = None
+        self._unreached = self._brokers()
 
     def ask(self, assigned: Collection[TopicPartition]) -> Unreached | None:
         """Ask once, and wait for the answers.
@@ -58,42 +56,58 @@ class BrokerProbe:
         Returns:
             Who did not answer within `WITHIN` seconds; None if all did.
         """
-        client = self._client or self._make_client()
-        wanted = [TopicPartition(name, each.partition) for name in (self._topic, *self._outputs) for each in assigned]
+        client, connection = self._client or self._make_client()
+        numbers = sorted(each.partition for each in assigned)
         try:
-            self._connection.until_answered(lambda limit: self._ask(client, wanted, limit), client.poll, WITHIN)
+            connection.until_answered(lambda limit: self._ask(client, numbers, limit), client.poll, WITHIN)
         except BrokerUnreachable:
-            self._client = None  # a client that was connected during an outage may never answer again
-            return Unreached(self._whom(), self._connection.cause("check that every broker of the cluster is up"))
-        self._client = client
+            # A client that was connected during an outage may never answer again, and its connection tells how the
+            # outage began: a new one tells why it lasts.
+            self._client = None
+            return self._unreached._replace(cause=connection.cause(self._unreached.cause))
+        client.poll(0)  # else what it reports stays in its queue
+        self._client = client, connection
         return None
 
-    def _whom(self) -> str:
-        if not self._silent:
-            return f"the brokers at {self._servers}"
-        more = len(self._silent) - _SHOWN
-        return f"the leaders of {', '.join(self._silent[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+    def _make_client(self) -> tuple[AdminClient, Connection]:
+        connection = Connection(self._servers, self._options)
+        # A client that asks about a topic would also create it.
+        required = {"allow.auto.create.topics": False, **connection.callbacks()}
+        return make_client(AdminClient, self._options, required), connection
 
-    def _make_client(self) -> AdminClient:
-        return make_client(AdminClient, self._options, {"log_level": 3, **self._connection.callbacks()})
+    def _ask(self, client: AdminClient, numbers: Collection[int], limit: float) -> None:
+        """Raise KafkaException unless every leader answers; `_unreached` then says which ones do not.
 
-    def _ask(self, client: AdminClient, wanted: Collection[TopicPartition], limit: float) -> None:
-        """Raise KafkaException unless every leader answers; `_silent` then names those that do not, if it is known."""
-        self._silent, deadline = [], time.monotonic() + limit
-        # Any broker tells who leads: without this, librdkafka may stay with a leader that has ended.
-        client.list_topics(self._topic, timeout=limit)
-        if not wanted:
-            return
+        Any broker tells who leads. It is asked first: otherwise librdkafka may stay with a leader that has ended.
+        """
+        self._unreached, deadline = self._brokers(), time.monotonic() + limit
+        leaderless, wanted = list[TopicPartition](), list[TopicPartition]()
+        for topic in self._topics if numbers else self._topics[:1]:
+            found = client.list_topics(topic, timeout=max(0.1, deadline - time.monotonic())).topics[topic].partitions
+            for each in (TopicPartition(topic, number) for number in numbers if number in found):
+                (wanted if found[each.partition].leader >= 0 else leaderless).append(each)
+        if leaderless:
+            cause = "there are none; start the brokers that have their replicas"
+            self._unreached = Unreached(f"the leaders of {_some(leaderless)}", cause)
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        self._unreached = Unreached(f"the leaders of {_some(wanted)}, or some of them", self._unreached.cause)
+        self._ask_leaders(client, wanted, deadline)
+
+    def _ask_leaders(self, client: AdminClient, wanted: Iterable[TopicPartition], deadline: float) -> None:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        answers = client.list_offsets({Partition(*each): latest for each in wanted}, request_timeout=limit)
-        failed: KafkaError | None = None
-        for partition, answer in answers.items():
+        asked, limit = {Partition(*each): latest for each in wanted}, max(0.1, deadline - time.monotonic())
+        for answer in client.list_offsets(asked, request_timeout=limit).values() if asked else ():
             try:
                 result_of(answer, max(0.0, deadline - time.monotonic()))
             except KafkaException as error:
-                cause: KafkaError = error.args[0]
-                if is_passing(cause) or cause.code() < 0:  # other answers are of brokers, so they can be reached
-                    failed = cause
-                    self._silent.append(str(TopicPartition(partition.topic, partition.partition)))
-        if failed is not None:
-            raise KafkaException(failed)
+                if is_passing(error.args[0]) or error.args[0].code() < 0:  # any other answer is one of the leader
+                    raise
+
+    def _brokers(self) -> Unreached:
+        return Unreached(f"the brokers at {self._servers}", "check that every broker of the cluster is up")
+
+
+def _some(partitions: Collection[TopicPartition]) -> str:
+    named = [str(each) for each in partitions][:_SHOWN]
+    more = len(partitions) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
