@@ -100,10 +100,11 @@ def missing_topic(name: str, kafka: Kafka, topics: Topics, known: Iterable[str])
         topics: those of the settings, which a command creates.
         known: the topics that exist.
     """
-    create = "create it with vision-worker topics apply" if name in topics.in_use().values() else "name another one"
-    return WorkerError(
-        f"topic {name!r} does not exist at {kafka.bootstrap_servers}; {or_meant(name, known, otherwise=create)}"
-    )
+    if name in topics.in_use().values():
+        advice = "create it with vision-worker topics apply"
+    else:
+        advice = or_meant(name, known, otherwise="name another one")
+    return WorkerError(f"topic {name!r} does not exist at {kafka.bootstrap_servers}; {advice}")
 
 
 def _overridden(kafka: Kafka, given: Mapping[str, str]) -> Kafka:

@@ -13,7 +13,7 @@ from worker.adapters.kafka.producer import GIVE_UP_AFTER, drop_unsent, make_prod
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
-from worker.domain.spelling import or_meant
+from worker.domain.spelling import closest
 
 LOG_AFTER: Final = 5.0
 """Seconds after which a log line says what the sink waits for."""
@@ -48,8 +48,11 @@ class KafkaSink:
             return
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             known = (name for name in self._producer.list_topics(timeout=within).topics if name != topic)
-            advice = or_meant(topic, known, otherwise="create the topic with vision-worker topics apply")
-            raise DeliveryFailed(f"topic {topic!r} does not exist; {advice}")
+            near = closest(topic, known)
+            meant = f"did you mean {near}? Otherwise " if near else ""
+            raise DeliveryFailed(
+                f"topic {topic!r} does not exist; {meant}create the topic with vision-worker topics apply"
+            )
         raise DeliveryFailed(undelivered(topic, None, error))
 
     def publish(
