@@ -304,6 +304,22 @@ def test_what_is_no_file_of_a_network_is_told(tmp_path: Path) -> None:
     assert "save the weights alone" in refusal(saved(tmp_path, small()))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "text"),
+    [
+        ("shufflenet", "is no network of torchvision: give one such as shufflenet_v2"),
+        ("resnet18", "lacks more than half of the tensors of resnet18"),
+        ("shufflenet_v2_x1_0", "tensors of shufflenet_v2_x1_0 fit, which is the nearest; conv1.0.weight is"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_told(tmp_path: Path, architecture: str, text: str) -> None:
+    state = small().state_dict()
+    state["conv1.0.weight"] = torch.zeros(24, 3, 5, 5)
+    told = refusal(saved(tmp_path, state), architecture=architecture, labels=NUMBERS)
+    assert text in told
+    assert "fc." not in told
+
+
 def new(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["new", *map(str, arguments)])
 
