@@ -149,6 +149,8 @@ def test_class_names_in_a_checkpoint_are_used_and_told(tmp_path: Path, said: dic
         ({"a": {"mean": [0.5] * 3}, "b": {"mean": [0.4] * 3}}, {"labels": NUMBERS}, "two things of mean", "--mean"),
         ({}, {"labels": NUMBERS, "crop": 300}, "--crop must be at most --resize", ""),
         ({}, {"labels": NUMBERS, "mean": (127.0,) * 3}, "for pixels from 0 to 255", "divide mean and std by 255"),
+        ({}, {"labels": NUMBERS, "std": (0.0,) * 3}, "--std must be a list of a number above 0", ""),
+        ({}, {"labels": NUMBERS, "crop": 0}, "--crop must be the pixels of a square's side", "not 0"),
         ({}, {"labels": NUMBERS, "mean": (0.5,)}, "--mean has 1 numbers", "a number for each channel"),
         ({}, {"labels": NUMBERS, "preset": "V9"}, "shufflenet_v2_x0_5 has IMAGENET1K_V1", "name one of these"),
         ({}, {"labels": NUMBERS, "task": "detect"}, "not for shufflenet_v2_x0_5", "--task classify"),

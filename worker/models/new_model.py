@@ -166,8 +166,8 @@ def _tried(told: Told) -> Sequence[str]:
     if told.architecture not in known:
         near = get_close_matches(told.architecture, known) or known
         raise ModelUnavailable(
-            f"--architecture {told.architecture} is no network of torchvision: give one such as {_some(near)}, or leave "
-            "it out, and the network is found by its tensors"
+            f"--architecture {told.architecture} is no network of torchvision: give one such as {_some(near)}, or "
+            "leave it out, and the network is found by its tensors"
         )
     return [told.architecture]
 
@@ -209,13 +209,9 @@ def _no_fit(what: str, found: Guess, told: Told) -> str:
         places = " or ".join(f"--entry {each.place}" for each in found.fits)
         return f"{what} has no weights of {found.fits[0].architecture} at {told.entry}: give {places}"
     asked = told.architecture or "any network of torchvision"
-    asked += f" with --argument {' '.join(f'{name}={value}' for name, value in told.arguments.items())}" * bool(
-        told.arguments
-    )
+    asked += "".join(f" with --argument {name}={value}" for name, value in told.arguments.items())
     if (nearest := found.nearest) is None:
-        return (
-            f"{what} does not have half of the tensors of {asked}: if it is of another library, such as timm, {export}"
-        )
+        return f"{what} lacks more than half of the tensors of {asked}: if it is of another library (timm), {export}"
     differences = {"it lacks ": nearest.missing, "it also has ": nearest.beyond, "": nearest.unlike}
     told_differences = "; ".join(f"{word}{_some(each)}" for word, each in differences.items() if each)
     return (
