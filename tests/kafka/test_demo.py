@@ -27,7 +27,9 @@ def summary(bootstrap_servers: str) -> dict[str, Any]:
     """Run the demo on the tests' own broker, with every result held against replay and torchvision."""
     command = [sys.executable, "-m", "worker", "demo", "--seconds", "5", "--json", "--verify"]
     # One thread: on busy cores, the threads of one operation mostly wait for each other.
-    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "OMP_NUM_THREADS": "1"}
+    # Settings of a worker that this visitor runs elsewhere are not those of the demo.
+    settings = {"VISION_WORKER_TOPICS__FRAMES": "other", "VISION_WORKER_OPS__PORT": "1", "VISION_WORKER_WRONG": "x"}
+    environment = {**os.environ, **settings, "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stderr
     content: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])

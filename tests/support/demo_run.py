@@ -54,7 +54,7 @@ def a_scene(predicted: int = 240) -> Scene:
         scene.board.sent({camera: SENT})
         for number in range(predicted):
             message = a_prediction_of(camera, number, name=CLASSES[camera], partition=partition)
-            scene.board.predicted(message, now=48 + number / 20, arrived_at=1_100 + 5 * number)
+            scene.board.predicted(message, now=60 - (predicted - number) / 20, arrived_at=1_100 + 5 * number)
         scene.board.counted(a_count_of(camera, predicted, predicted - 7))
     scene.video.sent = 12_500
     scene.video.values.update(range(12_400))

@@ -70,6 +70,14 @@ def test_a_screen_before_the_first_result() -> None:
     assert lines[0].endswith("0 of 30 s")
 
 
+def test_the_rate_is_that_of_the_last_seconds_and_at_the_end_that_of_the_whole_run() -> None:
+    """The four cameras have 20 predictions in a second lately, and 244 in the first 59.95 s."""
+    scene = a_scene(predicted=SENT)
+
+    assert any("80.0/s" in line for line in plain(screen(scene, a_moment(), width=80, height=40)))
+    assert any("16.3/s" in line for line in plain(screen(scene, a_moment(sending=False), width=80, height=40)))
+
+
 def test_only_ascii_is_added_to_the_names() -> None:
     scene = Scene({"chelsea": "cat"}, "mobilenet_v2", "transnetv2")
 

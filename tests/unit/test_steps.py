@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from worker.local.display import redraws
 from worker.local.steps import Step, Steps, growth_of
 
 
@@ -34,9 +35,24 @@ def test_without_a_terminal_each_step_is_a_line_without_control_characters() -> 
     assert output.getvalue().splitlines() == ["ok     0 s  two", "ok     0 s  one, at b:1"]
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("variables", [{"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}, {}])
+def test_a_file_is_never_drawn_over(variables: dict[str, str]) -> None:
+    assert not redraws(Console(file=io.StringIO(), _environ=variables))
+
+
+def test_a_dumb_terminal_is_not_drawn_over() -> None:
+    assert not redraws(Console(file=Terminal(), _environ={"TERM": "dumb"}))
+    assert redraws(Console(file=Terminal(), _environ={"TERM": "xterm"}))
+
+
 def test_in_a_terminal_it_is_a_list_with_a_note() -> None:
-    output = io.StringIO()
-    console = Console(file=output, force_terminal=True, width=60)
+    output = Terminal()
+    console = Console(file=output, width=60, _environ={"TERM": "xterm"})
     with Steps(console, lambda: "3 MB").shown() as steps, steps.step("one"):
         pass
 

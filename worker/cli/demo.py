@@ -77,7 +77,7 @@ def demo(
         bool, typer.Option("--verify", help="Compare every result with replay, and predictions with torchvision too.")
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Write the last screen as a picture, 80 columns wide.")
+        Path | None, typer.Option(metavar="FILE.svg", help="Write the newest frames and the last screen as a picture.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,15 +89,18 @@ def demo(
     Uses the Kafka of KAFKA_BOOTSTRAP_SERVERS, else that of `vision-worker kafka up`, else starts one for the duration
     of the demo. Exits with 0 only if every frame was predicted and counted, and exactly the known cuts were found.
     """
-    from worker.local.cameras import CameraFeed, play_cameras, play_video
-    from worker.local.display import shown_on
-    from worker.local.picture import WIDTH, write_picture
-    from worker.local.screen import Scene, screen
-    from worker.local.watching import Watch
-
+    if picture and not picture.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {picture.parent}; create it first", param_hint="--picture")
     console, classifiers = Console(stderr=as_json, highlight=False), 2 if kill_a_worker else 1
     console.print(f"Five cameras and a video go through Kafka to {classifiers + 1} workers, for {seconds:g} s.")
-    # A worker that takes over needs the processor for itself: the video ends before one is killed.
+    from worker.local.cameras import CameraFeed, play_cameras, play_video
+    from worker.local.display import shown_on
+    from worker.local.picture import WIDTH, shots, write_picture
+    from worker.local.screen import Scene, screen
+    from worker.local.steps import Steps
+    from worker.local.watching import Watch
+
+    # A worker that takes over needs the processor for itself, so the video plays only once.
     rounds = 1 if kill_a_worker else max(1, int(seconds / ROUND))
     with ExitStack() as stack:
         ready = _prepare(stack, console, seconds, rate, classifiers=classifiers)
@@ -116,22 +119,22 @@ def demo(
         with shown_on(console) as show:
             watch.follow(ready.records, show)
         last = watch.moment(time.monotonic())
-        with console.status("stopping the workers", spinner="line"):
-            ready.pictures.stop()
-            ready.video.stop()
-        summary = _summary(watch, ready, console, verify=verify)
+        with Steps(console).shown() as steps:
+            with steps.step("stop the workers"):
+                ready.pictures.stop()
+                ready.video.stop()
+            summary = _summary(watch, ready, steps, verify=verify)
     told = _conclusion(summary)
     if picture:
         lines = [*screen(watch.scene, last, width=WIDTH, height=HEIGHT), Text(), *told]
-        write_picture(
-            picture, lines, title="vision-worker demo --kill-a-worker" if kill_a_worker else "vision-worker demo"
-        )
+        title = "vision-worker demo --kill-a-worker" if kill_a_worker else "vision-worker demo"
+        write_picture(picture, lines, shots(ready.cameras, watch.scene.board), title=title)
     console.print(Text(), *told, sep="\n")
-    _print_next(console, summary, ready)
     if as_json:
         typer.echo(msgspec.json.encode(summary))
     if faults := summary.faults():
-        raise WorkerError("\n".join(faults))
+        raise WorkerError("\n".join([*faults, "start the demo again, and report it if this happens again"]))
+    _print_next(console, summary, ready)
 
 
 def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *, classifiers: int) -> _Ready:
@@ -164,18 +167,20 @@ def _prepare(stack: ExitStack, console: Console, seconds: float, rate: float, *,
         scenes: tuple[Future[Cameras], Future[Sequence[CapturedFrame]]] = pool.submit(cameras), pool.submit(film)
         servers, stays = _servers(stack, steps)
         classifier, cut_finder = (each.result() for each in models)
-        with steps.step(f"{classifiers + 1} workers: load models, join groups"):
-            many = classifiers + 1
+        many = classifiers + 1
+        with steps.step(f"{many} workers: load models, join groups") as step:
             pictures = open_stage(
                 stack, servers, run, folder / "pictures", classifier, workers=classifiers, of_all=many
             )
             video = open_stage(stack, servers, f"{run}-video", folder / "video", cut_finder, workers=1, of_all=many)
             reader = stack.enter_context(closing(KafkaReader(servers, {})))
             records = reader.follow([*pictures.outputs, *video.outputs], from_beginning=True, timeout=0.1)
-            pictures.wait_until_ready()
+            for ready in pictures.wait_until_ready():
+                step.note = f"{ready} ready"
             for _ in range(POLLS_BEFORE_START):
                 next(records)
-            video.wait_until_ready()
+            for ready in video.wait_until_ready():
+                step.note = f"{classifiers + ready} ready"
         return _Ready(classifier, cut_finder, scenes[0].result(), scenes[1].result(), pictures, video, records, stays)
 
 
@@ -203,7 +208,7 @@ def _servers(stack: ExitStack, steps: "Steps") -> tuple[str, bool]:
         return servers, False
 
 
-def _summary(watch: "Watch", ready: _Ready, console: Console, *, verify: bool) -> "Summary":
+def _summary(watch: "Watch", ready: _Ready, steps: "Steps", *, verify: bool) -> "Summary":
     """Read all results again from their topics, and summarise them."""
     from worker import wire
     from worker.local.cuts import VideoRow
@@ -231,7 +236,7 @@ def _summary(watch: "Watch", ready: _Ready, console: Console, *, verify: bool) -
         return summary
     from worker.local.agreement import compare, compare_values
 
-    with console.status("comparing with replay and torchvision", spinner="line"):
+    with steps.step("compare with replay and torchvision"):
         return replace(
             summary,
             agreement=compare(pictures.frames_sent(), predictions, ready.classifier),

@@ -1,5 +1,6 @@
 """Compare a worker's results with the offline replay, and with a plain torchvision loop, on the same frames."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from worker import wire
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.local.summary import Agreement, ValueAgreement
+from worker.local.worker_process import no_settings
 from worker.media.folder import write_recording
 from worker.models.manifest import load_manifest
 from worker.wire import FrameValueMessage, Message, PredictionMessage
@@ -80,7 +82,8 @@ def _replay(frames: Iterable[CapturedFrame], model: Path) -> tuple[list[Message]
         recording = write_recording(Path(scratch, "recording"), frames)
         command = [sys.executable, "-m", "worker", "replay", str(recording.parent)]
         options = ["--labels", str(recording), "--model", str(model)]
-        ran = subprocess.run([*command, *options], check=False, capture_output=True)
+        environment = {name: value for name, value in os.environ.items() if name not in no_settings()}
+        ran = subprocess.run([*command, *options], check=False, capture_output=True, env=environment)
     if ran.returncode != 0:
         raise WorkerError(f"replay failed: {ran.stderr.decode(errors='replace').strip()}")
     lines = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in ran.stdout.splitlines()]

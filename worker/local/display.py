@@ -54,10 +54,18 @@ class _Lines:
             self.told = moment.now
 
 
+def redraws(console: Console) -> bool:
+    """Tell whether a console can draw over what it has drawn.
+
+    A file cannot, even where a variable such as FORCE_COLOR asks for colours, and nor can a terminal called `dumb`.
+    """
+    return console.is_interactive and console.file.isatty()
+
+
 @contextmanager
 def shown_on(console: Console) -> Iterator[Show]:
     """Yield what shows a run on this console."""
-    if not console.is_terminal:
+    if not redraws(console):
         yield _Lines(console)
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:

@@ -17,7 +17,7 @@ class GuardedProcess:
         commands: the commands; each starts when the previous one has succeeded.
         log: file to which their output is appended.
         scratch: a folder to delete if this program dies without stopping them.
-        environment: additional environment variables.
+        environment: additional environment variables; None takes one away.
     """
 
     def __init__(
@@ -26,10 +26,11 @@ class GuardedProcess:
         *,
         log: Path,
         scratch: Path | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
     ) -> None:
         keep = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(scratch or "")]
         log.parent.mkdir(parents=True, exist_ok=True)
+        variables = {**os.environ, **(environment or {})}
         with log.open("ab") as file:
             # In a new session: Ctrl-C in the terminal reaches only this program, which then stops its processes
             # cleanly.
@@ -38,7 +39,7 @@ class GuardedProcess:
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env={name: value for name, value in variables.items() if value is not None},
                 start_new_session=True,
             )
 

@@ -23,18 +23,20 @@ class Photograph:
         member: its file in scikit-image's wheel.
         label: its ImageNet class, in torchvision's spelling.
         seed: seed of its `scenes.Scene`.
+        free: whether anybody may publish it.
     """
 
     name: str
     member: str
     label: str
     seed: int
+    free: bool = True
 
 
 PHOTOGRAPHS: Final = (
     Photograph("chelsea", "skimage/data/chelsea.png", "Egyptian cat", seed=1),
     Photograph("coffee", "skimage/data/coffee.png", "espresso", seed=2),
-    Photograph("motorcycle", "skimage/data/motorcycle_left.png", "moped", seed=3),
+    Photograph("motorcycle", "skimage/data/motorcycle_left.png", "moped", seed=3, free=False),
     Photograph("cameraman", "skimage/data/camera.png", "tripod", seed=4),
     Photograph("rocket", "skimage/data/rocket.jpg", "missile", seed=7),
 )

@@ -50,6 +50,10 @@ class Stage:
     topics: Topics
     workers: Sequence[WorkerProcess]
     killed: set[int] = field(default_factory=set)
+    _admin: AdminClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
 
     @property
     def running(self) -> list[WorkerProcess]:
@@ -62,26 +66,26 @@ class Stage:
         topics = (self.topics.predictions, self.topics.accuracy, self.topics.dead_letters)
         return [partition for topic in topics for partition in partitions_of(topic)]
 
-    def wait_until_ready(self) -> None:
-        """Wait until every worker is ready for frames, and reads some of the partitions.
+    def wait_until_ready(self) -> Iterator[int]:
+        """Wait until every worker is ready for frames, and has some of the partitions; yield the number of ready ones.
 
         Raises:
             WorkerError: one of them ended, or it took too long.
         """
-        for worker in self.workers:
+        for ready, worker in enumerate(self.workers, start=1):
             worker.wait_until_ready()
+            yield ready
         deadline = time.monotonic() + READY_WITHIN
         while not self._shared() and time.monotonic() < deadline:
             time.sleep(_CHECK_EVERY)
 
     def members(self) -> list[Member]:
-        """Ask the group which worker has which partitions."""
-        admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
-        (described,) = admin.describe_consumer_groups([self.topics.frames], request_timeout=5).values()
+        """Ask the group which worker has which partitions; return nothing if it does not answer."""
+        (described,) = self._admin.describe_consumer_groups([self.topics.frames], request_timeout=5).values()
         try:
             members = described.result().members
-        except KafkaException:  # it has no members yet
-            members = []
+        except KafkaException:
+            return []
         owned = {each.client_id: each.assignment.topic_partitions for each in members if each.assignment}
         return [
             Member(
@@ -94,7 +98,7 @@ class Stage:
 
     def _shared(self) -> bool:
         parts = [each.partitions for each in self.members()]
-        return all(parts) and sum(map(len, parts)) == PARTITIONS
+        return bool(parts) and all(parts) and sum(map(len, parts)) == PARTITIONS
 
     def kill(self, number: int) -> None:
         """Kill a worker with SIGKILL."""

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from worker.local.columns import shorten
+from worker.local.display import redraws
 
 PLAIN_EVERY: Final = 5.0
 """Seconds between two lines about what is not finished yet, if the output is no terminal."""
@@ -51,7 +52,7 @@ class Steps:
         note: called whenever they are shown; its text stands below them.
     """
 
-    def __init__(self, console: Console, note: Callable[[], str]) -> None:
+    def __init__(self, console: Console, note: Callable[[], str] = str) -> None:
         self._console = console
         self._note = note
         self._steps: list[Step] = []
@@ -59,7 +60,7 @@ class Steps:
     @contextmanager
     def shown(self) -> Iterator[Self]:
         """Show the steps while the block runs: as a list in a terminal, else as a line each, every few seconds."""
-        if self._console.is_terminal:
+        if redraws(self._console):
             with Live(console=self._console, refresh_per_second=_REFRESH_PER_SECOND, get_renderable=self._list):
                 yield self
             return
@@ -79,7 +80,7 @@ class Steps:
         self._steps.append(step)
         yield step
         step.ended = time.monotonic()
-        if not self._console.is_terminal:
+        if not redraws(self._console):
             self._print(step)
 
     def _list(self) -> Group:

@@ -120,7 +120,7 @@ class Watch:
         if self.kill_after is not None and not self.pictures.killed and now >= self.began + self.kill_after:
             self._kill(now)
         elif now >= self._asked + _ASK_EVERY:
-            self.members, self._asked = self.pictures.members(), time.monotonic()
+            self.members, self._asked = self.pictures.members() or self.members, time.monotonic()
             running = [each for each in self.members if each.state is State.RUNS]
             if self._orphans and self._orphans <= {number for each in running for number in each.partitions}:
                 self.events.append(f"They were taken over at {at(now - self.began)}.")
@@ -128,14 +128,14 @@ class Watch:
 
     def _kill(self, now: float) -> None:
         """Kill the worker that reads the frames of the most cameras."""
-        self.members = self.pictures.members()
+        self.members = self.pictures.members() or self.members
         used = [row.last.frame.partition for row in self.scene.board.rows.values() if row.last]
         busy = [sum(used.count(partition) for partition in each.partitions) for each in self.members]
         victim = max(range(len(busy)), key=lambda index: (busy[index], index))
         orphans = self.members[victim].partitions
         others = " or ".join(each.name for each in self.members if each is not self.members[victim])
         self.pictures.kill(victim + 1)
-        self._orphans, self.members = frozenset(orphans), self.pictures.members()
+        self._orphans, self.members = frozenset(orphans), self.pictures.members() or self.members
         self.events.append(
             f"{self.members[victim].name} was killed with SIGKILL at {at(now - self.began)}. "
             f"Its partitions {', '.join(map(str, orphans))} go to {others} after 6 s of silence."

@@ -1,5 +1,6 @@
 """A real worker in its own process, while this program lives."""
 
+import os
 import socket
 import sys
 import time
@@ -13,6 +14,8 @@ import yaml
 
 from worker.domain.errors import WorkerError
 from worker.local.guarded import GuardedProcess
+from worker.settings import BOOTSTRAP_VARIABLE, ENV_PREFIX
+from worker.settings.load import NOT_SETTINGS
 
 READY_WITHIN: Final = 120.0
 """Seconds within which a worker must load its model and join its group."""
@@ -34,10 +37,9 @@ class WorkerProcess:
         self.log = folder / "worker.log"
         config = folder / "worker.yaml"
         config.write_text(yaml.safe_dump({**settings, "ops": {**settings.get("ops", {}), "port": self.port}}))
-        # The file names the brokers; a variable that is set for this program would override it.
-        bootstrap = {"KAFKA_BOOTSTRAP_SERVERS": settings["kafka"]["bootstrap_servers"]}
+        bootstrap = {BOOTSTRAP_VARIABLE: settings["kafka"]["bootstrap_servers"]}
         command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
-        self._process = GuardedProcess([command], log=self.log, environment=bootstrap)
+        self._process = GuardedProcess([command], log=self.log, environment={**no_settings(), **bootstrap})
 
     @property
     def alive(self) -> bool:
@@ -81,6 +83,11 @@ class WorkerProcess:
     def kill(self) -> int:
         """Kill it, like a power cut; return its exit status."""
         return self._process.kill()
+
+
+def no_settings() -> dict[str, None]:
+    """Return the variables of this program that are settings, to be taken away: they would override a worker's file."""
+    return {name: None for name in os.environ if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS}
 
 
 def _free_port() -> int:
