@@ -149,6 +149,8 @@ def test_class_names_in_a_checkpoint_are_used_and_told(tmp_path: Path, said: dic
         ({"a": {"mean": [0.5] * 3}, "b": {"mean": [0.4] * 3}}, {"labels": NUMBERS}, "two things of mean", "--mean"),
         ({}, {"labels": NUMBERS, "crop": 300}, "--crop must be at most --resize", ""),
         ({}, {"labels": NUMBERS, "mean": (127.0,) * 3}, "for pixels from 0 to 255", "divide mean and std by 255"),
+        ({}, {"labels": NUMBERS, "std": (0.0,) * 3}, "--std must be a list of a number above 0", ""),
+        ({}, {"labels": NUMBERS, "crop": 0}, "--crop must be the pixels of a square's side", "not 0"),
         ({}, {"labels": NUMBERS, "mean": (0.5,)}, "--mean has 1 numbers", "a number for each channel"),
         ({}, {"labels": NUMBERS, "preset": "V9"}, "shufflenet_v2_x0_5 has IMAGENET1K_V1", "name one of these"),
         ({}, {"labels": NUMBERS, "task": "detect"}, "not for shufflenet_v2_x0_5", "--task classify"),
@@ -302,6 +304,22 @@ def test_what_is_no_file_of_a_network_is_told(tmp_path: Path) -> None:
     assert "a folder" in refusal(tmp_path)
     assert refusal(tmp_path / "nothing.pth").endswith("put the model's file there")
     assert "save the weights alone" in refusal(saved(tmp_path, small()))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "text"),
+    [
+        ("shufflenet", "is no network of torchvision: give one such as shufflenet_v2"),
+        ("resnet18", "lacks more than half of the tensors of resnet18"),
+        ("shufflenet_v2_x1_0", "tensors of shufflenet_v2_x1_0 fit, which is the nearest; conv1.0.weight is"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_told(tmp_path: Path, architecture: str, text: str) -> None:
+    state = small().state_dict()
+    state["conv1.0.weight"] = torch.zeros(24, 3, 5, 5)
+    told = refusal(saved(tmp_path, state), architecture=architecture, labels=NUMBERS)
+    assert text in told
+    assert "fc." not in told
 
 
 def new(*arguments: object) -> Any:

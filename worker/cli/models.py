@@ -45,6 +45,7 @@ def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
         "Also any network of torchvision that classifies, detects or segments: vision-worker models fetch resnet50"
     )
     console.print("Also any video model of torchvision, which classifies clips: vision-worker models fetch r3d_18")
+    console.print("Your own weights: vision-worker models new best.pth --labels labels.txt")
 
 
 @app.command()

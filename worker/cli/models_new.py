@@ -10,7 +10,7 @@ import msgspec
 import typer
 import yaml
 
-from worker.cli.options import AsJson, parse_option
+from worker.cli.options import AsJson
 from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
 from worker.domain.preprocessing import ChannelOrder, Interpolation, Output
 from worker.models.manifest import MANIFEST_FILE
@@ -38,6 +38,13 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(each) for each in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"{text!r}: give a number for each channel, such as 0.485,0.456,0.406") from None
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--argument")
+    return name, yaml.safe_load(value)
 
 
 def new(
@@ -78,7 +85,8 @@ def new(
     task: Annotated[
         TaskName | None,
         typer.Option(
-            help="multi_label: several classes in a picture; embed: a vector. Default: what the network is for."
+            metavar="TASK",
+            help="multi_label: several classes in a picture; embed: a vector. Default: what the network is for.",
         ),
     ] = None,
     output: Annotated[Output | None, typer.Option(help="What a program returns.")] = None,
@@ -114,7 +122,7 @@ def new(
     The network is found by the names and shapes of the weights. Reading weights runs nothing of the file.
     """
     folder = out or Path(file.stem)
-    if folder.exists():
+    if folder.exists() and not file.is_dir():
         raise SettingsError(
             [f"{folder} exists, and nothing is overwritten: name another folder with --out, or delete it"]
         )
@@ -124,7 +132,7 @@ def new(
     told = Told(
         labels=labels,
         architecture=architecture,
-        arguments={key: yaml.safe_load(value) for key, value in map(parse_option, argument or ())},
+        arguments=dict(map(_argument, argument or ())),
         entry=entry,
         task=task,
         output=output,

@@ -1,7 +1,7 @@
 """Which of torchvision's networks do weights belong to? The names and shapes of their tensors tell."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Any, Final, NamedTuple
 
@@ -99,9 +99,15 @@ def guess(mappings: Sequence[Weights], architectures: Sequence[str], arguments: 
     """
     found = list(_compared(mappings, architectures, arguments))
     misses = [each for each in found if isinstance(each, Miss)]
-    return Guess(
-        [each for each in found if isinstance(each, Fit)], max(misses, key=lambda each: each.share, default=None)
-    )
+    nearest = max(misses, key=lambda each: each.share, default=None)
+    return Guess([each for each in found if isinstance(each, Fit)], nearest and _but_for_its_head(nearest, arguments))
+
+
+def _but_for_its_head(miss: Miss, arguments: Mapping[str, Any]) -> Miss:
+    """Leave the head out of what differs: it has another shape with each number of classes."""
+    head = head_of(outline(miss.architecture, **arguments), **arguments).names
+    unlike = [line for line in miss.unlike if line.partition(" ")[0] not in head]
+    return replace(miss, unlike=unlike, fitting=miss.fitting + len(miss.unlike) - len(unlike))
 
 
 def _compared(

@@ -210,7 +210,7 @@ def _parse(file: Path) -> object:
     try:
         data = file.read_bytes()
         if (kind := kind_of(data)) in {*WEIGHTS, PROGRAM}:
-            raise SettingsError([f"{file} is {kind.what}: write a {MANIFEST_FILE} beside it, and name its folder"])
+            raise SettingsError([f"{file} is {kind.what}: make a model of it with vision-worker models new {file}"])
         return yaml.safe_load(data.decode("utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(

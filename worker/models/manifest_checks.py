@@ -105,7 +105,8 @@ def number_faults(numbers: Mapping[str, Any]) -> Iterator[str]:
     try:
         yield from preprocessing_faults(msgspec.convert(lists, PreprocessingFields))
     except msgspec.ValidationError as error:
-        yield f"the preprocessing has a wrong number ({error}): correct it"
+        wrong = next(each for each in msgspec.structs.fields(PreprocessingFields) if f"$.{each.name}" in str(error))
+        yield f"preprocessing.{wrong.name} must be {wrong.type.__metadata__[-1].description}, not {lists[wrong.name]!r}"
 
 
 def preprocessing_of(section: PreprocessingFields) -> Preprocessing:

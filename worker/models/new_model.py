@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,8 +102,7 @@ def _of_weights(file: Path, data: bytes, name: str, told: Told) -> NewModel:
     what, sha256 = file.name, sha256_of_bytes(data)
     checkpoint = read_checkpoint(data, what)
     notes, mappings = notes_of(checkpoint), weights_in(checkpoint, what)
-    tried = [told.architecture] if told.architecture else names()
-    fit = _chosen(what, guess(mappings, tried, told.arguments), notes, told)
+    fit = _chosen(what, guess(mappings, _tried(told), told.arguments), notes, told)
     published = published_file(fit.architecture, sha256)
     task = _task(fit, told)
     arguments = _arguments(what, fit, published)
@@ -159,6 +159,19 @@ def _of_program(file: Path, data: bytes, name: str, told: Told) -> NewModel:
     )
 
 
+def _tried(told: Told) -> Sequence[str]:
+    known = names()
+    if told.architecture is None:
+        return known
+    if told.architecture not in known:
+        near = get_close_matches(told.architecture, known) or known
+        raise ModelUnavailable(
+            f"--architecture {told.architecture} is no network of torchvision: give one such as {_some(near)}, or "
+            "leave it out, and the network is found by its tensors"
+        )
+    return [told.architecture]
+
+
 def _chosen(what: str, found: Guess, notes: CheckpointNotes, told: Told) -> Fit:
     """Return the only network and the only mapping that fit.
 
@@ -195,16 +208,17 @@ def _no_fit(what: str, found: Guess, told: Told) -> str:
     if found.fits:
         places = " or ".join(f"--entry {each.place}" for each in found.fits)
         return f"{what} has no weights of {found.fits[0].architecture} at {told.entry}: give {places}"
+    asked = told.architecture or "any network of torchvision"
+    asked += "".join(f" with --argument {name}={value}" for name, value in told.arguments.items())
     if (nearest := found.nearest) is None:
-        asked = told.architecture or "any network of torchvision"
-        return (
-            f"{what} does not have half of the tensors of {asked}, so it is of another library, such as timm: {export}"
-        )
+        return f"{what} lacks more than half of the tensors of {asked}: if it is of another library (timm), {export}"
     differences = {"it lacks ": nearest.missing, "it also has ": nearest.beyond, "": nearest.unlike}
     told_differences = "; ".join(f"{word}{_some(each)}" for word, each in differences.items() if each)
     return (
-        f"{what} fits no network of torchvision; the nearest is {nearest.architecture}, of which {nearest.fitting} of "
-        f"{nearest.tensors} tensors fit; {told_differences}: {export}"
+        f"{what} does not fit {asked}: {nearest.fitting} of {nearest.tensors} tensors of {nearest.architecture} fit, "
+        f"which is the nearest; {told_differences or 'its layers for the classes differ in their number'}: "
+        + ("leave out --architecture, or " if told.architecture else "")
+        + export
     )
 
 
