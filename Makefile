@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Only the command line sets these: a shell may have variables with such names.
+LOCK := requirements.lock
+CPU :=
+TORCH :=
 TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo picture unit test thorough coverage cuda chaos bench learn compare lint format docs lock clean
@@ -13,13 +17,14 @@ TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-setup: $(READY) ## create the virtual environment from the lock file
+setup: $(READY) ## create the virtual environment from the lock file; CPU=1 deletes what only a GPU needs
 
-$(READY): requirements.lock pyproject.toml
+$(READY): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(if $(CPU),$(BIN)/python deploy/leave_out_gpu.py)
 	@touch $@
 
 demo: $(READY) ## run cameras, a real Kafka and a real worker, with a live table
@@ -67,9 +72,10 @@ format: $(READY) ## format the code
 docs: $(READY) ## generate the tables in docs/
 	$(BIN)/python -m tests.support.generated
 
-lock: $(READY) ## resolve the dependencies again
-	$(BIN)/uv pip compile --universal --generate-hashes --all-extras --python-version 3.11 \
-		--no-strip-extras --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock pyproject.toml
+lock: $(READY) ## resolve the dependencies again; TORCH=cpu writes requirements.cpu.lock, with the CPU build of torch
+	$(BIN)/uv pip compile $(if $(TORCH),--torch-backend $(TORCH) --python-platform linux,--universal) --python-version 3.11 \
+		--generate-hashes --all-extras --no-strip-extras --no-emit-index-url --no-header --no-annotate --quiet \
+		--output-file requirements.$(if $(TORCH),$(TORCH).)lock pyproject.toml
 
 clean: ## remove all that the other targets created
 	rm -rf $(VENV) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -144,6 +144,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.media.jpeg_decoder": frozenset({"numpy", "simplejpeg"}),
     "worker.media.jpeg_rewriting": frozenset(),
     "worker.media.jpeg_structure": frozenset(),
+    "worker.media.opencv_path": frozenset(),
     "worker.media.orientation": frozenset({"numpy"}),
     "worker.media.png_decoder": frozenset({"PIL", "numpy"}),
     "worker.media.png_structure": frozenset(),

@@ -1,5 +1,6 @@
 """Check the rules and the scrape configuration against the real telemetry and the real Prometheus."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def test_every_recorded_series_has_an_expected_value(name: str) -> None:
 def test_every_alert_has_a_severity_and_a_runbook(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+
+
+def test_the_page_for_operators_has_every_alert_once() -> None:
+    page = (DEPLOY.parent / "docs" / "watching.md").read_text()
+    assert re.findall(r"^\| `(VisionWorker\w+)` \|", page, re.MULTILINE) == [rule["alert"] for rule in ALERTS]
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])

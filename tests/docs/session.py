@@ -21,6 +21,7 @@ _LASTS: Final = re.compile(
     r"vision-worker (?:run\b|tail\b(?!.* (?:-n|--count)\b)|produce\b.*--loop forever\b(?!.*--seconds))"
 )
 """Commands that a reader ends with Ctrl-C. All others end by themselves."""
+_WORKER: Final = re.compile(r"vision-worker (?:run|check)\b")
 _STAYS: Final = re.compile(r"vision-worker (?:run|produce)\b")
 """Of those, what a reader leaves running in another terminal; `tail` is ended as soon as it has printed something."""
 _BROKER: Final = re.compile(r"\b(?:broker|localhost|127\.0\.0\.1|kafka[\w.-]*):(?:9092|PORT)\b")
@@ -66,8 +67,8 @@ class Session:
         state: an empty folder for the session itself.
         environment: variables in addition to those of this process.
         brokers: replaces the address of a broker in a command, such as `broker:9092`.
-        port: replaces the port of a worker's pages, 9400.
-        ready: tells whether the worker serves frames.
+        port: that the worker serves its pages at; it replaces 9400 in commands.
+        worker_is_ready: tells whether the worker serves frames.
     """
 
     folder: Path
@@ -75,7 +76,7 @@ class Session:
     environment: Mapping[str, str]
     brokers: str
     port: int
-    ready: Callable[[], bool]
+    worker_is_ready: Callable[[], bool]
     _running: list[Running] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -125,7 +126,7 @@ class Session:
                 each.interrupt()
         started = self._start(typed)
         self._running.append(started)
-        is_there = self.ready if "vision-worker run" in typed else lambda: bool(started.said())
+        is_there = self.worker_is_ready if "vision-worker run" in typed else lambda: bool(started.said())
         if "vision-worker produce" in typed:
             began = time.monotonic()  # it prints nothing until it ends
             is_there = lambda: time.monotonic() - began > 3  # noqa: E731
@@ -137,6 +138,7 @@ class Session:
         return started.said()
 
     def _start(self, typed: str) -> Running:
+        port = {"VISION_WORKER_OPS__PORT": str(self.port)}
         output = self.state / "output"
         output = output.with_suffix(f".{len(list(self.state.glob('output.*')))}")
         with output.open("wb") as file:
@@ -145,7 +147,7 @@ class Session:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **(port if _WORKER.search(typed) else {})},
                 start_new_session=True,
             )
         return Running(typed, process, output)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import yaml
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from tests.support.cameras import pictures
 from tests.support.workers import model_folder, wait_until
@@ -57,16 +57,15 @@ def fill_folder(folder: Path, brokers: str) -> None:
     (folder / "worker.yaml").write_text(yaml.safe_dump(settings))
 
 
-def send_frames(brokers: str) -> None:
-    """Send what the reader's cameras send meanwhile, and wait until the worker has refused what is no picture."""
+def send_frames(brokers: str) -> int:
+    """Send what the reader's cameras send meanwhile, and return how many frames that are."""
     producer = Producer({"bootstrap.servers": brokers})
     for number in range(_FRAMES):
         for frame in (_good(number), _bad(number)):
             sent = wire.render_frame(_FRAMES_TOPIC, frame)
             producer.produce(sent.topic, sent.value, sent.key, headers=list(sent.headers))
     assert producer.flush(30) == 0
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
-    wait_until(lambda: _records(admin, Topics().dead_letters) >= _FRAMES, "bad frames are refused", every=0.1)
+    return 2 * _FRAMES
 
 
 def empty(brokers: str) -> None:
@@ -82,20 +81,14 @@ def empty(brokers: str) -> None:
     wait_until(lambda: not list(_topics(admin)), "the topics are gone", every=0.1)
 
 
-def environment(cache: Path, port: int) -> dict[str, str]:
+def environment(cache: Path) -> dict[str, str]:
     """Return the variables that a reader's terminal has."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": path, "VISION_WORKER_CACHE": str(cache), "VISION_WORKER_OPS__PORT": str(port), "COLUMNS": "80"}
+    return {"PATH": path, "VISION_WORKER_CACHE": str(cache), "COLUMNS": "80"}
 
 
 def _topics(admin: AdminClient) -> Iterator[str]:
     return (name for name in admin.list_topics(timeout=30).topics if not name.startswith("__"))
-
-
-def _records(admin: AdminClient, topic: str) -> int:
-    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
-    ends = admin.list_offsets({TopicPartition(topic, each): OffsetSpec.latest() for each in partitions})  # type: ignore[no-untyped-call]
-    return sum(end.result(30).offset for end in ends.values())
 
 
 def _good(number: int) -> CapturedFrame:

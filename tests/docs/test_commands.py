@@ -8,17 +8,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.docs.commands import SHELLS, commands_in
 from tests.docs.pages import FILES, Block, Page, read_page
 from tests.docs.session import Session
 from tests.docs.surroundings import empty, environment, fill_folder, make_cache, send_frames
+from tests.support.workers import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+# A page takes a minute on an idle machine; on a busy one, each command waits for its turn.
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PAGES = [page for page in map(read_page, FILES) if any(block.language in SHELLS for block in page.blocks)]
 
@@ -29,6 +31,32 @@ class Machine:
 
     brokers: str
     cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPages:
+    """What a worker says of itself over HTTP."""
+
+    port: int
+
+    def ready(self) -> bool:
+        """Tell whether it serves frames."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def frames(self) -> float:
+        """Return how many frames have an outcome."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == "vision_worker_frames_total"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +78,20 @@ def test_a_reader_can_run_what_a_page_says(page: Page, machine: Machine, tmp_pat
     fill_folder(folder, machine.brokers)
     empty(machine.brokers)
 
-    def ready() -> bool:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (URLError, OSError):
-            return False
-
-    with Session(folder, state, environment(machine.cache, port), machine.brokers, port, ready) as session:
+    pages = WorkerPages(port)
+    with Session(folder, state, environment(machine.cache), machine.brokers, port, pages.ready) as session:
         for block in page.blocks:
-            _follow(page.name, block, session, machine)
+            _follow(page.name, block, session, pages)
 
 
-def _follow(page: str, block: Block, session: Session, machine: Machine) -> None:
+def _follow(page: str, block: Block, session: Session, pages: WorkerPages) -> None:
     """Do what a reader does with a block: write the file that it shows, or run its commands."""
 
     def run(command: str, *, fails: bool = False) -> None:
         session.run(command, fails=fails)
         if "vision-worker run" in command:
-            send_frames(machine.brokers)
+            sent = send_frames(session.brokers)
+            wait_until(lambda: pages.frames() >= sent, "the worker has dealt with all frames", every=0.1)
 
     for command in block.before:
         run(command)

@@ -83,7 +83,9 @@ def _no_picture(on: Stage) -> OutboundRecord:
 def test_produce_sends_a_folder_and_says_so(session: Session) -> None:
     said = json.loads(session.produced.stdout)
 
-    assert (session.produced.returncode, session.produced.stderr) == (0, "")
+    on = session.stage
+    assert session.produced.returncode == 0
+    assert session.produced.stderr == f"sending to topic {on.frames!r} at {on.servers}; Ctrl-C stops it\n"
     assert (said["frames"], said["cameras"], said["confirmed"]) == (PICTURES, {"chelsea": PICTURES}, True)
 
 

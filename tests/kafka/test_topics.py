@@ -156,6 +156,7 @@ def test_a_plan_for_programs(place: Place) -> None:
 def test_settings_that_cannot_be_read(settings: dict[str, object], tmp_path: Path) -> None:
     config = tmp_path / "worker.yaml"
     config.write_text(yaml.safe_dump(settings))
-    answer = CliRunner(env={"KAFKA_BOOTSTRAP_SERVERS": None}).invoke(app, ["topics", "apply", "--config", str(config)])
+    alone = {"KAFKA_BOOTSTRAP_SERVERS": None, "VISION_WORKER_CACHE": str(tmp_path)}  # no Kafka of `kafka up`
+    answer = CliRunner(env=alone).invoke(app, ["topics", "apply", "--config", str(config)])
     assert answer.exit_code != 0
     assert "kafka.bootstrap_servers" in str(answer.exception)

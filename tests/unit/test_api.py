@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,7 +28,7 @@ from tests.support.tints import tinted, write_tints_model
 from worker import wire
 from worker.api.model import Options
 from worker.cli import app
-from worker.domain.boxes import Box, TrueBox
+from worker.domain.boxes import Box
 from worker.domain.errors import ModelFailed, SettingsError, TooManyRejected
 from worker.models.loaded import LoadedModel
 from worker.settings import ModelGroup
@@ -211,7 +212,7 @@ def test_it_leaves_opencv_as_it_was(model: worker.Model) -> None:
         cv2.setNumThreads(usual)
 
 
-@pytest.mark.parametrize("one", ["cat.jpg", Path("cat.jpg"), b"data", RED, RED[..., 0], worker.Picture(RED)])
+@pytest.mark.parametrize("one", ["cat.jpg", Path("cat.jpg"), b"data", RED, RED[..., 0], worker.Picture(RED), BytesIO()])
 def test_one_picture_is_no_iterable_of_pictures(model: worker.Model, one: Any) -> None:
     with pytest.raises(TypeError, match=r"give a list of pictures, such as model\(\[picture\]\)"):
         model(one)
@@ -219,6 +220,23 @@ def test_one_picture_is_no_iterable_of_pictures(model: worker.Model, one: Any) -
 
 def test_a_batch_of_arrays_is_an_iterable_of_pictures(model: worker.Model) -> None:
     assert [predicted(each).classes[0].name for each in model(np.stack([RED, DARK]))] == ["red", "other"]
+
+
+def test_a_result_cannot_be_taken_for_another_ones(model: worker.Model) -> None:
+    """Pictures of several cameras share windows and calls, and one in three is refused before the loop sees it."""
+    items = [
+        None if number % 3 == 0 else worker.Picture(tinted({"red"} if number % 2 else set()), camera=f"{number % 5}")
+        for number in range(200)
+    ]
+    said = [each.frame.offset if isinstance(each, worker.Refused) else predicted(each) for each in model(items)]  # type: ignore[arg-type]
+
+    for number, each in enumerate(said):
+        if number % 3 == 0:
+            assert each == number
+        else:
+            assert isinstance(each, wire.PredictionMessage)
+            assert (each.frame.offset, each.frame.camera) == (number, f"{number % 5}")
+            assert each.classes[0].name == ("red" if number % 2 else "other")
 
 
 def test_no_picture_has_no_result(model: worker.Model) -> None:
@@ -278,7 +296,7 @@ def test_a_recurrent_model_follows_a_camera(tmp_path: Path) -> None:
 def test_a_detector_finds_boxes_and_compares_them(tmp_path: Path) -> None:
     box = Box(10, 10, 60, 50)
     model = worker.load(write_bright_model(tmp_path))
-    picture = worker.Picture(with_rectangles(128, 96, white=box), boxes=[TrueBox("white", box)])
+    picture = worker.Picture(with_rectangles(128, 96, white=box), boxes=[("white", box)])
 
     (result,) = model([picture])
 

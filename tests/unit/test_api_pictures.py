@@ -76,6 +76,30 @@ def test_a_label_may_be_an_index(label: Any, sent: str) -> None:
     assert parsed(0, Picture(b"data", label=label)).frame.label == sent
 
 
+@pytest.mark.parametrize(
+    ("known", "advice"),
+    [
+        ({"captured_at": 1.5}, "give whole milliseconds"),
+        ({"captured_at": "now"}, "give whole milliseconds"),
+        ({"boxes": [(1, 2, 3, 4)]}, "give (label, (left, top, right, bottom)) for each object"),
+        ({"boxes": [("cat", (3, 2, 1, 4))]}, "give (label, (left, top, right, bottom)) for each object"),
+        ({"boxes": [("cat", (1, 2, float("nan"), 4))]}, "give (label, (left, top, right, bottom)) for each object"),
+        ({"boxes": 5}, "give (label, (left, top, right, bottom)) for each object"),
+    ],
+)
+def test_what_is_known_wrongly_is_refused_with_advice(known: dict[str, Any], advice: str) -> None:
+    found = refused(Picture(b"data", **known))
+
+    assert found.reason == "bad-header"
+    assert advice in found.text
+
+
+def test_times_and_boxes_may_be_of_numpy() -> None:
+    frame = parsed(0, Picture(b"data", captured_at=np.int64(7), boxes=[("cat", np.array([1, 2, 3, 4]))])).frame  # type: ignore[arg-type, list-item]
+
+    assert (frame.captured_at, frame.boxes) == (7, (TrueBox("cat", Box(1, 2, 3, 4)),))
+
+
 def test_pixels_become_what_a_png_of_them_becomes() -> None:
     grey = RGB[..., 0]
     deep = grey.astype(np.uint16) * 257

@@ -97,8 +97,3 @@ def test_the_log_and_the_errors_of_a_client_tell_its_cause() -> None:
 def test_a_client_that_would_wait_for_ever_for_a_token_is_refused(mechanism: str, method: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="nothing gives tokens to the mechanism OAUTHBEARER"):
         KafkaAdmin("kafka:9092", {"security.protocol": "SASL_SSL", mechanism: "OAUTHBEARER", **method})
-
-
-def test_an_option_that_the_client_refuses_is_named() -> None:
-    with pytest.raises(SettingsError, match=r'No such configuration property: "ssl\.calocation"; correct'):
-        KafkaAdmin("kafka:9092", {"ssl.calocation": "x"})

@@ -9,6 +9,7 @@ from worker.adapters.kafka import Unreached
 from worker.adapters.memory import Assign, Pause
 from worker.app.health import Health
 from worker.domain.times import Monotonic
+from worker.ops.counts import Counts
 from worker.settings import Ops
 
 AWAY = Unreached("the brokers at kafka:9092", "connection refused; check that the broker is up")
@@ -20,6 +21,17 @@ class Watched:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.health = Health(Ops(unreachable_after_s=30, stalled_after_s=60), group="eyes", clock=self.clock)
+
+    def trouble(self, *, waiting: int = 0) -> str | None:
+        """Return what keeps the worker from its work, if its loop goes round."""
+        assert self.health.worker
+        self.health.worker.last_step = self.clock()
+        return self.slow_trouble(waiting=waiting)
+
+    def slow_trouble(self, *, waiting: int = 0) -> str | None:
+        """Return the same if its loop has not gone round since it was asked last."""
+        assert self.health.worker
+        return self.health.trouble(Counts(assigned=len(self.health.worker.assigned), waiting=waiting))
 
     def clock(self) -> Monotonic:
         return Monotonic(self.now)
@@ -44,18 +56,19 @@ def test_a_worker_with_partitions_is_ready_and_has_no_trouble() -> None:
     watched = Watched()
     watched.start()
 
-    assert (watched.health.unhealthy(), watched.health.unready(), watched.health.trouble()) == (None, None, None)
+    assert (watched.health.unhealthy(), watched.health.unready(), watched.trouble()) == (None, None, None)
 
 
 def test_a_worker_without_partitions_waits_at_first_and_stands_by_later() -> None:
     watched = Watched()
     watched.start(assigned=False)
     waits = "group 'eyes' has not assigned any partitions yet; wait some seconds"
-    assert (watched.health.unready(), watched.health.trouble()) == (waits, waits)
+    assert (watched.health.unready(), watched.trouble()) == (waits, waits)
 
     watched.now += 16
     assert watched.health.unready() is None
-    assert (watched.health.trouble() or "").startswith("standby: all partitions are with other members of group 'eyes'")
+    assert (watched.trouble() or "").startswith("standby: group 'eyes' has no partition for this worker")
+    assert (watched.trouble(waiting=2) or "").startswith("none of its partitions is read, because an output")
 
 
 def test_brokers_that_do_not_answer_are_told_at_once_and_make_it_unready_after_a_while() -> None:
@@ -65,14 +78,14 @@ def test_brokers_that_do_not_answer_are_told_at_once_and_make_it_unready_after_a
     watched.health.heard(AWAY)
 
     said = "no answer for 10 s from the brokers at kafka:9092: connection refused; check that the broker is up"
-    assert (watched.health.trouble(), watched.health.unready(), watched.health.unreachable_for()) == (said, None, 10)
+    assert (watched.trouble(), watched.health.unready(), watched.health.unreachable_for()) == (said, None, 10)
     watched.now += 21
     said = said.replace("10 s", "31 s")
-    assert (watched.health.trouble(), watched.health.unready(), watched.health.unreachable_for()) == (said, said, 31)
+    assert (watched.trouble(), watched.health.unready(), watched.health.unreachable_for()) == (said, said, 31)
     assert watched.health.unhealthy() is None, "a restart does not bring brokers back"
 
     watched.health.heard(None)
-    assert (watched.health.trouble(), watched.health.unready(), watched.health.unreachable_for()) == (None, None, 0)
+    assert (watched.trouble(), watched.health.unready(), watched.health.unreachable_for()) == (None, None, 0)
 
 
 def test_short_outages_in_a_row_are_not_added_up() -> None:
@@ -106,14 +119,24 @@ def test_a_loop_that_has_stalled_is_the_first_that_is_said() -> None:
     watched.health.heard(AWAY)
 
     assert (watched.health.unhealthy() or "").startswith("the loop has stalled for 101 s")
-    assert (watched.health.trouble() or "").startswith("the loop has stalled for 101 s")
+    assert (watched.slow_trouble() or "").startswith("the loop has stalled for 101 s")
 
 
-@pytest.mark.parametrize("stage", ["restore"])
-def test_what_was_saved_is_being_read_back(stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("restore", "it has read back what was saved of its partitions for 7 s"),
+        ("publish", "the brokers have not confirmed its outputs for 7 s"),
+        ("classify", "its model has worked on one call for 7 s"),
+        ("commit", "it has been in stage 'commit' for 7 s"),
+    ],
+)
+def test_a_step_that_takes_long_says_what_it_waits_for(stage: str, said: str) -> None:
     watched = Watched()
     watched.start()
     assert watched.health.worker
     watched.health.worker.stages.current = stage
+    assert watched.trouble() is None
+    watched.now += 7
 
-    assert watched.health.trouble() == "reads back what was saved of its partitions"
+    assert (watched.slow_trouble(), watched.health.unready(), watched.health.unhealthy()) == (said, None, None)

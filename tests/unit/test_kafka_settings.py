@@ -103,3 +103,11 @@ def test_a_misspelt_name_is_never_left_out(config: Path, content: dict[str, obje
     config.write_text(json.dumps(content))
     with pytest.raises(SettingsError):
         kafka_and_topics(config, "given:1")
+
+
+def test_a_secret_of_the_command_line_replaces_one_that_cannot_be_read(tmp_path: Path) -> None:
+    config = tmp_path / "worker.yaml"
+    config.write_text("kafka: {bootstrap_servers: 'b:1', options: {sasl.password: {file: /no/such/file}}}")
+    kafka, _ = kafka_and_topics(config, None, ["sasl.password=given", "acks=1"])
+
+    assert kafka.options == {"sasl.password": "given", "acks": "1"}

@@ -68,6 +68,13 @@ def test_a_csv_says_all_of_labels_names_and_cameras(tmp_path: Path) -> None:
     assert (found.note, found.alone) == ("", None)
 
 
+def test_a_recording_that_is_not_read_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, ["1.jpg", "frames.csv"])
+    found = open_source(tmp_path, labels=None, camera=None, rate=25.0, classes=CLASSES)
+
+    assert found.note.endswith(f"to take its labels, add --labels {tmp_path / 'frames.csv'}")
+
+
 def test_pictures_without_a_camera_are_alone(tmp_path: Path) -> None:
     fill(tmp_path, ["1.jpg", "2.jpg"])
 

@@ -41,10 +41,7 @@ TROUBLE = "no answer for 6 s from the brokers at kafka:9092: connection refused;
         (
             replace(IDLE, outcomes={"predicted": 5}, waiting=2),
             STILL,
-            (
-                "5 frames, none for 40 s, lag 0, 2 partitions not read, an output has too few: "
-                "vision-worker check --config worker.yaml"
-            ),
+            ("5 frames, none for 40 s, lag 0, 2 partitions not read: vision-worker topics apply --config worker.yaml"),
         ),
         (
             replace(IDLE, outcomes={"predicted": 5}, max_cameras=200),
@@ -96,7 +93,7 @@ def test_the_usual_lines_fit_a_terminal_of_80_columns() -> None:
 
 def test_rates_are_those_since_the_last_line_and_quiet_is_counted_from_the_last_result() -> None:
     counts = Counts(lag=0)
-    status = Status(lambda: counts, lambda: None, NAMES, now=Monotonic(100))
+    status = Status(lambda: counts, lambda _: None, NAMES, now=Monotonic(100))
     with capture_logs() as said:
         counts = Counts(outcomes={"predicted": 50}, lag=0)
         status.tell(Monotonic(110))
@@ -134,11 +131,11 @@ def test_the_last_line_sums_up_and_says_where_everything_is() -> None:
         ),
         "  dead letters: vision-worker deadletters list --config worker.yaml",
     ]
-    assert summary(IDLE, 4, NAMES) == "stopped after 4 s: no new frames"
+    assert summary(IDLE, 4, NAMES) == "stopped after 4 s: no frame got a result"
 
 
 def test_programs_get_the_same_numbers() -> None:
-    status = Status(lambda: DONE, lambda: TROUBLE, NAMES, now=Monotonic(0))
+    status = Status(lambda: DONE, lambda _: TROUBLE, NAMES, now=Monotonic(0))
     with capture_logs() as said:
         status.tell(Monotonic(10))
         status.sum_up(Monotonic(20))

@@ -1,6 +1,7 @@
 """A model that is loaded once, and takes pictures as often as asked."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from io import IOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
@@ -70,7 +71,7 @@ class Model:
         """
         if _is_one(pictures):
             raise TypeError(
-                f"{type(pictures).__name__} is one picture, or a path: give a list of pictures, such as "
+                f"{type(pictures).__name__} is one picture, a file or a path: give a list of pictures, such as "
                 "model([picture]), or those of a folder, as model(worker.read(folder))"
             )
         from worker.api.running import run
@@ -117,4 +118,4 @@ def _is_one(pictures: object) -> bool:
     """Tell whether this is one picture, although one could iterate over it: over its bytes, characters or rows."""
     if isinstance(pictures, np.ndarray):
         return pictures.dtype != object and pictures.ndim < 4
-    return isinstance(pictures, bytes | bytearray | memoryview | str | Path | Image.Image | Picture)
+    return isinstance(pictures, bytes | bytearray | memoryview | str | Path | IOBase | Image.Image | Picture)

@@ -1,5 +1,7 @@
 """What goes in: pictures as a program has them, and how each becomes the record that a producer would send."""
 
+import json
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from PIL import Image
 
 from worker import wire
 from worker.api.results import Refused
-from worker.domain.boxes import TrueBox
+from worker.domain.boxes import TrueBox, read_boxes
 from worker.domain.errors import Reason
 from worker.domain.frames import CapturedFrame, RawLayout
 from worker.domain.records import Position, Record, TopicPartition
@@ -38,7 +40,8 @@ class Picture:
         data: encoded bytes (JPEG, PNG, WebP), the path of such a file, or pixels: an RGB array (height, width, 3) of
             uint8, a grey array (height, width) of uint8 or uint16, or a picture of Pillow in mode RGB, RGBA or L.
         label: its class, as a name or an index; the prediction then says whether it is right.
-        boxes: its true boxes, for a detector; None if they are not known.
+        boxes: its true boxes, for a detector: of each its class and (left, top, right, bottom) in pixels; None if they
+            are not known.
         camera: who took it. A model of clips shows pictures of one camera together.
         captured_at: when, in milliseconds; None: picture n of the iterable was taken n / 25 seconds after the first.
         id: its name in the result; None: the file's path, else the number in the iterable.
@@ -46,7 +49,7 @@ class Picture:
 
     data: Data
     label: str | int | None = None
-    boxes: Sequence[TrueBox] | None = None
+    boxes: Sequence[tuple[str, Sequence[float]]] | None = None
     camera: str = "python"
     captured_at: int | None = None
     id: str | None = None
@@ -80,22 +83,42 @@ def record_of(number: int, item: Item) -> Record | Refused:
     name = wire.as_identifier(str(picture.id or path or number))
     camera = wire.as_identifier(str(picture.camera))
     try:
-        encoded = _encode(picture.data)
+        encoded, boxes = _encode(picture.data), _boxes(picture)
+        at = round(number * 1000 / RATE) if picture.captured_at is None else _milliseconds(picture.captured_at)
     except _Unusable as error:
         where = FrameField(camera=camera, id=name, topic=SOURCE.topic, partition=SOURCE.partition, offset=number)
         return Refused(where, error.reason, str(error))
-    at = round(number * 1000 / RATE) if picture.captured_at is None else int(picture.captured_at)
     frame = CapturedFrame(
         camera=camera,
         data=encoded.data,
         captured_at=EventMillis(at),
         frame_id=name,
         label=None if picture.label is None else str(picture.label).encode(errors="replace").decode(),
-        boxes=None if picture.boxes is None else tuple(picture.boxes),
+        boxes=boxes,
     )
     sent = wire.render_frame(SOURCE.topic, frame)
     headers = sent.headers + (wire.layout_headers(encoded.raw) if encoded.raw else ())
     return Record(Position(SOURCE, number), sent.key, sent.value, headers, EventMillis(0))
+
+
+def _milliseconds(at: object) -> int:
+    try:
+        return operator.index(at)  # type: ignore[arg-type]
+    except TypeError:
+        raise _Unusable(
+            Reason.BAD_HEADER.value, f"captured_at is {at!r}: give whole milliseconds, such as int(time.time() * 1000)"
+        ) from None
+
+
+def _boxes(picture: Picture) -> tuple[TrueBox, ...] | None:
+    if picture.boxes is None:
+        return None
+    try:
+        found = [{"label": str(label), "box": [float(side) for side in box]} for label, box in picture.boxes]
+        return read_boxes(json.dumps(found))
+    except (TypeError, ValueError) as error:
+        text = f"boxes cannot be read ({error}): give (label, (left, top, right, bottom)) for each object"
+        raise _Unusable(Reason.BAD_HEADER.value, text) from None
 
 
 def _encode(data: object) -> _Encoded:

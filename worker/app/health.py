@@ -6,6 +6,7 @@ import structlog
 
 from worker.adapters.kafka import Unreached
 from worker.domain.times import Monotonic
+from worker.ops.counts import Counts
 from worker.ops.watchdog import Pulse, Watchdog
 from worker.ports import MonotonicClock
 from worker.settings import Ops
@@ -14,6 +15,13 @@ from worker.stream.worker import Worker
 STANDBY_AFTER: Final = 15.0
 """Seconds after which a worker that was given no partitions counts as a standby: the newer group protocol does not
 tell a member that there is nothing for it."""
+SLOW_AFTER: Final = 5.0
+"""Seconds after which a step of the loop is said to take long: it is far from a stall."""
+_DOING: Final = {
+    "restore": "it has read back what was saved of its partitions",
+    "classify": "its model has worked on one call",
+    "publish": "the brokers have not confirmed its outputs",
+}
 _STARTING: Final = "the worker is starting: its model is not ready yet; wait, and read its log"
 
 
@@ -54,17 +62,17 @@ class Health:
             return self._unreachable(now)
         return self._joining(self.worker, now)
 
-    def trouble(self) -> str | None:
+    def trouble(self, counts: Counts) -> str | None:
         """Return why nothing happens, the most serious reason first; None if the worker only waits for frames."""
         now, worker = self._clock(), self.worker
         if worker is None:
             return _STARTING
         return (
             self.watchdog.fault()
-            or (self._unreachable(now) if self._unreached else None)
+            or self._unreachable(now)
+            or self._slow()
             or self._joining(worker, now)
-            or self._standing_by(worker)
-            or ("reads back what was saved of its partitions" if worker.stages.current == "restore" else None)
+            or self._without_partitions(counts)
         )
 
     def heard(self, unreached: Unreached | None) -> None:
@@ -87,6 +95,13 @@ class Health:
         unreached = self._unreached  # another thread may set it to None
         return unreached and f"no answer for {now - self._answered_at:.0f} s from {unreached.whom}: {unreached.cause}"
 
+    def _slow(self) -> str | None:
+        pulse = self._pulse()
+        if pulse.silent < SLOW_AFTER:
+            return None
+        doing = _DOING.get(pulse.stage, f"it has been in stage {pulse.stage!r}")
+        return f"{doing} for {pulse.silent:.0f} s"
+
     def _joining(self, worker: Worker, now: Monotonic) -> str | None:
         """A worker is ready once it has its partitions, or is known to have none for now: a standby is ready too."""
         began = worker.subscribed_at
@@ -94,13 +109,12 @@ class Health:
             return None
         return f"group {self._group!r} has not assigned any partitions yet; wait some seconds"
 
-    def _standing_by(self, worker: Worker) -> str | None:
-        if worker.assigned:
+    def _without_partitions(self, counts: Counts) -> str | None:
+        if counts.assigned:
             return None
-        return (
-            f"standby: all partitions are with other members of group {self._group!r}; this worker takes over when one "
-            "of them stops"
-        )
+        if counts.waiting:
+            return "none of its partitions is read, because an output has too few: vision-worker topics apply adds some"
+        return f"standby: group {self._group!r} has no partition for this worker; it takes over when another one stops"
 
     def _pulse(self) -> Pulse:
         now, worker = self._clock(), self.worker

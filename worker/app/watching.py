@@ -21,15 +21,16 @@ _ASK_BROKERS_EVERY: Final = 5.0
 """Seconds between two questions; fewer if an outage is to be told sooner."""
 
 
+def status_of(settings: Settings, telemetry: Telemetry, health: Health, *, same_kafka: str) -> Status:
+    """Return what writes the status line of a worker that starts now."""
+    names = Names(settings.topics.frames, settings.topics.predictions, same_kafka)
+    return Status(telemetry.counts, health.trouble, names, now=monotonic_clock())
+
+
 @contextmanager
-def watched(
-    worker: Worker, settings: Settings, telemetry: Telemetry, health: Health, *, same_kafka: str
-) -> Iterator[Status]:
-    """Watch a worker, and write its status line, until the block ends."""
-    ops, topics = settings.ops, settings.topics
-    probe = broker_probe(settings.kafka, topics)
-    names = Names(topics.frames, topics.predictions, same_kafka)
-    status = Status(telemetry.counts, health.trouble, names, now=monotonic_clock())
+def watched(worker: Worker, settings: Settings, telemetry: Telemetry, health: Health, status: Status) -> Iterator[None]:
+    """Watch a worker, ask its brokers, and write its status line, until the block ends."""
+    ops, probe = settings.ops, broker_probe(settings.kafka, settings.topics)
     health.worker = worker
 
     def ask_brokers() -> None:
@@ -41,7 +42,7 @@ def watched(
         Repeating("brokers", ask_brokers, every=min(_ASK_BROKERS_EVERY, ops.unreachable_after_s / 3)),
         Repeating("status", lambda: status.tell(monotonic_clock()), every=ops.status_s),
     ):
-        yield status
+        yield
 
 
 def tell_port(ops: Ops, port: int) -> None:

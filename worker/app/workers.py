@@ -4,7 +4,7 @@ import gc
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 
@@ -20,7 +20,7 @@ from worker.app.health import Health
 from worker.app.pages import pages
 from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
-from worker.app.watching import tell_port, tell_ready, watched
+from worker.app.watching import status_of, tell_port, tell_ready, watched
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Stopping, TopicPartition
@@ -100,16 +100,14 @@ def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "
                 sampling=sampling,
             )
             _freeze_what_stays()
-            status = None
-            try:
-                with watched(worker, settings, telemetry, health, same_kafka=same_kafka) as status:
-                    tell_ready(settings, model, served.url, same_kafka=same_kafka)
-                    yield worker
-            finally:
-                sink.close()
-                source.close()
-                if status is not None:
-                    status.sum_up(monotonic_clock())
+            status = status_of(settings, telemetry, health, same_kafka=same_kafka)
+            with ExitStack() as undo:  # the last one first
+                undo.callback(lambda: status.sum_up(monotonic_clock()))
+                undo.callback(source.close)
+                undo.callback(sink.close)
+                undo.enter_context(watched(worker, settings, telemetry, health, status))
+                tell_ready(settings, model, served.url, same_kafka=same_kafka)
+                yield worker
 
 
 def _warm_model(settings: Settings, telemetry: Telemetry) -> LoadedModel:

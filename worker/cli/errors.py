@@ -49,6 +49,11 @@ def run_and_explain() -> int:
     except OSError as error:  # of the disk or of a file that the user has named; what is expected is told where it is
         _print(explain(error))
         return 1
+    except UnicodeEncodeError as error:
+        if not any("\udc80" <= each <= "\udcff" for each in error.object):  # bytes of the command line or a file's name
+            raise
+        _print(f"{error.object} is not UTF-8; set LC_ALL=C.UTF-8, or use another name")
+        return 2
     return 0
 
 

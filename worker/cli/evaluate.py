@@ -36,7 +36,7 @@ LOWEST = 0.05
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Folder of a model, or a name of `models list`.")],
+    model: Annotated[str, typer.Argument(help="A name of `models list`, the folder of a model, or its manifest.")],
     data: Annotated[
         Path,
         typer.Argument(

@@ -17,7 +17,7 @@ from worker.cli.options import parse_option
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.spelling import or_meant
 from worker.local.background import running
-from worker.settings import Kafka, Settings, Topics, read_groups
+from worker.settings import REFUSED, Kafka, Settings, Topics, read_groups
 
 _NEEDED = ("kafka", "topics")
 
@@ -71,7 +71,8 @@ def kafka_and_topics(
     Raises:
         SettingsError: the settings of Kafka or of the topics have faults, or something that is set is no setting.
     """
-    groups, faults = read_settings(config, bootstrap_servers)
+    accepted = [each for each in option or () if each.partition("=")[0] not in REFUSED]
+    groups, faults = read_settings(config, bootstrap_servers, accepted)
     others = Settings.model_fields.keys() - set(_NEEDED)
     if faults := [fault for fault in faults if fault.partition(":")[0].partition(".")[0] not in others]:
         raise SettingsError(faults)

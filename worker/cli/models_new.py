@@ -111,7 +111,7 @@ def new(
 ) -> None:
     """Make a model's folder from a file of weights, and show that it runs.
 
-    The network is found by the names and shapes of the weights. Nothing in the file is run, and the file is copied.
+    The network is found by the names and shapes of the weights. Reading weights runs nothing of the file.
     """
     folder = out or Path(file.stem)
     if folder.exists():

@@ -8,7 +8,7 @@ from typing import Final
 
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.media.folder import ListedFile, frames_of, list_folder
+from worker.media.folder import RECORDING, ListedFile, frames_of, list_folder
 from worker.wire import as_identifier
 
 _SHOWN: Final = 3
@@ -60,6 +60,8 @@ def open_source(
     listed, note = list_folder(source, labels=labels), ""
     if labels is None:
         listed, note = labelled_by_folder(listed, frozenset(classes))
+        if (source / RECORDING).is_file():
+            note = f"labels: {source / RECORDING} is not read; to take its labels, add --labels {source / RECORDING}"
     listed = [replace(each, frame_id=each.frame_id or as_identifier(each.name)) for each in listed]
     name = source.resolve().name
     frames = partial(frames_of, listed, start=start, rate=rate, camera=camera, other_camera=name)

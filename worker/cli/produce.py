@@ -120,6 +120,7 @@ def produce(
     sink, sent = _sink(kafka, live_sources=len(found) if opened.live else 0), Sent(topic or topics.frames)
     try:
         sink.await_topic(sent.topic, ANSWER_WITHIN)
+        typer.echo(f"sending to topic {sent.topic!r} at {kafka.bootstrap_servers}; Ctrl-C stops it", err=True)
         started = time.monotonic()
         with libraries_for_live(), feeds, progress_bar() as progress:
             task = progress.add_task("", total=count)

@@ -64,6 +64,8 @@ def render(
     per_second = rate or (PICTURES_PER_SECOND if source.is_dir() else frame_rate(source))
     manifest, outcomes = find_manifest(groups.model), Outcomes(topics)
     found = open_source(source, labels=labels, camera=camera, rate=per_second, classes=manifest.labels)
+    if found.note:
+        typer.echo(found.note, err=True)
     loaded = build_model(manifest, groups.model)
     with progress_bar() as progress:
         run_offline(

@@ -11,6 +11,7 @@ from rich.console import Console
 from worker import wire
 from worker.cli.kafka_settings import kafka_and_topics, missing_topic
 from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile
+from worker.domain.errors import SettingsError
 from worker.domain.records import Record, TopicPartition
 from worker.domain.times import EventMillis
 from worker.settings import Kafka, Topics
@@ -47,6 +48,8 @@ def tail(
 
     kafka, topics = kafka_and_topics(config, bootstrap_servers, option)
     admin, name = cluster_admin(kafka), topic or _topic_of(kind, topics)
+    if name is None:
+        raise SettingsError(["topics.skipped is not set, so skipped frames are only counted; set it, or give --topic"])
     found = admin.topics([name])
     if name not in found:
         raise missing_topic(name, kafka, topics, admin.names())
@@ -75,15 +78,17 @@ def _awaited(topic: str, kafka: Kafka, older: int) -> str:
     return f"waiting for records in topic {topic!r} at {kafka.bootstrap_servers}\n{hint}"
 
 
-def _topic_of(kind: Kind, topics: Topics) -> str:
-    """Return the topic of a kind; a topic that the settings do not name has its usual name."""
-    named = {
-        Kind.PREDICTIONS: topics.predictions,
-        Kind.ACCURACY: topics.accuracy,
-        Kind.DEAD_LETTERS: topics.dead_letters,
-        Kind.SKIPPED: topics.skipped,
-    }
-    return named[kind] or kind.value
+def _topic_of(kind: Kind, topics: Topics) -> str | None:
+    """Return the topic of a kind; None if it is not set."""
+    match kind:
+        case Kind.PREDICTIONS:
+            return topics.predictions
+        case Kind.ACCURACY:
+            return topics.accuracy
+        case Kind.DEAD_LETTERS:
+            return topics.dead_letters
+        case Kind.SKIPPED:
+            return topics.skipped
 
 
 def as_document(kind: Kind, record: Record) -> Any:

@@ -20,6 +20,7 @@ from worker.evaluation.plots import plot_calibration, plot_confusion, plot_thres
 from worker.evaluation.report import ClassReport, Evaluated, Mistake
 from worker.evaluation.reports import Found, Report
 from worker.evaluation.sheet import Tile, contact_sheet
+from worker.media.opencv_path import opencv_path
 from worker.views.drawing import draw
 from worker.views.shown import Facts, ShownBox
 
@@ -77,7 +78,7 @@ def _write_boxes(folder: Path, report: BoxReport, found: Detecting, pictures: Pi
 
 def _write_sheet(folder: Path, tiles: list[Tile]) -> None:
     if tiles:
-        cv2.imwrite(str(folder / SHEET), cv2.cvtColor(contact_sheet(tiles), cv2.COLOR_RGB2BGR))
+        cv2.imwrite(opencv_path(folder / SHEET), cv2.cvtColor(contact_sheet(tiles), cv2.COLOR_RGB2BGR))
 
 
 def _tile(pixels: Pixels, mistake: Mistake) -> Tile:

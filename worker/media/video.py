@@ -14,6 +14,7 @@ from worker.domain.errors import SettingsError, SourceLost
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
 from worker.media.jpeg import JpegEncoder
+from worker.media.opencv_path import opencv_path
 
 _GOOD: Final = JpegEncoder()
 
@@ -67,7 +68,7 @@ def video_frames(path: Path, rate: float | None = None) -> Generator[VideoFrame,
     """Yield every frame of a video file, not converted yet. Arguments and errors are those of `read_video`."""
     if not path.is_file():
         raise SourceLost(f"there is no video file {path}")
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(opencv_path(path))
     try:
         if not capture.isOpened():
             raise SourceLost(f"{path} cannot be opened: it is damaged, or this build of OpenCV cannot read it")

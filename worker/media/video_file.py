@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.errors import SettingsError, SourceLost, WorkerError
+from worker.media.opencv_path import opencv_path
 
 Pixels = NDArray[np.uint8]
 
@@ -113,7 +114,7 @@ def _write(file: Path, first: Pixels, remaining: Iterable[Pixels], rate: float) 
 
 def _open_writer(file: Path, rate: float, size: tuple[int, int]) -> tuple[cv2.VideoWriter, str]:
     for codec in CODECS:
-        writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, size)
+        writer = cv2.VideoWriter(opencv_path(file), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, size)
         if writer.isOpened():
             return writer, codec
     width, height = size
@@ -132,7 +133,7 @@ def _even(pixels: NDArray[np.uint8] | cv2.typing.MatLike) -> cv2.typing.MatLike:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[cv2.VideoCapture]:
-    video = cv2.VideoCapture(str(file))
+    video = cv2.VideoCapture(opencv_path(file))
     try:
         if not video.isOpened():
             raise SourceLost(f"{file} cannot be opened: it is damaged, or this build of OpenCV cannot read it")

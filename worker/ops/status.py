@@ -47,7 +47,7 @@ class Status:
     """
 
     def __init__(
-        self, counts: Callable[[], Counts], trouble: Callable[[], str | None], names: Names, *, now: Monotonic
+        self, counts: Callable[[], Counts], trouble: Callable[[Counts], str | None], names: Names, *, now: Monotonic
     ) -> None:
         self._counts = counts
         self._trouble = trouble
@@ -58,7 +58,8 @@ class Status:
 
     def tell(self, now: Monotonic) -> None:
         """Say what happened since the last call."""
-        counts, trouble = self._counts(), self._trouble()
+        counts = self._counts()
+        trouble = self._trouble(counts)
         new, seconds = counts.frames - self._frames, now - self._told
         if new:
             self._moved = now
@@ -102,7 +103,7 @@ def status_line(counts: Counts, pace: Pace, trouble: str | None, names: Names) -
 def summary(counts: Counts, seconds: float, names: Names) -> str:
     """Return what a worker did from its start to its end."""
     if not counts.frames:
-        return f"stopped after {duration(seconds)}: no new frames"
+        return f"stopped after {duration(seconds)}: no frame got a result"
     parts = [
         f"{counts.outcomes.get('predicted', 0):,} predicted",
         *(f"{what}{_by_reason(reasons)}" for what, reasons in _not_predicted(counts)),
@@ -134,7 +135,7 @@ def _figures(counts: Counts, pace: Pace, names: Names) -> Iterator[str]:
     yield f"lag {counts.lag:,}" if counts.lag is not None else "lag unknown"
     yield from (what for what, _ in _not_predicted(counts))
     if counts.waiting:
-        yield f"{_count(counts.waiting, 'partition')} not read, an output has too few: {_command('check', names)}"
+        yield f"{_count(counts.waiting, 'partition')} not read: {_command('topics apply', names)}"
     if counts.max_cameras is not None:
         yield f"over {counts.max_cameras} cameras, so some count as 'other': raise limits.max_cameras"
 

@@ -9,7 +9,7 @@ from worker.domain.frames import CapturedFrame, EncodedFrame, Frame
 from worker.domain.records import OutboundRecord, Record
 from worker.domain.times import EventMillis, Monotonic
 from worker.wire.capture_time import LATEST_SECONDS, MAX_CLOCK_AHEAD, captured_at, too_far_ahead, wrong_unit
-from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, label_text, present, shown
+from worker.wire.header_values import MAX_ID_LENGTH, HeaderReader, identifier, label_text, present, readable, shown
 from worker.wire.raw_layout import PIXEL_FORMAT, read_layout
 
 CAMERA_ID: Final = "camera-id"
@@ -90,10 +90,10 @@ def render_frame(topic: str, frame: CapturedFrame) -> OutboundRecord:
         CONTENT_TYPE: frame.content_type,
         LABEL: frame.label,
     }
-    headers = [(name, text.encode()) for name, text in named.items() if text is not None]
+    headers = [(name, readable(text).encode()) for name, text in named.items() if text is not None]
     if frame.boxes is not None:
         headers.append((BOXES, write_boxes(frame.boxes).encode()))
-    return OutboundRecord(topic, None, frame.camera.encode(), frame.data, tuple(headers))
+    return OutboundRecord(topic, None, readable(frame.camera).encode(), frame.data, tuple(headers))
 
 
 def _camera(reader: HeaderReader, record: Record) -> str | None:

@@ -68,9 +68,20 @@ def identifier(raw: bytes, longest: int = MAX_ID_LENGTH) -> str:
     return text
 
 
+def readable(name: str) -> str:
+    """Return a name of the command line or of a file as text that can be sent: with `?` for what is no UTF-8.
+
+    Where the language of the system is not set, Python takes each letter outside ASCII for such bytes.
+    """
+    try:
+        return name.encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        return name.encode(errors="replace").decode()
+
+
 def as_identifier(text: str) -> str:
     """Make an identifier of any name, such as that of a file: its end if it is too long, `?` for what is no UTF-8."""
-    return text[-MAX_ID_LENGTH:].encode(errors="replace").decode()
+    return readable(text)[-MAX_ID_LENGTH:]
 
 
 label_text = partial(identifier, longest=MAX_LABEL_LENGTH)

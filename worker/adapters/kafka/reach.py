@@ -44,8 +44,7 @@ class BrokerProbe:
         self._servers = bootstrap_servers
         self._options = options
         self._topics = [topic, *outputs]
-        self._connection = Connection(bootstrap_servers, options)
-        self._client: AdminClient | None = None
+        self._client: tuple[AdminClient, Connection] | None = None
         self._unreached = self._brokers()
 
     def ask(self, assigned: Collection[TopicPartition]) -> Unreached | None:
@@ -57,20 +56,24 @@ class BrokerProbe:
         Returns:
             Who did not answer within `WITHIN` seconds; None if all did.
         """
-        client = self._client or self._make_client()
+        client, connection = self._client or self._make_client()
         numbers = sorted(each.partition for each in assigned)
         try:
-            self._connection.until_answered(lambda limit: self._ask(client, numbers, limit), client.poll, WITHIN)
+            connection.until_answered(lambda limit: self._ask(client, numbers, limit), client.poll, WITHIN)
         except BrokerUnreachable:
-            self._client = None  # a client that was connected during an outage may never answer again
-            return self._unreached._replace(cause=self._connection.cause(self._unreached.cause))
-        self._client = client
+            # A client that was connected during an outage may never answer again, and its connection tells how the
+            # outage began: a new one tells why it lasts.
+            self._client = None
+            return self._unreached._replace(cause=connection.cause(self._unreached.cause))
+        client.poll(0)  # else what it reports stays in its queue
+        self._client = client, connection
         return None
 
-    def _make_client(self) -> AdminClient:
+    def _make_client(self) -> tuple[AdminClient, Connection]:
+        connection = Connection(self._servers, self._options)
         # A client that asks about a topic would also create it.
-        required = {"allow.auto.create.topics": False, **self._connection.callbacks()}
-        return make_client(AdminClient, self._options, required)
+        required = {"allow.auto.create.topics": False, **connection.callbacks()}
+        return make_client(AdminClient, self._options, required), connection
 
     def _ask(self, client: AdminClient, numbers: Collection[int], limit: float) -> None:
         """Raise KafkaException unless every leader answers; `_unreached` then says which ones do not.

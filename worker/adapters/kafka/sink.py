@@ -13,6 +13,7 @@ from worker.adapters.kafka.producer import GIVE_UP_AFTER, drop_unsent, make_prod
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed
 from worker.domain.records import OutboundRecord, TopicPartition
+from worker.domain.spelling import or_meant
 
 LOG_AFTER: Final = 5.0
 """Seconds after which a log line says what the sink waits for."""
@@ -43,8 +44,13 @@ class KafkaSink:
         found = self._connection.until_answered(
             lambda limit: self._producer.list_topics(topic, timeout=limit), self._producer.poll, within
         )
-        if (error := found.topics[topic].error) is not None:
-            raise DeliveryFailed(undelivered(topic, None, error))
+        if (error := found.topics[topic].error) is None:
+            return
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            known = (name for name in self._producer.list_topics(timeout=within).topics if name != topic)
+            advice = or_meant(topic, known, otherwise="create the topic with vision-worker topics apply")
+            raise DeliveryFailed(f"topic {topic!r} does not exist; {advice}")
+        raise DeliveryFailed(undelivered(topic, None, error))
 
     def publish(
         self,
