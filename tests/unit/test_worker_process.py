@@ -15,6 +15,7 @@ def test_settings_are_taken_away_and_nothing_else(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VISION_WORKER_TOPICS", "{}")
     monkeypatch.setenv("VISION_WORKER_CACHE", "/cache")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("VISION_WORKER_MODEL__PROFILE", raising=False)  # the tests' own
 
     assert no_settings() == {"VISION_WORKER_OPS__PORT": None, "VISION_WORKER_TOPICS": None}
 
@@ -29,4 +30,5 @@ def test_a_process_has_what_is_added_and_not_what_is_taken_away(
     process = GuardedProcess([[sys.executable, "-c", said]], log=log, environment={"TAKEN": None, "ADDED": "added"})
 
     wait_until(lambda: not process.alive, "the process ends")
+    assert process.stop() == 0
     assert log.read_text() == "None KEPT added\n"
