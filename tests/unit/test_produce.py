@@ -173,7 +173,7 @@ def test_a_camera_that_is_given_up_is_a_failure() -> None:
 
 
 def test_an_unconfirmed_frame_is_a_failure(pictures: Path) -> None:
-    slow = ("-X", "test.mock.broker.rtt=400", "-X", "message.timeout.ms=300")
+    slow = ("-X", "test.mock.broker.rtt=1000", "-X", "message.timeout.ms=300")
     result = run(str(pictures), "-n", "1", *BROKER, *slow)
     assert isinstance(result.exception, DeliveryFailed)
     assert "NOT all confirmed" in result.stdout
