@@ -100,9 +100,18 @@ def test_without_weights_there_is_no_model() -> None:
         ready_model("r3d_18")
     with pytest.raises(
         ModelUnavailable,
-        match=r"torchvision has no network 'squeezer'; it has, for pictures alexnet, .*; for clips mc3_18",
+        match=r"torchvision has no network 'squeezer'; all names: vision-worker models list --all; for a file",
     ):
         ready_model("squeezer")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("transnetV2", "transnetv2"), ("efficientnet-lite", "efficientnet_lite0"), ("resnet5", "resnet50")],
+)
+def test_a_misspelt_name_gets_the_one_that_is_meant(name: str, meant: str) -> None:
+    with pytest.raises(ModelUnavailable, match=rf"'{name}'; did you mean {meant}\?"):
+        ready_model(name)
 
 
 def test_the_folder_of_a_video_model_says_what_it_takes_together(tmp_path: Path) -> None:

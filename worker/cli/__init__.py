@@ -41,9 +41,15 @@ def main(
     """Kafka workers that run torch vision models over camera frames."""
 
 
-for command in (run, check, size, tune, settings, produce, tail, replay, render, export, train, evaluate, demo):
-    app.command()(command)
-app.add_typer(topics.app, name="topics")
-app.add_typer(models.app, name="models")
-app.add_typer(kafka.app, name="kafka")
-app.add_typer(deadletters.app, name="deadletters")
+for panel, commands in {
+    "Serve": (check, run, size, tune, settings),
+    "Try": (demo, replay, render, produce),
+    "Models": (train, evaluate, export),
+    "Look": (tail,),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(topics.app, name="topics", rich_help_panel="Serve")
+app.add_typer(kafka.app, name="kafka", rich_help_panel="Try")
+app.add_typer(models.app, name="models", rich_help_panel="Models")
+app.add_typer(deadletters.app, name="deadletters", rich_help_panel="Look")

@@ -1,6 +1,8 @@
 """`vision-worker models`: list, download and inspect models."""
 
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +23,12 @@ app.command()(new)
 
 
 @app.command("list")
-def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
-    """List the models that are downloaded from the package index; torchvision's models are available by name."""
+def list_models(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also list the networks of torchvision.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the models that are downloaded from the package index; with --all, also torchvision's, by what they do."""
     rows = [
         {
             "name": model.name,
@@ -34,18 +40,25 @@ def list_models(as_json: AsJson = False) -> None:  # noqa: FBT002 a flag
         for folder in [model_folder(model.name)]
     ]
     if as_json:
-        typer.echo(msgspec.json.encode(rows))
+        typer.echo(msgspec.json.encode([*rows, *_torchvision()] if everything else rows))
         return
     table = Table("name", "downloaded", Column("weights from", overflow="fold"), "licence", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row["name"], "yes" if row["folder"] else "no", row["package"], row["licence"])
     console = Console(highlight=False)
     console.print(table)
-    console.print(
-        "Also any network of torchvision that classifies, detects or segments: vision-worker models fetch resnet50"
-    )
-    console.print("Also any video model of torchvision, which classifies clips: vision-worker models fetch r3d_18")
+    if everything:
+        for purpose, found in groupby(_torchvision(), key=itemgetter("purpose")):
+            console.print(f"\nTo {purpose}, from torchvision:\n{', '.join(row['name'] for row in found)}")
+    else:
+        console.print("Also any network of torchvision that classifies, detects or segments: models list --all")
     console.print("Your own weights: vision-worker models new best.pth --labels labels.txt")
+
+
+def _torchvision() -> list[dict[str, str]]:
+    from worker.models.architectures import by_purpose
+
+    return [{"name": name, "purpose": purpose} for purpose, names in by_purpose().items() for name in names]
 
 
 @app.command()

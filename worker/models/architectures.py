@@ -1,7 +1,7 @@
 """The networks that are built by name, by what they do: one lookup."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import torchvision  # type: ignore[import-untyped]
 
@@ -9,6 +9,9 @@ from worker.domain.errors import ModelUnavailable
 from worker.domain.networks import CNN_RNN
 from worker.domain.spelling import or_meant
 from worker.models.manifest_fields import TaskName
+
+ALL_NAMES: Final = "all names: vision-worker models list --all; for a file of your own: vision-worker models new FILE"
+"""What to do about a name that is not like any other."""
 
 
 def of_pictures() -> list[str]:
@@ -29,6 +32,16 @@ def of_detectors() -> list[str]:
 def of_segmenters() -> list[str]:
     """Return the names of torchvision's networks that classify each pixel."""
     return _names(torchvision.models.segmentation)
+
+
+def by_purpose() -> Mapping[str, Sequence[str]]:
+    """Return the names of all networks of torchvision, by what they do."""
+    return {
+        "classify pictures": of_pictures(),
+        "classify clips": of_clips(),
+        "detect": of_detectors(),
+        "segment": of_segmenters(),
+    }
 
 
 def for_task(task: TaskName) -> Sequence[str]:
@@ -61,13 +74,9 @@ def weights_of(architecture: str) -> Any:
         ModelUnavailable: torchvision has no such network.
     """
     if architecture == CNN_RNN or not tasks_of(architecture):
-        listed = (
-            f"it has, for pictures {', '.join(of_pictures())}; for clips {', '.join(of_clips())}; "
-            f"to detect {', '.join(of_detectors())}; to segment {', '.join(of_segmenters())}"
-        )
-        known = [*of_pictures(), *of_clips(), *of_detectors(), *of_segmenters()]
+        known = [name for names in by_purpose().values() for name in names]
         raise ModelUnavailable(
-            f"torchvision has no network {architecture!r}; {or_meant(architecture, known, otherwise=listed)}"
+            f"torchvision has no network {architecture!r}; {or_meant(architecture, known, otherwise=ALL_NAMES)}"
         )
     return torchvision.models.get_model_weights(architecture)
 

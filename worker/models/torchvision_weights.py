@@ -65,7 +65,7 @@ def published_weights(architecture: str, member: str = "DEFAULT") -> PublishedWe
     if member not in enum.__members__:
         raise ModelUnavailable(
             f"{architecture} has no weights {member!r}; it has {', '.join(enum.__members__)}: set model.weights to one "
-            "of these; for a file of your own, write a manifest and set model.path"
+            "of these; for a file of your own: vision-worker models new FILE"
         )
     weights = enum[member]
     labels = weights.meta["categories"]
