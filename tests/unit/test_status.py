@@ -8,7 +8,7 @@ from worker.domain.times import Monotonic
 from worker.ops.counts import Counts, Rightness
 from worker.ops.status import Names, Pace, Status, duration, status_line, summary
 
-NAMES = Names("frames", "predictions", " --config worker.yaml")
+NAMES = Names("frames", "predictions", "--config worker.yaml")
 BUSY = Pace(new=4120, seconds=10, quiet=0)
 STILL = Pace(new=0, seconds=10, quiet=40)
 IDLE = Counts(lag=0, assigned=4)

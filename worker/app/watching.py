@@ -62,7 +62,7 @@ def tell_ready(settings: Settings, model: LoadedModel, url: str, *, same_kafka: 
         "ready",
         line=f"ready: {model.identity} reads topic {topics.frames!r} as group {settings.kafka.group_id!r}\n"
         f"  metrics: {url}/metrics\n"
-        f"  next, in another terminal: vision-worker tail predictions{same_kafka}",
+        f"  next, in another terminal: vision-worker tail predictions {same_kafka}".rstrip(),
         model=str(model.identity),
         topic=topics.frames,
         group=settings.kafka.group_id,

@@ -28,6 +28,18 @@ def parse_option(text: str) -> tuple[str, str]:
     return name, value
 
 
+def same_kafka(config: Path | None, bootstrap_servers: str | None, option: Sequence[str] | None) -> list[str]:
+    """Return the arguments with which other commands use the same Kafka and topics, without the values of `-X`.
+
+    The arguments are those of a command; a value of `-X` may be secret.
+    """
+    given = [] if config is None else ["--config", str(config)]
+    given += [] if bootstrap_servers is None else ["--bootstrap-servers", bootstrap_servers]
+    for each in option or ():
+        given += ["-X", f"{each.partition('=')[0]}=..."]
+    return given
+
+
 def next_command(
     command: str,
     config: Path | None,
@@ -35,13 +47,8 @@ def next_command(
     option: Sequence[str] | None,
     *words: str,
 ) -> str:
-    """Return a command as it is typed, with the options of the command that tells of it, without secrets of `-X`."""
-    given = [] if config is None else ["--config", str(config)]
-    if bootstrap_servers is not None:
-        given += ["--bootstrap-servers", bootstrap_servers]
-    for each in option or ():
-        given += ["-X", f"{each.partition('=')[0]}=..."]
-    return shlex.join(["vision-worker", *command.split(), *given, *words])
+    """Return a command as it is typed, on the same Kafka and topics as the command that tells of it."""
+    return shlex.join(["vision-worker", *command.split(), *same_kafka(config, bootstrap_servers, option), *words])
 
 
 ConfigFile = Annotated[

@@ -1,9 +1,9 @@
 """`vision-worker run`: run the worker."""
 
+import shlex
 import signal
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -11,7 +11,7 @@ import typer
 import yaml
 
 from worker.cli.kafka_settings import complete_settings
-from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile
+from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile, same_kafka
 from worker.domain.errors import SettingsError, WorkerError
 from worker.ops.logs import configure_logs
 from worker.settings import Settings, effective
@@ -52,7 +52,8 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
         if findings.faults:
             raise SettingsError(findings.faults)
         inference = MainThread(settings.model.streams)
-        with kafka_worker(settings, inference, same_kafka=_same_kafka(config, bootstrap_servers, option)) as worker:
+        same = shlex.join(same_kafka(config, bootstrap_servers, option))
+        with kafka_worker(settings, inference, same_kafka=same) as worker:
             for signum in _STOP:
                 signal.signal(signum, lambda *_: worker.stop())
             inference.serve(worker.run)
@@ -61,14 +62,6 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
             raise  # the command line prints it for people
         structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
-
-
-def _same_kafka(config: Path | None, bootstrap_servers: str | None, option: Sequence[str] | None) -> str:
-    """Return the arguments with which other commands use the same Kafka and topics; no values, which may be secret."""
-    words = [f"--config {config}"] if config else []
-    words += [f"-b {bootstrap_servers}"] if bootstrap_servers else []
-    words += [f"-X {each.partition('=')[0]}=..." for each in option or ()]
-    return "".join(f" {word}" for word in words)
 
 
 def _tell_settings(settings: Settings, different: Iterable[Changed]) -> None:

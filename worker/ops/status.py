@@ -169,7 +169,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _command(words: str, names: Names) -> str:
-    return f"vision-worker {words}{names.same_kafka}"
+    return f"vision-worker {words} {names.same_kafka}".rstrip()
 
 
 def _frames(counts: Counts) -> str:
