@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -68,10 +68,7 @@ def video_frames(path: Path, rate: float | None = None) -> Generator[VideoFrame,
     """Yield every frame of a video file, not converted yet. Arguments and errors are those of `read_video`."""
     if not path.is_file():
         raise SourceLost(f"there is no video file {path}")
-    capture = cv2.VideoCapture(opencv_path(path))
-    try:
-        if not capture.isOpened():
-            raise SourceLost(f"{path} cannot be opened: it is damaged, or this build of OpenCV cannot read it")
+    with opened_video(path) as capture:
         own_rate = capture.get(cv2.CAP_PROP_FPS)
         positions = rate or own_rate
         if not (math.isfinite(positions) and positions > 0):
@@ -96,5 +93,22 @@ def video_frames(path: Path, rate: float | None = None) -> Generator[VideoFrame,
             yield VideoFrame(number / positions, pixels)
         if number == 0 or number + own_rate < promised:
             raise damaged(number)
+
+
+@contextmanager
+def opened_video(file: Path) -> Iterator[cv2.VideoCapture]:
+    """Open a video file of OpenCV, and close it at the end.
+
+    Raises:
+        SourceLost: it cannot be opened.
+    """
+    video = cv2.VideoCapture(opencv_path(file))
+    try:
+        if not video.isOpened():
+            raise SourceLost(
+                f"{file} cannot be opened: it is damaged, or this build of OpenCV cannot read it; name a video, or a "
+                "folder of pictures"
+            )
+        yield video
     finally:
-        capture.release()
+        video.release()

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.errors import SettingsError, SourceLost, WorkerError
+from worker.domain.errors import SettingsError, WorkerError
 from worker.media.opencv_path import opencv_path
+from worker.media.video import opened_video
 
 Pixels = NDArray[np.uint8]
 
@@ -75,7 +76,7 @@ def frame_rate(file: Path) -> float:
         SourceLost: it cannot be opened.
         SettingsError: it states no rate.
     """
-    with _opened(file) as video:
+    with opened_video(file) as video:
         rate = video.get(cv2.CAP_PROP_FPS)
     if not (math.isfinite(rate) and rate > 0):
         raise SettingsError([f"{file} states no frame rate: give one"])
@@ -105,7 +106,7 @@ def _write(file: Path, first: Pixels, remaining: Iterable[Pixels], rate: float) 
     finally:
         writer.release()
     # OpenCV does not tell when a frame could not be written.
-    with _opened(file) as video:
+    with opened_video(file) as video:
         kept = round(video.get(cv2.CAP_PROP_FRAME_COUNT))
     if kept != frames:
         raise WorkerError(f"only {kept} of {frames} frames could be written: is the disk full?")
@@ -129,14 +130,3 @@ def _even(pixels: NDArray[np.uint8] | cv2.typing.MatLike) -> cv2.typing.MatLike:
     if height % 2 == width % 2 == 0:
         return pixels
     return cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[cv2.VideoCapture]:
-    video = cv2.VideoCapture(opencv_path(file))
-    try:
-        if not video.isOpened():
-            raise SourceLost(f"{file} cannot be opened: it is damaged, or this build of OpenCV cannot read it")
-        yield video
-    finally:
-        video.release()

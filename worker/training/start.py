@@ -12,6 +12,7 @@ from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelUnavailable, SettingsError, WorkerError
 from worker.domain.networks import CNN_RNN, TRANSFORMING
 from worker.domain.preprocessing import Preprocessing
+from worker.domain.spelling import or_meant
 from worker.models.architectures import for_task
 from worker.models.checkpoints import weights_to_begin_with
 from worker.models.classifiers import classifier_of
@@ -76,8 +77,9 @@ def find_beginning(options: Options) -> Beginning:
         ModelUnavailable: there are no such weights, or they cannot be downloaded.
     """
     if options.model not in for_task(options.task):
-        known = ", ".join(for_task(options.task))
-        raise SettingsError([f"--model {options.model} is not for --task {options.task}; there is {known}"])
+        known = for_task(options.task)
+        advice = or_meant(options.model, known, otherwise=f"there is {', '.join(known)}")
+        raise SettingsError([f"--model {options.model} is not for --task {options.task}; {advice}"])
     usual = _usual_preprocessing(options)
     if options.weights == "none":
         return Beginning(
