@@ -1,6 +1,7 @@
 """Guards for every test: nothing leaks from one test into the next."""
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A profile that was tuned on this machine must not affect tests.
 os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
+
+# What runs in the background ignores Ctrl-C, and so would the programs that its tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: a test that fails in CI also fails locally. A longer proof of a change of the stream:
 # make test ARGS="tests/flow --hypothesis-profile long".

@@ -7,6 +7,7 @@ ones. The table is written to docs/classifiers.md. `--only NAME` compares some n
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -108,7 +109,7 @@ def _normalised(pixels: np.ndarray[Any, np.dtype[np.uint8]], told: PublishedWeig
 
 def compare_network(told: PublishedWeights, scratch: Path) -> str:
     """Compare the logits of a photograph; torchvision reads the file where it would have downloaded it to."""
-    file = scratch / "checkpoints" / Path(urlsplit(weights_of(told.architecture)[told.member].url).path).name
+    file = scratch / "hub" / "checkpoints" / Path(urlsplit(weights_of(told.architecture)[told.member].url).path).name
     file.parent.mkdir(parents=True, exist_ok=True)
     real = (told.architecture, told.member) == ("mobilenet_v2", "IMAGENET1K_V1")
     file.write_bytes(load_manifest(ready_model("mobilenet_v2")).file.read_bytes() if real else b"")
@@ -144,12 +145,15 @@ def _drawn(told: PublishedWeights) -> dict[str, Any]:
 
 @contextmanager
 def _downloads_in(folder: Path) -> Iterator[None]:
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(folder)
+    """Let torch.hub use another folder; what `torch.hub.set_dir` sets could not be taken back."""
+    before = os.environ.get("TORCH_HOME")
+    os.environ["TORCH_HOME"] = str(folder)
     try:
         yield
     finally:
-        torch.hub.set_dir(before)
+        del os.environ["TORCH_HOME"]
+        if before is not None:
+            os.environ["TORCH_HOME"] = before
 
 
 def _logits(network: Any, pixels: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,12 @@ from tests.support.workers import wait_until
 # A page takes a minute on an idle machine; on a busy one, each command waits for its turn.
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-PAGES = [page for page in map(read_page, FILES) if any(block.language in SHELLS for block in page.blocks)]
+PAGES = [
+    pytest.param(page, id=page.name, marks=[] if page.name == "README.md" else pytest.mark.thorough)
+    for page in map(read_page, FILES)
+    if any(block.language in SHELLS for block in page.blocks)
+]
+"""`make test` follows the page that everybody reads, `make thorough` all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         _kafka(cache, "down")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES)
 def test_a_reader_can_run_what_a_page_says(page: Page, machine: Machine, tmp_path: Path) -> None:
     folder, state, port = tmp_path / "folder", tmp_path / "state", _free_port()
     for each in (folder, state):

@@ -282,7 +282,10 @@ def test_a_state_topic_that_is_missing_or_not_set_is_found_at_the_start(
     assert fault.startswith("topics.state is not set: a recurrent model saves its hidden states there")
     assert (refused.stop(), last["error"]) == (2, fault)
     assert missing.faults == [
-        f"topics.state: topic '{on.state}' does not exist; create it with 3 partitions and cleanup.policy=compact"
+        (
+            f"topics.state: topic '{on.state}' does not exist; create it with 3 partitions and cleanup.policy=compact, "
+            "as vision-worker topics apply does"
+        )
     ]
     assert any(
         fault.startswith("topics.annotated: a recurrent model's classes are known after") for fault in both.faults

@@ -22,7 +22,8 @@ def run_in_terminal(
     """
     outside, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    env = {**os.environ, "TERM": "xterm-256color", **(environment or {})}
+    own = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}  # of another terminal
+    env = {**own, "TERM": "xterm-256color", **(environment or {})}
     process = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, env=env)
     os.close(inside)
     written = bytearray()
