@@ -8,7 +8,7 @@ from worker.domain.times import Monotonic
 from worker.ops.counts import Counts, Rightness
 from worker.ops.status import Names, Pace, Status, duration, status_line, summary
 
-NAMES = Names("frames", "predictions", "--config worker.yaml")
+NAMES = Names("predictions", "--config worker.yaml")
 BUSY = Pace(new=4120, seconds=10, quiet=0)
 STILL = Pace(new=0, seconds=10, quiet=40)
 IDLE = Counts(lag=0, assigned=4)
@@ -31,7 +31,11 @@ TROUBLE = "no answer for 6 s from the brokers at kafka:9092: connection refused;
         (Counts(outcomes={"rejected": 1}, lag=12_000), Pace(1, 10, 0), "1 frame, 0.1/s, lag 12,000, 1 dead letter"),
         (Counts(outcomes={"predicted": 9}, lag=None), Pace(9, 1, 0), "9 frames, 9.0/s, lag unknown"),
         (Counts(outcomes={"skipped": 30}, lag=0), Pace(30, 1, 0), "30 frames, 30/s, lag 0, 30 skipped"),
-        (IDLE, STILL, "no new frames in topic 'frames' for 40 s: vision-worker produce FOLDER --config worker.yaml"),
+        (
+            IDLE,
+            STILL,
+            "no frames for 40 s in its 4 partitions: vision-worker produce FOLDER --config worker.yaml",
+        ),
         (replace(IDLE, lag=7), STILL, "0 frames, none for 40 s, lag 7"),
         (
             replace(IDLE, in_flight=3_200_000),
@@ -88,7 +92,7 @@ def test_the_usual_lines_fit_a_terminal_of_80_columns() -> None:
         (IDLE, STILL),
     ]
     for counts, pace in usual:
-        assert clock + len(status_line(counts, pace, None, Names("frames", "predictions"))) <= 80
+        assert clock + len(status_line(counts, pace, None, Names("predictions"))) <= 80
 
 
 def test_rates_are_those_since_the_last_line_and_quiet_is_counted_from_the_last_result() -> None:

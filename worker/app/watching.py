@@ -23,7 +23,7 @@ _ASK_BROKERS_EVERY: Final = 5.0
 
 def status_of(settings: Settings, telemetry: Telemetry, health: Health, *, same_kafka: str) -> Status:
     """Return what writes the status line of a worker that starts now."""
-    names = Names(settings.topics.frames, settings.topics.predictions, same_kafka)
+    names = Names(settings.topics.predictions, same_kafka)
     return Status(telemetry.counts, health.trouble, names, now=monotonic_clock())
 
 

@@ -52,6 +52,8 @@ def check(
         if "vision-worker topics apply" in said:
             command = next_command("topics plan", config, bootstrap_servers, option)
             typer.echo(f"next    {command} shows what to change")
+        if not findings.faults:
+            typer.echo(f"next    {next_command('run', config, bootstrap_servers, option)}")
     if findings.faults:
         raise typer.Exit(2)
 

@@ -13,11 +13,10 @@ class Names(NamedTuple):
     """What the sentences name.
 
     Attributes:
-        frames: the topic of the frames; `predictions` that of the predictions.
+        predictions: the topic of the predictions.
         same_kafka: arguments with which other commands use the same Kafka.
     """
 
-    frames: str
     predictions: str
     same_kafka: str = ""
 
@@ -94,9 +93,8 @@ def status_line(counts: Counts, pace: Pace, trouble: str | None, names: Names) -
         waits = f"none done for {duration(pace.quiet)}, {_size(counts.in_flight)} of pictures in work"
         return f"{_frames(counts)}, {waits}"
     if not counts.frames and not counts.lag:
-        return (
-            f"no new frames in topic {names.frames!r} for {duration(pace.quiet)}: {_command('produce FOLDER', names)}"
-        )
+        where = f"its {_count(counts.assigned, 'partition')}"
+        return f"no frames for {duration(pace.quiet)} in {where}: {_command('produce FOLDER', names)}"
     return ", ".join(_figures(counts, pace, names))
 
 
