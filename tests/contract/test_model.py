@@ -201,7 +201,7 @@ def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("task", ["recurrent", "clip"])
-@pytest.mark.parametrize("rnn", ["gru", pytest.param("lstm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rnn", ["gru", pytest.param("lstm", marks=[pytest.mark.slow, pytest.mark.thorough])])
 def test_engines_agree_on_a_cnn_with_an_rnn(
     engine: str, task: str, rnn: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

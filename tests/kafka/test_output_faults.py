@@ -148,7 +148,7 @@ def _kill(kafka: LocalKafka) -> None:
     kafka.kill_node(1)
 
 
-@pytest.mark.parametrize(("end", "frames"), [(_fill_disk, 300), (_kill, 60)])
+@pytest.mark.parametrize(("end", "frames"), [pytest.param(_fill_disk, 300, marks=pytest.mark.thorough), (_kill, 60)])
 def test_nothing_is_lost_and_nothing_counted_twice_when_the_only_broker_ends(
     kafka: LocalKafka, trials: Sequence[Trial], end: Callable[[LocalKafka], None], frames: int
 ) -> None:

@@ -162,7 +162,7 @@ def test_hidden_states_of_a_topic_that_is_created_again_begin_anew(
         assert (state.place.steps, state.next_offset) == (7, 7)
 
 
-@both_ways
+@the_newer_way
 def test_a_topic_that_is_created_again_while_no_worker_runs_is_counted_anew(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_topic_that_is_created_again_while_no_worker_runs_is_counted_anew(
         assert offsets(on) == sorted([*range(6), *range(9)])
 
 
-@both_ways
+@the_newer_way
 def test_after_a_reset_to_earlier_frames_predictions_come_again_and_count_once(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:
@@ -222,7 +222,7 @@ def test_records_that_retention_deleted_before_they_were_read_are_counted(
         assert offsets(on) == [5, 6, 7]
 
 
-@both_ways
+@the_newer_way
 def test_partitions_wait_for_outputs_that_have_too_few_while_the_others_are_read(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:
@@ -245,7 +245,7 @@ def test_partitions_wait_for_outputs_that_have_too_few_while_the_others_are_read
         assert seen(on) == 10
 
 
-@both_ways
+@the_newer_way
 def test_a_committed_offset_passes_what_transactions_leave_in_the_input(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:
@@ -269,7 +269,7 @@ def test_a_committed_offset_passes_what_transactions_leave_in_the_input(
         assert offsets(on) == [0, 1]
 
 
-@both_ways
+@the_newer_way
 def test_a_worker_that_restores_accuracy_stops_when_it_is_told_to(
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:

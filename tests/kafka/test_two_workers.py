@@ -158,7 +158,7 @@ class Dying:
     restarted: Seen
 
 
-@pytest.fixture(scope="module", params=["at_least_once", "exactly_once"])
+@pytest.fixture(scope="module", params=[pytest.param("at_least_once", marks=pytest.mark.thorough), "exactly_once"])
 def dying(
     request: pytest.FixtureRequest, bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Dying]:
