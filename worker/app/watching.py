@@ -1,4 +1,4 @@
-"""What goes on beside the loop of a worker: it is watched, it says what it does, and its brokers are asked."""
+"""The threads that run next to the loop of a worker: one watches it, one asks its brokers, one says what it does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -21,7 +21,7 @@ class FileSource:
 
     Attributes:
         frames: reads them, from the first on each time; their times begin at 0.
-        count: how many there are; None if only reading tells, as of a video.
+        count: how many there are; None if only reading tells, as for a video.
         note: what a person should know of their labels; empty if there is nothing to say.
         alone: names of pictures that belong to no camera: each is taken for one of its own, as `evaluate` does; None if
             there are cameras.

@@ -42,7 +42,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The time, and what else is true of it beside the results.
+    """The time, and what else is true at that moment.
 
     Attributes:
         now: the monotonic time, in seconds.

@@ -27,7 +27,7 @@ class Step:
     Attributes:
         began: when it began, in seconds of a monotonic clock.
         ended: when it ended; None while it goes on.
-        note: what to say beside its name; others may change it.
+        note: shown after its name; others may change it.
     """
 
     name: str

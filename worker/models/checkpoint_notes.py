@@ -1,4 +1,4 @@
-"""What does a checkpoint say beside its tensors? Trainings write down class names, the network's name, and sizes."""
+"""What does a checkpoint say apart from its tensors? Trainings write down class names, the network's name, sizes."""
 
 import argparse
 import types

@@ -197,7 +197,7 @@ def _chosen(what: str, found: Guess, notes: CheckpointNotes, told: Told) -> Fit:
     (fit,) = fits
     if fit.others and told.entry is None:
         raise ModelUnavailable(
-            f"{what} has tensors beside those of {fit.architecture}, {_some(fit.others)}: if these are no part of "
+            f"{what} has more tensors than {fit.architecture}, {_some(fit.others)}: if these are no part of "
             f"the network, give --entry {fit.place}; else export the whole network as a program, as {_BY_HAND}"
         )
     return fit

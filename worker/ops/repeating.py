@@ -1,4 +1,4 @@
-"""Something that is done again and again beside the loop."""
+"""Something that is done again and again in a thread next to the loop."""
 
 import threading
 from collections.abc import Callable

@@ -288,7 +288,7 @@ class Telemetry:
             self._lag.labels(partition.topic, str(partition.partition)).set(records)
 
     def brokers_answered(self, unreachable_for: float) -> None:
-        """Brokers were asked, and have not answered for so many seconds; 0 if they did. From any thread."""
+        """Brokers were asked, and have not answered for this many seconds; 0 if they did. From any thread."""
         self._unreachable.set(unreachable_for)
         if unreachable_for:
             self._totals.lag = None
