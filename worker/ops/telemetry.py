@@ -330,8 +330,9 @@ class Telemetry:
         self._unknown.labels(camera).inc()
         self._totals.unknown += 1
         for label in labels:
-            if self._worth_telling(f"label {label}"):
-                self._log.warning("label names no class of the model", label=label, camera=frame.camera)
+            if self._worth_telling(told := f"label {label}"):
+                so_far = self._reported[told]
+                self._log.warning("label names no class of the model", label=label, camera=frame.camera, so_far=so_far)
 
     def _rejected(self, letter: DeadLetter) -> None:
         camera = self._cameras.series(letter.camera, letter.position.partition)
