@@ -36,6 +36,7 @@ def summary(bootstrap_servers: str) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.thorough
 def test_every_frame_comes_out_and_is_counted(summary: dict[str, Any]) -> None:
     assert summary["frames_sent"] == 75
     assert summary["predictions"] == summary["seen"] == summary["frames_sent"]
@@ -44,6 +45,7 @@ def test_every_frame_comes_out_and_is_counted(summary: dict[str, Any]) -> None:
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p99"]
 
 
+@pytest.mark.thorough
 def test_accuracy_is_that_of_a_model_that_sees_and_errs(summary: dict[str, Any]) -> None:
     """Five photographs' cameras were chosen to lie near three right answers in four."""
     by_camera = summary["accuracy_by_camera"]
@@ -54,6 +56,7 @@ def test_accuracy_is_that_of_a_model_that_sees_and_errs(summary: dict[str, Any])
     assert any(0 < ratio < 1 for ratio in by_camera.values())
 
 
+@pytest.mark.thorough
 def test_frame_for_frame_it_is_what_replay_and_torchvision_say(summary: dict[str, Any]) -> None:
     agreement = summary["agreement"]
 
@@ -64,6 +67,7 @@ def test_frame_for_frame_it_is_what_replay_and_torchvision_say(summary: dict[str
     assert agreement["replay_correct"] == summary["correct"]
 
 
+@pytest.mark.thorough
 def test_the_known_cuts_of_the_video_are_found(summary: dict[str, Any]) -> None:
     video = summary["video"]
 
@@ -72,6 +76,7 @@ def test_the_known_cuts_of_the_video_are_found(summary: dict[str, Any]) -> None:
     assert list(video.values()) == [[], [], [], []]
 
 
+@pytest.mark.thorough
 def test_the_videos_values_are_those_of_replay(summary: dict[str, Any]) -> None:
     agreement = summary["video_agreement"]
 

@@ -75,7 +75,7 @@ def limited(broker: Secured) -> Iterator[Limited]:
         yield Limited(broker, on)
 
 
-@pytest.mark.parametrize("guarantee", GUARANTEES)
+@pytest.mark.parametrize("guarantee", [pytest.param("at_least_once", marks=pytest.mark.thorough), "exactly_once"])
 def test_a_worker_runs_with_the_rights_of_the_list(limited: Limited, tmp_path: Path, guarantee: str) -> None:
     on = limited.stage
     limited.broker.allow(*needed("run", on, guarantee))

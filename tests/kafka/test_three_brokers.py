@@ -105,6 +105,7 @@ def test_a_worker_is_told_which_of_its_partitions_cannot_be_reached(three_broker
 # ----- under load
 
 
+@pytest.mark.thorough
 def test_nothing_is_lost_and_nothing_counted_twice(three_brokers: LocalKafka, tmp_path: Path) -> None:
     """Exactly once, which promises more; `make chaos` plays both guarantees."""
     run = Run(three_brokers, NODES, "exactly_once", quick=True, seed=1, folder=tmp_path)

@@ -93,7 +93,14 @@ class Leaving:
     seen: Seen
 
 
-@pytest.fixture(scope="module", params=[("classic", "at_least_once"), ("consumer", "exactly_once")], ids="-".join)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("classic", "at_least_once"), marks=pytest.mark.thorough),
+        ("consumer", "exactly_once"),
+    ],
+    ids="-".join,
+)
 def leaving(
     request: pytest.FixtureRequest, bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Leaving]:
