@@ -45,7 +45,7 @@ def a_count_of(camera: str, seen: int, correct: int) -> wire.AccuracyMessage:
 
 @cache
 def a_scene(predicted: int = 240) -> Scene:
-    """Return cameras of which each has sent `SENT` frames, and so many of them have their prediction.
+    """Return cameras that have sent `SENT` frames each; `predicted` frames of each have their prediction.
 
     Nobody changes it: it is the same at every call.
     """

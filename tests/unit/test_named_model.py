@@ -32,7 +32,7 @@ def test_tune_takes_it_instead_of_the_settings_model(tmp_path: Path) -> None:
         _read_groups(None, None)
 
 
-@pytest.mark.parametrize("command", ["replay", "render", "tune"])
+@pytest.mark.parametrize("command", ["replay", "render", "tune", "size"])
 def test_commands_take_it_by_the_same_option(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
 

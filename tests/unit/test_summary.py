@@ -88,7 +88,7 @@ def test_a_run_in_which_all_agree_is_right() -> None:
 
 
 def test_a_frame_lost_and_another_predicted_twice_do_not_cancel_out() -> None:
-    """The number of predictions is that of the frames all the same."""
+    """There are still as many predictions as frames."""
     summary = a_summary(predictions=[a_message(0, camera="a"), *(a_message(n, camera="b") for n in (0, 0, 2))])
 
     assert (summary.frames_sent, summary.predictions) == (4, 4)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from worker.cli.options import AsJson, ConfigFile, next_command
+from worker.cli.options import AsJson, ConfigFile, ModelName, next_command
 from worker.cli.size_report import limit_text, lines_of, next_steps, remarks, tight_limits
 from worker.domain.sizing import WORKER_BYTES, Cameras, Limit, Plan, Size, Speed, limits_of, size_of
 
@@ -56,9 +56,7 @@ def size(
     fps: Annotated[float, typer.Option(min=0.001, help="Frames per second of each camera.")],
     *,
     config: ConfigFile = None,
-    model: Annotated[
-        str | None, typer.Option(help="A model's folder or name; default: that of the settings, else mobilenet_v2.")
-    ] = None,
+    model: ModelName = None,
     frame_kb: Annotated[
         float | None, typer.Option(min=0.001, help="Mean size of a frame in kB; default: as measured, else 40.")
     ] = None,
@@ -87,7 +85,8 @@ def size(
     """Compute how many workers, partitions and brokers some cameras need, and say what breaks first.
 
     The speed of a worker comes from the profile of `tune` on this machine, else it is measured for a few seconds.
-    No broker is needed. Each figure is shown with its arithmetic.
+    The model is that of --model, else that of the settings, else mobilenet_v2. No broker is needed. Each figure is
+    shown with its arithmetic.
     """
     from worker.models.build import find_manifest
     from worker.tuning.in_force import offline_groups

@@ -18,7 +18,7 @@ from worker.settings import Kafka, Topics
 from worker.views.clock import clock
 
 SILENCES = 8
-"""Times 0.2 s without a record until it is said what is waited for."""
+"""Polls of 0.2 s without a record, after which `tail` says what it waits for."""
 BEST = 3
 """Classes of a clip in its line."""
 
@@ -73,7 +73,7 @@ def tail(
 
 
 def _awaited(topic: str, kafka: Kafka, older: int) -> str:
-    """Say what is waited for, and how to see the older records that are there."""
+    """Return what `tail` waits for, and how to see older records."""
     hint = f"it has {older:,} older ones: --from-beginning shows them" if older else "it has none; a worker writes them"
     return f"waiting for records in topic {topic!r} at {kafka.bootstrap_servers}\n{hint}"
 

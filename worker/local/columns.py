@@ -68,7 +68,7 @@ class Column:
 def table(columns: Iterable[Column], width: int) -> list[Text]:
     """Return the lines of a table: the headings, then one line for each row. None is wider than `width`.
 
-    Columns are left out by rank until the others fit. What is left of the width goes to those that were cut.
+    Columns are left out by rank until the others fit. The remaining width goes to the columns that were cut.
     """
     kept = most_that_fit(columns, lambda some: _total(each.needed for each in some) <= width)
     spare = width - _total(each.needed for each in kept)
