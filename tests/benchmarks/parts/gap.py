@@ -12,7 +12,7 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.cores import BROKER, CLIENT, LOOP, MODEL, Cores, Moment, Used, moment
 from tests.benchmarks.frames import USUAL, name_of
 from tests.benchmarks.limit import BareLoop
-from tests.benchmarks.measure import Spread, alternate, ratio
+from tests.benchmarks.measure import alternate, ratio
 from tests.benchmarks.models import light
 from tests.benchmarks.outcome import Outcome, Table
 from tests.benchmarks.processes import Contestant, worker
@@ -38,7 +38,8 @@ class Spent:
         cores: seconds of all cores.
         used: by user.
         asleep: by user, seconds in which threads that work neither ran nor waited for a core.
-        own: in each round, CPU seconds of a contestant's own threads for a frame.
+        own: in each round, CPU seconds of the contestant's threads for a frame; `broker`, `idle` and `all` are the same
+            for the broker, of idle cores, and of all cores.
     """
 
     frames: float = 0
@@ -46,20 +47,27 @@ class Spent:
     used: defaultdict[str, Used] = field(default_factory=lambda: defaultdict(_nothing))
     asleep: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     own: list[float] = field(default_factory=list)
+    broker: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)
+    all: list[float] = field(default_factory=list)
 
     def add(self, before: Moment, after: Moment, *, seconds: float, rate: float) -> None:
         """Add a round of so many seconds and frames per second."""
         frames = rate * seconds
         self.frames += frames
-        self.cores = Cores(*(s + b - a for s, a, b in zip(self.cores, before.cores, after.cores, strict=True)))
-        own = 0.0
+        cores = Cores(*(b - a for a, b in zip(before.cores, after.cores, strict=True)))
+        self.cores = Cores(*(s + c for s, c in zip(self.cores, cores, strict=True)))
+        ran = defaultdict[str, float](float)
         for task, now in after.tasks.items():
             used = now.since(before.tasks.get(task, Used()))
             self.used[task.user] = self.used[task.user].plus(used)
-            own += used.ran if task.user in OWN else 0.0
+            ran[task.user] += used.ran
             if used.ran >= WORKS * seconds:
                 self.asleep[task.user] += max(0.0, seconds - used.ran - used.waited)
-        self.own.append(own / frames)
+        self.own.append(sum(ran[user] for user in OWN) / frames)
+        self.broker.append(ran[BROKER] / frames)
+        self.idle.append(cores.idle / frames)
+        self.all.append(cores.all / frames)
 
     def shares(self) -> Mapping[str, float]:
         """Return who had the cores, in milliseconds a frame; together, all the time of all cores."""
@@ -75,6 +83,11 @@ class Spent:
         return [each / self.frames for each in (*(1000 * each for each in seconds), *used[3:])]
 
 
+_TEXT: Final = (
+    "The first table has all the time of all cores. The second table is about threads. A thread waits for a core when "
+    "other threads have all of them. It is asleep when it waits for work, for a lock (such as Python's), or for a "
+    "broker. Only threads that work at least a twentieth of the time count as asleep."
+)
 _OTHERS: Final = "other processes and the kernel"
 _STOLEN: Final = "stolen by the hypervisor"
 _IDLE: Final = "idle"
@@ -108,19 +121,18 @@ def gap(bench: Bench) -> Outcome:
     rates = alternate(runs, ROUNDS, lambda *each: bench.tell("gap, round {}, {}: {:.1f} frames/s".format(*each)))
     return Outcome(
         "Gap between the worker and a bare loop",
-        f"Both have the same settings ({loop}), and a backlog of frames of {name_of(USUAL)}; {ROUNDS} rounds. The "
-        "first table has all the time of all cores. The second table is about threads. A thread waits for a core when other "
-        "threads have all of them. It is asleep when it waits for work, a lock (such as Python's), or a broker. Only "
-        "threads that work at least a twentieth of the time count as asleep.",
+        f"Both have the same settings ({loop}), and a backlog of frames of {name_of(USUAL)}, "
+        f"in {ROUNDS} rounds. {_TEXT}",
         [
             Table(("user of the cores, ms a frame", BARE, WORKER, "difference"), list(_shares(bare, ours))),
             Table(("threads, a frame", *_THREADS), list(_causes({BARE: bare, WORKER: ours}))),
         ],
         {
             "of_loop_same_settings": ratio(rates[WORKER], rates[BARE]),
+            "of_loop_without_broker": ratio(bare.all, [a - b for a, b in zip(ours.all, ours.broker, strict=True)]),
             "own_cpu_over_bare": ratio(ours.own, bare.own),
-            "broker_share": Spread.of([ours.shares()[BROKER] / ours.shares()[_ALL]]),
-            "idle_share": Spread.of([ours.shares()[_IDLE] / ours.shares()[_ALL]]),
+            "broker_share": ratio(ours.broker, ours.all),
+            "idle_share": ratio(ours.idle, ours.all),
         },
     )
 
