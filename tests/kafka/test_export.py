@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from tests.support.cameras import pictures
-from tests.support.workers import Stage, WorkerProcess, stage
+from tests.support.workers import Stage, WarmWorker, stage
 from worker import wire
 from worker.adapters.kafka import KafkaReader
 from worker.cli import app
@@ -100,7 +100,7 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
     with stage(bootstrap_servers, partitions=2) as on:
         config.write_text(yaml.safe_dump(on.settings()))
         on.send([wire.render_frame(on.frames, frame) for frame in frames])
-        with WorkerProcess(on.settings(), folder) as worker:
+        with WarmWorker(on.settings(), folder) as worker:
             on.wait_until_done()
             assert worker.stop() == 0
         yield Session(on, config, frames)
