@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from tests.support.cameras import pictures
+from tests.support.warm import run_warm
 from tests.support.workers import Stage, WarmWorker, stage
 from worker import wire
 from worker.adapters.kafka import KafkaReader
@@ -108,8 +107,9 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 def program(*words: str | Path) -> str:
     """Run a command in a process of its own, because torch changes the environment."""
-    command = [sys.executable, "-m", "worker", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    ran = run_warm(*words)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 def exported(session: Session, folder: Path, *words: str) -> str:
