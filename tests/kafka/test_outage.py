@@ -12,7 +12,7 @@ import pytest
 from tests.kafka.test_output_faults import SOON_BACK
 from tests.support.cameras import Cameras
 from tests.support.trials import admin_client
-from tests.support.workers import Stage, WorkerProcess, persistently, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, persistently, stage, wait_until
 from worker.adapters.kafka.reach import BrokerProbe
 from worker.domain.records import TopicPartition
 from worker.local.broker import LocalKafka
@@ -44,9 +44,9 @@ def reconnected(topics: Stage) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def worker(topics: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+def worker(topics: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmWorker]:
     ops = {"unreachable_after_s": AFTER, "status_s": 0.5}
-    with WorkerProcess(topics.settings(ops=ops), tmp_path_factory.mktemp("outage")) as worker:
+    with WarmWorker(topics.settings(ops=ops), tmp_path_factory.mktemp("outage")) as worker:
         worker.wait_until_ready()
         yield worker
 
@@ -59,7 +59,7 @@ def java_of(kafka: LocalKafka) -> int:
     return int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
 
 
-def troubles(worker: WorkerProcess, since: int) -> list[dict[str, Any]]:
+def troubles(worker: WarmWorker, since: int) -> list[dict[str, Any]]:
     """Return the status lines that say what is wrong."""
     return [line for line in worker.said()[since:] if line["event"] == "status" and line["trouble"]]
 
@@ -78,7 +78,7 @@ OUTAGES: dict[str, tuple[Callable[[LocalKafka], None], Callable[[LocalKafka], No
 def test_a_worker_without_brokers_says_so_until_they_are_back(
     kafka: LocalKafka,
     on: Stage,
-    worker: WorkerProcess,
+    worker: WarmWorker,
     begin: Callable[[LocalKafka], None],
     end: Callable[[LocalKafka], None],
     cause: str,
@@ -116,7 +116,7 @@ def test_a_worker_without_brokers_says_so_until_they_are_back(
     assert any(line["event"] == "the brokers answer again" for line in worker.said()[already_said:])
 
 
-def test_a_worker_that_is_stopped_sums_up_what_it_did(on: Stage, worker: WorkerProcess) -> None:
+def test_a_worker_that_is_stopped_sums_up_what_it_did(on: Stage, worker: WarmWorker) -> None:
     """The last test of this file: it ends the worker."""
     frames = sum(persistently(on.ends).values())
     assert worker.stop() == 0
