@@ -2,12 +2,14 @@
 
 import os
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kafka.test_output_faults import SOON_BACK
 from tests.support.cameras import Cameras
@@ -128,9 +130,44 @@ def test_a_worker_that_is_stopped_sums_up_what_it_did(on: Stage, worker: WarmWor
 
 def test_a_probe_answers_again_with_the_client_that_failed_before() -> None:
     """Nothing listens there: each question ends in time, and says which brokers were asked."""
-    probe = BrokerProbe("127.0.0.1:1", {}, topic="frames", outputs=["predictions"])
+    probe = BrokerProbe("127.0.0.1:1", {}, group="group", topic="frames", outputs=["predictions"])
     for _ in range(2):
         unreached = probe.ask([TopicPartition("frames", 0)])
         assert unreached is not None
         assert unreached.whom == "the brokers at 127.0.0.1:1"
         assert "Connection refused" in unreached.cause
+
+
+def test_a_topic_that_the_brokers_do_not_know_is_no_answer(on: Stage) -> None:
+    """A worker that has partitions has seen all its topics: the brokers do not know this one yet, or no longer."""
+    servers, partition = on.servers, TopicPartition(on.frames, 0)
+    assert BrokerProbe(servers, {}, group=on.group, topic=on.frames, outputs=[on.accuracy]).ask([partition]) is None
+
+    unreached = BrokerProbe(servers, {}, group=on.group, topic=on.frames, outputs=["unknown"]).ask([partition])
+    assert unreached is not None
+    assert unreached.whom == "the leaders of unknown[0]"
+
+
+@pytest.fixture
+def two_brokers() -> Iterator[LocalKafka]:
+    """Groups have one coordinator each, and no other broker can take its place."""
+    with LocalKafka(2, adjust=lambda settings: settings | {"offsets.topic.replication.factor": 1}) as kafka:
+        yield kafka
+
+
+def test_a_coordinator_that_is_gone_is_named_while_the_other_brokers_answer(two_brokers: LocalKafka) -> None:
+    servers, frames = two_brokers.bootstrap_servers, f"test-{uuid.uuid4().hex[:12]}"
+    client = AdminClient({"bootstrap.servers": servers})
+    client.create_topics([NewTopic(frames, 1, replica_assignment=[[1]])])[frames].result(30)
+    described = client.describe_consumer_groups([f"group-{number}" for number in range(10)])
+    groups = {each.result().coordinator.id: name for name, each in described.items()}
+    near, far = (BrokerProbe(servers, {}, group=groups[number], topic=frames, outputs=[]) for number in (1, 2))
+    partition = TopicPartition(frames, 0)
+    wait_until(lambda: near.ask([partition]) is far.ask([partition]) is None, "all brokers answer")
+
+    two_brokers.kill_node(2)
+
+    lost = far.ask([partition])
+    assert lost is not None
+    assert lost.whom == f"the coordinator of group {groups[2]!r}"
+    assert near.ask([partition]) is None

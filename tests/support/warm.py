@@ -39,9 +39,12 @@ class WarmProcess:
     ) -> None:
         variables = {**os.environ, **(environment or {})}
         kept = {name: value for name, value in variables.items() if value is not None}
+        files = (log, errors or log)
+        for file in files:
+            file.touch()  # whoever reads what it says need not wait until it has begun
         context = get_context("forkserver")
         context.set_forkserver_preload([*LIBRARIES])
-        self._process = context.Process(target=_run, args=(words, (log, errors or log), kept), daemon=True)
+        self._process = context.Process(target=_run, args=(words, files, kept), daemon=True)
         self._process.start()
 
     @property
