@@ -26,7 +26,8 @@ from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Stopping, TopicPartition
 from worker.media.images import limit_opencv_threads
-from worker.models.build import cores, load_model
+from worker.models.build import load_model
+from worker.models.cores import cores
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder, picture_rules
 from worker.ops.telemetry import Telemetry
@@ -44,7 +45,7 @@ CLOCKS = Clocks(wall_clock, monotonic_clock)
 @contextmanager
 def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Iterator[Threads]:
     """Start the threads that decode, if any; they end with the block, and what nobody waits for is cancelled."""
-    full = model.device == "cpu" and model.streams >= cores()  # more threads would only wait for a core
+    full = model.device == "cpu" and model.streams_or_one >= cores()  # more threads would only wait for a core
     decoders = None
     if limits.decode_threads is not None or not full:
         count = limits.decode_threads or cores()
@@ -118,7 +119,9 @@ def _warm_model(settings: Settings, telemetry: Telemetry) -> LoadedModel:
     check_topics(model, settings.topics)
     began = monotonic_clock()
     model.warm_up(_samples(settings.window, model.clip))
-    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=monotonic_clock() - began)
+    telemetry.model_ready(
+        model.identity, group.device, group.engine_or_eager, warm_up_seconds=monotonic_clock() - began
+    )
     return model
 
 
@@ -244,7 +247,7 @@ def unhurried(
 
 def _samples(window: WindowGroup, clip: ClipShape | None) -> int:
     """Return how many samples a batch has at most: a clip counts as all of its frames."""
-    return max(1, window.max_frames // clip.frames) if clip else window.max_frames
+    return max(1, window.frames_or_usual // clip.frames) if clip else window.frames_or_usual
 
 
 def _freeze_what_stays() -> None:
