@@ -20,6 +20,7 @@ from worker.app.health import Health
 from worker.app.pages import pages
 from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
+from worker.app.thread_names import name_this_thread
 from worker.app.watching import status_of, tell_port, tell_ready, watched
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
@@ -47,7 +48,8 @@ def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Itera
     full = model.device == "cpu" and model.streams_or_one >= cores()  # more threads would only wait for a core
     decoders = None
     if limits.decode_threads is not None or not full:
-        decoders = ThreadPoolExecutor(limits.decode_threads or cores(), "decode")
+        count = limits.decode_threads or cores()
+        decoders = ThreadPoolExecutor(count, "decode", initializer=name_this_thread, initargs=("decode",))
     try:
         yield Threads(decoders, inference)
     finally:
