@@ -18,7 +18,7 @@ from tests.support.schemas import check_json
 from tests.support.workers import Stage, model_folder, stage, wait_until
 from worker.domain.records import OutboundRecord
 from worker.local.guarded import GuardedProcess
-from worker.models.cores import cores
+from worker.models.container import cores
 
 PICTURES = 6
 FRAMES = PICTURES + 1

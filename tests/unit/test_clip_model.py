@@ -16,7 +16,7 @@ from tests.support.models import SMALL, Answering, Brightness, Motion, load_file
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelUnavailable
 from worker.models.build import PICTURES_A_THREAD
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_file
 

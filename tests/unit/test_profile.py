@@ -18,7 +18,7 @@ from tests.support.models import small_manifest, write_manifest
 from worker.cli import app
 from worker.domain.errors import SettingsError
 from worker.models.build import load_model
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.models.manifest import load_manifest
 from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup

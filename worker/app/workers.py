@@ -27,7 +27,7 @@ from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Stopping, TopicPartition
 from worker.media.images import limit_opencv_threads
 from worker.models.build import load_model
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder, picture_rules
 from worker.ops.telemetry import Telemetry

@@ -151,7 +151,7 @@ def _names_a_model() -> bool:
 
 
 def _speed(answers: float, groups: "Groups", memory: int = WORKER_BYTES) -> Speed:
-    from worker.models.cores import cores
+    from worker.models.container import cores
 
     return Speed(answers=answers, cores=cores(), memory=memory + groups.limits.memory)
 

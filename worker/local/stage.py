@@ -19,7 +19,7 @@ from worker.domain.records import Record, TopicPartition
 from worker.domain.times import Monotonic
 from worker.local.screen import Member, State
 from worker.local.worker_process import READY_WITHIN, WorkerProcess
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.settings import Topics
 
 PARTITIONS: Final = 4

@@ -16,7 +16,7 @@ from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.domain.preprocessing import MemoryFormat
 from worker.models.allocator import keep_freed_memory
 from worker.models.cnn_rnn import CnnRnn
-from worker.models.cores import cores, is_limited
+from worker.models.container import cores, is_limited
 from worker.models.detectors import adapt_detector, check_engine
 from worker.models.engines.onnx_export import write_onnx
 from worker.models.engines.portions import Portions

@@ -31,6 +31,7 @@ from worker.models.build import (
     source_of,
     threads_per_stream,
 )
+from worker.models.container import memory_limit
 from worker.models.engines.child import end_of
 from worker.models.engines.torch_engine import describe_processor
 from worker.models.manifest import Manifest
@@ -54,6 +55,10 @@ networks of fifty layers by 5e-6. A wrong operation differs by far more."""
 MOST_COPIES: Final = 2**30
 """Bytes of all copies of the weights. OpenVINO keeps at least two for each stream, and torch one for all of them."""
 _COPIES_A_STREAM: Final = 2
+_COMPARISON: Final = 7 * 2**28
+"""Bytes for a comparison and the process that waits for it: torch, what writes ONNX, and OpenVINO."""
+_COMPARISON_A_BYTE: Final = 8
+"""Bytes for each byte of weights: of torch, of the ONNX file as it is written, and of each network of OpenVINO."""
 _FEWEST: Final = 4
 _LARGEST_BATCH: Final = 4096
 _SOURCES: Final = ("engine_choice", "graph", "heads", "cnn_rnn", "engines.openvino_engine", "engines.onnx_export")
@@ -197,9 +202,15 @@ def _against(manifest: Manifest, group: ModelGroup) -> Iterator[str]:
     if not manifest.file.is_file():
         yield f"{manifest.file} is missing"
         return
-    copies = _COPIES_A_STREAM * group.streams_or_one * manifest.file.stat().st_size
-    if copies > MOST_COPIES:
-        yield f"OpenVINO's copies of the weights would take {copies / 2**30:.1f} GiB: fewer model.streams need less"
+    weights, limit = manifest.file.stat().st_size, memory_limit()
+    if (copies := _COPIES_A_STREAM * group.streams_or_one * weights) > MOST_COPIES:
+        yield f"OpenVINO's copies of the weights would take {_gib(copies)}: fewer model.streams need less"
+    if (needed := _COMPARISON + _COMPARISON_A_BYTE * weights) > limit:
+        yield f"to compare OpenVINO with torch takes {_gib(needed)} of memory, and there are {_gib(limit)}"
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"
 
 
 def compared(group: ModelGroup, file: Path, program: str = _TRY) -> EngineChoice:

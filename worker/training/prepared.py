@@ -20,7 +20,7 @@ from worker.domain.geometry import Geometry
 from worker.domain.preprocessing import Preprocessing
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.models.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
 

@@ -9,7 +9,7 @@ import torch
 
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.preprocessing import Preprocessing
-from worker.models.cores import cores, is_limited
+from worker.models.container import cores, is_limited
 from worker.models.engines.torch_engine import find_device, limit_torch_threads
 from worker.training.balance import class_weights
 from worker.training.card import Card

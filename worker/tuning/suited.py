@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.models.engine_choice import EngineChoice, choose_engine
 from worker.models.manifest import Manifest
 from worker.settings.model import MOST_STREAMS

@@ -1,4 +1,4 @@
-"""How many cores this process may use: those that it may run on, and no more than its container's CPU limit allows."""
+"""How many cores and how much memory this process may use: those of the machine, within its container's limits."""
 
 import math
 import os
@@ -32,14 +32,20 @@ def cpu_limit(root: Path = ROOT) -> float:
     Returns:
         Infinity without a limit, or where the system does not say it.
     """
-    memberships, mounts = _read(root / "proc/self/cgroup"), _read(root / "proc/self/mountinfo")
-    return min((limit_in(root / folder) for folder in group_folders(memberships, mounts)), default=math.inf)
+    return min(map(_cores_of, _groups("cpu", root)), default=math.inf)
 
 
-def group_folders(memberships: str, mounts: str) -> Iterator[PurePosixPath]:
-    """Yield the folders of the control groups that may limit the CPU, relative to the root of the file system.
+def memory_limit(root: Path = ROOT) -> float:
+    """Return how much memory this process may use, in bytes: that of the machine, or less."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(machine, min(map(_memory_of, _groups("memory", root)), default=math.inf))
+
+
+def group_folders(controller: str, memberships: str, mounts: str) -> Iterator[PurePosixPath]:
+    """Yield the folders of the control groups that may limit this process, relative to the root of the file system.
 
     Args:
+        controller: `cpu` or `memory`.
         memberships: the text of `/proc/self/cgroup`, a line `number:controllers:path` for each hierarchy. Version 2 has
             one hierarchy, without a name.
         mounts: the text of `/proc/self/mountinfo`. A hierarchy is mounted from one of its groups on: inside a
@@ -47,9 +53,9 @@ def group_folders(memberships: str, mounts: str) -> Iterator[PurePosixPath]:
     """
     for line in memberships.splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        for group_root, mounted_at in _mounts(mounts, controllers):
+        for group_root, mounted_at in _mounts(mounts, controller if controllers else None):
             below = PurePosixPath(path)
             # If the mount shows another part of the hierarchy, its own root is all that is known.
             below = below.relative_to(group_root) if below.is_relative_to(group_root) else PurePosixPath()
@@ -57,7 +63,18 @@ def group_folders(memberships: str, mounts: str) -> Iterator[PurePosixPath]:
                 yield PurePosixPath(mounted_at).relative_to("/") / group
 
 
-def limit_in(folder: Path) -> float:
+def _groups(controller: str, root: Path) -> Iterator[Path]:
+    memberships, mounts = _read(root / "proc/self/cgroup"), _read(root / "proc/self/mountinfo")
+    return (root / folder for folder in group_folders(controller, memberships, mounts))
+
+
+def _memory_of(folder: Path) -> float:
+    """Return the limit of one group in bytes, in version 2 or version 1; infinity if it has none."""
+    limit = (_read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")).strip()
+    return int(limit) if limit.isdecimal() else math.inf
+
+
+def _cores_of(folder: Path) -> float:
     """Return the limit of one group in cores, in version 2 or version 1; infinity if it has none."""
     quota, _, period = _read(folder / "cpu.max").strip().partition(" ")
     if not quota:
@@ -68,13 +85,13 @@ def limit_in(folder: Path) -> float:
     return int(quota) / int(period)
 
 
-def _mounts(mounts: str, controllers: str) -> Iterator[tuple[str, str]]:
-    """Yield where the hierarchy with these controllers is mounted: the group that is mounted, and the folder."""
+def _mounts(mounts: str, controller: str | None) -> Iterator[tuple[str, str]]:
+    """Yield where a controller's hierarchy is mounted: the group that is mounted, and the folder; None: version 2's."""
     for line in mounts.splitlines():
         place, _, source = line.partition(" - ")
         kind, *rest = source.split()
         options = rest[-1].split(",") if rest else []
-        if kind == ("cgroup" if controllers else "cgroup2") and (not controllers or "cpu" in options):
+        if kind == ("cgroup" if controller else "cgroup2") and (controller is None or controller in options):
             _, _, _, group_root, mounted_at, *_ = place.split()
             yield group_root, mounted_at
 

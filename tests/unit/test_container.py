@@ -1,4 +1,4 @@
-"""How many cores a process may use, from what Linux says of its control groups."""
+"""How many cores and how much memory a process may use, from what Linux says of its control groups."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from worker.models.cores import cores, cpu_limit, group_folders, is_limited
+from worker.models.container import cores, cpu_limit, group_folders, is_limited, memory_limit
 
 V2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -71,12 +71,12 @@ def test_a_container_sees_its_own_group_as_the_root_of_the_mount(root: Root) -> 
 
     assert cpu_limit(root("4:cpu,cpuacct:/docker/12\n", mounts, groups)) == 2.5
     # Of a group below the one that is mounted, the path goes on.
-    assert list(group_folders("4:cpu,cpuacct:/docker/12/job\n", mounts)) == [
+    assert list(group_folders("cpu", "4:cpu,cpuacct:/docker/12/job\n", mounts)) == [
         PurePosixPath("sys/fs/cgroup/cpu,cpuacct/job"),
         PurePosixPath("sys/fs/cgroup/cpu,cpuacct"),
     ]
     # What is mounted is the container's, although the group has a name of the host.
-    assert list(group_folders("4:cpu,cpuacct:/host/7\n", mounts)) == [PurePosixPath("sys/fs/cgroup/cpu,cpuacct")]
+    assert list(group_folders("cpu", "4:cpu,cpuacct:/host/7\n", mounts)) == [PurePosixPath("sys/fs/cgroup/cpu,cpuacct")]
 
 
 def test_no_system_says_anything(tmp_path: Path) -> None:
@@ -95,3 +95,29 @@ def test_a_part_of_a_core_counts_as_one(root: Root, quota: str, count: int) -> N
 
 def test_a_limit_above_the_cores_is_none(root: Root) -> None:
     assert cores(root("0::/\n", V2, {"cpu.max": "99900000 100000\n"})) == len(os.sched_getaffinity(0))
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("groups", "limit"),
+    [
+        ({"pod/box/memory.max": f"{GIB // 8}\n"}, GIB // 8),
+        ({"pod/box/memory.max": "max\n", "pod/memory.max": f"{GIB // 4}\n"}, GIB // 4),
+        ({"pod/box/memory.max": f"{GIB // 2}\n", "pod/memory.max": f"{GIB // 4}\n"}, GIB // 4),
+    ],
+)
+def test_memory_of_version_2(root: Root, groups: dict[str, str], limit: int) -> None:
+    assert memory_limit(root("0::/pod/box\n", V2, groups)) == limit
+
+
+def test_memory_of_version_1_and_of_the_machine(root: Root) -> None:
+    mounts = V1 + "35 31 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    own = "memory/docker/12/memory.limit_in_bytes"
+    memberships = "7:memory:/docker/12\n4:cpu,cpuacct:/docker/12\n"
+
+    assert memory_limit(root(memberships, mounts, {own: f"{GIB // 8}\n"})) == GIB // 8
+    assert memory_limit(root(memberships, mounts, {own: "9223372036854771712\n"})) == machine  # no limit, in version 1
+    assert memory_limit(root("", "", {})) == machine
