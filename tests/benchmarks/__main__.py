@@ -14,11 +14,12 @@ from typing import Final
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.outcome import Outcome
 from tests.benchmarks.parts.agreement import agreement
-from tests.benchmarks.parts.clips import clips
 from tests.benchmarks.parts.costs import hops, memory, start_up
+from tests.benchmarks.parts.gap import gap
 from tests.benchmarks.parts.latency import latency
 from tests.benchmarks.parts.overload import overload
 from tests.benchmarks.parts.scaling import scaling
+from tests.benchmarks.parts.tasks import clips, detection
 from tests.benchmarks.parts.throughput import heavy_model, light_model, null_model, other_sizes
 from tests.benchmarks.report import as_markdown, render, write
 from worker.local.broker import LocalKafka
@@ -34,14 +35,16 @@ PARTS: Final[Mapping[str, Part]] = {
     "null": null_model,
     "latency": latency,
     "scaling": scaling,
+    "gap": gap,
     "hops": hops,
     "memory": memory,
     "startup": start_up,
     "agreement": agreement,
     "clips": clips,
+    "detection": detection,
     "overload": overload,
 }
-NOT_QUICK: Final = frozenset({"sizes", "heavy", "clips", "overload"})
+NOT_QUICK: Final = frozenset({"sizes", "heavy", "clips", "detection", "overload"})
 
 
 def main(arguments: Sequence[str]) -> int:
