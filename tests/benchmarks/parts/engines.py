@@ -168,23 +168,24 @@ def _answers(bench: Bench, contestants: Mapping[str, Sequence[Start]]) -> dict[s
     bench.send(frames_to_answer(ANSWERED, count, EventMillis(time.time_ns() // 1_000_000)))
     answered = {}
     for name, starts in contestants.items():
-        answered[name] = answer(bench, model, starts, expected)
+        answered[name] = answer(bench, ANSWERED, model, starts, expected)
         bench.tell(
             f"{name}: {answered[name].found} answers as expected, first after {answered[name].first_after:.1f} s"
         )
     return answered
 
 
-def answer(bench: Bench, model: TimedModel, starts: Sequence[Start], expected: Names) -> Answered:
-    """Let a contestant answer the frames of the topic `ANSWERED`, until each has a result.
+def answer(bench: Bench, frames: str, model: TimedModel, starts: Sequence[Start], expected: Names) -> Answered:
+    """Let a contestant answer the frames of a topic, until each has a result.
 
     Args:
-        bench: the bench, with the frames in its Kafka.
+        bench: the bench.
+        frames: the topic.
         model: the model.
         starts: functions that start the contestant's processes.
         expected: the expected answers.
     """
-    with bench.place(ANSWERED) as place, ExitStack() as undo:
+    with bench.place(frames) as place, ExitStack() as undo:
         began, contestants = time.time(), list[Contestant]()
         for start in starts:
             contestants.append(start(place, model))
