@@ -14,12 +14,13 @@ from typing import Final
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.outcome import Outcome
 from tests.benchmarks.parts.agreement import agreement
-from tests.benchmarks.parts.clips import clips
 from tests.benchmarks.parts.costs import hops, memory, start_up
 from tests.benchmarks.parts.engines import engines
+from tests.benchmarks.parts.gap import gap
 from tests.benchmarks.parts.latency import latency
 from tests.benchmarks.parts.overload import overload
 from tests.benchmarks.parts.scaling import scaling
+from tests.benchmarks.parts.tasks import clips, detection
 from tests.benchmarks.parts.throughput import heavy_model, light_model, null_model, other_sizes
 from tests.benchmarks.published import publish
 from tests.benchmarks.report import as_markdown, render, write
@@ -37,14 +38,16 @@ PARTS: Final[Mapping[str, Part]] = {
     "null": null_model,
     "latency": latency,
     "scaling": scaling,
+    "gap": gap,
     "hops": hops,
     "memory": memory,
     "startup": start_up,
     "agreement": agreement,
     "clips": clips,
+    "detection": detection,
     "overload": overload,
 }
-NOT_QUICK: Final = frozenset({"engines", "sizes", "heavy", "clips", "overload"})
+NOT_QUICK: Final = frozenset({"engines", "sizes", "heavy", "clips", "detection", "overload"})
 IN_DOCS: Final = frozenset({"engines"})
 """Parts of one outcome that docs/benchmarks.md shows."""
 

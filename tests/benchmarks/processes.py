@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from tests.benchmarks import sessions
 from tests.benchmarks.contestants.environments import jars_of, java_home_of, python_of
 from tests.benchmarks.frames import PARTITIONS
+from tests.benchmarks.limit import BareLoop
 from tests.benchmarks.models import TimedModel
 from tests.benchmarks.profiles import Settings
 from tests.support.workers import WorkerProcess
@@ -152,6 +153,7 @@ class Worker(WorkerProcess):
     @property
     def session(self) -> int:
         """Id of the session of all its processes."""
+        assert isinstance(self._process, GuardedProcess)
         return self._process.pid
 
     @property
@@ -215,21 +217,22 @@ def flink(cores: int) -> Start:
     return _engine("flink", "pyflink_table", cores)
 
 
-def bare(pictures: Path, engine: Mapping[str, Any], *, cores: int) -> StartBare:
+def bare(pictures: Path, loop: BareLoop, *, cores: int) -> StartBare:
     """Return a function that starts the loop without Kafka."""
 
     def start(folder: Path, model: TimedModel) -> Script:
-        options = {"frames": str(pictures), "model": str(model.folder), **_bare_options(engine, cores)}
+        options = {"frames": str(pictures), "model": str(model.folder), "parts": str(loop.parts)}
+        options |= _bare_options(loop.engine, cores)
         return Script([sys.executable, "-m", f"{_PACKAGE}.bare", *_options(options)], folder)
 
     return start
 
 
 def bare_kafka(engine: Mapping[str, Any], *, cores: int) -> Start:
-    """Return a function that starts the minimal loop with Kafka."""
+    """Return a function that starts the minimal loop with Kafka, with a stream of the engine for each core."""
 
     def start(place: Place, model: TimedModel) -> Script:
-        options = {"model": str(model.folder), **_bare_options(engine, cores)}
+        options = {"model": str(model.folder), **_bare_options(BareLoop.on(engine, cores=cores).engine, cores)}
         command = [sys.executable, "-m", f"{_PACKAGE}.bare_kafka", *_kafka(place), *_options(options)]
         return Script(command, place.folder)
 

@@ -1,9 +1,6 @@
 """`vision-worker check` against a real broker: all right, all wrong at once, nobody there."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from typer.testing import CliRunner
 
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
 from tests.kafka.conftest import MakeTopic
+from tests.support.warm import run_warm
 from tests.support.workers import stage
 from worker.cli import app
 
@@ -45,9 +43,8 @@ class Answer:
 
 def check(settings: Mapping[str, Any], folder: Path, *words: str) -> Answer:
     """Run the command as a program of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
-    command = [sys.executable, "-m", "worker", "check", "--config", str(_written(settings, folder)), *words]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    written = _written(settings, folder)
+    ran = run_warm("check", "--config", written, *words, environment={"KAFKA_BOOTSTRAP_SERVERS": None})
     return Answer(ran.returncode, ran.stdout, ran.stderr)
 
 

@@ -97,3 +97,39 @@ def test_the_log_and_the_errors_of_a_client_tell_its_cause() -> None:
 def test_a_client_that_would_wait_for_ever_for_a_token_is_refused(mechanism: str, method: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="nothing gives tokens to the mechanism OAUTHBEARER"):
         KafkaAdmin("kafka:9092", {"security.protocol": "SASL_SSL", mechanism: "OAUTHBEARER", **method})
+
+
+def _token_refused(answer: str, status: int) -> str:
+    return f'[thrd:background]: Failed to retrieve OIDC token from "https://login.example/token": {answer} ({status})'
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "says", "final"),
+    [
+        ('{"error":\n "invalid_client"}', 401, 'answers 401 {"error": "invalid_client"}; correct sasl.oau', True),
+        ("no such page", 404, "answers 404 no such page; correct sasl.oauthbearer.client.id", True),
+        ("try again later", 429, "answers 429 try again later; check the token server", False),
+        ("", 503, "answers 503; check the token server", False),
+        ("Connect failed (after 1 ms)", -1, "does not answer: Connect failed (after 1 ms); correct sasl.oau", False),
+    ],
+)
+def test_what_a_token_server_says_is_told_and_a_refusal_is_final(
+    answer: str,
+    status: int,
+    says: str,
+    final: bool,  # noqa: FBT001 a parameter of the test
+) -> None:
+    connection = Connection("kafka:9092", {})
+    connection.log(30, "%s [%s] %s", "OIDC", "rdkafka#producer-1", _token_refused(answer, status))
+    failure = connection.failure()
+
+    assert failure is not None
+    assert failure.text.startswith(f"the token server at https://login.example/token {says}")
+    assert (failure.final, failure.is_token) == (final, True)
+
+
+def test_a_long_answer_of_a_token_server_is_cut_short() -> None:
+    told = explain(Event.read(_token_refused("<p>sorry</p> " * 1_000, 401)), {}).text
+
+    assert len(told) < 700
+    assert "sorry</p> ...; correct sasl" in told

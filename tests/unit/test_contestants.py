@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from tests.benchmarks.answers import Found, compare, expected_names, frames_to_answer
 from tests.benchmarks.contestants import environments
 from tests.benchmarks.contestants.environments import java_home_of
-from tests.benchmarks.parts.engines import FLINK, SCRIPTS, SPARK, Answered, Cost, outcome
-from tests.benchmarks.parts.throughput import PER_MESSAGE, QUIX, SCRIPT, TUNED, UNTUNED_NAME
+from tests.benchmarks.parts.engines import FLINK, SPARK, Answered, Cost, outcome
+from tests.benchmarks.parts.throughput import PER_MESSAGE, QUIX, SCRIPT, SCRIPTS, TUNED, UNTUNED_NAME
 from tests.benchmarks.published import publish
 from tests.benchmarks.report import TARGETS
 from tests.support.generated import fill

@@ -14,6 +14,7 @@ LEAST = {"kafka": {"bootstrap_servers": "broker:9092"}, "model": {"name": "mobil
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.delenv("VISION_WORKER_MODEL__ENGINE")
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_a_folder_or_a_picture_is_no_file_of_settings(tmp_path: Path, name: str)
         ({"kafka": {"bootstrapServers": "x"}}, "did you mean kafka.bootstrap_servers (VISION_WORKER_KAFKA__BOOTSTRAP"),
         ({"model": {"latency_target_ms": 100}}, "did you mean window.latency_target_ms (VISION_WORKER_WINDOW__LATENCY"),
         ({"model": {"engine": "openvin"}}, "'onnxruntime' (it is 'openvin'); did you mean openvino?"),
-        ({"model": {"engine": "cuda"}}, "model.engine: Input should be 'eager', "),
+        ({"model": {"engine": "cuda"}}, "model.engine: Input should be 'auto', 'eager', "),
         ({"kafka": "broker:9092"}, "kafka: it is a group (it is 'broker:9092'); write its settings below it, indented"),
     ],
 )

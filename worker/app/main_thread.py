@@ -7,6 +7,8 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from worker.app.thread_names import name_this_thread
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -67,7 +69,9 @@ class MainThread(Executor):
         Raises:
             Exception: the exception that ended the loop.
         """
-        with ThreadPoolExecutor(1, "loop") as loop_thread, ThreadPoolExecutor(self._threads, "inference") as threads:
+        loop_thread = ThreadPoolExecutor(1, "loop", initializer=name_this_thread, initargs=("loop",))
+        threads = ThreadPoolExecutor(self._threads, "inference", initializer=name_this_thread, initargs=("inference",))
+        with loop_thread, threads:
             try:
                 running = loop_thread.submit(loop)
                 running.add_done_callback(lambda _: self.shutdown(cancel_futures=True))

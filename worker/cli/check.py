@@ -145,6 +145,8 @@ def _check_model(groups: Mapping[str, Any], findings: "Findings") -> None:
             f"model: {loaded.identity} with {len(loaded.task.labels)} classes runs on {model.device} by {model.engine}"
         )
         findings.facts.append(f"model.profile: {found}")
+        if found.choice:
+            findings.facts.append(f"auto: {found.choice}")
 
 
 def _print(findings: "Findings") -> None:

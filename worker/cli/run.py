@@ -40,18 +40,20 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
     from worker.tuning.in_force import in_force
 
     try:
-        found = in_force(Groups(settings.model, settings.window, settings.limits))
+        found = in_force(Groups(settings.model, settings.window, settings.limits, settings.sampling))
         chosen, settings = settings, settings.model_copy(update=found.groups.by_name())
         given = {"kafka.bootstrap_servers"} if bootstrap_servers else set()
         given |= {"kafka.options"} if option else set()
-        _tell_settings(settings, changed(settings, chosen, config, given=given))
+        _tell_settings(settings, changed(settings, chosen, config, given=given, origins=found.origins))
         log.info("profile", found=str(found))
+        if found.choice:
+            log.info("auto", line=f"auto: {found.choice}", chosen=found.choice)
         findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
         for warning in findings.warnings:
             log.warning("check", found=warning)
         if findings.faults:
             raise SettingsError(findings.faults)
-        inference = MainThread(settings.model.streams)
+        inference = MainThread(settings.model.streams_or_one)
         same = shlex.join(same_kafka(config, bootstrap_servers, option))
         with kafka_worker(settings, inference, same_kafka=same) as worker:
             for signum in _STOP:

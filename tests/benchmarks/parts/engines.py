@@ -19,7 +19,7 @@ from tests.benchmarks.frames import USUAL, name_of
 from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
-from tests.benchmarks.parts.throughput import PER_MESSAGE, QUIX, SCRIPT, TUNED, UNTUNED_NAME
+from tests.benchmarks.parts.throughput import PER_MESSAGE, QUIX, SCRIPT, SCRIPTS, TUNED, UNTUNED_NAME, Starts
 from tests.benchmarks.processes import (
     Contestant,
     Place,
@@ -40,7 +40,6 @@ from worker.models.ready import ready_model
 
 SPARK: Final = "Spark Structured Streaming"
 FLINK: Final = "PyFlink"
-SCRIPTS: Final = "batching script, one process a core"
 
 ROUNDS: Final = 3
 WARM: Final = 5.0
@@ -128,7 +127,7 @@ def outcome(
     )
 
 
-def _contestants(bench: Bench) -> dict[str, Sequence[Start]]:
+def _contestants(bench: Bench) -> Starts:
     return {
         TUNED: [worker(bench.profile)],
         UNTUNED_NAME: [worker(UNTUNED)],
@@ -158,7 +157,7 @@ def _run(bench: Bench, starts: Sequence[Start], costs: list[Cost]) -> float:
     return rate
 
 
-def _answers(bench: Bench, contestants: Mapping[str, Sequence[Start]]) -> dict[str, Answered]:
+def _answers(bench: Bench, contestants: Starts) -> dict[str, Answered]:
     """Let each contestant answer the same frames once."""
     count = 240 if bench.quick else 3000
     manifest = load_manifest(ready_model("mobilenet_v2"))
