@@ -64,7 +64,8 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
         config, log = folder / "settings.yaml", folder / "worker.log"
         config.write_text(yaml.safe_dump(settings))
         as_set = {"VISION_WORKER_MODEL__ENGINE": None}
-        worker = GuardedProcess([command("run", "--config", str(config))], log=log, environment=as_set)
+        command_line = command("run", "--config", str(config), "--model", "mobilenet_v2")
+        worker = GuardedProcess([command_line], log=log, environment=as_set)
         try:
             produced = ran(
                 "produce", str(shown), "--topic", on.frames, "--rate", "50", "--label", "Egyptian cat", "--json",
@@ -90,6 +91,7 @@ def test_produce_sends_a_folder_and_says_so(session: Session) -> None:
     assert session.produced.returncode == 0
     assert session.produced.stderr == f"sending to topic {on.frames!r} at {on.servers}; Ctrl-C stops it\n"
     assert (said["frames"], said["cameras"], said["confirmed"]) == (PICTURES, {"chelsea": PICTURES}, True)
+    assert [each.frame.id for each in on.read_predictions()] == [f"{number}.jpg" for number in range(PICTURES)]
 
 
 def test_a_worker_ends_well_when_asked_to(session: Session) -> None:
@@ -105,6 +107,7 @@ def test_a_worker_says_the_settings_that_are_not_as_usual_and_keeps_its_secrets(
     assert first.endswith(" settings, as far as they are not the defaults (all: vision-worker settings):")
     assert shown["topics.frames"][0] == session.stage.frames
     assert shown["topics.frames"][1].endswith("settings.yaml")
+    assert shown["model.name"] == ("mobilenet_v2", "command line")
     assert "'sasl.password': '******'" in session.said
     assert SECRET not in session.said
     assert "limits.memory" not in session.said, "nobody has set it"
