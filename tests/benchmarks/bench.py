@@ -132,7 +132,7 @@ class Bench:
         """Return a function that starts the best bare loop for a model on all cores."""
         return self.loop(size, next(iter(self.limits(model, self.engine))), cores=self.cores)
 
-    def fill_for(self, model: TimedModel, size: Size, start: StartBare | None = None) -> None:
+    def fill_for(self, model: TimedModel, size: Size, start: StartBare | None = None, *, warm: float = 0) -> None:
         """Fill the topic with as many frames as the fastest contestant can process.
 
         Args:
@@ -140,13 +140,14 @@ class Bench:
             size: size of the frames.
             start: starts a bare loop about as fast as the fastest contestant; None takes a stream of the tuned engine
                 for each core.
+            warm: seconds of warm-up, if it is longer than usual.
         """
         if (model.name, size) not in self._filled_for:
             usual = self.loop(size, BareLoop.on(self.engine, cores=self.cores), cores=self.cores)
             found = self.measure_bare(model, start or usual)
             self.tell(f"{model.name} {name_of(size)}, a bare loop: {found:.1f} frames/s")
             self._filled_for.add((model.name, size))
-            seconds = self.effort.warm + self.effort.seconds + 2
+            seconds = max(warm, self.effort.warm) + self.effort.seconds + 2
             self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
 
     def measure_bare(self, model: TimedModel, start: StartBare, *, during: During = nullcontext) -> float:
@@ -168,7 +169,9 @@ class Bench:
             contestant.stop()
         return rate(_times(contestant), begin, end)
 
-    def measure(self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext) -> float:
+    def measure(
+        self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext, warm: float = 0
+    ) -> float:
         """Return the frames per second of contestants that process a backlog together.
 
         Args:
@@ -176,6 +179,7 @@ class Bench:
             size: size of the frames.
             starts: functions that start the contestants; several contestants are in one group.
             during: context manager that is active during the measured time.
+            warm: least seconds of warm-up after the first result.
         """
         effort = self.effort
         self.fill(size, self._filled.get(size, 0) or 3000)
@@ -189,7 +193,7 @@ class Bench:
                 return all(_running(each) and each.working for each in contestants) and self.count(place.results) > 0
 
             wait_until(begun, f"the first result ({contestants[0].log})")
-            time.sleep(effort.warm)
+            time.sleep(max(warm, effort.warm))
             begin = time.time()
             enough = self.count(place.results) + effort.results
             with during(contestants):
