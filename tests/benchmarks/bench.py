@@ -132,11 +132,20 @@ class Bench:
         """Return a function that starts the best bare loop for a model on all cores."""
         return self.loop(size, next(iter(self.limits(model, self.engine))), cores=self.cores)
 
-    def fill_for(self, model: TimedModel, size: Size, *, warm: float = 0) -> None:
-        """Fill the topic with as many frames as the fastest contestant can process, with at least this warm-up."""
+    def fill_for(self, model: TimedModel, size: Size, start: StartBare | None = None, *, warm: float = 0) -> None:
+        """Fill the topic with as many frames as the fastest contestant can process.
+
+        Args:
+            model: the model of all contestants.
+            size: size of the frames.
+            start: starts a bare loop about as fast as the fastest contestant; None takes a stream of the tuned engine
+                for each core.
+            warm: seconds of warm-up, if it is longer than usual.
+        """
         if (model.name, size) not in self._filled_for:
-            found = self.measure_bare(model, self.limit(model, size))
-            self.tell(f"{model.name} {name_of(size)}, the limit: {found:.1f} frames/s")
+            usual = self.loop(size, BareLoop.on(self.engine, cores=self.cores), cores=self.cores)
+            found = self.measure_bare(model, start or usual)
+            self.tell(f"{model.name} {name_of(size)}, a bare loop: {found:.1f} frames/s")
             self._filled_for.add((model.name, size))
             seconds = max(warm, self.effort.warm) + self.effort.seconds + 2
             self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)

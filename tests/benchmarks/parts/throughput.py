@@ -104,9 +104,9 @@ def _contestants(bench: Bench) -> Starts:
 
 def _contest(bench: Bench, model: TimedModel, size: Size, starts: Starts, rounds: int) -> dict[str, list[float]]:
     """Let the best bare loop, which needs no Kafka, take turns with the others."""
-    bench.fill_for(model, size)
-    limit = partial(bench.measure_bare, model, bench.limit(model, size))
-    runs: dict[str, Callable[[], float]] = {LIMIT: limit}
+    best = bench.limit(model, size)
+    bench.fill_for(model, size, best)
+    runs: dict[str, Callable[[], float]] = {LIMIT: partial(bench.measure_bare, model, best)}
     runs |= _runs(bench, model, size, starts)
     return alternate(runs, rounds, partial(_tell, bench, f"{model.name} {name_of(size)}"))
 
@@ -125,10 +125,10 @@ def _outcome(
     spreads = {name: Spread.of(rates) for name, rates in found.items()}
     rows = [[name, *each.cells()] for name, each in spreads.items()]
     title = f"{model.name} model, {name_of(size)}"
-    best = next(iter(bench.limits(model, bench.engine)))
+    text = f"{TEXT} The best bare loop: {next(iter(bench.limits(model, bench.engine)))}." if LIMIT in found else TEXT
     return Outcome(
         title.capitalize(),
-        f"{TEXT} The best bare loop: {best}.",
+        text,
         [Table(("contestant", "frames/s", "rounds"), rows)],
         ratios,
         [
