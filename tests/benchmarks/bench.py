@@ -1,7 +1,6 @@
 """The environment of all measurements: one Kafka, input topics that are filled once, and new output topics per run."""
 
 import json
-import os
 import sys
 import time
 import uuid
@@ -25,6 +24,7 @@ from tests.benchmarks.profiles import Settings, tuned
 from tests.support.workers import PATIENCE, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.models.cores import cores
 from worker.settings import Topics
 
 CHECK_EVERY: Final = 0.25
@@ -71,7 +71,7 @@ class Bench:
     def __init__(self, servers: str, folder: Path, *, quick: bool) -> None:
         self.servers, self.folder, self.quick = servers, folder, quick
         self.effort = QUICK if quick else WHOLE
-        self.cores = len(os.sched_getaffinity(0))
+        self.cores = cores()
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._filled: dict[Size, int] = {}
         self._filled_for = set[tuple[str, Size]]()

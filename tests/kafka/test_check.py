@@ -85,6 +85,17 @@ def test_all_is_right(bootstrap_servers: str, tmp_path: Path) -> None:
         assert "model: mobilenet_v2@b03531047ffa with 1000 classes runs on cpu by eager" in said["facts"]
 
 
+def test_a_model_that_is_named_is_checked_and_is_in_the_next_command(bootstrap_servers: str, tmp_path: Path) -> None:
+    with stage(bootstrap_servers, partitions=1) as on:
+        settings = on.settings(model={"path": "/no-such-model"})
+        config = tmp_path / "settings.yaml"
+        answer = check(settings, tmp_path, "--model", "mobilenet_v2")
+
+    assert (answer.status, answer.faults) == (0, [])
+    assert "ok      model: mobilenet_v2@b03531047ffa with 1000 classes" in answer.out
+    assert answer.out.splitlines()[-1] == f"next    vision-worker run --config {config} --model mobilenet_v2"
+
+
 def test_all_that_is_wrong_is_said_at_once_with_what_to_do(
     bootstrap_servers: str, make_topic: MakeTopic, tmp_path: Path
 ) -> None:

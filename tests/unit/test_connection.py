@@ -1,10 +1,14 @@
 """What librdkafka reports about connections, in its own words, and what is made of it."""
 
+import time
+
 import pytest
 
-from worker.adapters.kafka import KafkaAdmin
+from worker.adapters.kafka import KafkaAdmin, KafkaSink
+from worker.adapters.kafka.advice import ARE_BROKERS_UP
 from worker.adapters.kafka.connection import Connection, Event, explain, most_telling
-from worker.domain.errors import SettingsError
+from worker.domain.errors import DeliveryFailed, SettingsError
+from worker.domain.records import OutboundRecord
 
 REFUSED = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)"
 WRONG_LOGIN = (
@@ -133,3 +137,25 @@ def test_a_long_answer_of_a_token_server_is_cut_short() -> None:
 
     assert len(told) < 700
     assert "sorry</p> ...; correct sasl" in told
+
+
+def test_a_failure_from_before_is_no_cause_of_what_fails_now() -> None:
+    connection = Connection("kafka:9092", {})
+    connection.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", REFUSED)
+    now = time.monotonic()
+    assert "Connection refused" in connection.cause("unknown")
+    assert connection.cause("unknown", since=now) == "unknown"
+
+    connection.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", REFUSED)
+    assert "Connection refused" in connection.cause("unknown", since=now)
+
+
+def test_a_sink_names_no_failure_from_before_what_it_sends() -> None:
+    """The broker inside librdkafka is up again, and takes a minute to answer."""
+    sink = KafkaSink("unused:9092", {"test.mock.num.brokers": 1, "test.mock.broker.rtt": 60_000})
+    sink._connection.log(30, "%s [%s] %s", "FAIL", "rdkafka#producer-1", REFUSED)
+    with pytest.raises(DeliveryFailed) as failed:
+        sink.publish([OutboundRecord("frames", None, b"key", b"value")], {}, within=0.2)
+    sink.close()
+
+    assert str(failed.value) == f"no confirmation within 0 s of topic 'frames': 1 records: {ARE_BROKERS_UP}"

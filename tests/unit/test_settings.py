@@ -106,7 +106,7 @@ def test_a_latency_target_is_unset_unless_it_is_set_and_can_be_met_by_something(
 @pytest.mark.parametrize("model", [{}, {"name": "a", "path": "b"}])
 def test_a_worker_has_one_model(write: Write, model: dict[str, str]) -> None:
     assert faults_of(write({**LEAST, "model": model})) == (
-        "model: set either path (a model manifest) or name (a torchvision model)",
+        "model: set either path (a model manifest) or name (a torchvision model), or give --model",
     )
 
 

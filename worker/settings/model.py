@@ -97,5 +97,5 @@ class ModelGroup(Group):
     @model_validator(mode="after")
     def _one_model(self) -> "ModelGroup":
         if (self.path is None) == (self.name is None):
-            raise ValueError("set either path (a model manifest) or name (a torchvision model)")
+            raise ValueError("set either path (a model manifest) or name (a torchvision model), or give --model")
         return self

@@ -1,6 +1,7 @@
 """Why a client cannot connect: librdkafka tells it in events and in its log, and never in the error of a call."""
 
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -258,16 +259,20 @@ class Connection:
         if values and values[0] in {"FAIL", "OIDC"}:  # of a connection, or of a token
             self._hear(str(values[-1]))
 
-    def failure(self) -> Failure | None:
-        """Return the failure that says most about the cause, of those of the last minute; None if there was none."""
-        now = time.monotonic()
-        recent = [event for event, heard in self._heard.items() if now - heard < RECENT]
+    def failure(self, since: float = -math.inf) -> Failure | None:
+        """Return the failure that says most about the cause, of those of the last minute; None if there was none.
+
+        Args:
+            since: when what fails now began, in seconds of `time.monotonic`; what failed before may have passed.
+        """
+        since = max(since, time.monotonic() - RECENT)
+        recent = [event for event, heard in self._heard.items() if heard > since]
         event = most_telling(reversed(recent))
         return None if event is None else explain(event, self._options)
 
-    def cause(self, otherwise: str) -> str:
-        """Return the cause of a failure and what to do; `otherwise` if the client has reported none."""
-        failure = self.failure()
+    def cause(self, otherwise: str, since: float = -math.inf) -> str:
+        """Return the cause of a failure and what to do; `otherwise` if the client has reported none since then."""
+        failure = self.failure(since)
         return failure.text if failure else otherwise
 
     def unreachable(self, error: KafkaException, within: float) -> BrokerUnreachable:
