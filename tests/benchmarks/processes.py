@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from confluent_kafka import ConsumerGroupState
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.benchmarks import sessions
@@ -137,12 +137,16 @@ class Member(Script):
 
     def __init__(self, command: Sequence[str], folder: Path, *, servers: str, group: str, members: int) -> None:
         super().__init__(command, folder)
-        self._admin, self._group, self._members = AdminClient({"bootstrap.servers": servers}), group, members
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        self._group, self._members = group, members
 
     @property
     def working(self) -> bool:
         """Whether all members have partitions."""
-        found = self._admin.describe_consumer_groups([self._group])[self._group].result()
+        try:
+            found = self._admin.describe_consumer_groups([self._group])[self._group].result()
+        except KafkaException:  # the group is not there before its first member
+            return False
         reading = [member for member in found.members if member.assignment.topic_partitions]
         return found.state == ConsumerGroupState.STABLE and len(reading) == self._members
 

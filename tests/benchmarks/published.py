@@ -21,6 +21,6 @@ def publish(outcome: Outcome, docs: Path = DOCS, *, quick: bool) -> None:
     """
     (chart,) = outcome.charts
     (docs / f"{chart.name}.svg").write_text(draw(chart), encoding="utf-8")
-    shown = [f"![{chart.title}]({chart.name}.svg)", *map(render, outcome.tables)]
+    shown = [outcome.text, f"![{chart.title}]({chart.name}.svg)", *map(render, outcome.tables)]
     shown.append("\n".join(f"- {line}" for line in circumstances(quick=quick)))
     fill(docs / PAGE, chart.name, "\n\n".join(shown))

@@ -103,7 +103,8 @@ def test_a_page_gets_table_chart_and_circumstances(tmp_path: Path) -> None:
     publish(outcome(RATES, COSTS, dict.fromkeys(RATES, Answered(Found(9, 9, 0), 1.0))), tmp_path, quick=True)
 
     text = page.read_text()
-    assert text.startswith("Before.\n\n<!-- engines: written -->\n![Frames from Kafka to Kafka](engines.svg)\n\n|")
+    assert text.startswith("Before.\n\n<!-- engines: written -->\nLight model, 640x480, a backlog; pyspark ")
+    assert "\n\n![Frames from Kafka to Kafka](engines.svg)\n\n| contestant |" in text
     assert text.endswith("\n<!-- /engines -->\n\nAfter.\n")
     assert "old" not in text
     assert "a quick run" in text

@@ -1,7 +1,8 @@
 """The other engines' own environments: Python packages, jars and a Java, all pinned in the folder `pinned`.
 
-Of an engine, `NAME.in` says what is asked for, and `NAME.lock` pins it (`make lock`). `NAME-jars.json` pins the jars of
-its Kafka connector: if a version is changed there, the error about the hash says the new one.
+Of an engine, `NAME.in` says what is asked for, the engine first, and `NAME.lock` pins it (`make lock`).
+`NAME-jars.json` pins the jars of its Kafka connector: if a version is changed there, the error about the hash says the
+new one.
 """
 
 import os
@@ -19,6 +20,11 @@ from worker.models.store import cache_folder, sha256_of_file, write_atomically
 _PINNED: Final = Path(__file__).with_name("pinned")
 _NEEDED_MODULE: Final = "jdk.incubator.vector"
 """Spark asks for it on its command line; a Java that was cut down to a wheel does not have it."""
+
+
+def version_of(engine: str) -> str:
+    """Return what is asked for, such as "pyspark 4.2.0"."""
+    return (_PINNED / f"{engine}.in").read_text().partition("\n")[0].replace("==", " ")
 
 
 def python_of(engine: str) -> Path:

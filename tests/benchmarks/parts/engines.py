@@ -15,6 +15,7 @@ from typing import Final
 from tests.benchmarks import sessions
 from tests.benchmarks.answers import Found, Names, compare, expected_names, frames_to_answer, names_of
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.contestants.environments import version_of
 from tests.benchmarks.frames import USUAL, name_of
 from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, light
@@ -41,6 +42,7 @@ from worker.models.ready import ready_model
 SPARK: Final = "Spark Structured Streaming"
 FLINK: Final = "PyFlink"
 
+VERSIONS: Final = ("spark", "flink", "quixstreams")
 ROUNDS: Final = 3
 WARM: Final = 5.0
 """Seconds: an engine's processes load the model one after the other, and its first result is that of the first."""
@@ -111,9 +113,7 @@ def outcome(
     }
     return Outcome(
         "Other engines",
-        f"Light model, {name_of(USUAL)}, a backlog. CPU time and memory are those of all processes of a contestant; "
-        "memory that they share counts once. The first result is counted from the start of the contestant. Same "
-        "answers: the most likely class of MobileNetV2, with its real weights, is that of torchvision's own loop.",
+        f"Light model, {name_of(USUAL)}, a backlog; {', '.join(map(version_of, VERSIONS))}.",
         [Table(columns, rows)],
         ratios,
         [
