@@ -9,6 +9,9 @@ READY := $(VENV)/.ready
 LOCK := requirements.lock
 CPU :=
 TORCH :=
+COMPILE := $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+# The engines that the benchmark compares with have environments of their own.
+ENGINES := $(wildcard tests/benchmarks/contestants/pinned/*.in)
 # One more than two cores: tests on a Kafka mostly wait.
 AT_ONCE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
@@ -74,9 +77,9 @@ docs: $(READY) ## generate the tables in docs/
 	$(BIN)/python -m tests.support.generated
 
 lock: $(READY) ## resolve the dependencies again; TORCH=cpu writes requirements.cpu.lock, with the CPU build of torch
-	$(BIN)/uv pip compile $(if $(TORCH),--torch-backend $(TORCH) --python-platform linux,--universal) --python-version 3.11 \
-		--generate-hashes --all-extras --no-strip-extras --no-emit-index-url --no-header --no-annotate --quiet \
+	$(COMPILE) $(if $(TORCH),--torch-backend $(TORCH) --python-platform linux,--universal) --all-extras --no-strip-extras \
 		--output-file requirements.$(if $(TORCH),$(TORCH).)lock pyproject.toml
+	$(if $(TORCH),,$(foreach engine,$(ENGINES),$(COMPILE) --universal --output-file $(engine:.in=.lock) $(engine) &&) true)
 
 clean: ## remove all that the other targets created
 	rm -rf $(VENV) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,6 @@
 """The environment of all measurements: one Kafka, input topics that are filled once, and new output topics per run."""
 
 import json
-import os
 import sys
 import time
 import uuid
@@ -25,6 +24,7 @@ from tests.benchmarks.profiles import Settings, tuned
 from tests.support.workers import PATIENCE, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.models.cores import cores
 from worker.settings import Topics
 
 CHECK_EVERY: Final = 0.25
@@ -71,7 +71,7 @@ class Bench:
     def __init__(self, servers: str, folder: Path, *, quick: bool) -> None:
         self.servers, self.folder, self.quick = servers, folder, quick
         self.effort = QUICK if quick else WHOLE
-        self.cores = len(os.sched_getaffinity(0))
+        self.cores = cores()
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._filled: dict[Size, int] = {}
         self._filled_for = set[tuple[str, Size]]()
@@ -132,13 +132,13 @@ class Bench:
         """Return a function that starts the best bare loop for a model on all cores."""
         return self.loop(size, next(iter(self.limits(model, self.engine))), cores=self.cores)
 
-    def fill_for(self, model: TimedModel, size: Size) -> None:
-        """Fill the topic with as many frames as the fastest contestant can process."""
+    def fill_for(self, model: TimedModel, size: Size, *, warm: float = 0) -> None:
+        """Fill the topic with as many frames as the fastest contestant can process, with at least this warm-up."""
         if (model.name, size) not in self._filled_for:
             found = self.measure_bare(model, self.limit(model, size))
             self.tell(f"{model.name} {name_of(size)}, the limit: {found:.1f} frames/s")
             self._filled_for.add((model.name, size))
-            seconds = self.effort.warm + self.effort.seconds + 2
+            seconds = max(warm, self.effort.warm) + self.effort.seconds + 2
             self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
 
     def measure_bare(self, model: TimedModel, start: StartBare, *, during: During = nullcontext) -> float:
@@ -160,7 +160,9 @@ class Bench:
             contestant.stop()
         return rate(_times(contestant), begin, end)
 
-    def measure(self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext) -> float:
+    def measure(
+        self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext, warm: float = 0
+    ) -> float:
         """Return the frames per second of contestants that process a backlog together.
 
         Args:
@@ -168,6 +170,7 @@ class Bench:
             size: size of the frames.
             starts: functions that start the contestants; several contestants are in one group.
             during: context manager that is active during the measured time.
+            warm: least seconds of warm-up after the first result.
         """
         effort = self.effort
         self.fill(size, self._filled.get(size, 0) or 3000)
@@ -181,7 +184,7 @@ class Bench:
                 return all(_running(each) and each.working for each in contestants) and self.count(place.results) > 0
 
             wait_until(begun, f"the first result ({contestants[0].log})")
-            time.sleep(effort.warm)
+            time.sleep(max(warm, effort.warm))
             begin = time.time()
             enough = self.count(place.results) + effort.results
             with during(contestants):

@@ -27,7 +27,8 @@ from tests.benchmarks.frames import USUAL, write_pictures
 from tests.benchmarks.models import light
 from worker.domain.errors import WorkerError
 from worker.media.images import limit_opencv_threads
-from worker.models.build import cores, load_model, settle_threads
+from worker.models.build import load_model, settle_threads
+from worker.models.cores import cores
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.ports import Decode

@@ -63,6 +63,12 @@ TARGETS: Final[Mapping[str, Target]] = {
     "two_loops_over_one": Target("the same for bare loops: the most that this machine allows"),
     "two_workers_over_one_heavy": Target("two workers on one core each over one worker on one core, heavy model"),
     "two_loops_over_one_heavy": Target("the same for bare loops: the most that this machine allows"),
+    "over_spark": Target("tuned worker over Spark Structured Streaming", least=3),
+    "over_flink": Target("tuned worker over PyFlink", least=3),
+    "box_over_spark": Target("worker with default settings over Spark Structured Streaming", least=1.8),
+    "box_over_flink": Target("the same, over PyFlink", least=1.8),
+    "over_two_scripts": Target("tuned worker over the batching script with one process a core"),
+    "over_best_of_all_peers": Target("tuned worker over the best of all other contestants", least=2.2),
     "over_untuned": Target("tuned worker over a worker without a profile", most=1.4),
 }
 """The important ratios; those without a limit put another one into perspective."""
@@ -88,7 +94,7 @@ def as_markdown(outcomes: Sequence[Outcome], *, quick: bool, charts: str) -> str
         charts: the folder of the charts, relative to the report.
     """
     ratios = {name: spread for outcome in outcomes for name, spread in outcome.ratios.items()}
-    parts = ["# How fast the worker is", "\n".join(f"- {line}" for line in _circumstances(quick=quick))]
+    parts = ["# How fast the worker is", "\n".join(f"- {line}" for line in circumstances(quick=quick))]
     if ratios:
         parts += ["## Ratios", render(_ratio_table(ratios))]
     for outcome in outcomes:
@@ -124,7 +130,8 @@ def _ratio_table(ratios: Mapping[str, Spread]) -> Table:
     return Table(("ratio", "median", "rounds", "target", "met", "meaning"), rows)
 
 
-def _circumstances(*, quick: bool) -> Iterable[str]:
+def circumstances(*, quick: bool) -> Iterable[str]:
+    """Yield when, where and how a run measured."""
     yield f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {'a quick' if quick else 'a full'} run"
     yield f"{_processor()}; worker, cameras and broker share {len(os.sched_getaffinity(0))} cores"
     yield f"Python {platform.python_version()}, {', '.join(_versions())}"

@@ -128,7 +128,7 @@ class Stage:
             "topics": self.topics.in_use(),
             # Eight frames per call: the warm-up call has the same size.
             "window": {"max_frames": 8},
-            "model": {"path": str(model_folder()), "threads": 1, "profile": "off"},
+            "model": {"path": str(model_folder()), "engine": "eager", "threads": 1, "profile": "off"},
             "ops": {"port": 0, "log_format": "json"},
         }
         return settings | {name: settings.get(name, {}) | dict(group) for name, group in groups.items()}

@@ -1,4 +1,5 @@
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -6,7 +7,7 @@ from threading import Barrier, current_thread
 
 import pytest
 
-from worker.app.main_thread import MainThread
+from worker.app.main_thread import SWITCH_AFTER, MainThread
 from worker.app.thread_names import THIS_THREAD
 
 
@@ -36,6 +37,13 @@ def test_the_operating_system_knows_the_threads_by_their_names() -> None:
 
     own = THIS_THREAD.read_text().strip()
     assert executor.serve(loop) == ("loop", {own, "inference"})
+
+
+def test_no_thread_of_the_model_waits_long_for_the_loop_to_let_it_run_python() -> None:
+    before = sys.getswitchinterval()
+
+    assert MainThread(1).serve(sys.getswitchinterval) == SWITCH_AFTER < before
+    assert sys.getswitchinterval() == before
 
 
 def test_calls_run_in_order() -> None:

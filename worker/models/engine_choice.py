@@ -4,12 +4,14 @@ The first start compares the two, in a process of its own: a crash there ends no
 The cache keeps the verdict for the later starts.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import Final, Literal
 
 import msgspec
@@ -55,6 +57,8 @@ _COPIES_A_STREAM: Final = 2
 _FEWEST: Final = 4
 _LARGEST_BATCH: Final = 4096
 _SOURCES: Final = ("engine_choice", "graph", "heads", "cnn_rnn", "engines.openvino_engine", "engines.onnx_export")
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_MOST_SAID: Final = 200
 _TRY: Final = f"import sys; from {__name__} import print_verdict; print_verdict(sys.argv[1])"
 
 
@@ -107,7 +111,7 @@ def compare_with_torch(manifest: Manifest, group: ModelGroup) -> EngineChoice:
     except (FolderUnusable, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises, torch can run it
-        return EngineChoice("eager", f"OpenVINO cannot run this model: {str(error).splitlines()[0]}")
+        return EngineChoice("eager", f"OpenVINO cannot run this model: {_said(str(error))}")
     worst = np.max([difference({name: each[:count] for name, each in expected.items()}, a) for count, a in found])
     what = f"{len(samples)} {'clips' if manifest.clip else 'pictures'}"
     if worst <= TOLERANCE:
@@ -210,12 +214,17 @@ def compared(group: ModelGroup, file: Path, program: str = _TRY) -> EngineChoice
     if ended.returncode < 0:
         return EngineChoice("eager", f"OpenVINO crashes with this model (signal {-ended.returncode})")
     if ended.returncode:
-        why = (ended.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        return EngineChoice("eager", f"OpenVINO could not be compared with torch: {why}")
+        last = (ended.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        return EngineChoice("eager", f"OpenVINO could not be compared with torch: {_said(last)}")
     choice = msgspec.json.decode(ended.stdout.splitlines()[-1], type=EngineChoice)
     with suppress(FolderUnusable):  # then the next start compares again
         write_atomically(file, msgspec.json.encode(choice))
     return choice
+
+
+def _said(text: str) -> str:
+    """Return the first line of what a library says, without colours."""
+    return shorten(_COLOURS.sub("", text).strip().partition("\n")[0], _MOST_SAID)
 
 
 def _remembered(file: Path) -> EngineChoice | None:

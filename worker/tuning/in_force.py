@@ -45,7 +45,8 @@ class InForce:
         """What was chosen for this machine, and what may be faster; None if nothing was left open."""
         if self.suited is None or not self.suited.chosen:
             return None
-        faster = "" if self.file else "; vision-worker tune may find faster settings"
+        may_tune = self.file is None and self.groups.model.profile == "auto"
+        faster = "; vision-worker tune may find faster settings" if may_tune else ""
         return f"{self.suited}{faster}"
 
     def __str__(self) -> str:

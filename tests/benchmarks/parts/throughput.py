@@ -11,7 +11,7 @@ from tests.benchmarks.frames import SIZES, USUAL, Size, name_of
 from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, heavy, light, null
 from tests.benchmarks.outcome import Bars, Outcome, Table
-from tests.benchmarks.processes import Start, bare_kafka, quix_streams, script, worker
+from tests.benchmarks.processes import Start, bare_kafka, quix_streams, script, script_on_each_core, worker
 from tests.benchmarks.profiles import UNTUNED, Settings
 
 LIMIT: Final = "best bare loop, no Kafka"
@@ -20,11 +20,12 @@ EXACTLY_ONCE: Final = "this worker, tuned, exactly once"
 UNTUNED_NAME: Final = "this worker, default settings"
 PER_MESSAGE: Final = "loop, one message at a time"
 SCRIPT: Final = "batching script, torch"
+SCRIPTS: Final = "batching script, one process a core"
 SCRIPT_RESIZED: Final = "batching script, torch, resized by OpenCV"
 SCRIPT_ENGINE: Final = "batching script, same engine"
 QUIX: Final = "Quix Streams"
 BARE_KAFKA: Final = "bare loop on Kafka"
-PEERS: Final = (QUIX, SCRIPT)
+PEERS: Final = (QUIX, SCRIPT, SCRIPTS)
 """Those that prepare pictures as the worker does, without the worker's code."""
 
 Starts = Mapping[str, Sequence[Start]]
@@ -95,6 +96,7 @@ def _contestants(bench: Bench) -> Starts:
         UNTUNED_NAME: [worker(UNTUNED)],
         PER_MESSAGE: [script("per_message")],
         SCRIPT: [script("batching_script")],
+        SCRIPTS: script_on_each_core("batching_script", bench.cores),
         SCRIPT_ENGINE: [script("batching_script", "--engine", json.dumps(dict(bench.engine)))],
         QUIX: [quix_streams()],
     }
