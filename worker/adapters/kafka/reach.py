@@ -1,11 +1,11 @@
 """Whether the brokers that a worker needs can be reached now: neither its consumer nor its producer tells that."""
 
 import time
-from collections.abc import Collection, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
@@ -34,8 +34,27 @@ class Unreached(NamedTuple):
     cause: str
 
 
+class _Clients(NamedTuple):
+    """The clients of a probe.
+
+    Attributes:
+        admin: asks leaders.
+        observer: asks the coordinator, and never joins the group. An admin client that asks one ends the process if the
+            connection to it is lost meanwhile (librdkafka 2.16).
+    """
+
+    admin: AdminClient
+    observer: Consumer
+    connection: Connection
+
+    def poll(self, timeout: float) -> None:
+        """Let both report."""
+        self.observer.poll(0)
+        self.admin.poll(timeout)
+
+
 class BrokerProbe:
-    """Asks leaders of partitions and the group's coordinator, with a client of its own: so nothing waits for it.
+    """Asks leaders of partitions and the group's coordinator, with clients of its own: so nothing waits for it.
 
     Args:
         options: librdkafka options under their own names.
@@ -51,7 +70,7 @@ class BrokerProbe:
         self._options = options
         self._group = group
         self._topics = [topic, *outputs]
-        self._client: tuple[AdminClient, Connection] | None = None
+        self._clients: _Clients | None = None
         self._unreached = self._brokers()
 
     def ask(self, assigned: Collection[TopicPartition]) -> Unreached | None:
@@ -63,26 +82,33 @@ class BrokerProbe:
         Returns:
             Who did not answer within `WITHIN` seconds; None if all did.
         """
-        client, connection = self._client or self._make_client()
-        numbers = sorted(each.partition for each in assigned)
+        clients = self._clients or self._make_clients()
+        connection, numbers = clients.connection, sorted(each.partition for each in assigned)
         try:
-            connection.until_answered(lambda limit: self._ask(client, numbers, limit), client.poll, WITHIN)
+            connection.until_answered(lambda limit: self._ask(clients, numbers, limit), clients.poll, WITHIN)
         except BrokerUnreachable:
             # A client that was connected during an outage may never answer again, and its connection tells how the
             # outage began: a new one tells why it lasts.
-            self._client = None
+            self._clients = None
+            clients.observer.close()
             return self._unreached._replace(cause=connection.cause(self._unreached.cause))
-        client.poll(0)  # else what it reports stays in its queue
-        self._client = client, connection
+        clients.poll(0)  # else what they report stays in their queues
+        self._clients = clients
         return None
 
-    def _make_client(self) -> tuple[AdminClient, Connection]:
+    def _make_clients(self) -> _Clients:
         connection = Connection(self._servers, self._options)
         # A client that asks about a topic would also create it.
         required = {"allow.auto.create.topics": False, **connection.callbacks()}
-        return make_client(AdminClient, self._options, required), connection
+        # Otherwise an open transaction of the group counts as no answer.
+        of_group = {"group.id": self._group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+        return _Clients(
+            make_client(AdminClient, self._options, required),
+            make_client(Consumer, self._options, of_group, required),
+            connection,
+        )
 
-    def _ask(self, client: AdminClient, numbers: Collection[int], limit: float) -> None:
+    def _ask(self, clients: _Clients, numbers: Sequence[int], limit: float) -> None:
         """Raise KafkaException unless all of them answer; `_unreached` then says which ones do not.
 
         Any broker tells who leads. It is asked first: otherwise librdkafka may stay with a leader that has ended.
@@ -90,7 +116,7 @@ class BrokerProbe:
         self._unreached, deadline = self._brokers(), time.monotonic() + limit
         leaderless, wanted = list[TopicPartition](), list[TopicPartition]()
         for topic in self._topics if numbers else self._topics[:1]:
-            told = client.list_topics(topic, timeout=max(0.1, deadline - time.monotonic())).topics[topic]
+            told = clients.admin.list_topics(topic, timeout=max(0.1, deadline - time.monotonic())).topics[topic]
             if told.error is None or told.error.code() in _UNKNOWN:  # any other error is an answer
                 for each in (TopicPartition(topic, number) for number in numbers):
                     led = each.partition in told.partitions and told.partitions[each.partition].leader >= 0
@@ -100,30 +126,29 @@ class BrokerProbe:
             self._unreached = Unreached(f"the leaders of {_some(leaderless)}", cause)
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
         self._unreached = Unreached(f"the leaders of {_some(wanted)}, or some of them", self._brokers().cause)
-        self._ask_leaders(client, wanted, deadline)
+        self._ask_leaders(clients.admin, wanted, deadline)
         self._unreached = Unreached(f"the coordinator of group {self._group!r}", self._brokers().cause)
-        self._ask_coordinator(client, deadline)
+        # It answers with the group's offset of any partition: which one does not matter.
+        asked, within = (
+            [Partition(self._topics[0], numbers[0] if numbers else 0)],
+            max(0.1, deadline - time.monotonic()),
+        )
+        _answered(lambda: clients.observer.committed(asked, timeout=within))
 
     def _ask_leaders(self, client: AdminClient, wanted: Iterable[TopicPartition], deadline: float) -> None:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked, limit = {Partition(*each): latest for each in wanted}, max(0.1, deadline - time.monotonic())
         for answer in client.list_offsets(asked, request_timeout=limit).values() if asked else ():
-            _await(answer, deadline)
-
-    def _ask_coordinator(self, client: AdminClient, deadline: float) -> None:
-        """Whatever it says of the group, it answers. Without it, nothing is assigned and nothing is committed."""
-        limit = max(0.1, deadline - time.monotonic())
-        for answer in client.describe_consumer_groups([self._group], request_timeout=limit).values():
-            _await(answer, deadline)
+            _answered(partial(result_of, answer, max(0.0, deadline - time.monotonic())))
 
     def _brokers(self) -> Unreached:
         return Unreached(f"the brokers at {self._servers}", "check that every broker of the cluster is up")
 
 
-def _await(answer: "Future[object]", deadline: float) -> None:
-    """Raise KafkaException unless the broker that was asked answers, and need not be asked again."""
+def _answered(ask: Callable[[], object]) -> None:
+    """Raise KafkaException unless the broker that is asked answers, and need not be asked again."""
     try:
-        result_of(answer, max(0.0, deadline - time.monotonic()))
+        ask()
     except KafkaException as error:
         if is_passing(error.args[0]) or error.args[0].code() < 0:
             raise
