@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from threading import Lock
+from threading import Barrier, Lock
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -43,6 +43,7 @@ class MainThread(Executor):
         self._pending = set[Future[Any]]()
         self._lock = Lock()
         self._closed = False
+        self._others = ThreadPoolExecutor(max(1, threads - 1), "inference")
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Add a call to the queue.
@@ -59,6 +60,27 @@ class MainThread(Executor):
         future.add_done_callback(self._pending.discard)
         return future
 
+    def in_each(self, call: Callable[[], object]) -> None:
+        """Run a call once in each of the threads, at once, before `serve`; this thread is the first of them.
+
+        Raises:
+            Exception: what the call raised in this thread, or else in another one.
+        """
+        together = Barrier(self._threads)
+
+        def meet() -> None:
+            together.wait()  # so that no thread takes two
+            call()
+
+        try:
+            others = [self._others.submit(meet) for _ in range(self._threads - 1)]
+            meet()
+        except BaseException:
+            together.abort()  # an interrupted program ends
+            raise
+        for each in others:
+            each.result()
+
     def serve(self, loop: Callable[[], T]) -> T:
         """Run a loop in another thread and the calls that it submits in this thread; return the loop's result.
 
@@ -67,7 +89,7 @@ class MainThread(Executor):
         Raises:
             Exception: the exception that ended the loop.
         """
-        with ThreadPoolExecutor(1, "loop") as loop_thread, ThreadPoolExecutor(self._threads, "inference") as threads:
+        with ThreadPoolExecutor(1, "loop") as loop_thread, self._others as threads:
             try:
                 running = loop_thread.submit(loop)
                 running.add_done_callback(lambda _: self.shutdown(cancel_futures=True))
