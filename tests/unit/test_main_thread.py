@@ -121,5 +121,34 @@ def test_nothing_is_taken_once_nobody_serves() -> None:
         inference.submit(print)
 
 
+def test_a_call_runs_once_in_each_thread_and_the_threads_stay() -> None:
+    inference, seen, together = MainThread(3), list[threading.Thread](), Barrier(3)
+
+    def serving() -> threading.Thread:
+        together.wait(60)
+        return current_thread()
+
+    def loop() -> set[threading.Thread]:
+        return {each.result(60) for each in [inference.submit(serving) for _ in range(3)]}
+
+    inference.in_each(lambda: seen.append(current_thread()))
+    assert current_thread() in seen
+    assert len(seen) == len(set(seen)) == 3
+    assert inference.serve(loop) == set(seen)
+
+
+@pytest.mark.parametrize("in_main", [True, False])
+def test_what_a_call_in_each_thread_raises_is_raised(*, in_main: bool) -> None:
+    inference, main = MainThread(2), current_thread()
+
+    def call() -> None:
+        if (current_thread() is main) == in_main:
+            raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        inference.in_each(call)
+    assert inference.serve(lambda: "the threads live on") == "the threads live on"
+
+
 def _fail(error: BaseException) -> None:
     raise error

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from threading import Lock
+from threading import Barrier, Lock
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from worker.app.thread_names import name_this_thread
@@ -53,6 +53,9 @@ class MainThread(Executor):
         self._pending = set[Future[Any]]()
         self._lock = Lock()
         self._closed = False
+        self._others = ThreadPoolExecutor(
+            max(1, threads - 1), "inference", initializer=name_this_thread, initargs=("inference",)
+        )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Add a call to the queue.
@@ -69,6 +72,27 @@ class MainThread(Executor):
         future.add_done_callback(self._pending.discard)
         return future
 
+    def in_each(self, call: Callable[[], object]) -> None:
+        """Run a call once in each of the threads, at once, before `serve`; this thread is the first of them.
+
+        Raises:
+            Exception: what the call raised in this thread, or else in another one.
+        """
+        together = Barrier(self._threads)
+
+        def meet() -> None:
+            together.wait()  # so that no thread takes two
+            call()
+
+        try:
+            others = [self._others.submit(meet) for _ in range(self._threads - 1)]
+            meet()
+        except BaseException:
+            together.abort()  # an interrupted program ends
+            raise
+        for each in others:
+            each.result()
+
     def serve(self, loop: Callable[[], T]) -> T:
         """Run a loop in another thread and the calls that it submits in this thread; return the loop's result.
 
@@ -78,10 +102,9 @@ class MainThread(Executor):
             Exception: the exception that ended the loop.
         """
         loop_thread = ThreadPoolExecutor(1, "loop", initializer=name_this_thread, initargs=("loop",))
-        threads = ThreadPoolExecutor(self._threads, "inference", initializer=name_this_thread, initargs=("inference",))
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_AFTER)
-        with loop_thread, threads:
+        with loop_thread, self._others as threads:
             try:
                 running = loop_thread.submit(loop)
                 running.add_done_callback(lambda _: self.shutdown(cancel_futures=True))

@@ -17,6 +17,7 @@ from worker.app.annotator import Annotator
 from worker.app.cluster import group_member, group_protocol, published_states, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.app.health import Health
+from worker.app.main_thread import MainThread
 from worker.app.pages import pages
 from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
@@ -58,12 +59,12 @@ def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Itera
 
 
 @contextmanager
-def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "") -> Iterator[Worker]:
+def kafka_worker(settings: Settings, inference: MainThread, *, same_kafka: str = "") -> Iterator[Worker]:
     """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
 
     Args:
         settings: all of them.
-        inference: runs the model, as many calls at once as it has streams.
+        inference: runs the model, as many calls at once as it has streams; serves nothing yet.
         same_kafka: arguments with which other commands use the same Kafka, for the commands that the log names.
 
     Raises:
@@ -77,7 +78,7 @@ def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "
     # Before the model is loaded: a port that is taken is told at once.
     with pages(settings.ops, registry, unhealthy=health.unhealthy, unready=health.unready) as served:
         tell_port(settings.ops, served.port)
-        model = _warm_model(settings, telemetry)
+        model = _warm_model(settings, telemetry, inference)
         sampling = sampling_for(model, settings.model, settings.sampling, settings.window, live=True)
         limits, target = settings.limits, settings.window.latency_target_ms
         protocol = group_protocol(settings.kafka)
@@ -113,12 +114,12 @@ def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "
                 yield worker
 
 
-def _warm_model(settings: Settings, telemetry: Telemetry) -> LoadedModel:
-    """Load the model that fits the topics, and let it answer once."""
+def _warm_model(settings: Settings, telemetry: Telemetry, inference: MainThread) -> LoadedModel:
+    """Load the model that fits the topics, and let it answer in calls of every size, in each of its threads."""
     model, group = load_model(settings.model), settings.model
     check_topics(model, settings.topics)
     began = monotonic_clock()
-    model.warm_up(_samples(settings.window, model.clip))
+    model.fill_memory(_samples(settings.window, model.clip), inference.in_each)
     telemetry.model_ready(
         model.identity, group.device, group.engine_or_eager, warm_up_seconds=monotonic_clock() - began
     )
