@@ -190,13 +190,15 @@ def test_tuning_writes_a_profile_which_the_worker_takes(
     assert said["frames"] == f"8 frames of {pictures}"  # of twelve, three are for calibration, and one is broken
     assert said["key"]["cores"] == len(os.sched_getaffinity(0))
     stages = {each["stage"] for each in said["tried"]}
-    assert {"torch", "batch", "decoding", "result"} <= stages
+    assert {"torch", "batch", "decoding", "final"} <= stages
     agreed = [each for each in said["tried"] if each["why_not"] is None]
     assert all(
         each["agreement"] == 1.0 and each["frames_per_second"] > 0 for each in agreed if each["stage"] == "batch"
     )
-    result = [each for each in said["tried"] if each["stage"] == "result"]
-    assert said["frames_per_second"] == max(each["frames_per_second"] for each in result) or said["settings"] == {}
+    (chosen,) = [each for each in said["tried"] if each["stage"] == "final" and each["settings"] == said["settings"]]
+    assert said["frames_per_second"] == chosen["frames_per_second"]
+    assert chosen["note"]
+    assert not said["on_kafka"]
     found = in_force(groups_of(model, **fixed))
     assert (found.file, found.left) == (file, {})
     assert found.taken == {

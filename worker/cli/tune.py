@@ -19,11 +19,14 @@ from worker.settings import ModelGroup, read_groups
 from worker.tuning.agreement import Bounds
 
 if TYPE_CHECKING:
-    from worker.settings.offline import Choice, Groups
+    from worker.settings.offline import Groups
+    from worker.tuning.pairs import Ratio
     from worker.tuning.profile import Profile
-    from worker.tuning.search import Stage, Tried
+    from worker.tuning.search import Tried
 
 _BOUNDS = Bounds()
+_AS_IT_COMES = "-"
+"""Shown for a setting of the worker without a profile."""
 _UNITS = {"clip": "clips", "frame_values": "values"}
 """By the model's task, what is measured: each has a prediction. All others have one for each frame."""
 
@@ -58,9 +61,9 @@ def tune(
     from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
     from worker.tuning.frames import sample_frames, set_apart
-    from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
+    from worker.tuning.trials import Trials
 
     console = Console(stderr=as_json, highlight=False)
     manifest = find_manifest(groups.model)
@@ -81,14 +84,12 @@ def tune(
         markup=False,
     )
 
-    def race(stage: "Stage", choices: "Sequence[Choice]") -> "Sequence[Tried]":
-        with console.status(f"{stage.name}: measuring {len(choices)} candidates"):
-            results = trials.race(stage, choices)
-        for table in _tables(stage.name, results, unit):
+    def tell(results: "Sequence[Tried]") -> None:
+        for table in _tables(results, unit):
             console.print(table, "")
-        return results
 
-    found = search(Room.of(groups, cores=key.cores), race)
+    with console.status("measuring candidates"):
+        found = search(Room.of(groups, cores=key.cores), trials, seconds=seconds, tell=tell)
     profile = Profile(
         key=key,
         tuned_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -141,35 +142,35 @@ def frames_to_measure(source: Path | None, count: int) -> Iterator[CapturedFrame
         raise WorkerError(f"there are no sample frames: give a folder or a video with --frames ({error})") from error
 
 
-def _tables(title: str, results: "Sequence[Tried]", unit: str) -> Iterator[Table]:
+def _tables(results: "Sequence[Tried]", unit: str) -> Iterator[Table]:
     """Yield tables of a stage's results: candidates with the settings that differ, and those that cannot run here."""
     names = dict.fromkeys(name for each in results for name in each.settings)
-    differ = [name for name in names if len({str(each.settings.get(name)) for each in results}) > 1]
-    versus_untuned = any(
-        not each.settings for each in results
-    )  # they differ in all settings, which are printed at the end
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ["model.settings"] if versus_untuned else differ:
+    differ = [name for name in names if len({str(each.settings.get(name, _AS_IT_COMES)) for each in results}) > 1]
+    table = Table(title=results[0].stage, title_justify="left", box=None, pad_edge=False)
+    for name in differ:
         table.add_column(name.partition(".")[2].replace("_", " "))
-    for heading in (f"{unit}/s", "same class", "difference"):
+    for heading in (f"{unit}/s", "times the first", "pairs", "same class", "difference"):
         table.add_column(heading, justify="right")
-    table.add_column("why not", overflow="fold")
+    table.add_column("", overflow="fold")
     refused = defaultdict[str, list[str]](list)
     for each in results:
-        cells = [_format(each.settings.get(name)) for name in differ]
-        if versus_untuned:
-            cells = ["best" if each.settings else "without a profile"]
-        if each.frames_per_second is None or each.agreement is None:
+        cells = [_format(each.settings.get(name, _AS_IT_COMES)) for name in differ]
+        if each.frames_per_second is None or each.ratio is None or each.agreement is None:
             refused[each.why_not or ""].append(" ".join(cells))
             continue
-        same, difference = f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"
-        table.add_row(*cells, f"{each.frames_per_second:.1f}", same, difference, escape(each.why_not or ""))
+        measured = [f"{each.frames_per_second:.1f}", _interval(each.ratio), str(each.pairs)]
+        agreed = [f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"]
+        table.add_row(*cells, *measured, *agreed, escape(each.why_not or each.note))
     yield table
     if refused:
         reasons = Table("cannot run here", Column("reason", overflow="fold"), box=None, pad_edge=False)
         for reason, which in refused.items():
             reasons.add_row("\n".join(which), escape(reason))
         yield reasons
+
+
+def _interval(ratio: "Ratio") -> str:
+    return f"{ratio.middle:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio.low < ratio.high else "1"
 
 
 def _format(value: object) -> str:
@@ -181,9 +182,10 @@ def _conclusion(profile: "Profile", file: Path, unit: str) -> str:
         gain = ""
     else:
         gain = f", {profile.frames_per_second / profile.untuned_frames_per_second:.2f} times as many as without"
+    kafka = "on Kafka" if profile.on_kafka else "without Kafka"
     settings = ", ".join(f"{name}: {_format(value)}" for name, value in profile.settings.items())
     return (
-        f"{profile.frames_per_second:.1f} {unit}/s{gain} (the whole worker, without Kafka)\n"
+        f"{profile.frames_per_second:.1f} {unit}/s{gain} (the whole worker, {kafka})\n"
         f"{settings or 'no settings are faster than the current ones'}\n"
         f"Saved in {file}\n"
         "vision-worker run uses it from now on; your own settings take precedence. To undo it, delete the file, or set "
