@@ -180,7 +180,7 @@ def test_tuning_writes_a_profile_which_the_worker_takes(
     # answers are those of the whole search.
     fixed = {"engine": "eager", "precision": "fp32", "streams": 1}
     config.write_text(yaml.safe_dump({"model": {"path": str(model), **fixed}}))
-    words = ["tune", "--config", str(config), "--frames", str(pictures), "--seconds", "0.03", "--json"]
+    words = ["tune", "--config", str(config), "--frames", str(pictures), "--seconds", "0.03", "--no-kafka", "--json"]
     ran = CliRunner().invoke(app, words)
 
     assert ran.exit_code == 0, ran.output
@@ -219,6 +219,6 @@ def test_frames_that_nobody_can_decode(model: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "frames").mkdir()
     for name in "abc":
         (tmp_path / "frames" / f"{name}.jpg").write_bytes(b"\xff\xd8 cut short")
-    ran = CliRunner().invoke(app, ["tune", "--frames", str(tmp_path / "frames")])
+    ran = CliRunner().invoke(app, ["tune", "--no-kafka", "--frames", str(tmp_path / "frames")])
 
     assert "none of the 2 frames can be decoded: give other frames with --frames" in str(ran.exception)

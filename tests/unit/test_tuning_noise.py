@@ -77,7 +77,7 @@ def test_what_stays_open_ends_after_so_many_pairs_or_so_much_time() -> None:
 
     assert len(add_pairs((), noisy, lambda: Run(1.2, 1.0), up_to=30, seconds=100, until_certain=True)) == 30
     assert len(add_pairs((), noisy, lambda: Run(1.2, 1.0), up_to=30, seconds=20, until_certain=True)) == 10
-    assert len(add_pairs((), noisy, lambda: Run(1.2, 1000.0), up_to=30, seconds=20)) == 1
+    assert len(add_pairs((), noisy, lambda: Run(1.2, 1000.0), up_to=30, seconds=20)) == 2
 
 
 def test_the_two_take_turns_in_being_first() -> None:

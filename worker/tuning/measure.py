@@ -28,7 +28,7 @@ from worker.stream.worker import Worker
 from worker.tuning.agreement import Answer, most_likely
 from worker.tuning.frames import polls
 
-RECURRENT_RATE: Final = 25.0
+USUAL_RATE: Final = 25.0
 TOPICS: Final = Topics()
 
 Pixels = NDArray[np.uint8]
@@ -36,11 +36,16 @@ Pixels = NDArray[np.uint8]
 
 def polls_for(manifest: Manifest, frames: Sequence[CapturedFrame], *, endless: bool) -> Iterable[Sequence[Record]]:
     """Return frames as polls of records, captured at such times that the model takes each of them."""
-    clip, recurrence = manifest.clip, manifest.recurrence
-    rate = clip.rate if clip else None
-    if recurrence is not None:
-        rate = (recurrence.rate or RECURRENT_RATE) / 2  # slower than it is sampled, so that each frame is taken
-    return polls(frames, rate=rate, endless=endless)
+    sees_time = manifest.clip is not None or manifest.recurrence is not None
+    return polls(frames, rate=capture_rate(manifest) if sees_time else None, endless=endless)
+
+
+def capture_rate(manifest: Manifest) -> float:
+    """Return at how many frames per second a camera captures them so that the model takes each."""
+    if manifest.clip is not None:
+        return manifest.clip.rate
+    rate = manifest.recurrence.rate if manifest.recurrence else None
+    return (rate or USUAL_RATE) / 2  # slower than it is sampled
 
 
 def worker_rate(groups: Groups, model: LoadedModel, script: Iterable[Event], seconds: float) -> float:

@@ -18,6 +18,8 @@ LEAST: Final = 8
 MOST: Final = 32
 """Pairs after which the estimate decides."""
 
+_AT_LEAST: Final = 2
+"""New pairs each time: one for each order."""
 _CONFIDENCE: Final = 2.58
 """Standard deviations of the normal distribution for 99 %: more than usual, because there is a look after each pair."""
 
@@ -97,11 +99,11 @@ def add_pairs(
         challenger: runs one of the two candidates.
         champion: runs the other.
         up_to: number of pairs in all.
-        seconds: time for new pairs; at least one is measured, however long it takes.
+        seconds: time for new pairs; at least two are measured, however long they take.
         until_certain: end as soon as the difference is clear.
     """
     found, spent = list(pairs), 0.0
-    while len(found) < up_to and (spent < seconds or not found):
+    while len(found) < up_to and (spent < seconds or len(found) < len(pairs) + _AT_LEAST):
         if until_certain and len(found) >= LEAST and ratio_of(found).is_certain:
             break
         if len(found) % 2:

@@ -59,6 +59,8 @@ class Trials:
         bounds: what counts as agreement.
         calibration: other frames, for quantising the model.
         seconds: for how long a candidate is measured at first, in short runs.
+
+    Attributes:
         run_finalist: runs the candidates of the final; None lets them run without Kafka, as in the stages before.
 
     Raises:
@@ -74,8 +76,8 @@ class Trials:
         calibration: Sequence[CapturedFrame],
         bounds: Bounds,
         seconds: float,
-        run_finalist: RunFinalist | None = None,
     ) -> None:
+        self.run_finalist: RunFinalist | None = None
         self._manifest = manifest
         if manifest.task == "multi_label":
             # A class that is named here, and listed nowhere there, would differ by all of its probability.
@@ -84,7 +86,6 @@ class Trials:
         self._frames = frames
         self._bounds = bounds
         self._seconds = seconds
-        self._run_finalist = run_finalist
         self._default_threads = torch.get_num_threads()
         self._agreements: dict[object, Agreement] = {}
         self._models = OrderedDict[tuple[ModelGroup, int], LoadedModel]()
@@ -120,8 +121,9 @@ class Trials:
     def run(self, stage: Stage, choice: Choice) -> Run:
         """Run a candidate that was judged, and does run."""
         groups = self._groups.updated_by(choice)
-        if stage is FINAL and self._run_finalist is not None:
-            return self._run_finalist(groups)
+        if stage is FINAL and self.run_finalist is not None:
+            self._models.clear()  # the memory is for the workers
+            return self.run_finalist(groups)
         model = self._loaded(groups)
         settle_threads(groups.model, usual=self._default_threads)
         began = time.monotonic()
