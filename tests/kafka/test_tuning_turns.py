@@ -11,7 +11,7 @@ from tests.support.tints import write_tints_model
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.local.turns import WorkersInTurn
+from worker.local.turns import Settings, WorkersInTurn
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def test_workers_take_turns_and_leave_nothing(
     bootstrap_servers: str, frames: list[CapturedFrame], tmp_path: Path
 ) -> None:
     model = {"path": str(write_tints_model(tmp_path)), "profile": "off"}
-    small, large = ({"model": model, "window": {"max_frames": number}} for number in (8, 32))
+    small: Settings = {"model": model, "window": {"max_frames": 8}}
+    large: Settings = {"model": model, "window": {"max_frames": 32}}
     before = topics(bootstrap_servers)
     with WorkersInTurn(
         bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3
@@ -49,9 +50,7 @@ def test_a_worker_that_cannot_start_says_why(
     before = topics(bootstrap_servers)
     with (
         pytest.raises(WorkerError, match="nowhere"),
-        WorkersInTurn(
-            bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3
-        ) as workers,
+        WorkersInTurn(bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3) as workers,
     ):
         workers.turn(nowhere)
     assert topics(bootstrap_servers) == before

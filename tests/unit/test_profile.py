@@ -214,6 +214,27 @@ def test_tuning_needs_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "set either path" in str(ran.exception)
 
 
+def test_a_kafka_is_named_or_none_is_wanted() -> None:
+    ran = CliRunner().invoke(app, ["tune", "--kafka", "localhost:9092", "--no-kafka"])
+
+    assert isinstance(ran.exception, SettingsError)
+    assert "--kafka and --no-kafka contradict each other" in str(ran.exception)
+
+
+def test_a_profile_of_an_earlier_version_is_read(model: Path) -> None:
+    profile = a_profile(model)
+    written = msgspec.to_builtins(profile)
+    del written["on_kafka"]
+    old = {"stage": "batch", "settings": {}, "frames_per_second": 1.0, "agreement": 1.0, "difference": 0.0}
+    file = write_profile(profile)
+    file.write_bytes(msgspec.json.encode({**written, "tried": [{**old, "why_not": None}]}))
+
+    found = read_profile(profile.key)
+    assert found is not None
+    assert not found.on_kafka
+    assert (found.tried[0].pairs, found.tried[0].ratio) == (0, None)
+
+
 def test_frames_that_nobody_can_decode(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISION_WORKER_MODEL__PATH", str(model))
     (tmp_path / "frames").mkdir()
