@@ -12,6 +12,7 @@ from typing import Final
 from tests.chaos.memory import growth
 from tests.chaos.run import PARTITIONS, Run
 from tests.support.workers import WorkerProcess, persistently, wait_until
+from worker.local.guarded import GuardedProcess
 
 LOAD: Final = 0.8
 """Load of the soak test, as a share of a worker's capacity."""
@@ -217,6 +218,7 @@ def _times_lost(worker: WorkerProcess) -> float:
 
 @contextmanager
 def _suspended(worker: WorkerProcess) -> Iterator[None]:
+    assert isinstance(worker._process, GuardedProcess)
     supervisor = worker._process.pid
     (pid,) = map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
     os.kill(pid, signal.SIGSTOP)

@@ -53,7 +53,7 @@ class LoadedModel:
         self.input_shape: tuple[int, ...] = (clip.frames, *self.frame_shape) if clip else self.frame_shape
         self.streams = streams
         self._largest = largest
-        self._engine = engine
+        self.engine = engine
 
     def parts(self, samples: int) -> Sequence[slice]:
         """Cut a batch into the parts that run best as a call each, from `streams` threads."""
@@ -72,7 +72,7 @@ class LoadedModel:
             ModelContractBroken: the network's output does not fit the batch, the labels, or what it is said to be.
         """
         try:
-            return self.task.check(self._engine(pixels), len(pixels))
+            return self.task.check(self.engine(pixels), len(pixels))
         except ModelContractBroken as error:
             raise ModelContractBroken(f"{self.identity}: {error}") from error
         except Exception as error:

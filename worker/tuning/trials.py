@@ -32,6 +32,7 @@ from worker.tuning.measure import (
 )
 from worker.tuning.pairs import Run
 from worker.tuning.search import FINAL, Judged, Stage
+from worker.tuning.suited import suited
 
 MOST_LISTED: Final = 1000
 """Classes in a prediction, as of `model.top_k`."""
@@ -86,6 +87,8 @@ class Trials:
         self._frames = frames
         self._bounds = bounds
         self._seconds = seconds
+        self._untuned = suited(groups, manifest).chosen
+        """What no choice means: the worker without a profile."""
         self._default_threads = torch.get_num_threads()
         self._agreements: dict[object, Agreement] = {}
         self._models = OrderedDict[tuple[ModelGroup, int], LoadedModel]()
@@ -106,6 +109,7 @@ class Trials:
     def judge(self, choice: Choice, *, thorough: bool) -> Judged:
         """Load a candidate and compare its answers with the reference's, or say why it cannot run here."""
         try:
+            choice = choice or self._untuned
             groups = self._groups.updated_by(choice)
             model = self._loaded(groups)
             matters = choice if thorough else {name: choice.get(name) for name in _ANSWERS_DEPEND_ON}
@@ -120,7 +124,7 @@ class Trials:
 
     def run(self, stage: Stage, choice: Choice) -> Run:
         """Run a candidate that was judged, and does run."""
-        groups = self._groups.updated_by(choice)
+        groups = self._groups.updated_by(choice or self._untuned)
         if stage is FINAL and self.run_finalist is not None:
             self._models.clear()  # the memory is for the workers
             return self.run_finalist(groups)
@@ -128,7 +132,7 @@ class Trials:
         settle_threads(groups.model, usual=self._default_threads)
         began = time.monotonic()
         if stage.model_alone:
-            call = call_size(model, groups.window.max_frames)
+            call = call_size(model, groups.window.frames_or_usual)
             rate = model_rate(model, self._pixels, call, self._seconds * ALONE) * answers_a_sample(self._manifest)
         else:
             polls = polls_for(self._manifest, self._frames, endless=True)
@@ -137,7 +141,7 @@ class Trials:
 
     def _loaded(self, groups: Groups) -> LoadedModel:
         """Return a candidate's model; what was used longest ago is dropped from memory first."""
-        key = groups.model, groups.window.max_frames  # it has warmed up for batches of this size
+        key = groups.model, groups.window.frames_or_usual  # it has warmed up for batches of this size
         if key not in self._models:
             while len(self._models) >= LOADED:
                 self._models.popitem(last=False)
@@ -151,7 +155,7 @@ class Trials:
             calibrate(self._manifest, groups.model, self._calibration)
             self._calibrated = True
         model = build_model(self._manifest, groups.model)
-        model.warm_up(groups.window.max_frames)
+        model.warm_up(groups.window.frames_or_usual)
         return model
 
     def _answers(self, groups: Groups, model: LoadedModel) -> Answers:
