@@ -80,6 +80,7 @@ ALLOWED_WITHIN: dict[str, tuple[str, ...]] = {
     "worker.tuning.agreement": (),
     "worker.tuning.groups": ("worker.settings",),
     "worker.tuning.candidates": ("worker.settings",),
+    "worker.tuning.pairs": (),
     "worker.tuning.search": ("worker.domain", "worker.settings", "worker.tuning"),
     "worker.tuning": (
         "worker.domain",
@@ -190,6 +191,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.tuning.agreement": frozenset(),
     "worker.tuning.groups": frozenset(),
     "worker.tuning.candidates": frozenset(),
+    "worker.tuning.pairs": frozenset(),
     "worker.tuning.search": frozenset(),
 }
 """Third-party libraries by the same rule; modules without an entry may use any."""
@@ -209,6 +211,7 @@ CLOCKLESS = (
     "worker.stream",
     "worker.ops.telemetry",
     "worker.tuning.candidates",
+    "worker.tuning.pairs",
     "worker.tuning.search",
 )
 CLOCKS = {"time", "datetime"}

@@ -80,7 +80,7 @@ def test_tuning(tmp_path: Path) -> None:
     folder = drawn_model(tmp_path, "mobilenet_v3_small")
     settings = tmp_path / "worker.yaml"
     settings.write_text(json.dumps({"model": {"path": str(folder), "device": "cuda"}}))
-    command = [sys.executable, "-m", "worker", "tune", "-c", str(settings), "--json"]
+    command = [sys.executable, "-m", "worker", "tune", "-c", str(settings), "--no-kafka", "--json"]
     done = subprocess.run(
         [*command, "--count", "64", "--seconds", "0.5"], capture_output=True, text=True, check=False, timeout=280
     )

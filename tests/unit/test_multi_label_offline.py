@@ -16,8 +16,7 @@ from worker.models.manifest import load_manifest
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Groups
 from worker.tuning.agreement import Bounds
-from worker.tuning.measure import Trials
-from worker.tuning.search import Stage
+from worker.tuning.trials import Trials
 
 pytestmark = pytest.mark.slow
 FRAMES = 120
@@ -110,8 +109,8 @@ def test_tuning_compares_the_named_classes(
     groups = Groups(ModelGroup(path=several, top_k=1), WindowGroup(), Limits())
     trials = Trials(load_manifest(several), groups, frames, calibration=frames, bounds=Bounds(), seconds=0.01)
     choice = {"model.engine": "onnxruntime", "model.precision": precision}
-    (tried,) = trials.race(Stage("engines", lambda *_: (), model_alone=True), [choice])
+    judged = trials.judge(choice, thorough=True)
 
-    assert tried.why_not is None
-    assert tried.agreement is not None
-    assert tried.agreement.share == 1.0
+    assert judged.why_not is None
+    assert judged.agreement is not None
+    assert judged.agreement.share == 1.0

@@ -200,7 +200,7 @@ def test_tuning_writes_a_profile_which_the_worker_takes(
     # answers are those of the whole search.
     fixed = {"engine": "eager", "precision": "fp32", "streams": 1}
     config.write_text(yaml.safe_dump({"model": {"path": str(model), **fixed}}))
-    words = ["tune", "--config", str(config), "--frames", str(pictures), "--seconds", "0.03", "--json"]
+    words = ["tune", "--config", str(config), "--frames", str(pictures), "--seconds", "0.03", "--no-kafka", "--json"]
     ran = CliRunner().invoke(app, words)
 
     assert ran.exit_code == 0, ran.output
@@ -210,13 +210,15 @@ def test_tuning_writes_a_profile_which_the_worker_takes(
     assert said["frames"] == f"8 frames of {pictures}"  # of twelve, three are for calibration, and one is broken
     assert said["key"]["cores"] == len(os.sched_getaffinity(0))
     stages = {each["stage"] for each in said["tried"]}
-    assert {"torch", "batch", "decoding", "result"} <= stages
+    assert {"torch", "batch", "decoding", "final"} <= stages
     agreed = [each for each in said["tried"] if each["why_not"] is None]
     assert all(
         each["agreement"] == 1.0 and each["frames_per_second"] > 0 for each in agreed if each["stage"] == "batch"
     )
-    result = [each for each in said["tried"] if each["stage"] == "result"]
-    assert said["frames_per_second"] == max(each["frames_per_second"] for each in result) or said["settings"] == {}
+    (chosen,) = [each for each in said["tried"] if each["stage"] == "final" and each["settings"] == said["settings"]]
+    assert said["frames_per_second"] == chosen["frames_per_second"]
+    assert chosen["note"]
+    assert not said["on_kafka"]
     found = in_force(groups_of(model, **fixed))
     assert (found.file, found.left) == (file, {})
     assert found.taken == {
@@ -232,11 +234,32 @@ def test_tuning_needs_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "set either path" in str(ran.exception)
 
 
+def test_a_kafka_is_named_or_none_is_wanted() -> None:
+    ran = CliRunner().invoke(app, ["tune", "--kafka", "localhost:9092", "--no-kafka"])
+
+    assert isinstance(ran.exception, SettingsError)
+    assert "--kafka and --no-kafka contradict each other" in str(ran.exception)
+
+
+def test_a_profile_of_an_earlier_version_is_read(model: Path) -> None:
+    profile = a_profile(model)
+    written = msgspec.to_builtins(profile)
+    del written["on_kafka"]
+    old = {"stage": "batch", "settings": {}, "frames_per_second": 1.0, "agreement": 1.0, "difference": 0.0}
+    file = write_profile(profile)
+    file.write_bytes(msgspec.json.encode({**written, "tried": [{**old, "why_not": None}]}))
+
+    found = read_profile(profile.key)
+    assert found is not None
+    assert not found.on_kafka
+    assert (found.tried[0].pairs, found.tried[0].ratio) == (0, None)
+
+
 def test_frames_that_nobody_can_decode(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISION_WORKER_MODEL__PATH", str(model))
     (tmp_path / "frames").mkdir()
     for name in "abc":
         (tmp_path / "frames" / f"{name}.jpg").write_bytes(b"\xff\xd8 cut short")
-    ran = CliRunner().invoke(app, ["tune", "--frames", str(tmp_path / "frames")])
+    ran = CliRunner().invoke(app, ["tune", "--no-kafka", "--frames", str(tmp_path / "frames")])
 
     assert "none of the 2 frames can be decoded: give other frames with --frames" in str(ran.exception)

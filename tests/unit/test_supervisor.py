@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_the_parent_may_end_the_command(tmp_path: Path, word: bytes, number: sig
     assert list(tmp_path.iterdir()) == []  # the scratch folder stays, and the next command did not run
 
 
+def test_a_command_that_stands_still_goes_on_or_ends() -> None:
+    with _supervise(SLEEP) as process:
+        command = _only_child(process.pid)
+        assert process.stdin is not None
+        for word, stands_still in ((supervisor.PAUSE, True), (supervisor.RESUME, False), (supervisor.PAUSE, True)):
+            process.stdin.write(word)
+            process.stdin.flush()
+            _wait_until(partial(_is_as_told, command, stands_still=stands_still))
+        process.communicate(supervisor.STOP, timeout=10)
+
+    assert process.returncode == 256 - signal.SIGTERM
+
+
 def test_commands_run_while_each_succeeds(tmp_path: Path) -> None:
     first, second, third = (["touch", str(tmp_path / "first")], ["false"], ["touch", str(tmp_path / "third")])
 
@@ -103,3 +117,8 @@ def _wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _is_as_told(process: int, *, stands_still: bool) -> bool:
+    state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    return (state == "T") is stands_still

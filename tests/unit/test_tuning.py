@@ -1,6 +1,7 @@
 """What tuning tries, and what it chooses, given what was measured: no model runs here."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,18 @@ from worker.domain.errors import SettingsError
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Choice, Groups
 from worker.tuning.agreement import Agreement
-from worker.tuning.candidates import Room, decoder_counts, other_engines, thread_splits, torch_candidates, values_of
+from worker.tuning.candidates import (
+    Room,
+    complexity,
+    decoder_counts,
+    other_engines,
+    thread_splits,
+    torch_candidates,
+    values_of,
+)
 from worker.tuning.groups import not_overridden
-from worker.tuning.search import MARGIN, Race, Stage, Tried, fastest, search
+from worker.tuning.pairs import EQUAL, Run
+from worker.tuning.search import Found, Judged, Stage, halve, search
 
 
 def groups(model: Mapping[str, Any] | None = None, **others: Mapping[str, Any]) -> Groups:
@@ -117,24 +127,49 @@ def test_more_streams_than_cores_are_the_users_own() -> None:
     assert list(thread_splits(room(2, {"streams": 8}), {"model.engine": "eager"})) == []
 
 
+def test_what_chooses_by_itself_is_no_candidate() -> None:
+    free = Room.of(groups({"profile": "auto"}), cores=2)
+
+    assert all("auto" not in values for values in free.values.values())
+
+
+def test_what_is_simple_comes_first() -> None:
+    both = room(2, {"precision": "fp32"})
+    usual = dict(both.initial())
+    others = [
+        usual | {"window.max_frames": 16},
+        usual | {"model.engine": "openvino"},
+        usual | {"model.preparation": "reduced"},
+        usual | {"model.preparation": "reduced", "model.engine": "openvino"},
+    ]
+
+    in_order: list[Choice] = [{}, usual, *others]
+    shuffled = [in_order[number] for number in (3, 5, 0, 4, 1, 2)]
+    assert sorted(shuffled, key=lambda each: complexity(both, each)) == in_order
+
+
 # What is chosen.
 
 
-def measured(rate: Callable[[Choice], float], why_not: Callable[[Choice], str | None] = lambda _: None) -> Race:
-    """Return a race whose rates follow from the choice."""
+@dataclass
+class Quiet:
+    """A machine without noise, whose rates follow from the choice; one that is refused does not run."""
 
-    def race(stage: Stage, choices: Sequence[Choice]) -> Sequence[Tried]:
-        return [
-            Tried(
-                stage.name,
-                choice,
-                None if "refused" in (why_not(choice) or "") else rate(choice),
-                why_not=why_not(choice),
-            )
-            for choice in choices
-        ]
+    rate: Callable[[Choice], float]
+    why_not: Callable[[Choice], str | None] = lambda _: None
+    runs: list[Choice] = field(default_factory=list)
 
-    return race
+    def judge(self, choice: Choice, *, thorough: bool) -> Judged:  # noqa: ARG002 - it knows
+        reason = self.why_not(choice)
+        return Judged(None if "refused" in (reason or "") else Agreement(1.0, 0.0), reason)
+
+    def run(self, stage: Stage, choice: Choice) -> Run:  # noqa: ARG002 - as fast alone
+        self.runs.append(choice)
+        return Run(self.rate(choice), 0.1)
+
+
+def chosen_on(machine: Quiet, among: Room | None = None) -> Found:
+    return search(among or room(), machine, seconds=10.0)
 
 
 def by_engine(choice: Choice) -> float:
@@ -147,88 +182,111 @@ def by_engine(choice: Choice) -> float:
 
 
 def test_the_fastest_of_every_stage_is_found() -> None:
-    found = search(room(), measured(by_engine))
+    found = chosen_on(Quiet(by_engine))
 
     assert found.settings["model.engine"] == "openvino"
     assert found.settings["window.max_frames"] == 16
     assert found.settings["limits.decode_threads"] == 3
     assert found.frames_per_second == pytest.approx(20 * 1.2 * 1.3)
-    assert found.untuned == 10.0
+    assert found.untuned == pytest.approx(10.0)
 
 
 def test_what_does_not_agree_is_not_chosen_however_fast() -> None:
     def why_not(choice: Choice) -> str | None:
         return "differs" if choice.get("model.engine") == "openvino" else None
 
-    found = search(room(), measured(by_engine, why_not))
+    found = chosen_on(Quiet(by_engine, why_not))
 
     assert found.settings["model.engine"] == "onnxruntime"
     assert {each.why_not for each in found.tried} == {None, "differs"}
+    assert all(each.frames_per_second for each in found.tried), "its speed says what agreement costs"
 
 
 def test_engines_that_cannot_run_here_do_not_end_the_search() -> None:
     def why_not(choice: Choice) -> str | None:
         return "refused" if choice.get("model.engine", "eager") != "eager" else None
 
-    found = search(room(), measured(by_engine, why_not))
+    machine = Quiet(by_engine, why_not)
+    found = chosen_on(machine)
 
     assert found.settings["model.engine"] == "eager"
     assert [each.frames_per_second for each in found.tried if each.why_not] == [None] * 9
+    assert all(why_not(each) is None for each in machine.runs)
+
+
+def test_if_the_settings_as_they_come_do_not_run_the_others_are_compared_without_them() -> None:
+    def why_not(choice: Choice) -> str | None:
+        return "refused" if choice.get("model.engine", "eager") == "eager" else None
+
+    found = chosen_on(Quiet(by_engine, why_not))
+
+    assert found.settings["model.engine"] == "openvino"
+    assert found.untuned is None
 
 
 def test_the_second_best_engine_can_win_once_the_threads_are_shared() -> None:
     def rate(choice: Choice) -> float:
-        return (
-            40.0 if (choice.get("model.engine"), choice["model.streams"]) == ("onnxruntime", 1) else by_engine(choice)
-        )
+        at_its_best = (choice.get("model.engine"), choice.get("model.streams")) == ("onnxruntime", 1)
+        return 40.0 if at_its_best else by_engine(choice)
 
-    in_fp32 = room(2, {"precision": "fp32"})
-    found = search(in_fp32, measured(lambda choice: rate(choice) if choice else 1.0))
+    found = chosen_on(Quiet(rate), room(2, {"precision": "fp32"}))
 
     assert (found.settings["model.engine"], found.settings["model.streams"]) == ("onnxruntime", 1)
 
 
 def test_nothing_is_set_when_nothing_is_faster() -> None:
-    found = search(room(), measured(lambda _: 10.0))
+    found = chosen_on(Quiet(lambda _: 10.0))
 
     assert found.settings == {}
     assert (found.frames_per_second, found.untuned) == (10.0, 10.0)
+    assert found.tried[-1].note == "as fast as the fastest within 2%, and less simple"
 
 
 def test_when_nothing_agrees_it_says_what_was_in_the_way() -> None:
     with pytest.raises(SettingsError) as caught:
-        search(room(), measured(by_engine, lambda _: "differs by 0.3"))
+        chosen_on(Quiet(by_engine, lambda _: "differs by 0.3"))
 
     assert "no candidate agrees with the reference" in caught.value.faults[0]
     assert "torch: differs by 0.3" in caught.value.faults
 
 
-@pytest.mark.parametrize(("rate", "winner"), [(10 * MARGIN - 0.01, "in place"), (10 * MARGIN + 0.01, "new")])
-def test_what_is_in_place_has_to_be_beaten_by_a_margin(rate: float, winner: str) -> None:
-    tried = [Tried("", {"name": "in place"}, 10.0), Tried("", {"name": "new"}, rate)]
+@pytest.mark.parametrize(("gain", "engine"), [(EQUAL - 0.001, None), (EQUAL + 0.001, "eager")])
+def test_a_small_gain_is_not_worth_a_profile(gain: float, engine: str | None) -> None:
+    only = room(2, {"engine": "eager", "precision": "fp32"})
+    found = chosen_on(Quiet(lambda choice: 10.0 * gain if choice else 10.0), only)
 
-    assert [each.settings["name"] for each in fastest(tried, 1)] == [winner]
-
-
-@pytest.mark.parametrize(("ahead", "winner"), [(True, "new"), (False, "in place")])
-def test_what_is_in_place_has_to_be_beaten_in_every_round(ahead: bool, winner: str) -> None:  # noqa: FBT001
-    tried = [Tried("", {"name": "in place"}, 10.0), Tried("", {"name": "new"}, 11.0, ahead=ahead)]
-
-    assert [each.settings["name"] for each in fastest(tried, 1)] == [winner]
+    assert found.settings.get("model.engine") == engine
 
 
-def test_an_engine_that_is_behind_goes_on_after_the_others() -> None:
-    in_place = Tried("", {"model.engine": "eager"}, 10.0)
-    luck = Tried("", {"model.engine": "compile"}, 11.0, ahead=False)
+def test_of_candidates_as_fast_as_the_fastest_the_simplest_is_chosen() -> None:
+    def rate(choice: Choice) -> float:
+        return 10.0 + (5.0 if choice else 0.0) + (0.2 if choice.get("model.preparation") == "reduced" else 0.0)
 
-    assert fastest([in_place, luck], 2) == [in_place, luck]
+    only = {"engine": "eager", "precision": "fp32", "memory_format": "channels_last", "threads": 2, "streams": 2}
+    found = chosen_on(Quiet(rate), room(2, only, window={"max_frames": 32}))
+
+    assert found.settings["model.preparation"] == "exact"
+    assert found.frames_per_second == pytest.approx(15.0, rel=0.001)
+    (note,) = (each.note for each in found.tried if each.stage == "final" and each.settings == found.settings)
+    assert note == "the simplest of those within 2% of the fastest"
 
 
-def test_of_each_engine_the_best_goes_on_and_the_fastest_comes_first() -> None:
-    rates = [("eager", 1.0), ("openvino", 3.0), ("openvino", 4.0), ("compile", 2.0)]
-    tried = [Tried("", {"model.engine": engine}, rate, Agreement(1, 0)) for engine, rate in rates]
+def test_the_better_half_of_many_is_measured_for_longer() -> None:
+    stage = Stage("batch", lambda *_: (), keep=1)
+    candidates = [{"window.max_frames": number} for number in range(1, 9)]
+    machine = Quiet(lambda choice: 100.0 + choice["window.max_frames"])
+    results, (best,) = halve(machine, stage, candidates, seconds=10.0)
 
-    assert [each.frames_per_second for each in fastest(tried, 2)] == [4.0, 2.0]
+    assert best == candidates[-1]
+    assert [each.pairs for each in results] == [0, 4, 4, 4, 8, 8, 16, 16]
+
+
+def test_slow_candidates_get_fewer_pairs() -> None:
+    stage = Stage("batch", lambda *_: (), keep=1)
+    candidates = [{"window.max_frames": number} for number in range(1, 9)]
+    results, _ = halve(Quiet(lambda choice: 1.0 + choice["window.max_frames"]), stage, candidates, seconds=0.3)
+
+    assert [each.pairs for each in results] == [0, 2, 2, 2, 5, 5, 11, 11]
 
 
 # What comes into force.

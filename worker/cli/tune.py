@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,17 +14,21 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from worker.cli.options import AsJson, ConfigFile, ModelName
+from worker.cli.tune_kafka import finalists_on_kafka
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.settings import ModelGroup, read_groups
 from worker.tuning.agreement import Bounds
 
 if TYPE_CHECKING:
-    from worker.settings.offline import Choice, Groups
+    from worker.settings.offline import Groups
+    from worker.tuning.pairs import Ratio
     from worker.tuning.profile import Profile
-    from worker.tuning.search import Stage, Tried
+    from worker.tuning.search import Tried
 
 _BOUNDS = Bounds()
+_AS_IT_COMES = "-"
+"""Shown for a setting of the worker without a profile."""
 _UNITS = {"clip": "clips", "frame_values": "values"}
 """By the model's task, what is measured: each has a prediction. All others have one for each frame."""
 
@@ -38,57 +43,77 @@ def tune(
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=8, help="Number of frames to measure with.")] = 200,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds for which each candidate is measured.")] = 3.0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            help="Seconds for which a candidate is measured at first, in short runs; the best are measured longer.",
+        ),
+    ] = 3.0,
     max_difference: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Largest allowed difference of two probabilities of a frame.")
     ] = _BOUNDS.difference,
     min_agreement: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the frames whose most likely class must stay the same.")
     ] = _BOUNDS.share,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Compare the best on this Kafka, which needs no login: topics are created there, and deleted at the "
+            "end. Without it, a local one is used, if there is one.",
+        ),
+    ] = None,
+    no_kafka: Annotated[bool, typer.Option("--no-kafka", help="Compare the best without Kafka, too.")] = False,  # noqa: FBT002 a flag
     as_json: AsJson = False,  # noqa: FBT002 a flag
 ) -> None:
     """Measure engines, precision, preparation, threads and batches on this machine, and save the fastest that agrees.
 
     Each candidate is compared with uncompiled torch, in fp32 with exact preparation, on real frames. `run` then uses
     the result for this model on this machine. Your own settings stay unchanged, and no other values are tried for them.
-    It takes a few minutes; the machine should be idle. No broker is needed.
+    It takes some minutes; the machine should be idle. The best are compared on a local Kafka, if the extra `local` is
+    installed. The brokers of your settings are never used.
     """
+    if kafka and no_kafka:
+        raise SettingsError(["--kafka and --no-kafka contradict each other: leave one of them out"])
     groups = _read_groups(config, model)
 
     from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
     from worker.tuning.frames import sample_frames, set_apart
-    from worker.tuning.measure import Trials
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
+    from worker.tuning.trials import Trials
 
     console = Console(stderr=as_json, highlight=False)
     manifest = find_manifest(groups.model)
     key = key_of(manifest, groups.model.device)
     bounds = Bounds(min_agreement, max_difference)
-    with console.status("preparing frames and the reference"):
-        wanted = count * 5 // 4
-        source = frames_to_measure(frames, wanted)
-        in_a_row = manifest.clip is not None or manifest.recurrence is not None
-        judged, calibration = set_apart(sample_frames(source, wanted, in_a_row=in_a_row), in_a_row=in_a_row)
-        trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
-    unit = _UNITS.get(manifest.task, "frames")
-    description = f"{trials.answered} {unit} of {frames.absolute() if frames else 'moving photographs, 640x480'}"
-    console.print(
-        f"{manifest.identity} on {key.processor}, {key.cores} cores; {description}.\n"
-        f"A candidate agrees if it predicts the same as the reference on at least {min_agreement:.2%} of the "
-        f"frames and no probability differs by more than {max_difference:g}. The reference is eager, fp32, exact.",
-        markup=False,
-    )
+    wanted = count * 5 // 4
+    in_a_row = manifest.clip is not None or manifest.recurrence is not None
+    with ExitStack() as stack:
+        with console.status("preparing frames and the reference"):
+            taken = sample_frames(frames_to_measure(frames, wanted), wanted, in_a_row=in_a_row)
+            judged, calibration = set_apart(taken, in_a_row=in_a_row)
+            trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
+        if not no_kafka:
+            on_kafka = finalists_on_kafka(kafka, manifest, judged, seconds=seconds, console=console)
+            trials.run_finalist = stack.enter_context(on_kafka)
+        unit = _UNITS.get(manifest.task, "frames")
+        description = f"{trials.answered} {unit} of {frames.absolute() if frames else 'moving photographs, 640x480'}"
+        console.print(
+            f"{manifest.identity} on {key.processor}, {key.cores} cores; {description}.\n"
+            f"A candidate agrees if it predicts the same as the reference on at least {min_agreement:.2%} of the "
+            f"frames and no probability differs by more than {max_difference:g}. The reference is eager, fp32, exact.",
+            markup=False,
+        )
 
-    def race(stage: "Stage", choices: "Sequence[Choice]") -> "Sequence[Tried]":
-        with console.status(f"{stage.name}: measuring {len(choices)} candidates"):
-            results = trials.race(stage, choices)
-        for table in _tables(stage.name, results, unit):
-            console.print(table, "")
-        return results
+        def tell(results: "Sequence[Tried]") -> None:
+            for table in _tables(results, unit):
+                console.print(table, "")
 
-    found = search(Room.of(groups, cores=key.cores), race)
+        with console.status("measuring candidates"):
+            found = search(Room.of(groups, cores=key.cores), trials, seconds=seconds, tell=tell)
     profile = Profile(
         key=key,
         tuned_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,6 +124,7 @@ def tune(
         frames_per_second=found.frames_per_second,
         untuned_frames_per_second=found.untuned,
         tried=[attempt(each) for each in found.tried],
+        on_kafka=trials.run_finalist is not None,
     )
     file = write_profile(profile)
     if as_json:
@@ -141,35 +167,35 @@ def frames_to_measure(source: Path | None, count: int) -> Iterator[CapturedFrame
         raise WorkerError(f"there are no sample frames: give a folder or a video with --frames ({error})") from error
 
 
-def _tables(title: str, results: "Sequence[Tried]", unit: str) -> Iterator[Table]:
+def _tables(results: "Sequence[Tried]", unit: str) -> Iterator[Table]:
     """Yield tables of a stage's results: candidates with the settings that differ, and those that cannot run here."""
     names = dict.fromkeys(name for each in results for name in each.settings)
-    differ = [name for name in names if len({str(each.settings.get(name)) for each in results}) > 1]
-    versus_untuned = any(
-        not each.settings for each in results
-    )  # they differ in all settings, which are printed at the end
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ["model.settings"] if versus_untuned else differ:
+    differ = [name for name in names if len({str(each.settings.get(name, _AS_IT_COMES)) for each in results}) > 1]
+    table = Table(title=results[0].stage, title_justify="left", box=None, pad_edge=False)
+    for name in differ:
         table.add_column(name.partition(".")[2].replace("_", " "))
-    for heading in (f"{unit}/s", "same class", "difference"):
-        table.add_column(heading, justify="right")
-    table.add_column("why not", overflow="fold")
+    for heading in (f"{unit}/s", "over the first", "pairs", "same", "differs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
     refused = defaultdict[str, list[str]](list)
     for each in results:
-        cells = [_format(each.settings.get(name)) for name in differ]
-        if versus_untuned:
-            cells = ["best" if each.settings else "without a profile"]
-        if each.frames_per_second is None or each.agreement is None:
+        cells = [_format(each.settings.get(name, _AS_IT_COMES)) for name in differ]
+        if each.frames_per_second is None or each.ratio is None or each.agreement is None:
             refused[each.why_not or ""].append(" ".join(cells))
             continue
-        same, difference = f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"
-        table.add_row(*cells, f"{each.frames_per_second:.1f}", same, difference, escape(each.why_not or ""))
+        measured = [f"{each.frames_per_second:.1f}", _interval(each.ratio), str(each.pairs)]
+        agreed = [f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"]
+        table.add_row(*cells, *measured, *agreed, escape(each.why_not or each.note))
     yield table
     if refused:
         reasons = Table("cannot run here", Column("reason", overflow="fold"), box=None, pad_edge=False)
         for reason, which in refused.items():
             reasons.add_row("\n".join(which), escape(reason))
         yield reasons
+
+
+def _interval(ratio: "Ratio") -> str:
+    return f"{ratio.middle:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio.low < ratio.high else "1"
 
 
 def _format(value: object) -> str:
@@ -181,9 +207,10 @@ def _conclusion(profile: "Profile", file: Path, unit: str) -> str:
         gain = ""
     else:
         gain = f", {profile.frames_per_second / profile.untuned_frames_per_second:.2f} times as many as without"
+    kafka = "on Kafka" if profile.on_kafka else "without Kafka"
     settings = ", ".join(f"{name}: {_format(value)}" for name, value in profile.settings.items())
     return (
-        f"{profile.frames_per_second:.1f} {unit}/s{gain} (the whole worker, without Kafka)\n"
+        f"{profile.frames_per_second:.1f} {unit}/s{gain} (the whole worker, {kafka})\n"
         f"{settings or 'no settings are faster than the current ones'}\n"
         f"Saved in {file}\n"
         "vision-worker run uses it from now on; your own settings take precedence. To undo it, delete the file, or set "

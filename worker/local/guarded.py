@@ -61,6 +61,19 @@ class GuardedProcess:
         """Send SIGKILL, like a power cut; return the exit status."""
         return self._end(supervisor.KILL)
 
+    def pause(self) -> None:
+        """Let the command stand still, as it is; `stop` and `kill` end it even so."""
+        self._say(supervisor.PAUSE)
+
+    def resume(self) -> None:
+        """Let the command go on."""
+        self._say(supervisor.RESUME)
+
+    def _say(self, word: bytes) -> None:
+        if self._process.stdin and self.alive:
+            self._process.stdin.write(word)
+            self._process.stdin.flush()
+
     def _end(self, word: bytes) -> int:
         if self._process.stdin and not self._process.stdin.closed:
             self._process.communicate(word)

@@ -8,6 +8,8 @@ The commands run one after the other while each succeeds. Standard input can end
 
     s           stop: SIGTERM, and SIGKILL if the command does not end in time
     k           kill: SIGKILL
+    p           pause: SIGSTOP, until the next word
+    r           run on: SIGCONT
     end of file the parent (process id PARENT) has ended: SIGKILL, and its folder SCRATCH is deleted ("" for none)
 
 Three failures are handled. If the parent is killed, its end of the pipe closes. If a process that the parent forked
@@ -25,8 +27,9 @@ import subprocess
 import sys
 from functools import partial
 
-STOP, KILL = b"s", b"k"
+STOP, KILL, PAUSE, RESUME = b"s", b"k", b"p", b"r"
 
+_SIGNALS = {PAUSE: signal.SIGSTOP, RESUME: signal.SIGCONT}
 _PR_SET_PDEATHSIG = 1
 _CHECK_EVERY = 0.1  # seconds
 GRACE = 15.0  # seconds between SIGTERM and SIGKILL
@@ -52,8 +55,12 @@ def _run(command: list[str], parent: int) -> tuple[int, bytes | None]:
     word = None
     while child.poll() is None and word is None:
         word = _listen(parent)
+        if word in _SIGNALS:
+            child.send_signal(_SIGNALS[word])
+            word = None
     if word == STOP:
         child.terminate()
+        child.send_signal(signal.SIGCONT)  # a process that pauses takes no other signal
         try:
             return child.wait(GRACE), word
         except subprocess.TimeoutExpired:

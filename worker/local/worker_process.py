@@ -76,6 +76,14 @@ class WorkerProcess:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_SHOWN_LINES:])
 
+    def pause(self) -> None:
+        """Let it stand still: its group takes it for dead after `session.timeout.ms`, 45 s by default."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
     def stop(self) -> int:
         """Let it drain, commit and leave the group; return its exit status."""
         return self._process.stop()

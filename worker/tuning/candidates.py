@@ -11,8 +11,13 @@ from worker.settings.window import USUAL_FRAMES
 
 TORCH_ENGINES: Final = ("eager", "compile")
 """Engines for which tuning chooses the memory format."""
+AUTO: Final = "auto"
+"""The value of a setting that the worker chooses by itself; it is no candidate."""
 BATCHES: Final = {"cpu": (8, 16, 32, 64), "cuda": (32, 64, 128, 256)}
 """Batch sizes to try; in a larger batch, a frame waits longer than it saves."""
+
+_SIMPLE_FIRST: Final = ("model.precision", "model.preparation", "model.engine")
+"""What a user notices first: answers that change, and another library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Room:
         values["limits.decode_threads"] = _unique(
             Limits.model_fields["decode_threads"].default, *filter(None, (cores - 1, cores + 1, 2 * cores))
         )
-        explicit = groups.explicit()
+        explicit = {name: value for name, value in groups.explicit().items() if value != AUTO}
         values = {name: [explicit[name]] if name in explicit else each for name, each in values.items()}
         return cls(values, cores, on_cpu)
 
@@ -96,6 +101,16 @@ def values_of(name: str) -> Callable[[Room, Choice], Iterator[Choice]]:
     return lambda room, best: ({**best, **each} for each in _combinations(room, name))
 
 
+def complexity(room: Room, choice: Choice) -> tuple[int, ...]:
+    """Return a key by which what is simpler comes first.
+
+    The simplest is no profile. Then come exact answers, then torch, then values close to the first that is tried: it is
+    the default where the default can be tried.
+    """
+    names = dict.fromkeys([*_SIMPLE_FIRST, *room.values])
+    return tuple(1 + room.values[name].index(choice[name]) if name in choice else 0 for name in names)
+
+
 def _combinations(room: Room, *names: str) -> Iterator[Choice]:
     """Yield every combination of the named settings, as far as they exist."""
     known = [name for name in names if name in room.values]
@@ -120,7 +135,7 @@ def _default_first(default: object, values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _unique(*values: Any) -> Sequence[Any]:
-    return [each for each in dict.fromkeys(values) if each != "auto"]
+    return [each for each in dict.fromkeys(values) if each != AUTO]
 
 
 def _halves(count: int) -> Iterator[int]:

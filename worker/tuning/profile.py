@@ -12,6 +12,7 @@ from worker.models.container import cores
 from worker.models.engines.torch_engine import describe_processor
 from worker.models.manifest import Manifest
 from worker.models.store import cache_folder, sha256_of_bytes, write_atomically
+from worker.tuning.pairs import Ratio
 from worker.tuning.search import Tried
 
 LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "opencv-python-headless")
@@ -40,7 +41,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One choice of settings, and what came of it; `tuning.search.Tried` as it is kept."""
+    """One choice of settings, and what came of it; `tuning.search.Tried` as it is kept.
+
+    A profile of an earlier version has no pairs, ratio and note.
+    """
 
     stage: str
     settings: dict[str, Any]
@@ -48,6 +52,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     agreement: float | None
     difference: float | None
     why_not: str | None
+    pairs: int = 0
+    ratio: Ratio | None = None
+    note: str = ""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +66,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         min_agreement: share of the frames whose most likely class had to be the reference's.
         max_difference: that was allowed between two probabilities.
         settings: by their full names; what is not named is left as it is.
-        frames_per_second: of the whole worker without Kafka, with these settings.
+        frames_per_second: of the whole worker, with these settings.
         untuned_frames_per_second: without a profile; None if that did not run, or did not agree.
         tried: everything.
+        on_kafka: whether the best were compared as workers on a real Kafka; an earlier version never did so.
     """
 
     key: Key
@@ -73,6 +81,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     frames_per_second: float
     untuned_frames_per_second: float | None
     tried: list[Attempt]
+    on_kafka: bool = False
 
 
 def attempt(tried: Tried) -> Attempt:
@@ -84,6 +93,9 @@ def attempt(tried: Tried) -> Attempt:
         agreement=tried.agreement.share if tried.agreement else None,
         difference=tried.agreement.difference if tried.agreement else None,
         why_not=tried.why_not,
+        pairs=tried.pairs,
+        ratio=tried.ratio,
+        note=tried.note,
     )
 
 

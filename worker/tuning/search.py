@@ -1,16 +1,49 @@
-"""The search: in each stage, the fastest candidates that agree with the reference advance to the next stage."""
+"""The search: candidates are compared in pairs with the best so far, and those that are behind drop out.
 
+The many candidates of a stage meet in successive halving (Jamieson and Talwalkar, Non-stochastic Best Arm
+Identification and Hyperparameter Optimization, 2016): all get a few pairs, the better half gets twice as many, and so
+on. The best few go on to the next stage. In the final, each is compared until the difference is clear.
+"""
+
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final, NamedTuple, Protocol
 
 from worker.domain.errors import SettingsError
 from worker.settings.offline import Choice
 from worker.tuning.agreement import Agreement
-from worker.tuning.candidates import Room, decoder_counts, other_engines, thread_splits, torch_candidates, values_of
+from worker.tuning.candidates import (
+    Room,
+    complexity,
+    decoder_counts,
+    other_engines,
+    thread_splits,
+    torch_candidates,
+    values_of,
+)
+from worker.tuning.pairs import EQUAL, LEAST, MOST, SAME, Pair, Ratio, Run, add_pairs, ratio_of
 
-MARGIN: Final = 1.02
-"""How much faster a candidate must be than the current settings: a smaller gain is within a machine's own variation."""
+FIRST_PAIRS: Final = 4
+"""Pairs of a candidate in the first round of a stage."""
+FINALISTS: Final = 3
+"""Candidates that go from stage to stage, and into the final."""
+
+_FINAL_TIME: Final = 20
+"""How many times as long as in the first round of a stage a candidate may be measured in the final."""
+
+
+class Judged(NamedTuple):
+    """Whether a candidate may be chosen.
+
+    Attributes:
+        agreement: with the reference; None if the candidate does not run.
+        why_not: why it cannot be chosen, apart from its speed; None if it can.
+    """
+
+    agreement: Agreement | None
+    why_not: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +53,22 @@ class Tried:
     Attributes:
         stage: name of the stage that measured it.
         settings: the candidate's settings; all others are the user's or the defaults.
-        frames_per_second: median of its rounds; None if it was not measured.
+        frames_per_second: median of its runs; None if it was not measured.
+        ratio: how many times as fast as the first candidate of the stage; None if it was not measured.
+        pairs: number of pairs that it was measured in.
         agreement: its agreement with the reference; None if it did not run.
         why_not: why it cannot be chosen, apart from its speed; None if it can.
-        ahead: whether it was faster than the current settings in every round.
+        note: in the final, what became of it.
     """
 
     stage: str
     settings: Choice
     frames_per_second: float | None = None
+    ratio: Ratio | None = None
+    pairs: int = 0
     agreement: Agreement | None = None
     why_not: str | None = None
-    ahead: bool = True
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +78,43 @@ class Stage:
     Attributes:
         name: the stage's name.
         candidates: returns the candidates, given the search space and one of the best so far.
-        keep: number of engines that advance, each with its best candidate.
+        keep: number of candidates that go on.
         model_alone: whether only the model is measured, or the whole worker.
     """
 
     name: str
     candidates: Callable[[Room, Choice], Iterable[Choice]]
-    keep: int = 1
+    keep: int = FINALISTS
     model_alone: bool = False
 
 
-Race = Callable[[Stage, Sequence[Choice]], Sequence[Tried]]
-"""Measures candidates and returns their results in the same order."""
+class Machine(Protocol):
+    """Runs candidates: this machine, or one that a test makes up."""
+
+    def judge(self, choice: Choice, *, thorough: bool) -> Judged:
+        """Compare a candidate's answers with the reference's.
+
+        Args:
+            choice: the candidate.
+            thorough: also if another one has answered that differs only in threads, streams or batches.
+        """
+
+    def run(self, stage: Stage, choice: Choice) -> Run:
+        """Run a candidate for a short time; it was judged before, and runs."""
+
 
 STAGES: Final = (
-    Stage("torch", torch_candidates, model_alone=True),
+    Stage("torch", torch_candidates, keep=1, model_alone=True),
     Stage("engine", other_engines, keep=2, model_alone=True),
-    Stage("preparation", values_of("model.preparation"), keep=2),
     Stage("streams", thread_splits),
-    Stage("batch", values_of("window.max_frames")),
+    Stage("preparation", values_of("model.preparation")),
     Stage("decoding", decoder_counts),
+    Stage("batch", values_of("window.max_frames")),
 )
-"""In order of their effect on speed, largest first."""
-RESULT: Final = Stage("result", lambda _, best: [best])
-"""Compares the best candidate with the worker without a profile."""
+"""What depends on what else runs on the cores is measured in the whole worker. So is the choice between engines, once
+each has a good precision."""
+FINAL: Final = Stage("final", lambda _, best: [best], keep=1)
+"""The best candidates and the worker as it is without a profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +134,84 @@ class Found:
     tried: Sequence[Tried]
 
 
-def search(room: Room, race: Race) -> Found:
+@dataclass(slots=True)
+class _Entrant:
+    """A candidate, and what was measured of it so far in one stage."""
+
+    choice: Choice
+    judged: Judged
+    pairs: Sequence[Pair] = ()
+    rates: list[float] = field(default_factory=list)
+    champion: float = 1.0
+    """How many times as fast as the first of the stage the candidate is that this one meets."""
+
+    @property
+    def lead(self) -> Ratio:
+        """How many times as fast it is as the candidate that it has met; the first of a stage meets nobody."""
+        return ratio_of(self.pairs) if self.pairs else SAME
+
+    @property
+    def ratio(self) -> Ratio:
+        """How many times as fast as the first of the stage it is."""
+        return Ratio(*(each * self.champion for each in self.lead))
+
+
+@dataclass(frozen=True, slots=True)
+class _Contest:
+    """One stage on one machine."""
+
+    machine: Machine
+    stage: Stage
+
+    def enter(self, choice: Choice) -> _Entrant:
+        """Judge a candidate."""
+        return _Entrant(choice, self.machine.judge(choice, thorough=self.stage is FINAL))
+
+    def meet(
+        self, one: _Entrant, champion: _Entrant, *, up_to: int, seconds: float, until_certain: bool = False
+    ) -> None:
+        """Measure pairs of two candidates that run."""
+        one.pairs = add_pairs(
+            one.pairs,
+            lambda: self._run(one),
+            lambda: self._run(champion),
+            up_to=up_to,
+            seconds=seconds,
+            until_certain=until_certain,
+        )
+
+    def result(self, entrant: _Entrant, note: str = "") -> Tried:
+        """Return what is told of a candidate; one that met nobody runs now."""
+        agreement, why_not = entrant.judged
+        if agreement is not None and not entrant.rates:
+            self._run(entrant)
+        return Tried(
+            self.stage.name,
+            entrant.choice,
+            frames_per_second=median(entrant.rates) if entrant.rates else None,
+            ratio=entrant.ratio if entrant.rates else None,
+            pairs=len(entrant.pairs),
+            agreement=agreement,
+            why_not=why_not,
+            note=note,
+        )
+
+    def _run(self, entrant: _Entrant) -> Run:
+        run = self.machine.run(self.stage, entrant.choice)
+        entrant.rates.append(run.per_second)
+        return run
+
+
+def search(
+    room: Room, machine: Machine, *, seconds: float, tell: Callable[[Sequence[Tried]], None] = lambda _: None
+) -> Found:
     """Find the fastest settings that agree with the reference.
+
+    Args:
+        room: what there is to choose from.
+        machine: runs the candidates.
+        seconds: time in which a candidate of a stage gets its first pairs; more only if one pair takes longer.
+        tell: gets the results of each stage.
 
     Raises:
         SettingsError: no candidate agrees.
@@ -94,38 +220,100 @@ def search(room: Room, race: Race) -> Found:
     tried = list[Tried]()
     for stage in STAGES:
         candidates = _unique([*best, *(each for one in best for each in stage.candidates(room, one))])
-        if len(candidates) > stage.keep:
-            results = race(stage, candidates)
+        if len(candidates) > len(best):
+            results, fastest = halve(machine, stage, candidates, seconds=seconds)
+            tell(results)
             tried += results
-            best = [each.settings for each in fastest(results, stage.keep)] or best
-    results = race(RESULT, [{}, best[0]])
+            best = fastest or best
+    results, chosen = play_final(machine, room, _unique([{}, *best]), seconds=seconds)
+    tell(results)
     tried += results
-    ranked = fastest(results, 1)
-    if not ranked or ranked[0].frames_per_second is None:
+    if chosen is None:
         advice = "allow more difference with --max-difference and --min-agreement, or set fewer model.* settings"
         reasons = dict.fromkeys(f"{each.stage}: {each.why_not}" for each in tried if each.why_not)
         raise SettingsError([f"no candidate agrees with the reference: {advice}", *reasons])
-    return Found(ranked[0].settings, ranked[0].frames_per_second, results[0].frames_per_second, tried)
+    speed, gain = chosen.frames_per_second or 0.0, chosen.ratio.middle if chosen.ratio else 1.0
+    return Found(chosen.settings, speed, speed / gain if results[0].why_not is None else None, tried)
 
 
-def fastest(tried: Sequence[Tried], keep: int) -> list[Tried]:
-    """Return the fastest valid candidates, one for each of the fastest engines.
-
-    The first candidate is the current settings. Another one must be faster by a margin and in every round: a better
-    median alone may only mean that the machine was slow for a minute.
+def halve(
+    machine: Machine, stage: Stage, candidates: Sequence[Choice], *, seconds: float
+) -> tuple[Sequence[Tried], Sequence[Choice]]:
+    """Let candidates meet the first of them that runs; the better half goes on with twice as many pairs, and so on.
 
     Args:
-        tried: the results of one race.
-        keep: number of engines that advance.
+        machine: runs the candidates.
+        stage: what they are candidates for.
+        candidates: the best so far is the first.
+        seconds: time in which a candidate gets its first pairs.
+
+    Returns:
+        All results in the order of the candidates, and the best candidates, the fastest first.
     """
+    contest = _Contest(machine, stage)
+    entrants, champion = list[_Entrant](), None
+    for choice in candidates:  # each meets the champion before the next is loaded
+        entrant = contest.enter(choice)
+        entrants.append(entrant)
+        if entrant.judged.agreement is not None:
+            if champion is None:
+                champion = entrant
+            else:
+                contest.meet(entrant, champion, up_to=FIRST_PAIRS, seconds=seconds)
+    ahead = _fastest([each for each in entrants if each.judged.why_not is None])
+    pairs = FIRST_PAIRS
+    while champion is not None and len(ahead) > stage.keep:
+        half = max(stage.keep, math.ceil(len(ahead) / 2))
+        if half > stage.keep or pairs >= LEAST:
+            ahead = ahead[:half]
+        if len(ahead) > stage.keep:
+            pairs, seconds = 2 * pairs, 2 * seconds
+            for each in ahead:
+                if each is not champion:
+                    contest.meet(each, champion, up_to=pairs, seconds=seconds)
+            ahead = _fastest(ahead)
+    return [contest.result(each) for each in entrants], [each.choice for each in ahead]
 
-    def rank(each: Tried) -> tuple[bool, float]:
-        is_current = each is tried[0]
-        return is_current or each.ahead, (each.frames_per_second or 0) * (MARGIN if is_current else 1)
 
-    valid = sorted((each for each in tried if each.why_not is None), key=rank)
-    by_engine = {each.settings.get("model.engine"): each for each in valid}
-    return sorted(by_engine.values(), key=rank, reverse=True)[:keep]
+def play_final(
+    machine: Machine, room: Room, candidates: Sequence[Choice], *, seconds: float
+) -> tuple[Sequence[Tried], Tried | None]:
+    """Compare the best until each difference is clear, and choose the simplest of those that equal the fastest.
+
+    Args:
+        machine: runs the candidates.
+        room: says what is simple.
+        candidates: the worker without a profile is the first.
+        seconds: time in which a candidate of a stage gets its first pairs.
+
+    Returns:
+        All results in the order of the candidates, with ratios to the first that can be chosen; and the chosen one,
+        None if none can be chosen.
+    """
+    contest = _Contest(machine, FINAL)
+    entrants = [contest.enter(each) for each in candidates]
+    equals = list[_Entrant]()
+    for each in entrants:
+        if each.judged.why_not is not None:
+            continue
+        if equals:
+            each.champion = equals[0].ratio.middle
+            contest.meet(each, equals[0], up_to=MOST, seconds=_FINAL_TIME * seconds, until_certain=True)
+        if each.lead.verdict == "faster":
+            equals = []
+        if each.lead.verdict != "slower":
+            equals.append(each)
+    chosen = min(equals, key=lambda each: complexity(room, each.choice), default=None)
+    notes = {id(each): f"as fast as the fastest within {EQUAL - 1:.0%}, and less simple" for each in equals}
+    if chosen is not None:
+        why = "the fastest" if len(equals) == 1 else f"the simplest of those within {EQUAL - 1:.0%} of the fastest"
+        notes[id(chosen)] = why
+    results = [contest.result(each, notes.get(id(each), "")) for each in entrants]
+    return results, None if chosen is None else results[entrants.index(chosen)]
+
+
+def _fastest(entrants: Iterable[_Entrant]) -> list[_Entrant]:
+    return sorted(entrants, key=lambda each: -each.ratio.middle)
 
 
 def _unique(choices: Iterable[Choice]) -> list[Choice]:

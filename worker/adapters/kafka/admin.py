@@ -145,6 +145,18 @@ class KafkaAdmin:
         if wanted:  # a broker learns of a new topic a moment later
             self._ask(lambda limit: self._find([new.topic for new in wanted], limit))
 
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete topics with all records; there need not be such a topic.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+            NotAllowed: this user may not delete topics.
+            WorkerError: the brokers did not delete one of them.
+        """
+        self._ask(lambda _: None)
+        for name, deleted in self._client.delete_topics(list(names), operation_timeout=self._timeout).items():
+            _done(deleted, name, "was not deleted", right="Delete", unless=KafkaError.UNKNOWN_TOPIC_OR_PART)
+
     def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set some of a topic's configuration; the rest stays.
 

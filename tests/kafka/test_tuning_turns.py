@@ -1,0 +1,56 @@
+"""The final of a tuning: real workers take turns on a real Kafka, and leave nothing there."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from tests.support.tints import write_tints_model
+from worker.domain.errors import WorkerError
+from worker.domain.frames import CapturedFrame
+from worker.domain.times import EventMillis
+from worker.local.turns import Settings, WorkersInTurn
+
+
+@pytest.fixture
+def frames() -> list[CapturedFrame]:
+    jpeg = cv2.imencode(".jpg", np.full((24, 24, 3), 128, np.uint8))[1].tobytes()
+    return [CapturedFrame("any", jpeg, EventMillis(0), "image/jpeg", frame_id=str(number)) for number in range(4)]
+
+
+def topics(servers: str) -> set[str]:
+    found = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=10).topics
+    return {name for name in found if name.startswith("tune-")}
+
+
+def test_workers_take_turns_and_leave_nothing(
+    bootstrap_servers: str, frames: list[CapturedFrame], tmp_path: Path
+) -> None:
+    model = {"path": str(write_tints_model(tmp_path)), "profile": "off"}
+    small: Settings = {"model": model, "window": {"max_frames": 8}}
+    large: Settings = {"model": model, "window": {"max_frames": 32}}
+    before = topics(bootstrap_servers)
+    with WorkersInTurn(
+        bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3
+    ) as workers:
+        found = [workers.turn(each) for each in (small, large, large, small)]
+
+        assert all(rate > 0 for rate, _ in found)
+        assert all(0.3 < took < 60 for _, took in found)
+        assert len(topics(bootstrap_servers)) > len(before)
+    assert topics(bootstrap_servers) == before
+
+
+def test_a_worker_that_cannot_start_says_why(
+    bootstrap_servers: str, frames: list[CapturedFrame], tmp_path: Path
+) -> None:
+    nowhere = {"model": {"path": str(tmp_path / "nowhere"), "profile": "off"}}
+    before = topics(bootstrap_servers)
+    with (
+        pytest.raises(WorkerError, match="nowhere"),
+        WorkersInTurn(bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3) as workers,
+    ):
+        workers.turn(nowhere)
+    assert topics(bootstrap_servers) == before

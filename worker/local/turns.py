@@ -1,0 +1,216 @@
+"""Real workers that take turns on one Kafka: one works for a moment, and the others stand still."""
+
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import linear_regression
+from types import TracebackType
+from typing import Any, Final, Self
+
+from worker import wire
+from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
+from worker.domain.errors import WorkerError
+from worker.domain.frames import CapturedFrame
+from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.domain.times import EventMillis
+from worker.local.worker_process import WorkerProcess
+from worker.settings import Topics
+
+CAMERAS: Final = 4
+"""Each camera has a partition of its own."""
+BACKLOG_BYTES: Final = 250_000_000
+LEAST_FRAMES, MOST_FRAMES = 400, 6000
+_AT_A_TIME: Final = 500
+_STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
+"""Results get the broker's timestamp: a clock that stands still for nobody."""
+_AWAKE_AFTER: Final = 0.2
+"""Seconds after a worker goes on of which the results do not count: they were made before."""
+_ANSWERS_WITHIN: Final = 60.0
+_IN_PROCESS: Final = 256
+"""Frames that a worker may have read and not published."""
+_KEPT: Final = 2
+"""Workers in memory: those of a pair."""
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""Groups of settings of a worker."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """A worker, and what was seen of its results."""
+
+    process: WorkerProcess
+    results: str
+    folder: Path
+    seen: int = 0
+    newest: float = 0.0
+    a_turn: int = 0
+
+
+class WorkersInTurn:
+    """Workers with settings that differ, each with its own group and its own topics of results, on the same frames.
+
+    A worker is a process as `vision-worker run` starts it. At most two are in memory.
+
+    Args:
+        servers: bootstrap servers of a Kafka that needs no login. Topics are created there, and deleted at the end.
+        frames: sent again and again, until there is a backlog.
+        rate: frames per second of each camera, by capture time.
+        frames_a_result: of a model of clips, more than one.
+        recurrent: whether the model has hidden states, which need a topic.
+        seconds: length of a turn.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        frames: Sequence[CapturedFrame],
+        *,
+        rate: float,
+        frames_a_result: int,
+        recurrent: bool,
+        seconds: float,
+    ) -> None:
+        self._servers, self._seconds, self._recurrent = servers, seconds, recurrent
+        self._frames, self._rate, self._frames_a_result = frames, rate, frames_a_result
+        size = sum(len(each.data) for each in frames) // len(frames)
+        self._count = max(LEAST_FRAMES, min(MOST_FRAMES, BACKLOG_BYTES // max(1, size)))
+        self._name = f"tune-{uuid.uuid4().hex[:12]}"
+        self._backlog = f"{self._name}-frames"
+        self._admin = KafkaAdmin(servers, {})
+        self._created: list[str] = []
+        self._members: dict[str, _Member] = {}
+
+    def __enter__(self) -> Self:
+        """Send the backlog.
+
+        Raises:
+            WorkerError: the brokers do not answer, or refuse.
+        """
+        self._create({self._backlog: {}})
+        sink = KafkaSink(self._servers, {"linger.ms": 20})
+        try:
+            records = self._records()
+            while chunk := list(islice(records, _AT_A_TIME)):
+                sink.publish(chunk, {})
+        finally:
+            sink.close()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in list(self._members):
+            self._end(name)
+        self._admin.delete(self._created)
+
+    def turn(self, settings: Settings) -> tuple[float, float]:
+        """Let one worker work; if it does not run yet, start it before.
+
+        Args:
+            settings: groups of settings, without brokers and topics.
+
+        Returns:
+            Predictions per second, and the seconds of the turn without a start.
+
+        Raises:
+            WorkerError: the worker does not start, ends, or publishes nothing.
+        """
+        name = repr(settings)
+        member = self._members.pop(name, None)
+        if member is not None and self._nears_the_end(member):
+            self._members[name] = member
+            self._end(name)
+            member = None
+        while member is None and len(self._members) >= _KEPT:
+            self._end(next(iter(self._members)))
+        self._members[name] = member = member or self._start(settings)
+        began = time.monotonic()
+        times = self._work(member)
+        member.a_turn = max(member.a_turn, len(times))
+        return linear_regression(times, range(len(times))).slope, time.monotonic() - began
+
+    def _work(self, member: _Member) -> Sequence[float]:
+        """Let a worker go on for a turn, or until it has published twice; return when it published."""
+        deadline = time.monotonic() + _ANSWERS_WITHIN
+        counted_from: float | None = None
+        times: Sequence[float] = ()
+        while not times or times[0] == times[-1]:
+            if not member.process.alive or time.monotonic() > deadline:
+                raise WorkerError(
+                    f"a worker of the final published nothing; its log ends:\n{member.process.said()}\n"
+                    "decide without Kafka: --no-kafka"
+                )
+            member.process.resume()
+            time.sleep(self._seconds + _AWAKE_AFTER)
+            member.process.pause()
+            published = sorted(each.timestamp / 1000 for each in self._read(member.results))
+            new = published[member.seen :]
+            if counted_from is None and new:
+                counted_from = new[0] + _AWAKE_AFTER
+            times = [each for each in new if counted_from is not None and each >= counted_from]
+        member.seen = len(published)
+        return times
+
+    def _nears_the_end(self, member: _Member) -> bool:
+        left = self._count - member.seen * self._frames_a_result - _IN_PROCESS
+        return member.seen > 0 and left < 2 * member.a_turn * self._frames_a_result
+
+    def _start(self, settings: Settings) -> _Member:
+        """Start a worker, and let it stand still once it has published."""
+        name = f"{self._name}-{uuid.uuid4().hex[:8]}"
+        topics = Topics.with_prefix(name).model_copy(
+            update={"frames": self._backlog, "state": f"{name}-state" if self._recurrent else None}
+        )
+        wanted = {each.name: each.config for each in topics.specs(partitions=CAMERAS) if each.name != self._backlog}
+        self._create({each: config or _STAMPED for each, config in wanted.items()})
+        folder = Path(tempfile.mkdtemp(prefix="tune-"))
+        process = WorkerProcess(
+            {
+                **settings,
+                "kafka": {"bootstrap_servers": self._servers, "group_id": name},
+                "topics": topics.in_use(),
+                "ops": {"log_format": "json"},
+            },
+            folder,
+        )
+        member = _Member(process, topics.predictions, folder)
+        try:
+            process.wait_until_ready()
+            self._work(member)
+        except BaseException:
+            process.kill()
+            raise
+        return member
+
+    def _end(self, name: str) -> None:
+        member = self._members.pop(name)
+        member.process.kill()  # nobody needs what it has not finished
+        shutil.rmtree(member.folder, ignore_errors=True)
+
+    def _create(self, topics: Mapping[str, Mapping[str, str]]) -> None:
+        self._created += topics
+        self._admin.create([Topic(name, CAMERAS, config) for name, config in topics.items()])
+
+    def _records(self) -> Iterator[OutboundRecord]:
+        for number in range(self._count):
+            turn, camera = divmod(number, CAMERAS)
+            frame = replace(
+                self._frames[turn % len(self._frames)],
+                camera=f"tune-{camera}",
+                frame_id=str(turn),
+                captured_at=EventMillis(round(turn * 1000 / self._rate)),
+            )
+            yield replace(wire.render_frame(self._backlog, frame), partition=camera)
+
+    def _read(self, topic: str) -> list[Record]:
+        reader = KafkaReader(self._servers, {})
+        try:
+            return list(reader.read_to_end([TopicPartition(topic, number) for number in range(CAMERAS)]))
+        finally:
+            reader.close()
