@@ -21,12 +21,14 @@ from worker.app.main_thread import MainThread
 from worker.app.pages import pages
 from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
+from worker.app.thread_names import name_this_thread
 from worker.app.watching import status_of, tell_port, tell_ready, watched
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Stopping, TopicPartition
 from worker.media.images import limit_opencv_threads
-from worker.models.build import cores, load_model
+from worker.models.build import load_model
+from worker.models.container import cores
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder, picture_rules
 from worker.ops.telemetry import Telemetry
@@ -44,10 +46,11 @@ CLOCKS = Clocks(wall_clock, monotonic_clock)
 @contextmanager
 def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Iterator[Threads]:
     """Start the threads that decode, if any; they end with the block, and what nobody waits for is cancelled."""
-    full = model.device == "cpu" and model.streams >= cores()  # more threads would only wait for a core
+    full = model.device == "cpu" and model.streams_or_one >= cores()  # more threads would only wait for a core
     decoders = None
     if limits.decode_threads is not None or not full:
-        decoders = ThreadPoolExecutor(limits.decode_threads or cores(), "decode")
+        count = limits.decode_threads or cores()
+        decoders = ThreadPoolExecutor(count, "decode", initializer=name_this_thread, initargs=("decode",))
     try:
         yield Threads(decoders, inference)
     finally:
@@ -117,7 +120,9 @@ def _warm_model(settings: Settings, telemetry: Telemetry, inference: MainThread)
     check_topics(model, settings.topics)
     began = monotonic_clock()
     model.fill_memory(_samples(settings.window, model.clip), inference.in_each)
-    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=monotonic_clock() - began)
+    telemetry.model_ready(
+        model.identity, group.device, group.engine_or_eager, warm_up_seconds=monotonic_clock() - began
+    )
     return model
 
 
@@ -243,7 +248,7 @@ def unhurried(
 
 def _samples(window: WindowGroup, clip: ClipShape | None) -> int:
     """Return how many samples a batch has at most: a clip counts as all of its frames."""
-    return max(1, window.max_frames // clip.frames) if clip else window.max_frames
+    return max(1, window.frames_or_usual // clip.frames) if clip else window.frames_or_usual
 
 
 def _freeze_what_stays() -> None:

@@ -31,20 +31,23 @@ AVAILABLE: Final = torch.backends.mkl.is_available()  # type: ignore[no-untyped-
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 _SIZES_KEPT: Final = 128
 """Pairs of sizes whose weights are cached: a camera's frames have one size, a folder's pictures have many."""
+_CACHED: Final = 256 * 1024
+"""Bytes: half of the second-level cache of a core that is not new. The products need the other half."""
+_LEAST_ROWS: Final = 8
 
 
-class _Taps(NamedTuple):
-    """The weights of one dimension.
+class _Weights(NamedTuple):
+    """How some output pixels of one dimension follow from input pixels.
 
     Attributes:
-        first: index of the first input pixel that is used.
-        end: index after the last input pixel that is used.
-        weights: (output pixels, end - first), sparse.
+        written: the output pixels.
+        read: the input pixels that are used.
+        matrix: (written, read), sparse.
     """
 
-    first: int
-    end: int
-    weights: torch.Tensor
+    written: slice
+    read: slice
+    matrix: torch.Tensor
 
 
 def supports_resize(numbers: Preprocessing) -> bool:
@@ -60,20 +63,29 @@ def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) 
         out: where to write: RGB, (*crop_size, 3), uint8.
         numbers: the preprocessing of the model's weights, bilinear or bicubic.
     """
-    pixels = image.pixels
     width, height = image.size
     wide, high = scaled_size(image.size, numbers)
     crop_height, crop_width = (high, wide) if numbers.pad else numbers.crop_size
-    down = _taps(height, high, crop_height, numbers.interpolation)
-    across = _taps(width, wide, crop_width, numbers.interpolation)
-    # Each product is along the first of three dimensions.
-    rows = pixels[down.first : down.end, across.first : across.end].astype(np.float32)
-    columns = cv2.transpose(_product(down.weights, rows)).astype(np.float32, copy=False)
-    middle = _product(across.weights, columns)
-    # A cubic kernel overshoots at hard edges. Values below 0 are clipped here; `convertScaleAbs` clips values above 255
-    # and rounds halves to even.
-    cropped = cv2.transpose(cv2.convertScaleAbs(np.maximum(middle, 0, out=middle)))
-    padded_part(out, (wide, high), numbers)[:] = cropped
+    (across,) = _weights(width, wide, crop_width, numbers.interpolation)
+    pixels, shown = image.pixels[:, across.read], padded_part(out, (wide, high), numbers)
+    rows = _rows_at_once(pixels.shape[1] * pixels.shape[2] * height / high)
+    for down in _weights(height, high, crop_height, numbers.interpolation, rows):
+        # Each product is along the first of three dimensions.
+        columns = cv2.transpose(_product(down.matrix, pixels[down.read].astype(np.float32)))
+        strip = _product(across.matrix, columns.astype(np.float32, copy=False))
+        if numbers.interpolation == "bicubic":
+            # This kernel overshoots at hard edges. `convertScaleAbs` clips values above 255, but not those below 0.
+            np.maximum(strip, 0, out=strip)
+        shown[down.written] = cv2.transpose(cv2.convertScaleAbs(strip))  # rounds halves to even
+
+
+def _rows_at_once(values_read: float) -> int:
+    """Return how many rows of the output are made in one go, from how many input values one of them needs.
+
+    What is read for them then stays in the processor's cache. But neighbours read some rows of the input twice, so few
+    rows at once are slow too.
+    """
+    return max(_LEAST_ROWS, int(_CACHED / (values_read * np.dtype(np.float32).itemsize)))
 
 
 def padded_part(out: NDArray[np.uint8], scaled: Size, numbers: Preprocessing) -> NDArray[np.uint8]:
@@ -98,8 +110,10 @@ def _product(weights: torch.Tensor, rows: NDArray[np.float32]) -> NDArray[np.flo
 
 
 @lru_cache(_SIZES_KEPT)
-def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _Taps:
-    """Return the weights from `size` input pixels to the centre `crop` of `resized` pixels."""
+def _weights(
+    size: int, resized: int, crop: int, interpolation: Interpolation, step: int | None = None
+) -> tuple[_Weights, ...]:
+    """Return the weights from `size` input pixels to the centre `crop` of `resized` pixels, `step` at a time."""
     # In float32, in the same steps as torch: weights that differ in their last bits would change the rounding of
     # several times as many values.
     scale = np.float32(size) / np.float32(resized)
@@ -114,19 +128,26 @@ def _taps(size: int, resized: int, crop: int, interpolation: Interpolation) -> _
     away = (steps.astype(np.float32) + (firsts.astype(np.float32) - centres)[:, None] + _HALF) * (_ONE / stretched)
     weights = np.where(there, _kernel(np.abs(away), interpolation), np.float32(0))
     weights /= weights.cumsum(axis=1)[:, -1:]
-    first, end = int(firsts.min()), int(ends.max())
+    parts = (slice(begin, min(begin + (step or crop), crop)) for begin in range(0, crop, step or crop))
+    return tuple(_matrix(part, taps[part], there[part], weights[part]) for part in parts)
+
+
+def _matrix(written: slice, taps: NDArray[np.int_], there: NDArray[np.bool_], weights: NDArray[np.float32]) -> _Weights:
+    """Make a sparse matrix of the weights of each output pixel, where they are there."""
+    columns = taps[there]
+    first, end = int(columns.min()), int(columns.max()) + 1
     rows = np.concatenate([[0], there.sum(axis=1).cumsum()])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         sparse = torch.sparse_csr_tensor(
             # MKL uses 32-bit indices: others would be copied in each product.
             torch.from_numpy(rows.astype(np.int32)),
-            torch.from_numpy((taps[there] - first).astype(np.int32)),
+            torch.from_numpy((columns - first).astype(np.int32)),
             torch.from_numpy(weights[there]),
-            size=(crop, end - first),
+            size=(len(taps), end - first),
             check_invariants=True,
         )
-    return _Taps(first, end, sparse)
+    return _Weights(written, slice(first, end), sparse)
 
 
 def _kernel(x: NDArray[np.float32], interpolation: Interpolation) -> NDArray[np.float32]:

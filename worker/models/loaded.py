@@ -55,7 +55,7 @@ class LoadedModel:
         self.input_shape: tuple[int, ...] = (clip.frames, *self.frame_shape) if clip else self.frame_shape
         self.streams = streams
         self._largest = largest
-        self._engine = engine
+        self.engine = engine
 
     def parts(self, samples: int) -> Sequence[slice]:
         """Cut a batch into the parts that run best as a call each, from `streams` threads."""
@@ -76,7 +76,7 @@ class LoadedModel:
         largest = self._largest or len(pixels)
         try:
             calls = [pixels[call] for call in cut_to_sizes(len(pixels), largest=largest)]
-            return join([self.task.check(self._engine(call), len(call)) for call in calls])
+            return join([self.task.check(self.engine(call), len(call)) for call in calls])
         except ModelContractBroken as error:
             raise ModelContractBroken(f"{self.identity}: {error}") from error
         except Exception as error:
