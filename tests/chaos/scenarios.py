@@ -19,6 +19,8 @@ LOADS: Final = (0.1, 0.5, 0.8, 1.2)
 """Loads of the soak test, one after the other, as shares of a worker's capacity."""
 MAX_GROWTH: Final = 10.0
 """MiB by which memory may grow after the warm-up of the soak test."""
+BACKLOG: Final = 300
+"""Frames by which a worker's capacity is measured."""
 QUEUES: Final = 8 * 2**20
 """Bytes for encoded frames in the soak test. Queues fill when a worker is behind, up to this limit. It is low, so that
 the backlog before the warm-up fills them."""
@@ -164,13 +166,12 @@ SCENARIOS: Final = (
 
 def _capacity(run: Run) -> float:
     """Return the frames per second at which a worker processes a backlog."""
-    backlog = 300 if run.quick else 1500
     run.send(PARTITIONS + 1)
     run.wait_until_caught_up()  # it has its partitions
-    run.send(backlog)
+    run.send(BACKLOG)
     began = time.monotonic()
     run.wait_until_caught_up()
-    return backlog / (time.monotonic() - began)
+    return BACKLOG / (time.monotonic() - began)
 
 
 def _kill_and_replace(run: Run) -> None:

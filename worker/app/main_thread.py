@@ -41,7 +41,7 @@ class MainThread(Executor):
     is mapped anew, and the kernel clears all its pages. A layer of MobileNetV2 exceeds 64 MiB in calls of 14 frames or
     more. A model of one stream makes such calls on two cores: they took 1.3 times as long in another thread. With a
     stream for each core, calls have 8 frames, and the thread makes no difference: `python -m tests.benchmarks.heaps`
-    saw the same speed in both, and memory that grew by 0.1 MiB in twenty minutes.
+    saw the same speed in both.
 
     Args:
         threads: number of threads that run calls, including the serving thread.
