@@ -28,6 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A profile that was tuned on this machine must not affect tests.
 os.environ["VISION_WORKER_MODEL__PROFILE"] = "off"
+# Nor must each small model be converted, to compare an engine with torch that the test is not about.
+os.environ["VISION_WORKER_MODEL__ENGINE"] = "eager"
 
 # What runs in the background ignores Ctrl-C, and so would the programs that its tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

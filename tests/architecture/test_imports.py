@@ -162,6 +162,8 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.models.loaded": frozenset({"numpy"}),
     "worker.models.annotated_manifest": frozenset({"yaml"}),
     "worker.models.checkpoints": frozenset({"torch", "torchvision", "numpy", "safetensors"}),
+    "worker.models.container": frozenset(),
+    "worker.models.engine_choice": frozenset({"msgspec", "numpy", "torch"}),
     "worker.models.file_kinds": frozenset(),
     "worker.models.labels": frozenset({"yaml"}),
     "worker.models.export_efficientnet": frozenset({"torch", "efficientnet_lite_pytorch"}),

@@ -14,13 +14,17 @@ from typing import Final
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.outcome import Outcome
 from tests.benchmarks.parts.agreement import agreement
-from tests.benchmarks.parts.clips import clips
 from tests.benchmarks.parts.costs import hops, memory, start_up
+from tests.benchmarks.parts.engines import engines
+from tests.benchmarks.parts.gap import gap
 from tests.benchmarks.parts.latency import latency
 from tests.benchmarks.parts.overload import overload
 from tests.benchmarks.parts.scaling import scaling
+from tests.benchmarks.parts.tasks import clips, detection
 from tests.benchmarks.parts.throughput import heavy_model, light_model, null_model, other_sizes
+from tests.benchmarks.published import publish
 from tests.benchmarks.report import as_markdown, render, write
+from worker.domain.errors import WorkerError
 from worker.local.broker import LocalKafka
 from worker.ops.logs import configure_logs
 
@@ -34,14 +38,19 @@ PARTS: Final[Mapping[str, Part]] = {
     "null": null_model,
     "latency": latency,
     "scaling": scaling,
+    "gap": gap,
     "hops": hops,
     "memory": memory,
     "startup": start_up,
     "agreement": agreement,
     "clips": clips,
+    "detection": detection,
     "overload": overload,
+    "engines": engines,
 }
-NOT_QUICK: Final = frozenset({"sizes", "heavy", "clips", "overload"})
+NOT_QUICK: Final = frozenset({"sizes", "heavy", "clips", "detection", "overload", "engines"})
+IN_DOCS: Final = frozenset({"engines"})
+"""Parts of one outcome that docs/benchmarks.md shows."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,6 +72,8 @@ def main(arguments: Sequence[str]) -> int:
             for outcome in new:
                 bench.tell("\n".join(["", outcome.title, *map(render, outcome.tables), ""]))
             write(outcomes, BUILD, quick=options.quick)
+            if options.write_docs and name in IN_DOCS:
+                publish(new[0], quick=options.quick)
     sys.stdout.write(as_markdown(outcomes, quick=options.quick, charts=folder.name))
     return 0
 
@@ -71,8 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tests.benchmarks", description=(__doc__ or "").partition("\n\n")[2])
     parser.add_argument("--quick", action="store_true", help="light model and 640x480, fewer rounds, in a few minutes")
     parser.add_argument("--only", action="append", choices=PARTS, help="run one part; repeat for more parts")
+    parser.add_argument("--write-docs", action="store_true", help="write what docs/benchmarks.md shows of the run")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except WorkerError as error:  # such as an engine that could not be downloaded
+        sys.exit(f"{error}")

@@ -1,7 +1,6 @@
 """The environment of all measurements: one Kafka, input topics that are filled once, and new output topics per run."""
 
 import json
-import os
 import sys
 import time
 import uuid
@@ -17,6 +16,7 @@ from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.benchmarks.frames import PARTITIONS, USUAL, Size, backlog, name_of, write_pictures
+from tests.benchmarks.limit import ENGINES, BareLoop, find_limit
 from tests.benchmarks.measure import rate
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.processes import Contestant, Place, Start, StartBare, bare, worker
@@ -24,6 +24,7 @@ from tests.benchmarks.profiles import Settings, tuned
 from tests.support.workers import PATIENCE, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.models.container import cores
 from worker.settings import Topics
 
 CHECK_EVERY: Final = 0.25
@@ -54,7 +55,7 @@ class Effort:
     warm: float
 
 
-QUICK: Final = Effort(rounds=2, few=1, seconds=3, results=64, warm=1)
+QUICK: Final = Effort(rounds=3, few=1, seconds=3, results=64, warm=1)
 WHOLE: Final = Effort(rounds=5, few=3, seconds=8, results=128, warm=2)
 
 
@@ -70,10 +71,11 @@ class Bench:
     def __init__(self, servers: str, folder: Path, *, quick: bool) -> None:
         self.servers, self.folder, self.quick = servers, folder, quick
         self.effort = QUICK if quick else WHOLE
-        self.cores = len(os.sched_getaffinity(0))
+        self.cores = cores()
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._filled: dict[Size, int] = {}
         self._filled_for = set[tuple[str, Size]]()
+        self._limits: dict[tuple[str, ...], Mapping[BareLoop, float]] = {}
 
     def tell(self, text: str) -> None:
         """Print a line immediately."""
@@ -95,7 +97,7 @@ class Bench:
     def on_another_kafka(self, servers: str, size: Size) -> "Bench":
         """Return a bench on another Kafka, with the same profile and the same number of frames of a size."""
         bench = Bench(servers, self.folder, quick=self.quick)
-        bench.profile = self.profile
+        bench.profile, bench._limits = self.profile, self._limits
         bench.fill(size, self._filled[size])
         return bench
 
@@ -104,38 +106,72 @@ class Bench:
         """The tuned settings of the model."""
         return self.profile.get("model", {})
 
-    def loop(self, size: Size, *, cores: int) -> StartBare:
+    def loop(self, size: Size, loop: BareLoop, *, cores: int) -> StartBare:
         """Return a function that starts a bare loop on this number of cores."""
-        return bare(write_pictures(size, self.folder / "pictures"), self.engine, cores=cores)
+        return bare(write_pictures(size, self.folder / "pictures"), loop, cores=cores)
 
-    def fill_for(self, model: TimedModel, size: Size) -> None:
-        """Fill the topic with as many frames as the fastest contestant can process."""
+    def limits(
+        self, model: TimedModel, given: Mapping[str, Any], engines: Sequence[str] = ENGINES
+    ) -> Mapping[BareLoop, float]:
+        """Return the best bare loops for a model, the fastest first; a short trial on first use finds them.
+
+        Args:
+            model: the model; the frames have the usual size.
+            given: settings of the group model; precision and preparation apply.
+            engines: those that can run it.
+        """
+        key = (model.name, *engines)
+        if key not in self._limits:
+            pictures = write_pictures(USUAL, self.folder / "pictures")
+            self._limits[key] = find_limit(model.folder, pictures, given, engines)
+            for loop, reached in self._limits[key].items():
+                self.tell(f"{model.name}, bare loops on trial: {reached:.1f}/s with {loop}")
+        return self._limits[key]
+
+    def limit(self, model: TimedModel, size: Size) -> StartBare:
+        """Return a function that starts the best bare loop for a model on all cores."""
+        return self.loop(size, next(iter(self.limits(model, self.engine))), cores=self.cores)
+
+    def fill_for(self, model: TimedModel, size: Size, start: StartBare | None = None, *, warm: float = 0) -> None:
+        """Fill the topic with as many frames as the fastest contestant can process.
+
+        Args:
+            model: the model of all contestants.
+            size: size of the frames.
+            start: starts a bare loop about as fast as the fastest contestant; None takes a stream of the tuned engine
+                for each core.
+            warm: seconds of warm-up, if it is longer than usual.
+        """
         if (model.name, size) not in self._filled_for:
-            found = self.measure_bare(model, self.loop(size, cores=self.cores))
-            self.tell(f"{model.name} {name_of(size)}, the limit: {found:.1f} frames/s")
+            usual = self.loop(size, BareLoop.on(self.engine, cores=self.cores), cores=self.cores)
+            found = self.measure_bare(model, start or usual)
+            self.tell(f"{model.name} {name_of(size)}, a bare loop: {found:.1f} frames/s")
             self._filled_for.add((model.name, size))
-            seconds = self.effort.warm + self.effort.seconds + 2
+            seconds = max(warm, self.effort.warm) + self.effort.seconds + 2
             self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
 
-    def measure_bare(self, model: TimedModel, start: StartBare) -> float:
-        """Return the frames per second of a loop that writes its progress to its log."""
+    def measure_bare(self, model: TimedModel, start: StartBare, *, during: During = nullcontext) -> float:
+        """Return the frames per second of a loop that writes its progress to its log; arguments as of `measure`."""
         contestant = start(self.folder, model)
         try:
             wait_until(lambda: _running(contestant) and contestant.log.stat().st_size > 0, "the bare loop runs")
             time.sleep(self.effort.warm)
             begin, enough = time.time(), len(_times(contestant)) + self.effort.results
-            time.sleep(self.effort.seconds)
-            wait_until(
-                lambda: _running(contestant) and len(_times(contestant)) > enough,
-                "the bare loop makes progress",
-                every=CHECK_EVERY,
-            )
+            with during([contestant]):
+                time.sleep(self.effort.seconds)
+                wait_until(
+                    lambda: _running(contestant) and len(_times(contestant)) > enough,
+                    "the bare loop makes progress",
+                    every=CHECK_EVERY,
+                )
             end = time.time()
         finally:
             contestant.stop()
         return rate(_times(contestant), begin, end)
 
-    def measure(self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext) -> float:
+    def measure(
+        self, model: TimedModel, size: Size, *starts: Start, during: During = nullcontext, warm: float = 0
+    ) -> float:
         """Return the frames per second of contestants that process a backlog together.
 
         Args:
@@ -143,6 +179,7 @@ class Bench:
             size: size of the frames.
             starts: functions that start the contestants; several contestants are in one group.
             during: context manager that is active during the measured time.
+            warm: least seconds of warm-up after the first result.
         """
         effort = self.effort
         self.fill(size, self._filled.get(size, 0) or 3000)
@@ -156,7 +193,7 @@ class Bench:
                 return all(_running(each) and each.working for each in contestants) and self.count(place.results) > 0
 
             wait_until(begun, f"the first result ({contestants[0].log})")
-            time.sleep(effort.warm)
+            time.sleep(max(warm, effort.warm))
             begin = time.time()
             enough = self.count(place.results) + effort.results
             with during(contestants):

@@ -34,7 +34,7 @@ from worker.settings.offline import Groups
 from worker.stream.worker import Worker
 
 WARM: Final = 60.0
-"""Seconds after which memory is measured."""
+"""Seconds of the warm-up: later memory is compared with its highest value in it."""
 MEASURE_EVERY: Final = 5.0
 LARGEST: Final = 24
 WINDOW_MS: Final = 1_000
@@ -69,8 +69,11 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
         os.sched_setaffinity(0, {core})
     group = ModelGroup(name=model, profile="off", threads=1 if core is not None else None)
     loaded = load_model(group)
-    loaded.warm_up(LARGEST)
-    inference = MainThread(1) if which == "main" else ThreadPoolExecutor(1, "inference")
+    inference: MainThread | ThreadPoolExecutor = MainThread(1)
+    if which == "pool":
+        inference = ThreadPoolExecutor(1, "inference")
+    in_each = inference.in_each if isinstance(inference, MainThread) else lambda call: inference.submit(call).result()
+    loaded.fill_memory(LARGEST, in_each)
     measured, frames, began = list[tuple[float, float]](), 0, time.monotonic()
 
     def count(record: OutboundRecord) -> None:
@@ -81,7 +84,7 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
         worker.join()
         while (now := time.monotonic() - began) < seconds:
             worker.step()
-            if now > min(WARM, seconds / 4) and (not measured or now > measured[-1][0] + MEASURE_EVERY):
+            if not measured or now > measured[-1][0] + MEASURE_EVERY:
                 measured.append((now, resident_mebibytes()))
 
     window = WindowGroup(size_ms=WINDOW_MS, lateness_ms=0, max_frames=LARGEST)
@@ -91,15 +94,14 @@ def run(which: str, model: str, seconds: float, core: int | None) -> dict[str, f
             inference.serve(lambda: loop(worker))
         else:
             loop(worker)
-    grown = growth(*zip(*measured, strict=True)) if len(measured) > 4 else None
+    grown = growth(*zip(*measured, strict=True), warm=min(WARM, seconds / 4))
     return {
         "model_runs_in": which,
         "seconds": seconds,
         "frames_per_second": round(frames / (time.monotonic() - began), 2),
-        "resident_mib": round(measured[-1][1], 1),
-        "grown_mib": round(grown.whole, 1) if grown else None,
-        "grown_steadily_mib": round(grown.steady, 1) if grown else None,
-        "slope_mib_a_minute": round(grown.slope * 60, 3) if grown else None,
+        "highest_mib": round(grown.highest, 1),
+        "beyond_warm_up_mib": round(grown.beyond, 1),
+        "grown_steadily_mib": round(grown.steady, 1),
     }
 
 

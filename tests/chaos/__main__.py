@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     scenarios = [each for each in SCENARIOS if options.only in (None, each.name)]
     modes = [mode for mode in MODES if options.mode in (None, mode)]
     results: list[Result] = []
-    for result in _run_all(scenarios, modes, quick=options.quick, seed=options.seed):
+    for result in _run_all(scenarios, modes, quick=options.quick, seed=options.seed, seconds=options.seconds):
         results.append(result)
         _print("; ".join(result.faults) or "passed")
         (BUILD / "chaos.md").write_text(_report(results, options.seed))
@@ -69,13 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="shorter scenarios, in a few minutes")
     parser.add_argument("--only", choices=[each.name for each in SCENARIOS], help="run one scenario")
     parser.add_argument("--mode", choices=MODES, help="use one delivery guarantee")
+    parser.add_argument("--seconds", type=float, help="how long `soak` runs in each mode, at least 30")
     parser.add_argument(
         "--seed", type=int, default=time.time_ns() % 10**6, help="seed that repeats a run's random choices"
     )
     return parser
 
 
-def _run_all(scenarios: Sequence[Scenario], modes: Sequence[str], *, quick: bool, seed: int) -> Iterator[Result]:
+def _run_all(
+    scenarios: Sequence[Scenario], modes: Sequence[str], *, quick: bool, seed: int, seconds: float | None
+) -> Iterator[Result]:
     for nodes, of_nodes in groupby(scenarios, key=lambda each: each.nodes):
         with LocalKafka(nodes) as kafka:
             for scenario in of_nodes:
@@ -83,7 +86,8 @@ def _run_all(scenarios: Sequence[Scenario], modes: Sequence[str], *, quick: bool
                     _print(f"{scenario.name}, {mode}, seed {seed}:", end=" ")
                     folder = BUILD / "chaos" / f"{scenario.name}-{mode}"
                     folder.mkdir(parents=True)
-                    yield _run_scenario(scenario, Run(kafka, nodes, mode, quick=quick, seed=seed, folder=folder))
+                    run = Run(kafka, nodes, mode, quick=quick, seed=seed, folder=folder, seconds=seconds)
+                    yield _run_scenario(scenario, run)
 
 
 def _run_scenario(scenario: Scenario, run: Run) -> Result:

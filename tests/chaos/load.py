@@ -21,13 +21,16 @@ class Load:
     Args:
         rate: frames per second.
         frames: what is sent, without end; unset, the frames of five cameras with real pictures.
+
+    Attributes:
+        rate: frames per second; it may be changed while they are sent.
     """
 
     def __init__(
         self, on: Stage, rate: float = FRAMES_A_SECOND, frames: Iterator[OutboundRecord] | None = None
     ) -> None:
         self._frames = Cameras(on).frames() if frames is None else frames
-        self._interval = 1 / rate
+        self.rate = rate
         self._sink = KafkaSink(on.servers, {})
         self._stopped = Event()
         self._pool = ThreadPoolExecutor(1)
@@ -56,8 +59,9 @@ class Load:
         self._sink.close()
 
     def _send(self) -> int:
-        sent, began = 0, time.monotonic()
-        while not self._stopped.wait(max(0.0, began + sent * self._interval - time.monotonic())):
+        sent, due = 0, time.monotonic()
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
             self._sink.send(next(self._frames))
             sent += 1
+            due += 1 / self.rate
         return sent

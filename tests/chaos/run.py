@@ -2,13 +2,13 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient
 
@@ -36,6 +36,7 @@ class Run:
         mode: the delivery guarantee.
         quick: whether a shorter scenario is enough.
         folder: folder for the workers' settings and logs.
+        seconds: how long memory is measured; None takes the scenario's own time.
 
     Attributes:
         workers: the workers that should be running.
@@ -46,8 +47,18 @@ class Run:
         may_end: whether a worker may stop without being told to, and is then replaced; otherwise this is a fault.
     """
 
-    def __init__(self, kafka: LocalKafka, nodes: int, mode: str, *, quick: bool, seed: int, folder: Path) -> None:
-        self.kafka, self.mode, self.quick = kafka, mode, quick
+    def __init__(
+        self,
+        kafka: LocalKafka,
+        nodes: int,
+        mode: str,
+        *,
+        quick: bool,
+        seed: int,
+        folder: Path,
+        seconds: float | None = None,
+    ) -> None:
+        self.kafka, self.mode, self.quick, self.seconds = kafka, mode, quick, seconds
         self.random = Random(seed)  # noqa: S311 random choices that can be repeated
         self.stage = _stage(kafka.bootstrap_servers, copies=nodes)
         self.workers: list[WorkerProcess] = []
@@ -74,16 +85,21 @@ class Run:
         self.load()
 
     def load(self, rate: float = FRAMES_A_SECOND) -> None:
-        """Send frames at this rate from now on, until the run ends; numbered ones several times as fast."""
-        if self._clip_model is None:
+        """Send frames at this rate from now on, until the run ends or the rate changes.
+
+        Numbered ones begin several times as fast.
+        """
+        if self._load is not None:
+            self._load.rate = rate
+        elif self._clip_model is None:
             self._load = Load(self.stage, rate)
         else:
             self._load = Load(self.stage, FILMED * rate, in_order(self.stage, CAMERAS))
 
-    def start(self, count: int = 1) -> list[WorkerProcess]:
-        """Start workers at the same time, and return when they are ready."""
+    def start(self, count: int = 1, **groups: Mapping[str, Any]) -> list[WorkerProcess]:
+        """Start workers at the same time, with settings of their own, and return when they are ready."""
         filming = clip_settings(self._clip_model) if self._clip_model else {}
-        settings = self.stage.settings(delivery={"guarantee": self.mode}, **filming)
+        settings = self.stage.settings(delivery={"guarantee": self.mode}, **filming, **groups)
         new = [self._undo.enter_context(WorkerProcess(settings, self._folder)) for _ in range(count)]
         self.workers += new
         for worker in new:

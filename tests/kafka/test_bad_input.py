@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.cameras import pictures
 from tests.support.pictures import ENCODERS, JPEG, PNG, png_bomb, scene
-from tests.support.workers import Stage, WorkerProcess, stage
+from tests.support.workers import Stage, WarmWorker, stage
 from worker import wire
 from worker.domain.errors import Reason
 from worker.domain.records import Headers, OutboundRecord, Record
@@ -136,7 +136,7 @@ class Outcome:
 def outcome(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     with stage(bootstrap_servers, partitions=PARTITIONS) as on:
         bad = _send(on)
-        with WorkerProcess(on.settings(), tmp_path_factory.mktemp("bad-input")) as worker:
+        with WarmWorker(on.settings(), tmp_path_factory.mktemp("bad-input")) as worker:
             worker.wait_until_ready()
             on.wait_until_done()
             reasons = worker.metrics("dead_letters_total")

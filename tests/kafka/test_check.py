@@ -1,9 +1,6 @@
 """`vision-worker check` against a real broker: all right, all wrong at once, nobody there."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from typer.testing import CliRunner
 
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
 from tests.kafka.conftest import MakeTopic
+from tests.support.warm import run_warm
 from tests.support.workers import stage
 from worker.cli import app
 
@@ -45,9 +43,8 @@ class Answer:
 
 def check(settings: Mapping[str, Any], folder: Path, *words: str) -> Answer:
     """Run the command as a program of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
-    command = [sys.executable, "-m", "worker", "check", "--config", str(_written(settings, folder)), *words]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    written = _written(settings, folder)
+    ran = run_warm("check", "--config", written, *words, environment={"KAFKA_BOOTSTRAP_SERVERS": None})
     return Answer(ran.returncode, ran.stdout, ran.stderr)
 
 
@@ -86,6 +83,17 @@ def test_all_is_right(bootstrap_servers: str, tmp_path: Path) -> None:
         assert f"kafka.bootstrap_servers: {bootstrap_servers} answers" in said["facts"]
         assert f"topics.frames: {on.frames!r} has 2 partitions" in said["facts"]
         assert "model: mobilenet_v2@b03531047ffa with 1000 classes runs on cpu by eager" in said["facts"]
+
+
+def test_a_model_that_is_named_is_checked_and_is_in_the_next_command(bootstrap_servers: str, tmp_path: Path) -> None:
+    with stage(bootstrap_servers, partitions=1) as on:
+        settings = on.settings(model={"path": "/no-such-model"})
+        config = tmp_path / "settings.yaml"
+        answer = check(settings, tmp_path, "--model", "mobilenet_v2")
+
+    assert (answer.status, answer.faults) == (0, [])
+    assert "ok      model: mobilenet_v2@b03531047ffa with 1000 classes" in answer.out
+    assert answer.out.splitlines()[-1] == f"next    vision-worker run --config {config} --model mobilenet_v2"
 
 
 def test_all_that_is_wrong_is_said_at_once_with_what_to_do(

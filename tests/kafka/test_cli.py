@@ -18,6 +18,7 @@ from tests.support.schemas import check_json
 from tests.support.workers import Stage, model_folder, stage, wait_until
 from worker.domain.records import OutboundRecord
 from worker.local.guarded import GuardedProcess
+from worker.models.container import cores
 
 PICTURES = 6
 FRAMES = PICTURES + 1
@@ -59,9 +60,12 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
     with stage(bootstrap_servers, partitions=2) as on:
         settings = on.settings(ops={"log_format": "console", "status_s": 0.5})
         settings["kafka"]["options"] = {"sasl.username": "worker", "sasl.password": SECRET}
+        settings["model"] = {"path": str(model_folder())}  # as from the box: the worker chooses the rest
         config, log = folder / "settings.yaml", folder / "worker.log"
         config.write_text(yaml.safe_dump(settings))
-        worker = GuardedProcess([command("run", "--config", str(config))], log=log)
+        as_set = {"VISION_WORKER_MODEL__ENGINE": None}
+        command_line = command("run", "--config", str(config), "--model", "mobilenet_v2")
+        worker = GuardedProcess([command_line], log=log, environment=as_set)
         try:
             produced = ran(
                 "produce", str(shown), "--topic", on.frames, "--rate", "50", "--label", "Egyptian cat", "--json",
@@ -87,6 +91,7 @@ def test_produce_sends_a_folder_and_says_so(session: Session) -> None:
     assert session.produced.returncode == 0
     assert session.produced.stderr == f"sending to topic {on.frames!r} at {on.servers}; Ctrl-C stops it\n"
     assert (said["frames"], said["cameras"], said["confirmed"]) == (PICTURES, {"chelsea": PICTURES}, True)
+    assert [each.frame.id for each in on.read_predictions()] == [f"{number}.jpg" for number in range(PICTURES)]
 
 
 def test_a_worker_ends_well_when_asked_to(session: Session) -> None:
@@ -102,9 +107,19 @@ def test_a_worker_says_the_settings_that_are_not_as_usual_and_keeps_its_secrets(
     assert first.endswith(" settings, as far as they are not the defaults (all: vision-worker settings):")
     assert shown["topics.frames"][0] == session.stage.frames
     assert shown["topics.frames"][1].endswith("settings.yaml")
+    assert shown["model.name"] == ("mobilenet_v2", "command line")
     assert "'sasl.password': '******'" in session.said
     assert SECRET not in session.said
     assert "limits.memory" not in session.said, "nobody has set it"
+
+
+def test_a_worker_says_what_it_has_chosen_for_this_machine_and_why(session: Session) -> None:
+    count = cores()
+    why = r"it agrees with torch within \de-\d\d on \d+ pictures"
+
+    assert re.search(rf" auto: model\.engine=openvino, model\.streams={count} \({why}\)\n", session.said)
+    assert re.search(r"\n  model\.engine +openvino +auto\n", session.said)
+    assert re.search(rf"\n  model\.streams +{count} +auto\n", session.said)
 
 
 def test_a_worker_says_that_it_is_ready_what_it_does_and_what_it_did(session: Session) -> None:

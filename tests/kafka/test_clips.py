@@ -22,7 +22,7 @@ import pytest
 from tests.chaos.load import Load
 from tests.support.clip_cameras import LAST, SPEEDS, Filmed, clip_settings, longest_pause, shuffled
 from tests.support.clip_program import write_clip_model
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 
 PARTITIONS = 2
 IDLE = 1.5  # seconds
@@ -61,7 +61,7 @@ def ordeal(
     folder, random, silent = tmp_path_factory.mktemp("ordeal"), Random(request.param), Event()  # noqa: S311 no secret
     with stage(bootstrap_servers, partitions=PARTITIONS, notes_skipped=True) as on, ExitStack() as ending:
         settings = _settings(on, model, request.param)
-        first, victim = (ending.enter_context(WorkerProcess(settings, folder)) for _ in range(2))
+        first, victim = (ending.enter_context(WarmWorker(settings, folder)) for _ in range(2))
         load = Load(on, sum(SPEEDS), shuffled(on, random, silent))
         ending.callback(load.close)
         _wait_until_shared(on, first, victim)
@@ -70,7 +70,7 @@ def ordeal(
         victims = victim.partitions()
         time.sleep(random.uniform(0, 0.5))
         victim.kill()
-        last = ending.enter_context(WorkerProcess(settings, folder))
+        last = ending.enter_context(WarmWorker(settings, folder))
         _wait_until_shared(on, first, last)
         _wait_for_more_clips(on)
         assert first.stop() == 0
@@ -95,7 +95,7 @@ def _settings(on: Stage, model: Path, guarantee: str) -> dict[str, dict[str, obj
     )
 
 
-def _wait_until_shared(on: Stage, *workers: WorkerProcess) -> None:
+def _wait_until_shared(on: Stage, *workers: WarmWorker) -> None:
     """Wait until all of them read some partitions, and together all."""
     for worker in workers:
         worker.wait_until_ready()

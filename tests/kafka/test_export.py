@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from tests.support.cameras import pictures
-from tests.support.workers import Stage, WorkerProcess, stage
+from tests.support.warm import run_warm
+from tests.support.workers import Stage, WarmWorker, stage
 from worker import wire
 from worker.adapters.kafka import KafkaReader
 from worker.cli import app
@@ -100,7 +99,7 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
     with stage(bootstrap_servers, partitions=2) as on:
         config.write_text(yaml.safe_dump(on.settings()))
         on.send([wire.render_frame(on.frames, frame) for frame in frames])
-        with WorkerProcess(on.settings(), folder) as worker:
+        with WarmWorker(on.settings(), folder) as worker:
             on.wait_until_done()
             assert worker.stop() == 0
         yield Session(on, config, frames)
@@ -108,8 +107,9 @@ def session(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 def program(*words: str | Path) -> str:
     """Run a command in a process of its own, because torch changes the environment."""
-    command = [sys.executable, "-m", "worker", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    ran = run_warm(*words)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 def exported(session: Session, folder: Path, *words: str) -> str:

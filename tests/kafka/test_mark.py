@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cameras import pictures
-from tests.support.workers import WorkerProcess, stage, wait_until
+from tests.support.workers import WarmWorker, stage, wait_until
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.records import OutboundRecord
 
@@ -32,12 +32,12 @@ def test_a_killed_worker_s_mark_is_respected_by_the_next(
             ]
         )
         settings = {"kafka": kafka, "delivery": {"guarantee": guarantee}}
-        with WorkerProcess(on.settings(**settings, window=FOR_EVER), tmp_path) as first:
+        with WarmWorker(on.settings(**settings, window=FOR_EVER), tmp_path) as first:
             wait_until(lambda: on.checkpoint(0) == Checkpoint(0, frozenset({1, 2})), "the mark is committed")
             first.kill()
         assert len(on.read(on.dead_letters)) == 2
 
-        with WorkerProcess(on.settings(**settings), tmp_path) as second:
+        with WarmWorker(on.settings(**settings), tmp_path) as second:
             on.wait_until_done()
             assert second.stop() == 0
         assert [each.frame.offset for each in on.read_predictions()] == [0]

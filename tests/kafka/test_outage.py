@@ -2,17 +2,19 @@
 
 import os
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kafka.test_output_faults import SOON_BACK
 from tests.support.cameras import Cameras
 from tests.support.trials import admin_client
-from tests.support.workers import Stage, WorkerProcess, persistently, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, persistently, stage, wait_until
 from worker.adapters.kafka.reach import BrokerProbe
 from worker.domain.records import TopicPartition
 from worker.local.broker import LocalKafka
@@ -44,9 +46,9 @@ def reconnected(topics: Stage) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def worker(topics: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+def worker(topics: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmWorker]:
     ops = {"unreachable_after_s": AFTER, "status_s": 0.5}
-    with WorkerProcess(topics.settings(ops=ops), tmp_path_factory.mktemp("outage")) as worker:
+    with WarmWorker(topics.settings(ops=ops), tmp_path_factory.mktemp("outage")) as worker:
         worker.wait_until_ready()
         yield worker
 
@@ -59,7 +61,7 @@ def java_of(kafka: LocalKafka) -> int:
     return int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
 
 
-def troubles(worker: WorkerProcess, since: int) -> list[dict[str, Any]]:
+def troubles(worker: WarmWorker, since: int) -> list[dict[str, Any]]:
     """Return the status lines that say what is wrong."""
     return [line for line in worker.said()[since:] if line["event"] == "status" and line["trouble"]]
 
@@ -78,7 +80,7 @@ OUTAGES: dict[str, tuple[Callable[[LocalKafka], None], Callable[[LocalKafka], No
 def test_a_worker_without_brokers_says_so_until_they_are_back(
     kafka: LocalKafka,
     on: Stage,
-    worker: WorkerProcess,
+    worker: WarmWorker,
     begin: Callable[[LocalKafka], None],
     end: Callable[[LocalKafka], None],
     cause: str,
@@ -116,7 +118,7 @@ def test_a_worker_without_brokers_says_so_until_they_are_back(
     assert any(line["event"] == "the brokers answer again" for line in worker.said()[already_said:])
 
 
-def test_a_worker_that_is_stopped_sums_up_what_it_did(on: Stage, worker: WorkerProcess) -> None:
+def test_a_worker_that_is_stopped_sums_up_what_it_did(on: Stage, worker: WarmWorker) -> None:
     """The last test of this file: it ends the worker."""
     frames = sum(persistently(on.ends).values())
     assert worker.stop() == 0
@@ -128,9 +130,44 @@ def test_a_worker_that_is_stopped_sums_up_what_it_did(on: Stage, worker: WorkerP
 
 def test_a_probe_answers_again_with_the_client_that_failed_before() -> None:
     """Nothing listens there: each question ends in time, and says which brokers were asked."""
-    probe = BrokerProbe("127.0.0.1:1", {}, topic="frames", outputs=["predictions"])
+    probe = BrokerProbe("127.0.0.1:1", {}, group="group", topic="frames", outputs=["predictions"])
     for _ in range(2):
         unreached = probe.ask([TopicPartition("frames", 0)])
         assert unreached is not None
         assert unreached.whom == "the brokers at 127.0.0.1:1"
         assert "Connection refused" in unreached.cause
+
+
+def test_a_topic_that_the_brokers_do_not_know_is_no_answer(on: Stage) -> None:
+    """A worker that has partitions has seen all its topics: the brokers do not know this one yet, or no longer."""
+    servers, partition = on.servers, TopicPartition(on.frames, 0)
+    assert BrokerProbe(servers, {}, group=on.group, topic=on.frames, outputs=[on.accuracy]).ask([partition]) is None
+
+    unreached = BrokerProbe(servers, {}, group=on.group, topic=on.frames, outputs=["unknown"]).ask([partition])
+    assert unreached is not None
+    assert unreached.whom == "the leaders of unknown[0]"
+
+
+@pytest.fixture
+def two_brokers() -> Iterator[LocalKafka]:
+    """Groups have one coordinator each, and no other broker can take its place."""
+    with LocalKafka(2, adjust=lambda settings: settings | {"offsets.topic.replication.factor": 1}) as kafka:
+        yield kafka
+
+
+def test_a_coordinator_that_is_gone_is_named_while_the_other_brokers_answer(two_brokers: LocalKafka) -> None:
+    servers, frames = two_brokers.bootstrap_servers, f"test-{uuid.uuid4().hex[:12]}"
+    client = AdminClient({"bootstrap.servers": servers})
+    client.create_topics([NewTopic(frames, 1, replica_assignment=[[1]])])[frames].result(30)
+    described = client.describe_consumer_groups([f"group-{number}" for number in range(10)])
+    groups = {each.result().coordinator.id: name for name, each in described.items()}
+    near, far = (BrokerProbe(servers, {}, group=groups[number], topic=frames, outputs=[]) for number in (1, 2))
+    partition = TopicPartition(frames, 0)
+    wait_until(lambda: near.ask([partition]) is far.ask([partition]) is None, "all brokers answer")
+
+    two_brokers.kill_node(2)
+
+    lost = far.ask([partition])
+    assert lost is not None
+    assert lost.whom == f"the coordinator of group {groups[2]!r}"
+    assert near.ask([partition]) is None

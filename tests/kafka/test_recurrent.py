@@ -17,7 +17,7 @@ from tests.kafka.test_check import check_here
 from tests.support.executors import Inline
 from tests.support.pictures import PNG
 from tests.support.recurrent import moving_pictures, write_recurrent_model
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 from worker import wire
 from worker.adapters.memory import Assign
 from worker.app.workers import memory_worker
@@ -140,13 +140,13 @@ def ordeal(
         rarely = _settings(
             on, model, request.param, commit_interval_ms=200 if request.param == "exactly_once" else 3000
         )
-        first, victim = (ending.enter_context(WorkerProcess(each, folder)) for each in (settings, rarely))
+        first, victim = (ending.enter_context(WarmWorker(each, folder)) for each in (settings, rarely))
         load = Load(on, RATE, frames(on))
         ending.callback(load.close)
         _wait_until_shared(on, first, victim)
         _wait_for_more(on)
         victim.kill()
-        last = ending.enter_context(WorkerProcess(settings, folder))
+        last = ending.enter_context(WarmWorker(settings, folder))
         _wait_until_shared(on, first, last)
         _wait_for_more(on)
         assert first.stop() == 0
@@ -177,7 +177,7 @@ def _settings(on: Stage, model: Path, guarantee: str, *, commit_interval_ms: int
     )
 
 
-def _wait_until_shared(on: Stage, *workers: WorkerProcess) -> None:
+def _wait_until_shared(on: Stage, *workers: WarmWorker) -> None:
     for each in workers:
         each.wait_until_ready()
 
@@ -254,7 +254,7 @@ def test_a_state_that_cannot_be_read_stops_the_worker_and_is_named(
     with stage(bootstrap_servers, partitions=1, keeps_states=True) as on:
         good = OutboundRecord(on.state, 0, b"frames/other@0123456789ab/gate", None, ())
         on.send([good, OutboundRecord(on.state, 0, b"key", b'{"some": "thing"}', ())])
-        with WorkerProcess(_settings(on, model, "exactly_once"), tmp_path) as worker:
+        with WarmWorker(_settings(on, model, "exactly_once"), tmp_path) as worker:
             wait_until(lambda: not worker.alive, "the worker stops", every=0.1)
             *_, last = worker.said()
         assert worker.stop() == 1
@@ -272,7 +272,7 @@ def test_a_state_topic_that_is_missing_or_not_set_is_found_at_the_start(
         unset = check_here(settings, tmp_path)
         missing = check_here(settings | {"topics": settings["topics"] | {"state": on.state}}, tmp_path)
         drawn = {"state": on.state, "annotated": f"{on.predictions}-drawn"}
-        with WorkerProcess(settings, tmp_path) as refused:
+        with WarmWorker(settings, tmp_path) as refused:
             wait_until(lambda: not refused.alive, "the worker stops", every=0.1)
             *_, last = refused.said()
         both = check_here(settings | {"topics": settings["topics"] | drawn}, tmp_path)

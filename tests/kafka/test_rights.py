@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 import worker.models.preparation  # noqa: F401 loads libraries that set variables of the environment
 from tests.support.cameras import Cameras, pictures
 from tests.support.secured import USER, Rule, Secured, secured
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, NotAllowed, Topic
 from worker.app.rights import RIGHTS, Right, Subject
@@ -82,7 +82,7 @@ def test_a_worker_runs_with_the_rights_of_the_list(limited: Limited, tmp_path: P
     cameras = Cameras(on)
     for _ in range(2):  # the second worker reads back what the first has counted
         cameras.send(6)
-        with WorkerProcess(limited.settings(guarantee), tmp_path) as worker:
+        with WarmWorker(limited.settings(guarantee), tmp_path) as worker:
             wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
             assert worker.stop() == 0, worker.log.read_text()
 
@@ -95,7 +95,7 @@ def test_a_worker_runs_with_tokens(limited: Limited, tmp_path: Path) -> None:
     limited.broker.allow(*needed("run", on, "exactly_once"))
     login = {"bootstrap_servers": limited.broker.at("TOKEN"), "options": limited.broker.token()}
     Cameras(on).send(6)
-    with WorkerProcess(limited.settings("exactly_once", **login), tmp_path) as worker:
+    with WarmWorker(limited.settings("exactly_once", **login), tmp_path) as worker:
         wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
         assert worker.stop() == 0, worker.log.read_text()
     assert len(on.read_predictions()) == sum(on.ends().values())
@@ -144,7 +144,7 @@ def test_a_worker_without_a_right_stops_before_it_loads_its_model(limited: Limit
     on = limited.stage
     limited.broker.allow(*(rule for rule in needed("run", on) if rule.name != on.dead_letters))
     settings = limited.settings() | {"model": {"path": str(tmp_path / "none"), "profile": "off"}}
-    with WorkerProcess(settings, tmp_path) as worker:
+    with WarmWorker(settings, tmp_path) as worker:
         wait_until(lambda: not worker.alive, "the worker ends")
         last = worker.said()[-1]
 
@@ -177,7 +177,7 @@ def worked(broker: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         cameras = Cameras(on)
         cameras.send(3)
         on.send([OutboundRecord(on.frames, None, b"camera", b"no picture")])
-        with WorkerProcess(on.settings(), folder) as worker:
+        with WarmWorker(on.settings(), folder) as worker:
             wait_until(lambda: not worker.alive or on.committed() == on.ends(), "all is committed")
         yield Limited(broker, on)
 

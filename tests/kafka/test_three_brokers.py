@@ -84,7 +84,7 @@ def test_a_worker_is_told_which_of_its_partitions_cannot_be_reached(three_broker
     placed = [NewTopic(name, 2, replica_assignment=each) for name, each in leaders.items()]
     for made in client.create_topics(placed).values():
         made.result(30)
-    probe = BrokerProbe(servers, {}, topic=frames, outputs=[predictions])
+    probe = BrokerProbe(servers, {}, group=names[0], topic=frames, outputs=[predictions])
     first, second = TopicPartition(frames, 0), TopicPartition(frames, 1)
     wait_until(lambda: probe.ask([first, second]) is None, "all brokers answer")
     three_brokers.kill_node(3)

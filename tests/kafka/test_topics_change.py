@@ -13,7 +13,7 @@ from confluent_kafka.admin import NewPartitions, NewTopic
 from tests.support.cameras import Cameras, last_tallies, published_counts
 from tests.support.pictures import PNG
 from tests.support.recurrent import moving_pictures, write_recurrent_model
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 from worker import wire
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.frames import CapturedFrame
@@ -82,7 +82,7 @@ def offsets(on: Stage) -> list[int]:
 
 def run_first(on: Stage, settings: Mapping[str, Any], folder: Path) -> None:
     """Let a worker do six frames, and stop it."""
-    with WorkerProcess(settings, folder) as first:
+    with WarmWorker(settings, folder) as first:
         Cameras(on).send(6)
         on.wait_until_done()
         assert first.stop() == 0
@@ -94,7 +94,7 @@ def steps(on: Stage) -> list[int]:
     return [each.steps for each in messages if isinstance(each, wire.RecurrentMessage)]
 
 
-def said(worker: WorkerProcess, what: str) -> list[dict[str, Any]]:
+def said(worker: WarmWorker, what: str) -> list[dict[str, Any]]:
     return [line for line in worker.said() if what in line["event"]]
 
 
@@ -103,7 +103,7 @@ def test_a_topic_that_is_created_again_under_a_worker_is_read_from_its_first_fra
     bootstrap_servers: str, tmp_path: Path, guarantee: str, protocol: str
 ) -> None:
     with stage(bootstrap_servers, partitions=1) as on:
-        with WorkerProcess(settings_of(on, guarantee, protocol), tmp_path) as worker:
+        with WarmWorker(settings_of(on, guarantee, protocol), tmp_path) as worker:
             Cameras(on).send(6)
             on.wait_until_done()
             create_again(on)
@@ -122,7 +122,7 @@ def test_a_topic_that_is_created_again_with_frames_in_flight_is_read_from_its_fi
 ) -> None:
     with (
         stage(bootstrap_servers, partitions=1) as on,
-        WorkerProcess(settings_of(on, guarantee, protocol), tmp_path) as worker,
+        WarmWorker(settings_of(on, guarantee, protocol), tmp_path) as worker,
     ):
         worker.wait_until_ready()
         Cameras(on).send(120)
@@ -148,7 +148,7 @@ def test_hidden_states_of_a_topic_that_is_created_again_begin_anew(
 
     with stage(bootstrap_servers, partitions=1, keeps_states=True) as on:
         settings = settings_of(on, guarantee, protocol, model={"path": str(model), "profile": "off"})
-        with WorkerProcess(settings, tmp_path) as worker:
+        with WarmWorker(settings, tmp_path) as worker:
             send(on, 5)
             on.wait_until_done()
             create_again(on)
@@ -171,7 +171,7 @@ def test_a_topic_that_is_created_again_while_no_worker_runs_is_counted_anew(
         run_first(on, settings, tmp_path)
         create_again(on)
         Cameras(on).send(9)
-        with WorkerProcess(settings, tmp_path) as second:
+        with WarmWorker(settings, tmp_path) as second:
             on.wait_until_done()
             assert said(second, "the partition begins anew")[0]["keys_dropped"] == 5
             assert second.stop() == 0
@@ -187,7 +187,7 @@ def test_after_a_reset_to_earlier_frames_predictions_come_again_and_count_once(
         settings = settings_of(on, guarantee, protocol)
         run_first(on, settings, tmp_path)
         reset(on, 2)
-        with WorkerProcess(settings, tmp_path) as second:
+        with WarmWorker(settings, tmp_path) as second:
             on.wait_until_done()
             (line,) = said(second, "frames are read again")
             assert (line["from_offset"], line["to_offset"]) == (2, 5)
@@ -200,7 +200,7 @@ def test_a_committed_offset_beyond_the_end_loses_no_frame(bootstrap_servers: str
     with stage(bootstrap_servers, partitions=1) as on:
         Cameras(on).send(4)
         reset(on, 100)
-        with WorkerProcess(on.settings(), tmp_path) as worker:
+        with WarmWorker(on.settings(), tmp_path) as worker:
             on.wait_until_done()
             assert "100 lies beyond the end, 4" in said(worker, "the partition begins anew")[0]["reason"]
             assert worker.stop() == 0
@@ -214,7 +214,7 @@ def test_records_that_retention_deleted_before_they_were_read_are_counted(
         Cameras(on).send(8)
         reset(on, 2)
         on.admin.delete_records([Partition(on.frames, 0, 5)])[Partition(on.frames, 0)].result(30)
-        with WorkerProcess(on.settings(kafka={"consumer": {"auto.offset.reset": "latest"}}), tmp_path) as worker:
+        with WarmWorker(on.settings(kafka={"consumer": {"auto.offset.reset": "latest"}}), tmp_path) as worker:
             on.wait_until_done()
             assert worker.metrics("missed_records_total") == {(): 3.0}
             assert said(worker, "records were deleted before they were read")[0]["records_at_most"] == 3
@@ -229,7 +229,7 @@ def test_partitions_wait_for_outputs_that_have_too_few_while_the_others_are_read
     with stage(bootstrap_servers, partitions=1) as on:
         cameras = Cameras(Stage(on.servers, on.name, 2, on.admin))
         add_partition(on, on.frames)
-        with WorkerProcess(settings_of(on, guarantee, protocol), tmp_path) as worker:
+        with WarmWorker(settings_of(on, guarantee, protocol), tmp_path) as worker:
             cameras.send(10)
             on.wait_until_done()
             (line,) = said(worker, "partitions wait")
@@ -263,7 +263,7 @@ def test_a_committed_offset_passes_what_transactions_leave_in_the_input(
             else:
                 producer.commit_transaction(30)
         wait_until(lambda: on.ends() == {0: 6}, "there are two frames, two that are aborted, and two marks")
-        with WorkerProcess(settings_of(on, guarantee, protocol), tmp_path) as worker:
+        with WarmWorker(settings_of(on, guarantee, protocol), tmp_path) as worker:
             wait_until(lambda: on.checkpoint(0) == Checkpoint(6), "the committed offset is the end")
             assert worker.stop() == 0
         assert offsets(on) == [0, 1]
@@ -281,7 +281,7 @@ def test_a_worker_that_restores_accuracy_stops_when_it_is_told_to(
         producer.begin_transaction()
         producer.produce(on.accuracy, b"", b"never committed", 0)
         producer.flush(30)
-        with WorkerProcess(settings_of(on, guarantee, protocol), tmp_path) as worker:
+        with WarmWorker(settings_of(on, guarantee, protocol), tmp_path) as worker:
             wait_until(lambda: bool(said(worker, "partitions assigned")), "the worker begins to restore")
             began = time.monotonic()
             assert worker.stop() == 0

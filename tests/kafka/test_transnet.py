@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 from worker import wire
 from worker.adapters.kafka import KafkaSink
 from worker.domain.records import OutboundRecord
@@ -66,13 +66,13 @@ def test_cuts_are_found_once_although_a_worker_is_killed_and_another_comes(
 ) -> None:
     with stage(bootstrap_servers, partitions=2) as on, ExitStack() as workers, ThreadPoolExecutor(1) as sender:
 
-        def start() -> WorkerProcess:
+        def start() -> WarmWorker:
             settings = on.settings(
                 model={"path": str(ready_model("transnetv2")), "threads": 1},
                 sampling={"idle_ms": IDLE},
                 delivery={"guarantee": guarantee},
             )
-            return workers.enter_context(WorkerProcess(settings, tmp_path))
+            return workers.enter_context(WarmWorker(settings, tmp_path))
 
         first, second = start(), start()
         first.wait_until_ready()

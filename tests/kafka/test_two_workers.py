@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cameras import Cameras, expected_counts, last_tallies, places, published_counts, times_predicted
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 from worker import wire
 from worker.domain.records import Record
 
@@ -50,14 +50,14 @@ class Group:
         if protocol == "classic":  # the member says how long it may be silent; with the newer protocol the broker does
             self._consumer |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200}
 
-    def start(self, *, commit_interval_ms: int = 500) -> WorkerProcess:
+    def start(self, *, commit_interval_ms: int = 500) -> WarmWorker:
         kafka = self.stage.settings()["kafka"] | {"consumer": self._consumer, "group_protocol": self._protocol}
         settings = self.stage.settings(
             kafka=kafka, delivery={"commit_interval_ms": commit_interval_ms, "guarantee": self._guarantee}
         )
-        return self._workers.enter_context(WorkerProcess(settings, self._folder))
+        return self._workers.enter_context(WarmWorker(settings, self._folder))
 
-    def share(self, one: WorkerProcess, other: WorkerProcess) -> None:
+    def share(self, one: WarmWorker, other: WarmWorker) -> None:
         """Send until each of two workers has read from its half of the partitions."""
         one.wait_until_ready()
         other.wait_until_ready()

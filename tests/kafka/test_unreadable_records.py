@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from tests.kafka.conftest import MakeTopic
 from tests.support.cameras import pictures
 from tests.support.raw_records import RawRecord, send_raw
-from tests.support.workers import Stage, WorkerProcess, stage, wait_until
+from tests.support.workers import Stage, WarmWorker, stage, wait_until
 from worker import wire
 from worker.adapters.clocks import wall_clock
 from worker.adapters.kafka import KafkaReader
@@ -125,7 +125,7 @@ def outcome(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) ->
         sent = list(records())
         for each in sent:
             send_raw(bootstrap_servers, on.frames, 0, [each])
-        with WorkerProcess(on.settings(), folder) as worker:
+        with WarmWorker(on.settings(), folder) as worker:
             worker.wait_until_ready()
             on.wait_until_done()
             predictions, letters = on.read_predictions(), on.read(on.dead_letters)

@@ -42,6 +42,7 @@ class Case:
         says: a part of the text that tells the cause.
         advice: how the text ends.
         final: the worker does not wait.
+        is_token: no broker is asked, because there is no token.
     """
 
     at: Callable[[Place], str]
@@ -49,6 +50,14 @@ class Case:
     says: str
     advice: str
     final: bool = False
+    is_token: bool = False
+
+    def begins(self, place: Place) -> str:
+        """Return how the text begins."""
+        address = self.at(place)
+        if self.is_token:
+            return f"there is no token for the brokers at {address}: the token server at http://"
+        return f"the brokers at {address} refuse the connection: " if self.final else f"no broker answered at {address}"
 
 
 def _at(listener: str) -> Callable[[Place], str]:
@@ -152,15 +161,32 @@ CASES: Final = {
     "wrong secret of a client": Case(
         _at("TOKEN"),
         lambda place: place.broker.token(secret="wrong"),  # noqa: S106
-        "invalid_client",
+        '/token answers 401 {"error": "invalid_client"}; ',
         _TOKENS,
+        final=True,
+        is_token=True,
     ),
-    "no page of tokens": Case(_at("TOKEN"), lambda place: place.broker.token("nothing"), "no such page", _TOKENS),
+    "no page of tokens": Case(
+        _at("TOKEN"),
+        lambda place: place.broker.token("nothing"),
+        '/nothing answers 404 {"error": "no such page"}; ',
+        _TOKENS,
+        final=True,
+        is_token=True,
+    ),
     "no token server": Case(
-        _at("TOKEN"), _with_endpoint(f"http://{NOBODY}/token"), "Could not connect to server", _ENDPOINT
+        _at("TOKEN"),
+        _with_endpoint(f"http://{NOBODY}/token"),
+        "Could not connect to server; ",
+        _ENDPOINT,
+        is_token=True,
     ),
     "token server with an unknown host": Case(
-        _at("TOKEN"), _with_endpoint(f"http://{NO_HOST}/token"), f"Could not resolve host: {NO_HOST}", _ENDPOINT
+        _at("TOKEN"),
+        _with_endpoint(f"http://{NO_HOST}/token"),
+        f"Could not resolve host: {NO_HOST}",
+        _ENDPOINT,
+        is_token=True,
     ),
     "token of another authority": Case(
         _at("TOKEN"),

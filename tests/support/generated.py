@@ -81,16 +81,23 @@ def tables() -> dict[str, str]:
     }
 
 
+def fill(page: Path, name: str, content: str) -> None:
+    """Write content between the markers of a name on a page.
+
+    Raises:
+        ValueError: the page has no such markers.
+    """
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"(<!-- {name}[^>]*-->\n).*?(<!-- /{name} -->)", text, re.DOTALL)
+    if found is None:
+        raise ValueError(f"{page} has no markers for {name!r}: write them where the content belongs")
+    page.write_text(f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}", encoding="utf-8")
+
+
 def main() -> None:
     """Write each table between the markers of its page."""
     for name, content in tables().items():
-        page = DOCS / f"{name}.md"
-        text = page.read_text()
-        between = re.compile(rf"(<!-- {name}[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        found = between.search(text)
-        if found is None:
-            raise ValueError(f"{page} has no markers for {name!r}")
-        page.write_text(f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}")
+        fill(DOCS / f"{name}.md", name, content)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.warm import WarmProcess
 from worker import wire
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.checkpoints import Checkpoint
@@ -127,7 +128,7 @@ class Stage:
             "topics": self.topics.in_use(),
             # Eight frames per call: the warm-up call has the same size.
             "window": {"max_frames": 8},
-            "model": {"path": str(model_folder()), "threads": 1, "profile": "off"},
+            "model": {"path": str(model_folder()), "engine": "eager", "threads": 1, "profile": "off"},
             "ops": {"port": 0, "log_format": "json"},
         }
         return settings | {name: settings.get(name, {}) | dict(group) for name, group in groups.items()}
@@ -204,6 +205,17 @@ def stage(servers: str, *, partitions: int, notes_skipped: bool = False, keeps_s
         deleted.result(30)
 
 
+class Process(Protocol):
+    """A process that ends with the program that started it."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def stop(self) -> int: ...
+
+    def kill(self) -> int: ...
+
+
 class WorkerProcess:
     """A `vision-worker run` process; leaving the `with` block kills it if it still runs.
 
@@ -219,8 +231,7 @@ class WorkerProcess:
         config = folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(dict(settings)))
         self._url: str | None = None
-        command = [sys.executable, "-m", "worker", "run", "--config", str(config)]
-        self._process = GuardedProcess([command], log=self.log, environment=environment)
+        self._process = self._begin(["run", "--config", str(config)], environment)
 
     def __enter__(self) -> Self:
         return self
@@ -275,6 +286,9 @@ class WorkerProcess:
         """Return the partitions that it has read from and still owns."""
         return {int(partition) for partition, _ in self.metrics("lag_records")}
 
+    def _begin(self, words: Sequence[str], environment: Mapping[str, str] | None) -> Process:
+        return GuardedProcess([[sys.executable, "-m", "worker", *words]], log=self.log, environment=environment)
+
     def _is_ready(self) -> bool:
         assert self.alive, f"the worker ended:\n{self.log.read_text()}"
         return self._find_url() is not None and self.page("/readyz")[0] == 200
@@ -283,3 +297,10 @@ class WorkerProcess:
         if self._url is None:
             self._url = next((line["url"] for line in self.said() if "url" in line), None)
         return self._url
+
+
+class WarmWorker(WorkerProcess):
+    """A `WorkerProcess` that starts with the large libraries imported."""
+
+    def _begin(self, words: Sequence[str], environment: Mapping[str, str] | None) -> Process:
+        return WarmProcess(words, log=self.log, environment=environment)

@@ -249,7 +249,7 @@ def test_options_are_the_settings_of_the_model() -> None:
 
 def test_faults_of_options_are_told(folder: Path) -> None:
     assert len(predicted(next(worker.load(folder, top_k=1)([RED]))).classes) == 1
-    with pytest.raises(SettingsError, match=r"model\.engine: Input should be 'eager'.*\(it is 'fast'\)"):
+    with pytest.raises(SettingsError, match=r"model\.engine: Input should be 'auto', 'eager'.*\(it is 'fast'\)"):
         worker.load(folder, engine="fast")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="load\\(\\) has no option topk: its options are config, weights"):
         worker.load(folder, topk=1)  # type: ignore[call-arg]

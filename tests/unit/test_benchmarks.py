@@ -1,15 +1,19 @@
 """The bench's own sums: rates, rounds, ratios, and what is written of them."""
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.cores import Cores, Shares, shares
+from tests.benchmarks.cores import BROKER, CLIENT, LOOP, MODEL, Cores, Moment, Shares, Task, Used, moment, shares
+from tests.benchmarks.limit import BareLoop, candidates
 from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio
 from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
+from tests.benchmarks.parts.gap import Spent
 from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
 from tests.benchmarks.svg import draw
 
@@ -56,6 +60,89 @@ def test_a_short_theft_is_not_lost_in_a_long_time() -> None:
     moments = [Cores(100.0, 10.0, 5.0), Cores(102.0, 11.0, 5.0), Cores(104.0, 11.0, 6.0), Cores(108.0, 13.0, 6.0)]
 
     assert shares(moments) == Shares(idle=3 / 8, stolen=1 / 8, stolen_at_worst=0.5)
+
+
+def test_the_threads_of_contestants_are_told_apart_from_all_others() -> None:
+    # Both are named as the worker and librdkafka name their threads.
+    code = """
+import pathlib, sys, threading
+ready = threading.Barrier(3)
+def named(name):
+    pathlib.Path("/proc/thread-self/comm").write_text(name)
+    ready.wait()
+    threading.Event().wait()
+for name in ("loop", "rdk:main"):
+    threading.Thread(target=named, args=(name,), daemon=True).start()
+ready.wait()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    starts = {"a contestant": [sys.executable, "-c", code, "contestants"], "another": [sys.executable, "-c", code]}
+    processes = {
+        name: subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for name, command in starts.items()
+    }
+    for each in processes.values():
+        assert each.stdout is not None
+        assert each.stdout.readline() == b"ready\n"
+
+    found = moment().tasks
+    for each in processes.values():
+        each.communicate()
+
+    threads = [task for task in found if task.user != BROKER]
+    assert sorted(task.user for task in threads) == sorted((LOOP, CLIENT, MODEL))
+    assert processes["a contestant"].pid in {task.number for task in threads}
+    assert all(used.slept for task, used in found.items() if task in threads)
+
+
+def test_the_time_of_all_cores_is_shared_out() -> None:
+    # In ten seconds two cores answered 200 frames: 20 core seconds, or 100 ms for each frame.
+    before = Moment(Cores(50.0, 5.0, 1.0), {Task(MODEL, 1): Used(user=1.0)})
+    after = Moment(
+        Cores(70.0, 6.0, 3.0),
+        {
+            Task(MODEL, 1): Used(user=8.0, kernel=1.0, waited=0.5),
+            Task(MODEL, 2): Used(user=0.1),
+            Task(LOOP, 3): Used(user=1.0, faults=400),
+            Task(BROKER, 4): Used(user=2.0),
+        },
+    )
+    spent = Spent()
+
+    spent.add(before, after, seconds=10, rate=20)
+
+    found = spent.shares()
+    assert found[MODEL] == pytest.approx((7.0 + 1.0 + 0.1) / 200 * 1000)
+    assert found["all cores"] == pytest.approx(100)
+    assert sum(found.values()) == pytest.approx(2 * found["all cores"])
+    assert spent.own == [pytest.approx((8.1 + 1.0) / 200)]
+    assert spent.causes(LOOP)[4] == 2.0  # pages
+    # The second thread hardly works: it is not counted as asleep.
+    assert spent.causes(MODEL)[3] == pytest.approx((10 - 8.0 - 0.5) / 200 * 1000)
+
+
+def test_bare_loops_are_tried_with_one_stream_and_with_one_for_each_core() -> None:
+    found = list(candidates(["openvino", "compile"], {"precision": "bf16"}, cores=4))
+
+    assert [(each["engine"], each["memory_format"], each["streams"]) for each in found] == [
+        ("openvino", "channels_last", 4),
+        ("openvino", "channels_last", 1),
+        ("compile", "channels_last", 4),
+        ("compile", "contiguous", 4),
+    ]
+    assert {each["precision"] for each in found} == {"bf16"}
+    assert {each["threads"] for each in found} == {4}
+
+
+def test_on_one_core_no_bare_loop_is_tried_twice() -> None:
+    assert len(list(candidates(["openvino"], {}, cores=1))) == 1
+
+
+def test_a_bare_loop_says_its_settings() -> None:
+    loop = BareLoop({"engine": "openvino", "streams": 2, "threads": 2}, parts=2)
+
+    assert str(loop) == "openvino, fp32, exact, streams 2, threads 2, parts in a call 2"
 
 
 def test_rounds_go_forwards_and_backwards() -> None:

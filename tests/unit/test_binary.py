@@ -165,7 +165,8 @@ def test_an_architecture_gets_one_output_for_two_labels(tmp_path: Path) -> None:
 
 ENGINES = [
     pytest.param("eager"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")),
+    pytest.param("compile", marks=[pytest.mark.slow, pytest.mark.thorough]),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("openvino", "onnxruntime")),
 ]
 
 

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ topics:
     return file
 
 
-def shown(file: Path | None, settings: Settings | None = None, **given: set[str]) -> list[Changed]:
+def shown(file: Path | None, settings: Settings | None = None, **given: Any) -> list[Changed]:
     chosen = load_settings(file)
     return list(changed(settings or chosen, chosen, file, **given))
 
@@ -32,6 +33,7 @@ def test_only_what_differs_from_the_defaults_is_shown_with_its_file_and_without_
         ("kafka.bootstrap_servers", "kafka:9092", str(file)),
         ("kafka.options", {"sasl.password": "******"}, str(file)),
         ("model.name", "mobilenet_v2", str(file)),
+        ("model.engine", "eager", str(file)),
     ]
 
 
@@ -59,7 +61,12 @@ def test_what_a_profile_or_the_command_line_sets_says_so(file: Path) -> None:
     model = chosen.model.model_copy(update={"engine": "openvino"})
     origins = {
         each.name: each.origin
-        for each in shown(file, chosen.model_copy(update={"model": model}), given={"kafka.bootstrap_servers"})
+        for each in shown(
+            file,
+            chosen.model_copy(update={"model": model}),
+            given={"kafka.bootstrap_servers"},
+            origins={"model.engine": "profile"},
+        )
     }
 
     assert origins["model.engine"] == "profile"

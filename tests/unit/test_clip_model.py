@@ -15,7 +15,8 @@ from torchvision.models.video import R3D_18_Weights  # type: ignore[import-untyp
 from tests.support.models import SMALL, Answering, Brightness, Motion, load_file, moving_clips, small_model
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelUnavailable
-from worker.models.build import PICTURES_A_THREAD, cores
+from worker.models.build import PICTURES_A_THREAD
+from worker.models.container import cores
 from worker.models.manifest_fields import TaskName
 from worker.models.store import sha256_of_file
 

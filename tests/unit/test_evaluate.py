@@ -1,10 +1,8 @@
 """`vision-worker evaluate` as a program of its own, over real photographs, with real weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import cv2
@@ -14,17 +12,16 @@ from typer.testing import CliRunner
 
 from tests.support.cameras import pictures
 from tests.support.models import small_manifest, write_manifest
+from tests.support.warm import run_warm
 from worker.cli import app
 from worker.local.samples import PHOTOGRAPHS
 
 pytestmark = pytest.mark.slow
 
 
-def evaluate(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def evaluate(*arguments: str | Path) -> "CompletedProcess[str]":
     """Evaluate with one thread: on busy cores, the threads of one operation mostly wait for each other."""
-    command = [sys.executable, "-m", "worker", "evaluate", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
+    return run_warm("evaluate", *arguments, environment={"OMP_NUM_THREADS": "1", "COLUMNS": "80"})
 
 
 @pytest.fixture(scope="module")

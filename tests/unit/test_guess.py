@@ -42,7 +42,8 @@ def resnet18(classes: int = 4, **changes: nn.Module) -> nn.Module:
 
 
 @pytest.mark.slow
-def test_every_network_is_recognised_with_its_number_of_classes() -> None:
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.thorough), 3])
+def test_every_network_is_recognised_with_its_number_of_classes(step: int) -> None:
     def drawn(architecture: str, classes: int) -> dict[str, torch.Tensor]:
         # Of another number of classes than that with which outlines are made, made by no builder.
         network = outline(architecture)
@@ -53,14 +54,14 @@ def test_every_network_is_recognised_with_its_number_of_classes() -> None:
         }
         return {name: torch.empty(shape, device="meta") for name, shape in more.items()}
 
-    known = names()
-    assert len(known) > 100
+    assert len(names()) > 100
+    known = names()[::step]
     for number, architecture in enumerate(known):
         classes = 3 + number % 9
         found = find(
             {"state_dict": {f"model.{name}": each for name, each in drawn(architecture, classes).items()}}, known
         )
-        expected = TWINS if architecture in TWINS else {architecture}
+        expected = TWINS & {*known} if architecture in TWINS else {architecture}
         assert {each.architecture for each in found.fits} == expected
         assert {each.classes for each in found.fits} == {classes}
 

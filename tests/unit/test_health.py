@@ -1,5 +1,7 @@
 """What the pages and the status line say of a worker, from its start through an outage to its end."""
 
+from collections.abc import Collection, Iterable
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -8,8 +10,10 @@ from tests.support.frames import FRAMES
 from worker.adapters.kafka import Unreached
 from worker.adapters.memory import Assign, Pause
 from worker.app.health import Health
+from worker.domain.records import Stopping, TopicPartition
 from worker.domain.times import Monotonic
 from worker.ops.counts import Counts
+from worker.ports import Saved
 from worker.settings import Ops
 
 AWAY = Unreached("the brokers at kafka:9092", "connection refused; check that the broker is up")
@@ -140,3 +144,27 @@ def test_a_step_that_takes_long_says_what_it_waits_for(stage: str, said: str) ->
     watched.now += 7
 
     assert (watched.slow_trouble(), watched.health.unready(), watched.health.unhealthy()) == (said, None, None)
+
+
+def test_what_reads_back_for_long_is_told_and_has_stalled_only_once_no_answer_comes() -> None:
+    watched, said = Watched(), list[tuple[str | None, str | None]]()
+
+    class ReadsForLong(Flow):
+        def _restore(self, partitions: Collection[TopicPartition], stopping: Stopping) -> Iterable[Saved]:
+            for seconds in (0, 40, 40, 61):
+                watched.now += seconds
+                if seconds < 60:
+                    stopping()
+                said.append((watched.health.unhealthy(), watched.slow_trouble()))
+            return super()._restore(partitions, stopping)
+
+    worker = watched.health.worker = ReadsForLong([Assign([FRAMES]), Pause()]).worker
+    worker._monotonic = watched.clock
+    worker.last_step = watched.clock()
+    worker.join()
+    worker.step()
+
+    stalled = "the loop has stalled for 61 s in stage 'restore'; its last poll was 141 s ago"
+    reads = "it has read back what was saved of its partitions for {} s"
+    assert said == [(None, None), (None, reads.format(40)), (None, reads.format(80)), (stalled, stalled)]
+    assert (watched.health.unhealthy(), watched.trouble()) == (None, None)

@@ -90,6 +90,21 @@ def test_a_worker_refuses_on_the_command_line_what_its_settings_refuse(config: P
         complete_settings(config, None, ["enable.auto.commit=true"])
 
 
+@pytest.mark.parametrize("model", [{"name": "vgg11", "weights": "IMAGENET1K_V1"}, {"path": "/models/mine"}, {}])
+@pytest.mark.parametrize("variable", [None, "resnet18"])
+def test_a_model_of_the_command_line_replaces_the_model_and_no_other_setting(
+    config: Path, tmp_path: Path, model: dict[str, str], variable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable:
+        monkeypatch.setenv("VISION_WORKER_MODEL__NAME", variable)
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model": {**model, "streams": 2}}))
+    by_name = complete_settings(config, model="mobilenet_v2").model
+    by_path = complete_settings(config, model=str(tmp_path)).model
+
+    assert (by_name.name, by_name.path, by_name.weights, by_name.streams) == ("mobilenet_v2", None, None, 2)
+    assert (by_path.name, by_path.path, by_path.weights, by_path.streams) == (None, tmp_path, None, 2)
+
+
 def test_topics_are_those_of_the_settings_and_faults_of_other_groups_do_not_matter(config: Path) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), "model": {"device": "gpu"}}))
 

@@ -1,4 +1,5 @@
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -6,7 +7,8 @@ from threading import Barrier, current_thread
 
 import pytest
 
-from worker.app.main_thread import MainThread
+from worker.app.main_thread import SWITCH_AFTER, MainThread
+from worker.app.thread_names import THIS_THREAD
 
 
 def test_what_a_loop_submits_runs_in_the_thread_that_serves_it() -> None:
@@ -18,6 +20,30 @@ def test_what_a_loop_submits_runs_in_the_thread_that_serves_it() -> None:
     loop_thread, serving = inference.serve(loop)
     assert serving is current_thread()
     assert loop_thread is not serving
+
+
+@pytest.mark.skipif(not THIS_THREAD.exists(), reason="only Linux has such names")
+def test_the_operating_system_knows_the_threads_by_their_names() -> None:
+    executor = MainThread(2)
+    together = Barrier(2)  # so that each of the two threads runs one of the calls
+
+    def name() -> str:
+        together.wait()
+        return THIS_THREAD.read_text().strip()
+
+    def loop() -> tuple[str, set[str]]:
+        calls = [executor.submit(name) for _ in range(2)]
+        return THIS_THREAD.read_text().strip(), {call.result() for call in calls}
+
+    own = THIS_THREAD.read_text().strip()
+    assert executor.serve(loop) == ("loop", {own, "inference"})
+
+
+def test_no_thread_of_the_model_waits_long_for_the_loop_to_let_it_run_python() -> None:
+    before = sys.getswitchinterval()
+
+    assert MainThread(1).serve(sys.getswitchinterval) == SWITCH_AFTER < before
+    assert sys.getswitchinterval() == before
 
 
 def test_calls_run_in_order() -> None:
@@ -93,6 +119,35 @@ def test_nothing_is_taken_once_nobody_serves() -> None:
     inference.serve(lambda: None)
     with pytest.raises(RuntimeError, match="have ended"):
         inference.submit(print)
+
+
+def test_a_call_runs_once_in_each_thread_and_the_threads_stay() -> None:
+    inference, seen, together = MainThread(3), list[threading.Thread](), Barrier(3)
+
+    def serving() -> threading.Thread:
+        together.wait(60)
+        return current_thread()
+
+    def loop() -> set[threading.Thread]:
+        return {each.result(60) for each in [inference.submit(serving) for _ in range(3)]}
+
+    inference.in_each(lambda: seen.append(current_thread()))
+    assert current_thread() in seen
+    assert len(seen) == len(set(seen)) == 3
+    assert inference.serve(loop) == set(seen)
+
+
+@pytest.mark.parametrize("in_main", [True, False])
+def test_what_a_call_in_each_thread_raises_is_raised(*, in_main: bool) -> None:
+    inference, main = MainThread(2), current_thread()
+
+    def call() -> None:
+        if (current_thread() is main) == in_main:
+            raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        inference.in_each(call)
+    assert inference.serve(lambda: "the threads live on") == "the threads live on"
 
 
 def _fail(error: BaseException) -> None:

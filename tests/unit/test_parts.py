@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.parts import cut
+from worker.domain.parts import cut, cut_to_sizes, sizes
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,27 @@ def test_no_frame_is_left_out_and_no_part_is_too_large(frames: int, threads: int
     assert sizes[:full] == [largest] * full
     assert len(rest) == min(threads, sum(rest))
     assert max(rest, default=0) - min(rest, default=0) <= 1
+
+
+@pytest.mark.parametrize(
+    ("largest", "found"),
+    [
+        (1, [1]),
+        (3, [3, 2, 1]),
+        (8, [8, 7, 6, 5, 4, 3, 2, 1]),
+        (9, [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (16, [16, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (40, [40, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1]),
+    ],
+)
+def test_an_engine_sees_few_sizes_the_largest_first(largest: int, found: Sequence[int]) -> None:
+    assert sizes(largest) == found
+
+
+@given(frames=st.integers(0, 500), largest=st.integers(1, 200))
+def test_calls_have_the_sizes_that_an_engine_sees_and_leave_no_frame_out(frames: int, largest: int) -> None:
+    calls = cut_to_sizes(frames, largest=largest)
+
+    assert [number for call in calls for number in range(call.start, call.stop)] == list(range(frames))
+    assert {call.stop - call.start for call in calls} <= set(sizes(largest))
+    assert len(calls) <= frames // largest + len(sizes(largest))

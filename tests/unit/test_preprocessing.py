@@ -250,7 +250,7 @@ class Pooled(nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("values", VALUES[1:4])
-@pytest.mark.parametrize("engine", ["compile", "openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", [pytest.param("compile", marks=pytest.mark.thorough), "openvino", "onnxruntime"])
 def test_every_engine_takes_every_kind_of_input(
     engine: str, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from tests.support.models import small_manifest, write_manifest
 from worker.cli import app
 from worker.domain.errors import SettingsError
 from worker.models.build import load_model
+from worker.models.container import cores
 from worker.models.manifest import load_manifest
 from worker.models.store import sha256_of_file
 from worker.settings import ModelGroup
@@ -33,6 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of profiles, empty; what there is in it may be used."""
     monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VISION_WORKER_MODEL__PROFILE")
+    monkeypatch.delenv("VISION_WORKER_MODEL__ENGINE")
     return tmp_path / "cache" / "profiles"
 
 
@@ -146,10 +148,11 @@ def test_a_real_model_runs_as_its_profile_says(model: Path) -> None:
 
 def test_what_the_user_has_set_wins_and_is_told(model: Path) -> None:
     write_profile(a_profile(model))
-    found = in_force(groups_of(model, streams=1))
+    found = in_force(groups_of(model, engine="eager", streams=1))
 
     assert found.taken == {"window.max_frames": 16}
     assert (found.groups.model.engine, found.groups.model.streams) == ("eager", 1)
+    assert found.choice is None
     assert str(found).endswith(
         "sets window.max_frames=16; not used, because of your own settings: model.engine=onnxruntime, model.streams=2, "
         "model.threads=2"
@@ -158,15 +161,32 @@ def test_what_the_user_has_set_wins_and_is_told(model: Path) -> None:
 
 def test_a_profile_can_be_switched_off(model: Path) -> None:
     write_profile(a_profile(model))
-    groups = groups_of(model, profile="off")
+    found = in_force(groups_of(model, profile="off", engine="eager", streams=1))
 
-    assert in_force(groups).groups == groups
-    assert str(in_force(groups)).startswith("off")
+    assert (found.file, found.taken) == (None, {})
+    assert found.groups.window.max_frames == 32
+    assert str(found).startswith("off")
 
 
-def test_without_a_profile_all_is_as_it_comes(model: Path) -> None:
-    assert in_force(groups_of(model)).groups == groups_of(model)
-    assert str(in_force(groups_of(model))).startswith("none for this machine")
+def test_what_neither_the_user_nor_a_profile_sets_suits_the_machine(model: Path) -> None:
+    found = in_force(groups_of(model, engine="eager"))
+    count = cores()
+
+    assert (found.taken, found.groups.model.streams) == ({}, count)
+    assert found.origins == {"model.streams": "auto", "window.max_frames": "auto"}
+    assert str(found).startswith("none for this machine")
+    assert found.choice == (
+        f"model.streams={count}, window.max_frames={max(32, 16 * count)}; vision-worker tune may find faster settings"
+    )
+
+
+def test_a_profile_leaves_the_rest_to_what_suits_the_machine(model: Path) -> None:
+    write_profile(a_profile(model, **{"model.engine": "eager", "model.streams": 1}))
+    found = in_force(groups_of(model, engine="auto", streams="auto"))
+
+    assert (found.groups.model.engine, found.groups.model.streams) == ("eager", 1)
+    assert found.origins == {"model.engine": "profile", "model.streams": "profile", "window.max_frames": "auto"}
+    assert found.choice == "window.max_frames=32"  # it is tuned
 
 
 # The command.

@@ -1,10 +1,8 @@
 """`vision-worker render` as a program of its own, over real photographs and a real video, with real weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.support.bright import with_rectangles, write_bright_areas, write_bright_model
 from tests.support.recurrent import write_recurrent_model
+from tests.support.warm import run_warm
 from worker.domain.boxes import Box
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.media.video_file import frame_rate
@@ -23,12 +22,9 @@ pytestmark = pytest.mark.slow
 LABEL = "größer als ein Ägypter"
 
 
-def render(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def render(*arguments: str | Path) -> "CompletedProcess[str]":
     """Render with one thread: on busy cores, the threads of one operation mostly wait for each other."""
-    command = [sys.executable, "-m", "worker", "render", *map(str, arguments)]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    return run_warm("render", *arguments, environment={"OMP_NUM_THREADS": "1"})
 
 
 def frames_of(file: Path) -> list[NDArray[np.uint8]]:

@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import cv2
@@ -13,18 +14,16 @@ import pytest
 
 from tests.support.recurrent import write_recurrent_model
 from tests.support.schemas import validator
+from tests.support.warm import run_warm
 from worker.local.samples import PHOTOGRAPHS, fetch_video, load_photograph
 from worker.models.ready import ready_model
 
 pytestmark = pytest.mark.slow
 
 
-def replay(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def replay(*arguments: str | Path) -> "CompletedProcess[str]":
     """Replay with one thread: on busy cores, the threads of one operation mostly wait for each other."""
-    command = [sys.executable, "-m", "worker", "replay", *map(str, arguments)]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    return run_warm("replay", *arguments, environment={"OMP_NUM_THREADS": "1"})
 
 
 def replay_on_a_terminal(*arguments: str | Path) -> list[str]:
@@ -48,7 +47,7 @@ def replay_on_a_terminal(*arguments: str | Path) -> list[str]:
     return [line.rstrip() for line in shown.decode().splitlines()]
 
 
-def lines_of(ran: "subprocess.CompletedProcess[str]") -> dict[str, list[dict[str, Any]]]:
+def lines_of(ran: "CompletedProcess[str]") -> dict[str, list[dict[str, Any]]]:
     assert ran.returncode == 0, ran.stderr
     found: dict[str, list[dict[str, Any]]] = {"prediction": [], "dead_letter": [], "accuracy": []}
     for line in ran.stdout.splitlines():

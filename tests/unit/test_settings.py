@@ -14,6 +14,7 @@ LEAST = {"kafka": {"bootstrap_servers": "broker:9092"}, "model": {"name": "mobil
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.delenv("VISION_WORKER_MODEL__ENGINE")
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_a_latency_target_is_unset_unless_it_is_set_and_can_be_met_by_something(
 @pytest.mark.parametrize("model", [{}, {"name": "a", "path": "b"}])
 def test_a_worker_has_one_model(write: Write, model: dict[str, str]) -> None:
     assert faults_of(write({**LEAST, "model": model})) == (
-        "model: set either path (a model manifest) or name (a torchvision model)",
+        "model: set either path (a model manifest) or name (a torchvision model), or give --model",
     )
 
 
@@ -164,7 +165,7 @@ def test_a_folder_or_a_picture_is_no_file_of_settings(tmp_path: Path, name: str)
         ({"kafka": {"bootstrapServers": "x"}}, "did you mean kafka.bootstrap_servers (VISION_WORKER_KAFKA__BOOTSTRAP"),
         ({"model": {"latency_target_ms": 100}}, "did you mean window.latency_target_ms (VISION_WORKER_WINDOW__LATENCY"),
         ({"model": {"engine": "openvin"}}, "'onnxruntime' (it is 'openvin'); did you mean openvino?"),
-        ({"model": {"engine": "cuda"}}, "model.engine: Input should be 'eager', "),
+        ({"model": {"engine": "cuda"}}, "model.engine: Input should be 'auto', 'eager', "),
         ({"kafka": "broker:9092"}, "kafka: it is a group (it is 'broker:9092'); write its settings below it, indented"),
     ],
 )

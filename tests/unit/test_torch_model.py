@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.support.models import SIZES, SMALL, Answering, load_file, photograph, prepared, small_model
 from tests.support.pictures import scene
+from worker.app.main_thread import MainThread
 from worker.domain.clips import ClipShape
 from worker.domain.errors import ModelContractBroken, ModelFailed, ModelUnavailable
 from worker.domain.frames import Image
@@ -131,6 +132,35 @@ def test_what_the_network_raises_is_a_failure_with_its_cause() -> None:
     with pytest.raises(ModelFailed, match="small@000000000000 failed on a batch of 3: no such layer") as caught:
         small_model(Answering(answer)).warm_up(3)
     assert isinstance(caught.value.__cause__, IndexError)
+
+
+def test_before_frames_come_the_network_has_seen_every_size_that_calls_will_have() -> None:
+    seen = list[int]()
+
+    def answer(pixels: torch.Tensor) -> torch.Tensor:
+        seen.append(len(pixels))
+        return torch.zeros(len(pixels), 4)
+
+    model, inference = small_model(Answering(answer), threads=2, streams=1), MainThread(1)
+    model.fill_memory(32, inference.in_each)
+    before = list(seen)
+    for samples in range(1, 33):
+        for part in model.parts(samples):
+            model.run(np.zeros((part.stop - part.start, 8, 8, 3), np.uint8))
+
+    assert before == 2 * [16, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert set(seen) == set(before)
+
+
+def test_batches_that_are_small_need_no_larger_size() -> None:
+    seen = list[int]()
+
+    def answer(pixels: torch.Tensor) -> torch.Tensor:
+        seen.append(len(pixels))
+        return torch.zeros(len(pixels), 4)
+
+    small_model(Answering(answer), threads=1).fill_memory(3, MainThread(1).in_each)
+    assert seen == 2 * [3, 2, 1]
 
 
 def test_a_network_runs_as_for_use_not_as_for_training() -> None:

@@ -10,7 +10,7 @@ class Loop:
         self.silent = 0.0
 
     def pulse(self) -> Pulse:
-        return Pulse(self.silent, since_poll=self.silent + 1, stage="classify")
+        return Pulse(self.silent, in_step=self.silent, since_poll=self.silent + 1, stage="classify")
 
 
 def test_a_loop_that_completes_its_steps_has_no_fault() -> None:

@@ -24,14 +24,14 @@ class Options(TypedDict, total=False):
 
     weights: str | None
     device: str
-    engine: Literal["eager", "compile", "openvino", "onnxruntime"]
+    engine: Literal["auto", "eager", "compile", "openvino", "onnxruntime"]
     precision: Literal["fp32", "bf16", "fp16", "int8"]
     memory_format: Literal["channels_last", "contiguous"]
     preparation: Literal["exact", "planes", "reduced", "nvjpeg"]
     orientation: Literal["stored", "upright"]
     bit_depth: int | None
     threads: int | None
-    streams: int
+    streams: int | Literal["auto"]
     top_k: int
     masks: bool
 
@@ -103,9 +103,9 @@ def load(model: str | Path | None = None, *, config: str | Path | None = None, *
     from worker.settings import fault_of
     from worker.tuning.in_force import offline_groups
 
-    groups = offline_groups(None if config is None else Path(config), model)
+    chosen = {f"model.{name}": value for name, value in options.items()}
     try:
-        groups = groups.updated_by({f"model.{name}": value for name, value in options.items()})
+        groups = offline_groups(None if config is None else Path(config), model, chosen)
     except ValidationError as error:
         raise SettingsError([fault_of(("model", *each["loc"]), each) for each in error.errors()]) from None
     manifest = find_manifest(groups.model)

@@ -98,7 +98,7 @@ class _Pass:
             self._pictures.end()
 
     def _work(self) -> None:
-        inference, usual = ThreadPoolExecutor(self._groups.model.streams, "inference"), cv2.getNumThreads()
+        inference, usual = ThreadPoolExecutor(self._loaded.streams, "inference"), cv2.getNumThreads()
         try:
             with memory_worker(
                 self._script(),

@@ -91,9 +91,13 @@ def group_protocol(kafka: Kafka) -> str:
 
 
 def broker_probe(kafka: Kafka, topics: Topics) -> BrokerProbe:
-    """Return a client that asks whether the brokers of a worker's partitions can be reached."""
+    """Return a client that asks whether the brokers of a worker's partitions and of its group can be reached."""
     return BrokerProbe(
-        kafka.bootstrap_servers, kafka.options, topic=topics.frames, outputs=_partitioned_outputs(topics)
+        kafka.bootstrap_servers,
+        kafka.options,
+        group=kafka.group_id,
+        topic=topics.frames,
+        outputs=_partitioned_outputs(topics),
     )
 
 

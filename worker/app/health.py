@@ -97,10 +97,10 @@ class Health:
 
     def _slow(self) -> str | None:
         pulse = self._pulse()
-        if pulse.silent < SLOW_AFTER:
+        if pulse.in_step < SLOW_AFTER:
             return None
         doing = _DOING.get(pulse.stage, f"it has been in stage {pulse.stage!r}")
-        return f"{doing} for {pulse.silent:.0f} s"
+        return f"{doing} for {pulse.in_step:.0f} s"
 
     def _joining(self, worker: Worker, now: Monotonic) -> str | None:
         """A worker is ready once it has its partitions, or is known to have none for now: a standby is ready too."""
@@ -119,8 +119,9 @@ class Health:
     def _pulse(self) -> Pulse:
         now, worker = self._clock(), self.worker
         if worker is None:
-            return Pulse(0.0, 0.0, "start")
+            return Pulse(0.0, 0.0, 0.0, "start")
         busy_since = worker.busy_since
         if busy_since is not None and busy_since < worker.last_step:
-            return Pulse(now - busy_since, now - worker.last_poll, "classify")
-        return Pulse(now - worker.last_step, now - worker.last_poll, worker.stages.current)
+            return Pulse(now - busy_since, now - busy_since, now - worker.last_poll, "classify")
+        silent = now - max(worker.last_step, worker.last_read_back)
+        return Pulse(silent, now - worker.last_step, now - worker.last_poll, worker.stages.current)

@@ -1,11 +1,21 @@
 """An executor that runs the model in the main thread, while the loop runs in a thread of its own."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from threading import Lock
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from threading import Barrier, Lock
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+
+from worker.app.thread_names import name_this_thread
+
+SWITCH_AFTER: Final = 0.0005
+"""Seconds after which a thread that runs Python lets another one that waits run it.
+
+The loop reads a poll, and writes a publication, in several milliseconds of Python. Each of the model's threads needs a
+few microseconds of Python between the steps of a frame. With Python's own 5 ms they would wait for the loop instead,
+and their cores would be idle."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,6 +53,9 @@ class MainThread(Executor):
         self._pending = set[Future[Any]]()
         self._lock = Lock()
         self._closed = False
+        self._others = ThreadPoolExecutor(
+            max(1, threads - 1), "inference", initializer=name_this_thread, initargs=("inference",)
+        )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Add a call to the queue.
@@ -59,6 +72,27 @@ class MainThread(Executor):
         future.add_done_callback(self._pending.discard)
         return future
 
+    def in_each(self, call: Callable[[], object]) -> None:
+        """Run a call once in each of the threads, at once, before `serve`; this thread is the first of them.
+
+        Raises:
+            Exception: what the call raised in this thread, or else in another one.
+        """
+        together = Barrier(self._threads)
+
+        def meet() -> None:
+            together.wait()  # so that no thread takes two
+            call()
+
+        try:
+            others = [self._others.submit(meet) for _ in range(self._threads - 1)]
+            meet()
+        except BaseException:
+            together.abort()  # an interrupted program ends
+            raise
+        for each in others:
+            each.result()
+
     def serve(self, loop: Callable[[], T]) -> T:
         """Run a loop in another thread and the calls that it submits in this thread; return the loop's result.
 
@@ -67,7 +101,10 @@ class MainThread(Executor):
         Raises:
             Exception: the exception that ended the loop.
         """
-        with ThreadPoolExecutor(1, "loop") as loop_thread, ThreadPoolExecutor(self._threads, "inference") as threads:
+        loop_thread = ThreadPoolExecutor(1, "loop", initializer=name_this_thread, initargs=("loop",))
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_AFTER)
+        with loop_thread, self._others as threads:
             try:
                 running = loop_thread.submit(loop)
                 running.add_done_callback(lambda _: self.shutdown(cancel_futures=True))
@@ -76,6 +113,7 @@ class MainThread(Executor):
                 self._run_calls()
             finally:
                 self.shutdown(cancel_futures=True)
+                sys.setswitchinterval(before)
         return running.result()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002

@@ -43,7 +43,7 @@ def run_offline(
     Raises:
         WorkerError: the source cannot be read, or something other than a frame is broken.
     """
-    inference = MainThread(groups.model.streams)
+    inference = MainThread(loaded.streams)
     loaded.warm_up(1)
     script = starmap(record_of, enumerate(frames))
     with memory_worker(script, write, inference, loaded=loaded, groups=groups, topics=topics) as worker:

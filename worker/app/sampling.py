@@ -29,7 +29,7 @@ def sampling_for(
         sampling,
         model.clip,
         rate=rate_for(model, sampling),
-        engine=group.engine,
+        engine=group.engine_or_eager,
         frame_shape=model.frame_shape,
         lateness=window.lateness_ms,
         live=live,

@@ -17,15 +17,18 @@ from worker.app.annotator import Annotator
 from worker.app.cluster import group_member, group_protocol, published_states, published_tallies, results_sink
 from worker.app.compose import ModelParts, Ports, Threads, compose
 from worker.app.health import Health
+from worker.app.main_thread import MainThread
 from worker.app.pages import pages
 from worker.app.recurrent import check_topics, hidden_states_for
 from worker.app.sampling import sampling_for
+from worker.app.thread_names import name_this_thread
 from worker.app.watching import status_of, tell_port, tell_ready, watched
 from worker.domain.clips import ClipShape
 from worker.domain.latency import Bounds
 from worker.domain.records import OutboundRecord, Stopping, TopicPartition
 from worker.media.images import limit_opencv_threads
-from worker.models.build import cores, load_model
+from worker.models.build import load_model
+from worker.models.container import cores
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder, picture_rules
 from worker.ops.telemetry import Telemetry
@@ -43,10 +46,11 @@ CLOCKS = Clocks(wall_clock, monotonic_clock)
 @contextmanager
 def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Iterator[Threads]:
     """Start the threads that decode, if any; they end with the block, and what nobody waits for is cancelled."""
-    full = model.device == "cpu" and model.streams >= cores()  # more threads would only wait for a core
+    full = model.device == "cpu" and model.streams_or_one >= cores()  # more threads would only wait for a core
     decoders = None
     if limits.decode_threads is not None or not full:
-        decoders = ThreadPoolExecutor(limits.decode_threads or cores(), "decode")
+        count = limits.decode_threads or cores()
+        decoders = ThreadPoolExecutor(count, "decode", initializer=name_this_thread, initargs=("decode",))
     try:
         yield Threads(decoders, inference)
     finally:
@@ -55,12 +59,12 @@ def threads_for(model: ModelGroup, limits: Limits, inference: Executor) -> Itera
 
 
 @contextmanager
-def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "") -> Iterator[Worker]:
+def kafka_worker(settings: Settings, inference: MainThread, *, same_kafka: str = "") -> Iterator[Worker]:
     """Build a worker on Kafka, with its model warm and its pages served; on the way out it leaves the group.
 
     Args:
         settings: all of them.
-        inference: runs the model, as many calls at once as it has streams.
+        inference: runs the model, as many calls at once as it has streams; serves nothing yet.
         same_kafka: arguments with which other commands use the same Kafka, for the commands that the log names.
 
     Raises:
@@ -74,7 +78,7 @@ def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "
     # Before the model is loaded: a port that is taken is told at once.
     with pages(settings.ops, registry, unhealthy=health.unhealthy, unready=health.unready) as served:
         tell_port(settings.ops, served.port)
-        model = _warm_model(settings, telemetry)
+        model = _warm_model(settings, telemetry, inference)
         sampling = sampling_for(model, settings.model, settings.sampling, settings.window, live=True)
         limits, target = settings.limits, settings.window.latency_target_ms
         protocol = group_protocol(settings.kafka)
@@ -110,13 +114,15 @@ def kafka_worker(settings: Settings, inference: Executor, *, same_kafka: str = "
                 yield worker
 
 
-def _warm_model(settings: Settings, telemetry: Telemetry) -> LoadedModel:
-    """Load the model that fits the topics, and let it answer once."""
+def _warm_model(settings: Settings, telemetry: Telemetry, inference: MainThread) -> LoadedModel:
+    """Load the model that fits the topics, and let it answer in calls of every size, in each of its threads."""
     model, group = load_model(settings.model), settings.model
     check_topics(model, settings.topics)
     began = monotonic_clock()
-    model.warm_up(_samples(settings.window, model.clip))
-    telemetry.model_ready(model.identity, group.device, group.engine, warm_up_seconds=monotonic_clock() - began)
+    model.fill_memory(_samples(settings.window, model.clip), inference.in_each)
+    telemetry.model_ready(
+        model.identity, group.device, group.engine_or_eager, warm_up_seconds=monotonic_clock() - began
+    )
     return model
 
 
@@ -242,7 +248,7 @@ def unhurried(
 
 def _samples(window: WindowGroup, clip: ClipShape | None) -> int:
     """Return how many samples a batch has at most: a clip counts as all of its frames."""
-    return max(1, window.max_frames // clip.frames) if clip else window.max_frames
+    return max(1, window.frames_or_usual // clip.frames) if clip else window.frames_or_usual
 
 
 def _freeze_what_stays() -> None:

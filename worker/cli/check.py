@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from worker.cli.kafka_settings import read_settings
-from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, next_command
+from worker.cli.options import AsJson, BootstrapServers, ClientOptions, ConfigFile, ModelName, next_command
 from worker.domain.errors import SettingsError, WorkerError
 from worker.settings import Delivery, Kafka, Limits, Topics
 from worker.settings.secrets import Secret
@@ -22,6 +22,7 @@ _NEEDS_RIGHTS: Final = re.compile(r"allow (it|this user) to")
 def check(
     *,
     config: ConfigFile = None,
+    model: ModelName = None,
     bootstrap_servers: BootstrapServers = None,
     option: ClientOptions = None,
     as_json: AsJson = False,
@@ -30,7 +31,7 @@ def check(
     from worker.app.pages import judge_port
     from worker.app.requirements import Findings
 
-    groups, faults = read_settings(config, bootstrap_servers, option)
+    groups, faults = read_settings(config, bootstrap_servers, option, model)
     findings = Findings(faults=faults)
     if "kafka" in groups and "topics" in groups:
         _check_cluster(groups["kafka"], groups["topics"], groups.get("delivery", Delivery()), findings)
@@ -53,7 +54,8 @@ def check(
             command = next_command("topics plan", config, bootstrap_servers, option)
             typer.echo(f"next    {command} shows what to change")
         if not findings.faults:
-            typer.echo(f"next    {next_command('run', config, bootstrap_servers, option)}")
+            named = [] if model is None else ["--model", model]
+            typer.echo(f"next    {next_command('run', config, bootstrap_servers, option, *named)}")
     if findings.faults:
         raise typer.Exit(2)
 
@@ -145,6 +147,8 @@ def _check_model(groups: Mapping[str, Any], findings: "Findings") -> None:
             f"model: {loaded.identity} with {len(loaded.task.labels)} classes runs on {model.device} by {model.engine}"
         )
         findings.facts.append(f"model.profile: {found}")
+        if found.choice:
+            findings.facts.append(f"auto: {found.choice}")
 
 
 def _print(findings: "Findings") -> None:

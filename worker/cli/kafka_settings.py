@@ -9,7 +9,7 @@ The first of these that says it:
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -17,13 +17,18 @@ from worker.cli.options import parse_option
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.spelling import or_meant
 from worker.local.background import running
-from worker.settings import REFUSED, Kafka, Settings, Topics, read_groups
+from worker.settings import REFUSED, Kafka, ModelGroup, Settings, Topics, read_groups
 
+WHICH_MODEL: Final = ("path", "name", "weights")
+"""The settings of the model that say which one it is; all others say how it runs."""
 _NEEDED = ("kafka", "topics")
 
 
 def read_settings(
-    config: Path | None, bootstrap_servers: str | None = None, option: Sequence[str] | None = None
+    config: Path | None,
+    bootstrap_servers: str | None = None,
+    option: Sequence[str] | None = None,
+    model: str | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Read each group of settings, with the options of the command line.
 
@@ -31,6 +36,7 @@ def read_settings(
         config: settings as a YAML file.
         bootstrap_servers: brokers as host:port, with commas between; None for those of the settings.
         option: librdkafka options as NAME=VALUE; they override those of the settings.
+        model: replaces the model of the settings, and no other setting; as people name it.
 
     Returns:
         The valid groups by name, and the faults of all others.
@@ -40,6 +46,9 @@ def read_settings(
     if given:
         kafka["options"] = given
     overrides = {"kafka": kafka} if kafka else {}
+    if model is not None:
+        named = ModelGroup.named(model)
+        overrides["model"] = {name: getattr(named, name) for name in WHICH_MODEL}
     groups, faults = read_groups(config, overrides=overrides, find_brokers=find_local_brokers)
     if "kafka" in groups:
         groups["kafka"] = _overridden(groups["kafka"], given)
@@ -47,14 +56,17 @@ def read_settings(
 
 
 def complete_settings(
-    config: Path | None, bootstrap_servers: str | None = None, option: Sequence[str] | None = None
+    config: Path | None,
+    bootstrap_servers: str | None = None,
+    option: Sequence[str] | None = None,
+    model: str | None = None,
 ) -> Settings:
     """Return all settings, with the options of the command line; the arguments are those of `read_settings`.
 
     Raises:
         SettingsError: lists every fault with the name of the setting.
     """
-    groups, faults = read_settings(config, bootstrap_servers, option)
+    groups, faults = read_settings(config, bootstrap_servers, option, model)
     if faults:
         raise SettingsError(faults)
     return Settings.model_construct(None, **groups)

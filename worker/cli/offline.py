@@ -8,8 +8,8 @@ from typing import Final
 
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
+from worker.local.frame_ids import named_by_file
 from worker.media.folder import RECORDING, ListedFile, frames_of, list_folder
-from worker.wire import as_identifier
 
 _SHOWN: Final = 3
 """Sub-folders that a note names."""
@@ -62,7 +62,7 @@ def open_source(
         listed, note = labelled_by_folder(listed, frozenset(classes))
         if (source / RECORDING).is_file():
             note = f"labels: {source / RECORDING} is not read; to take its labels, add --labels {source / RECORDING}"
-    listed = [replace(each, frame_id=each.frame_id or as_identifier(each.name)) for each in listed]
+    listed = named_by_file(listed)
     name = source.resolve().name
     frames = partial(frames_of, listed, start=start, rate=rate, camera=camera, other_camera=name)
     no_camera = camera is None and not any(each.camera for each in listed)

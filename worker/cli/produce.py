@@ -16,6 +16,7 @@ from worker.cli.progress import progress_bar
 from worker.cli.sources import Options, check_options, read_sources
 from worker.domain.errors import SourceLost
 from worker.domain.frames import CapturedFrame
+from worker.local.frame_ids import named_once
 from worker.local.pacing import interleave, timeline
 from worker.settings import Kafka
 
@@ -126,7 +127,7 @@ def produce(
             task = progress.add_task("", total=count)
             frames = frames_in_time(schedule, feeds, seconds=seconds, keep_times=keep_times)
             try:
-                for frame in islice(frames, count):
+                for frame in islice(named_once(frames), count):
                     sink.send(render_frame(sent.topic, replace(frame, label=frame.label or label)))
                     sent.add(frame, time.monotonic() - started)
                     sent.dropped, sent.reconnects = feeds.dropped, feeds.reconnects

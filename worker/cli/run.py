@@ -10,8 +10,8 @@ import structlog
 import typer
 import yaml
 
-from worker.cli.kafka_settings import complete_settings
-from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile, same_kafka
+from worker.cli.kafka_settings import WHICH_MODEL, complete_settings
+from worker.cli.options import BootstrapServers, ClientOptions, ConfigFile, ModelName, same_kafka
 from worker.domain.errors import SettingsError, WorkerError
 from worker.ops.logs import configure_logs
 from worker.settings import Settings, effective
@@ -20,7 +20,12 @@ from worker.settings.changed import Changed, changed
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, option: ClientOptions = None) -> None:
+def run(
+    config: ConfigFile = None,
+    model: ModelName = None,
+    bootstrap_servers: BootstrapServers = None,
+    option: ClientOptions = None,
+) -> None:
     """Read frames from Kafka, run the model, publish predictions and running accuracy.
 
     On SIGTERM and SIGINT, the worker finishes, publishes and commits open frames, leaves the group, and exits with 0.
@@ -28,7 +33,7 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
     """
     for signum in _STOP:
         signal.signal(signum, lambda *_: sys.exit(0))  # there are no open frames before the worker runs
-    settings = complete_settings(config, bootstrap_servers, option)
+    settings = complete_settings(config, bootstrap_servers, option, model)
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
@@ -40,18 +45,21 @@ def run(config: ConfigFile = None, bootstrap_servers: BootstrapServers = None, o
     from worker.tuning.in_force import in_force
 
     try:
-        found = in_force(Groups(settings.model, settings.window, settings.limits))
+        found = in_force(Groups(settings.model, settings.window, settings.limits, settings.sampling))
         chosen, settings = settings, settings.model_copy(update=found.groups.by_name())
         given = {"kafka.bootstrap_servers"} if bootstrap_servers else set()
         given |= {"kafka.options"} if option else set()
-        _tell_settings(settings, changed(settings, chosen, config, given=given))
+        given |= {f"model.{name}" for name in WHICH_MODEL} if model else set()
+        _tell_settings(settings, changed(settings, chosen, config, given=given, origins=found.origins))
         log.info("profile", found=str(found))
+        if found.choice:
+            log.info("auto", line=f"auto: {found.choice}", chosen=found.choice)
         findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
         for warning in findings.warnings:
             log.warning("check", found=warning)
         if findings.faults:
             raise SettingsError(findings.faults)
-        inference = MainThread(settings.model.streams)
+        inference = MainThread(settings.model.streams_or_one)
         same = shlex.join(same_kafka(config, bootstrap_servers, option))
         with kafka_worker(settings, inference, same_kafka=same) as worker:
             for signum in _STOP:

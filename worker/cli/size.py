@@ -151,7 +151,7 @@ def _names_a_model() -> bool:
 
 
 def _speed(answers: float, groups: "Groups", memory: int = WORKER_BYTES) -> Speed:
-    from worker.models.build import cores
+    from worker.models.container import cores
 
     return Speed(answers=answers, cores=cores(), memory=memory + groups.limits.memory)
 
@@ -180,13 +180,15 @@ def _measure(manifest: "Manifest", groups: "Groups", source: Path | None, second
     from worker.models.build import build_model
     from worker.tuning.frames import sample_frames
     from worker.tuning.measure import polls_for, worker_rate
+    from worker.tuning.suited import suited
 
     with console.status(f"Measuring {manifest.name} for {seconds:g} s, without Kafka"):
         in_a_row = manifest.clip is not None or manifest.recurrence is not None
         taken = frames_to_measure(source, _MEASURED_WITH)
         frames = sample_frames(taken, _MEASURED_WITH, in_a_row=in_a_row)
+        groups = suited(groups, manifest).groups
         loaded = build_model(manifest, groups.model)
-        loaded.warm_up(groups.window.max_frames)
+        loaded.warm_up(groups.window.frames_or_usual)
         rate = worker_rate(groups, loaded, polls_for(manifest, frames, endless=True), seconds)
     shown = f"{source}" if source else "photographs of 640x480"
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

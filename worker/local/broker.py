@@ -7,15 +7,15 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from worker.domain.errors import WorkerError
 from worker.local.jars import LocalExtraMissing, fetch_jars
@@ -192,23 +192,31 @@ def _load_coordinators(bootstrap_servers: str) -> None:
     """
     client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     names = [f"warm-up-{number}" for number in range(COORDINATOR_PARTITIONS)]
-    admin = AdminClient(client)
-    deadline = time.monotonic() + _READY_WITHIN
-    while any(_is_loading(group) for group in admin.describe_consumer_groups(names, request_timeout=10).values()):
-        if time.monotonic() > deadline:
-            raise KafkaFailed(f"the groups of {bootstrap_servers} were not ready within {_READY_WITHIN:.0f} seconds")
-        time.sleep(_CHECK_EVERY)
     with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: _await_group(client, name), names))
         producers = [Producer(client | {"transactional.id": name}) for name in names]
         list(pool.map(lambda producer: producer.init_transactions(_READY_WITHIN), producers))
 
 
-def _is_loading(group: Future[ConsumerGroupDescription]) -> bool:
+def _await_group(client: Mapping[str, str | int | float | bool], name: str) -> None:
+    """Wait until a group's coordinator answers.
+
+    A consumer asks it. An admin client that asks one ends the process if the connection is lost (librdkafka 2.16).
+    """
+    deadline = time.monotonic() + _READY_WITHIN
+    consumer = Consumer({**client, "group.id": name, "enable.auto.commit": False})
     try:
-        group.result()
-    except KafkaException as failed:
-        return bool(failed.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND)
-    return False
+        while True:
+            try:
+                consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=10)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise KafkaFailed(f"group {name!r} was not ready within {_READY_WITHIN:.0f} seconds") from None
+                time.sleep(_CHECK_EVERY)
+            else:
+                return
+    finally:
+        consumer.close()
 
 
 def _failure(node: Node, fault: str) -> KafkaFailed:

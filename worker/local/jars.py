@@ -7,6 +7,7 @@ file.
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -56,9 +57,9 @@ class Jar:
         return f"{self.artifact}-{self.version}.jar"
 
 
-def locked_jars() -> tuple[Jar, ...]:
-    """Return all jars of the lock file."""
-    return tuple(_parse(name, sha256) for name, sha256 in json.loads(LOCK_FILE.read_text()).items())
+def locked_jars(lock: Path | None = None) -> tuple[Jar, ...]:
+    """Return all jars of a lock file; None is that of Kafka."""
+    return tuple(_parse(name, sha256) for name, sha256 in json.loads((lock or LOCK_FILE).read_text()).items())
 
 
 def jar_folder() -> Path:
@@ -67,21 +68,35 @@ def jar_folder() -> Path:
 
 
 def fetch_jars() -> tuple[Path, ...]:
-    """Return the locked jars as files; download those that are not in the cache.
-
-    Every file is hashed on every call (about 0.1 s), so damaged files are replaced. Files are renamed into the cache
-    when they are complete, and every process writes the same bytes under a name, so several processes can fill the
-    cache at the same time.
+    """Return Kafka's jars as files; download those that are not in the cache.
 
     Raises:
         FetchFailed: a jar could not be downloaded, or has another hash.
         LocalExtraMissing: a jar must be downloaded, and the extra `local` is not installed.
     """
-    folder, jars = jar_folder(), locked_jars()
+    return fetch(locked_jars(), jar_folder(), instead="set KAFKA_BOOTSTRAP_SERVERS to a running Kafka")
+
+
+def fetch(jars: Sequence[Jar], folder: Path, *, instead: str) -> tuple[Path, ...]:
+    """Return jars as files in a folder; download those that are not there.
+
+    Every file is hashed on every call (about 0.1 s for 50 MB), so damaged files are replaced. Files are renamed into
+    the folder when they are complete, and every process writes the same bytes under a name, so several processes can
+    fill the folder at the same time.
+
+    Args:
+        jars: the jars, with their hashes.
+        folder: the folder, which is created.
+        instead: what a user without a network can do instead, for the error.
+
+    Raises:
+        FetchFailed: a jar could not be downloaded, or has another hash.
+        LocalExtraMissing: a jar must be downloaded, and the extra `local` is not installed.
+    """
     missing = [jar for jar in jars if not _is_locked_content(folder / jar.file_name, jar)]
     if missing:
         with tempfile.TemporaryDirectory() as scratch:
-            download = partial(_download, context=_maven(Path(scratch)), folder=folder)
+            download = partial(_download, context=_maven(Path(scratch)), folder=folder, instead=instead)
             with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
                 list(pool.map(download, missing))
     return tuple(folder / jar.file_name for jar in jars)
@@ -107,13 +122,12 @@ def _maven(repository: Path) -> Any:
     return MavenContext(repo_cache=repository, resolver=PythonResolver())
 
 
-def _download(jar: Jar, context: Any, folder: Path) -> None:
+def _download(jar: Jar, context: Any, folder: Path, instead: str) -> None:
     try:
         file = Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
     except (OSError, RuntimeError) as error:
         raise FetchFailed(
-            f"could not download {jar}, a part of Kafka: {error}; check the network and the proxy, or set "
-            "KAFKA_BOOTSTRAP_SERVERS to a running Kafka"
+            f"could not download {jar}: {error}; check the network and the proxy, or {instead}"
         ) from error
     data = file.read_bytes()
     if (found := sha256_of_bytes(data)) != jar.sha256:

@@ -1,15 +1,17 @@
 """Choose what reads each source: the schedule, or threads of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from worker.adapters.clocks import wall_clock
+from worker.domain.frames import CapturedFrame
+from worker.local.frame_ids import named_by_file
 from worker.local.live import Camera, Live, Playback
 from worker.local.pacing import PICTURES_PER_SECOND, Reader
 from worker.local.sources import Kind, Source
-from worker.media.folder import read_folder
+from worker.media.folder import frames_of, list_folder
 from worker.media.jpeg import JpegEncoder
 from worker.media.live import live_name, read_live
 from worker.media.video import read_video
@@ -59,8 +61,12 @@ def open_sources(
 
 
 def _pictures(folder: Path, camera: str | None, rate: float | None, labels: Path | None) -> Reader:
-    pictures = partial(read_folder, folder, rate=rate or PICTURES_PER_SECOND, labels=labels, camera=camera)
-    return lambda: pictures(start=wall_clock())
+    def pictures() -> Iterator[CapturedFrame]:
+        listed, name = named_by_file(list_folder(folder, labels=labels)), folder.resolve().name
+        pace = rate or PICTURES_PER_SECOND
+        return frames_of(listed, start=wall_clock(), rate=pace, camera=camera, other_camera=name)
+
+    return pictures
 
 
 def _video(path: Path, camera: str, rate: float | None, encode: JpegEncoder) -> Reader:

@@ -1,6 +1,5 @@
 """Topics for one run of the demo, and the workers of one group that read and write them."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -20,6 +19,7 @@ from worker.domain.records import Record, TopicPartition
 from worker.domain.times import Monotonic
 from worker.local.screen import Member, State
 from worker.local.worker_process import READY_WITHIN, WorkerProcess
+from worker.models.container import cores
 from worker.settings import Topics
 
 PARTITIONS: Final = 4
@@ -158,7 +158,7 @@ def open_stage(
         "topics": topics.in_use(),
         # A share of the cores for each worker: on a busy machine, threads that wait for each other are slower than one.
         # No profile, because the answers are compared with torchvision's, bit for bit.
-        "model": {"path": str(model), "threads": max(1, (os.cpu_count() or 1) // of_all), "profile": "off"},
+        "model": {"path": str(model), "threads": max(1, cores() // of_all), "engine": "eager", "profile": "off"},
         "sampling": {"idle_ms": IDLE_MS},
     }
     started = []

@@ -29,7 +29,7 @@ STOP, KILL = b"s", b"k"
 
 _PR_SET_PDEATHSIG = 1
 _CHECK_EVERY = 0.1  # seconds
-_GRACE = 15.0  # seconds between SIGTERM and SIGKILL
+GRACE = 15.0  # seconds between SIGTERM and SIGKILL
 
 
 def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
@@ -47,7 +47,7 @@ def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
 def _run(command: list[str], parent: int) -> tuple[int, bytes | None]:
     """Run one command until it ends; return its status and the word that ended it early, or None."""
     # This hook is safe, because this process has only one thread.
-    die_with_supervisor = partial(_die_with, os.getpid())
+    die_with_supervisor = partial(die_with, os.getpid())
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_supervisor)  # noqa: PLW1509
     word = None
     while child.poll() is None and word is None:
@@ -55,7 +55,7 @@ def _run(command: list[str], parent: int) -> tuple[int, bytes | None]:
     if word == STOP:
         child.terminate()
         try:
-            return child.wait(_GRACE), word
+            return child.wait(GRACE), word
         except subprocess.TimeoutExpired:
             pass
     if word is not None:
@@ -71,7 +71,7 @@ def _listen(parent: int) -> bytes | None:
     return b"" if os.getppid() != parent else None
 
 
-def _die_with(supervisor: int) -> None:
+def die_with(supervisor: int) -> None:
     """Let the kernel kill this process when the supervisor ends; called between fork and exec."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:  # it ended before the call above

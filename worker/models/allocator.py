@@ -1,4 +1,4 @@
-"""Configure the C library's memory allocator: keep freed memory, and use one heap per thread."""
+"""The C library's memory allocator: keep freed memory, use one heap per thread, and when to give memory back."""
 
 import ctypes
 from typing import Final
@@ -32,3 +32,11 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_M_ARENA_MAX, _MAX_INT), (_M_MMAP_THRESHOLD, _MAX_INT // 2), (_M_TRIM_THRESHOLD, _MAX_INT))
     return all(mallopt(name, value) for name, value in settings)
+
+
+def release_freed_memory() -> None:
+    """Return the memory that all threads have freed to the system; without glibc, nothing happens."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        return

@@ -1,7 +1,6 @@
 """Which engine runs the model: settings in, a model out. What an engine converts is kept in the user's cache."""
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from worker.domain.errors import ModelUnavailable, SettingsError
 from worker.domain.preprocessing import MemoryFormat
 from worker.models.allocator import keep_freed_memory
 from worker.models.cnn_rnn import CnnRnn
+from worker.models.container import cores, is_limited
 from worker.models.detectors import adapt_detector, check_engine
 from worker.models.engines.onnx_export import write_onnx
 from worker.models.engines.portions import Portions
@@ -123,10 +123,10 @@ def calibrate(manifest: Manifest, group: ModelGroup, pixels: NDArray[np.uint8]) 
         SettingsError: the engine or the device cannot do int8.
         ModelUnavailable: as `load_model`, or the network cannot be quantised.
     """
-    group = group.model_copy(update={"precision": "int8"})
-    if faults := list(_contradictions(group)):
+    group = group.without_auto().model_copy(update={"precision": "int8"})
+    if faults := list(contradictions(group)):
         raise SettingsError(faults)
-    _require_libraries("onnxruntime")
+    require_libraries("onnxruntime")
     from worker.models.engines.onnx_quantiser import write_int8  # noqa: PLC0415 - need not be installed
 
     graph = _graph(load_network(manifest), manifest, group, torch.device("cpu"))
@@ -144,10 +144,11 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         SettingsError: no machine can do what the settings ask for.
         ModelUnavailable: the engine or the device is not there, or the engine cannot run this network.
     """
-    if faults := list(_contradictions(group)):
+    group = group.without_auto()
+    if faults := list(contradictions(group)):
         raise SettingsError(faults)
     keep_freed_memory()
-    if (threads := _threads_per_stream(group)) is not None:
+    if (threads := threads_per_stream(group)) is not None:
         limit_torch_threads(threads)
     full_part = max(1, PICTURES_A_THREAD * (threads or cores()) // _pictures(manifest))
     engines = _build_engines(network, manifest, group, threads, full_part)
@@ -161,7 +162,7 @@ def assemble(network: nn.Module | ExportedProgram, manifest: Manifest, group: Mo
         clip=manifest.clip,
         recurrent=_recurrent_part(network, manifest, group),
         engine=Streams(engines),
-        streams=group.streams,
+        streams=group.streams_or_one,
         largest=full_part if group.device == "cpu" else None,
     )
 
@@ -176,14 +177,14 @@ def _pictures(manifest: Manifest) -> int:
 
 def settle_threads(group: ModelGroup, *, usual: int) -> None:
     """Give torch as many threads as this model wants, or as usual if it leaves that open; for models run in turn."""
-    limit_torch_threads(_threads_per_stream(group) or usual)
+    limit_torch_threads(threads_per_stream(group) or usual)
 
 
 def _build_engines(
     network: nn.Module | ExportedProgram, manifest: Manifest, group: ModelGroup, threads: int | None, full_part: int
 ) -> Sequence[Engine]:
     """Build one for each stream."""
-    _require_libraries(group.engine)
+    require_libraries(group.engine)
     if manifest.task == Detect.name:
         check_engine(network, group.engine)
     check_batch(network, group.engine)
@@ -191,14 +192,14 @@ def _build_engines(
     device = find_device(group.device, group.precision) if by_torch else torch.device("cpu")
     graph = _graph(network, manifest, group, device)
     if group.engine == "eager":
-        return [TorchEngine(graph, device, graph.head.outputs)] * group.streams
+        return [TorchEngine(graph, device, graph.head.outputs)] * group.streams_or_one
     if group.engine == "compile":
-        file = _cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
+        file = cached(manifest, ".pt2", [*_key(graph, manifest), graph.layout, describe_machine(device)])
         make_file_once(file, lambda f: write_compiled(export_graph(graph, manifest.input_shape), f, device))
-        engine = load_compiled(file, device, streams=group.streams, outputs=graph.head.outputs)
+        engine = load_compiled(file, device, streams=group.streams_or_one, outputs=graph.head.outputs)
         if manifest.clip:
             _check_compiled(engine, graph, manifest.input_shape)
-        return [engine] * group.streams
+        return [engine] * group.streams_or_one
     if group.precision == "int8":
         file = _int8_file(graph, manifest)
         if not file.exists():
@@ -215,7 +216,7 @@ def _build_engines(
             check_survives(file, usual=full_part)
         return load_openvino(
             file,
-            streams=group.streams,
+            streams=group.streams_or_one,
             threads=threads,
             precision=group.precision,
             usual=full_part,
@@ -224,7 +225,7 @@ def _build_engines(
     from worker.models.engines.onnxruntime_engine import load_onnxruntime  # noqa: PLC0415 - need not be installed
 
     return load_onnxruntime(
-        file, device=group.device, streams=group.streams, threads=threads, outputs=graph.head.outputs
+        file, device=group.device, streams=group.streams_or_one, threads=threads, outputs=graph.head.outputs
     )
 
 
@@ -291,7 +292,7 @@ def _task(manifest: Manifest, group: ModelGroup) -> Task:
     return TASKS[manifest.task](manifest, group)
 
 
-def _contradictions(group: ModelGroup) -> Iterator[str]:
+def contradictions(group: ModelGroup) -> Iterator[str]:
     """Find what no machine can do; what this one cannot shows when the engine is built."""
     on_cpu = group.device == "cpu"
     if group.engine == "openvino" and not on_cpu:
@@ -308,38 +309,34 @@ def _contradictions(group: ModelGroup) -> Iterator[str]:
         yield f"model.engine {group.engine} cannot do precision int8: set model.engine: openvino or onnxruntime"
     if group.precision == "int8" and not on_cpu:
         yield f"model.precision int8 is for a CPU, not for {group.device}: set fp16, or model.device: cpu"
-    if group.streams > 1 and not on_cpu:
+    if group.streams_or_one > 1 and not on_cpu:
         yield "model.streams are for a CPU, a GPU takes a batch as a whole: set streams: 1"
-    if group.threads is not None and group.threads < group.streams:
+    if group.threads is not None and group.threads < group.streams_or_one:
         yield f"model.threads is {group.threads} and model.streams {group.streams}: each stream needs a thread"
 
 
-def _require_libraries(engine: str) -> None:
+def require_libraries(engine: str) -> None:
+    """Raise ModelUnavailable if what an engine needs is not installed."""
     if missing := [name for name in LIBRARIES.get(engine, ()) if importlib.util.find_spec(name) is None]:
         raise ModelUnavailable(
             f'engine {engine}: {", ".join(missing)} not installed; pip install "vision-worker[{engine}]"'
         )
 
 
-def _threads_per_stream(group: ModelGroup) -> int | None:
+def threads_per_stream(group: ModelGroup) -> int | None:
     """Share the threads out, those of all cores if none are set; a single stream is left to its engine's choice."""
-    if group.threads is None and group.streams == 1:
-        return None
-    return max(1, (group.threads or cores()) // group.streams)
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    if group.threads is None and group.streams_or_one == 1:
+        return cores() if is_limited() else None  # engines do not see a container's limit
+    return max(1, (group.threads or cores()) // group.streams_or_one)
 
 
 def _onnx_file(graph: ModelGraph, manifest: Manifest) -> Path:
-    file = _cached(manifest, ".onnx", _key(graph, manifest))
+    file = cached(manifest, ".onnx", _key(graph, manifest))
     return make_file_once(file, lambda f: write_onnx(export_graph(graph, manifest.input_shape), f))
 
 
 def _int8_file(graph: ModelGraph, manifest: Manifest) -> Path:
-    return _cached(manifest, ".int8.onnx", [*_key(graph, manifest), _source_of("worker.models.engines.onnx_quantiser")])
+    return cached(manifest, ".int8.onnx", [*_key(graph, manifest), source_of("worker.models.engines.onnx_quantiser")])
 
 
 def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
@@ -353,20 +350,20 @@ def _key(graph: ModelGraph, manifest: Manifest) -> list[object]:
         manifest.clip,
         graph.head,  # as text, with all that it depends on
         graph.precision,
-        _source_of("worker.models.graph"),
-        _source_of("worker.models.heads"),
-        *([_source_of("worker.models.cnn_rnn")] if manifest.network else []),
+        source_of("worker.models.graph"),
+        source_of("worker.models.heads"),
+        *([source_of("worker.models.cnn_rnn")] if manifest.network else []),
         torch.__version__,
     ]
 
 
-def _source_of(module: str) -> str:
+def source_of(module: str) -> str:
     """Read a module's source without running it: what it needs may not be installed."""
     spec = importlib.util.find_spec(module)
     return Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
 
 
-def _cached(manifest: Manifest, suffix: str, key: Sequence[object]) -> Path:
+def cached(manifest: Manifest, suffix: str, key: Sequence[object]) -> Path:
     """Say where the user's cache keeps what was converted."""
     digest = sha256_of_bytes(repr(key).encode())
     return cache_folder() / "engines" / f"{manifest.name}-{digest[:16]}{suffix}"

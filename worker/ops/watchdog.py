@@ -18,12 +18,14 @@ class Pulse:
     """The state of the loop.
 
     Attributes:
-        silent: seconds since the loop last completed a step.
+        silent: seconds since the loop last did something.
+        in_step: seconds since the loop last completed a step; more than `silent` while it reads back what was saved.
         since_poll: seconds since the last poll; after max.poll.interval.ms without one, the group removes the worker.
         stage: the stage that the loop is in.
     """
 
     silent: float
+    in_step: float
     since_poll: float
     stage: str
 
@@ -39,7 +41,7 @@ class Watchdog:
 
     Args:
         pulse: returns the state of the loop.
-        limit: seconds without a completed step that count as a stall.
+        limit: seconds of silence that count as a stall.
     """
 
     def __init__(self, pulse: Callable[[], Pulse], *, limit: float) -> None:

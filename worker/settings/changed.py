@@ -1,8 +1,9 @@
 """Which settings differ from the defaults, and where they come from: what a person wants to see at the start."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from worker.settings.file import read_file
@@ -26,15 +27,21 @@ class Changed(NamedTuple):
 
 
 def changed(
-    settings: Settings, chosen: Settings, file: Path | None, *, given: Collection[str] = ()
+    settings: Settings,
+    chosen: Settings,
+    file: Path | None,
+    *,
+    given: Collection[str] = (),
+    origins: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Changed]:
     """Yield the settings in force that differ from the defaults, in order, with secrets masked.
 
     Args:
-        settings: those in force, with the values of the profile.
+        settings: those in force.
         chosen: those that the user has set.
         file: the settings file, which can be read; None if there is none.
         given: names of those that the command line sets.
+        origins: where values come from that the user has not set.
     """
     shown, content = effective(settings), read_file(file) if file else {}
     for group in Settings.model_fields:
@@ -42,7 +49,7 @@ def changed(
         for name, field in type(of_group).model_fields.items():
             value, full_name = getattr(of_group, name), f"{group}.{name}"
             if value != getattr(of_user, name):
-                yield Changed(full_name, shown[group][name], "profile")
+                yield Changed(full_name, shown[group][name], origins[full_name])
             elif field.is_required() or value != field.get_default(call_default_factory=True):
                 of_command = COMMAND_LINE if full_name in given else None
                 of_file = str(file) if name in (content.get(group) or {}) else "vision-worker kafka up"

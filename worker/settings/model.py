@@ -2,11 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from worker.settings.base import Group
+from worker.settings.base import Group, whole_or_auto
+
+EngineName = Literal["eager", "compile", "openvino", "onnxruntime"]
+
+MOST_STREAMS: Final = 64
 
 
 class ModelGroup(Group):
@@ -22,8 +26,10 @@ class ModelGroup(Group):
     device: str = Field(
         "cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N; never chosen automatically"
     )
-    engine: Literal["eager", "compile", "openvino", "onnxruntime"] = Field(
-        "eager", description="runs the model: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime"
+    engine: Literal["auto", EngineName] = Field(
+        "auto",
+        description="runs the model: torch, torch compiled ahead of time, OpenVINO or ONNX Runtime. auto: OpenVINO on "
+        "a CPU, if it is installed and agrees with torch about this model, else eager",
     )
     precision: Literal["fp32", "bf16", "fp16", "int8"] = Field(
         "fp32",
@@ -54,8 +60,9 @@ class ModelGroup(Group):
     threads: int | None = Field(
         None, ge=1, description="threads of the model, all streams together; unset takes the engine's default"
     )
-    streams: int = Field(
-        1, ge=1, le=64, description="parts of a batch that run in parallel on a CPU; one per core is best"
+    streams: Annotated[int | Literal["auto"], whole_or_auto(1, MOST_STREAMS)] = Field(
+        "auto",
+        description="parts of a batch that run in parallel on a CPU; auto is one for each core or thread",
     )
     profile: Literal["auto", "off"] = Field(
         "auto", description="auto uses the profile of `vision-worker tune` for this machine and model, if there is one"
@@ -65,6 +72,20 @@ class ModelGroup(Group):
         False,
         description="the task segment also writes the class of each pixel, as a PNG in the message",
     )
+
+    @property
+    def engine_or_eager(self) -> EngineName:
+        """The engine; uncompiled torch where nothing has been chosen for this machine."""
+        return "eager" if self.engine == "auto" else self.engine
+
+    @property
+    def streams_or_one(self) -> int:
+        """The number of streams; one where nothing has been chosen for this machine."""
+        return 1 if self.streams == "auto" else self.streams
+
+    def without_auto(self) -> "ModelGroup":
+        """Return the same settings, with what runs everywhere in place of what was to be chosen for this machine."""
+        return self.model_copy(update={"engine": self.engine_or_eager, "streams": self.streams_or_one})
 
     @classmethod
     def named(cls, model: Path | str) -> "ModelGroup":
@@ -76,5 +97,5 @@ class ModelGroup(Group):
     @model_validator(mode="after")
     def _one_model(self) -> "ModelGroup":
         if (self.path is None) == (self.name is None):
-            raise ValueError("set either path (a model manifest) or name (a torchvision model)")
+            raise ValueError("set either path (a model manifest) or name (a torchvision model), or give --model")
         return self

@@ -39,9 +39,10 @@ class Groups:
         return {"model": self.model, "window": self.window, "limits": self.limits}
 
     def explicit(self) -> Choice:
-        """Return the settings that the user has set."""
+        """Return the settings that the user has set; `auto` leaves them to the worker."""
         groups = self.by_name().items()
-        return {f"{name}.{key}": getattr(group, key) for name, group in groups for key in group.model_fields_set}
+        chosen = {f"{name}.{key}": getattr(group, key) for name, group in groups for key in group.model_fields_set}
+        return {name: value for name, value in chosen.items() if value != "auto"}
 
     def updated_by(self, choice: Choice) -> "Groups":
         """Return these settings, overridden by a choice.

@@ -1,8 +1,14 @@
 """Settings of windows and batches."""
 
+from typing import Annotated, Final, Literal
+
 from pydantic import Field
 
-from worker.settings.base import Group
+from worker.settings.base import Group, whole_or_auto
+
+MOST_FRAMES: Final = 4096
+USUAL_FRAMES: Final = 32
+"""In a batch at most: two full parts for each of two cores."""
 
 
 class WindowGroup(Group):
@@ -16,4 +22,12 @@ class WindowGroup(Group):
         ge=10,
         description="target for 99 % of frames, from capture to prediction; replaces linger_ms, and sets batch sizes",
     )
-    max_frames: int = Field(32, ge=1, le=4096, description="maximum frames in a batch, and in one call of the model")
+    max_frames: Annotated[Literal["auto"] | int, whole_or_auto(1, MOST_FRAMES)] = Field(
+        "auto",
+        description="maximum frames in a batch, and in one call of the model; auto: 16 for each stream, at least 32",
+    )
+
+    @property
+    def frames_or_usual(self) -> int:
+        """The maximum frames in a batch; 32 where nothing has been chosen for this machine."""
+        return USUAL_FRAMES if self.max_frames == "auto" else self.max_frames

@@ -38,7 +38,7 @@ class Worker:
         control: what is known of arrivals and costs, and the limits that follow.
         stages: which stage the loop is in.
         last_step: when the loop last completed a step or a call of the model; `last_poll` when it last asked for
-            frames.
+            frames, and `last_read_back` when it last went on to read back what was saved.
         joined: the group has assigned partitions at least once.
         subscribed_at: when the worker asked for partitions.
     """
@@ -72,7 +72,7 @@ class Worker:
         self._backlog = self._stopping = self._broken = False
         self._sampled = 0
         self._silence = Silence(longest_step=2 * settings.idle_poll)
-        self.last_step = self.last_poll = clocks.monotonic()
+        self.last_step = self.last_poll = self.last_read_back = clocks.monotonic()
         self.joined = False
         self.subscribed_at: Monotonic | None = None
 
@@ -308,10 +308,10 @@ class Worker:
         began = self._monotonic()
         with self.stages("restore"):
             try:
-                checkpoints = self._source.checkpoints(new, self._is_stopping)
-                saved = list(self._restore(new, self._is_stopping))
+                checkpoints = self._source.checkpoints(new, self._reads_back)
+                saved = list(self._restore(new, self._reads_back))
                 # Last of all: what was saved cannot lie beyond an end that is asked for later.
-                extents = self._source.extents(new, self._is_stopping)
+                extents = self._source.extents(new, self._reads_back)
             except Stopped:
                 return False
             offsets = {}
@@ -324,7 +324,9 @@ class Worker:
         self._telemetry.all_restored(len(saved), seconds=self._monotonic() - began)
         return True
 
-    def _is_stopping(self) -> bool:
+    def _reads_back(self) -> bool:
+        """Tell whether to stop. Reading back asks so after each answer, and no wait for one is without end."""
+        self.last_read_back = self._monotonic()
         return self._stopping
 
     def _on_assigned(self, names: Collection[TopicPartition]) -> None:

@@ -1,6 +1,5 @@
 """All pictures of the data, decoded and resized once by the worker's own preparation, in a file on disk."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from worker.domain.geometry import Geometry
 from worker.domain.preprocessing import Preprocessing
 from worker.domain.records import Position, Record, TopicPartition
 from worker.domain.times import EventMillis, Monotonic
+from worker.models.container import cores
 from worker.models.preparation import frame_decoder
 from worker.settings import Limits, ModelGroup
 
@@ -80,7 +80,7 @@ def prepare(
         pixels = np.memmap(file, np.uint8, "r+", shape=(max(1, needed),))[:needed].reshape(shape)
     kept, geometries, unreadable = list[Item](), list[Geometry](), list[str]()
     pictures, done = read_pictures(items), 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while chunk := list(islice(pictures, _AT_ONCE)):
             slots = np.zeros((len(chunk), *shape[1:]), np.uint8)
             decoded = pool.map(lambda each, slot: _decode(decode, each[1], slot), chunk, slots)

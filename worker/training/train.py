@@ -9,6 +9,7 @@ import torch
 
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.preprocessing import Preprocessing
+from worker.models.container import cores, is_limited
 from worker.models.engines.torch_engine import find_device, limit_torch_threads
 from worker.training.balance import class_weights
 from worker.training.card import Card
@@ -93,8 +94,8 @@ def train(
         raise SettingsError(faults)
     check_installed(options.task)
     device = find_device(options.device, "fp32")
-    if options.threads is not None:
-        limit_torch_threads(options.threads)
+    if options.threads is not None or is_limited():
+        limit_torch_threads(options.threads or cores())
     beginning = find_beginning(options)
     timing = timing_of(options, beginning.clip)
     rate = timing.rate if timing and timing.rate else _PICTURES_A_SECOND

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, get_args
 
-from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings import Limits, ModelGroup
 from worker.settings.offline import Choice, Groups
+from worker.settings.window import USUAL_FRAMES
 
 TORCH_ENGINES: Final = ("eager", "compile")
 """Engines for which tuning chooses the memory format."""
@@ -41,9 +42,7 @@ class Room:
         }
         values["model.threads"] = _unique(cores, max(1, cores - 1)) if on_cpu else [None]
         values["model.streams"] = _unique(cores, max(1, cores - 1), *_halves(cores)) if on_cpu else [1]
-        values["window.max_frames"] = _default_first(
-            WindowGroup.model_fields["max_frames"].default, BATCHES["cpu" if on_cpu else "cuda"]
-        )
+        values["window.max_frames"] = _default_first(USUAL_FRAMES, BATCHES["cpu" if on_cpu else "cuda"])
         values["limits.decode_threads"] = _unique(
             Limits.model_fields["decode_threads"].default, *filter(None, (cores - 1, cores + 1, 2 * cores))
         )
@@ -121,7 +120,7 @@ def _default_first(default: object, values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _unique(*values: Any) -> Sequence[Any]:
-    return list(dict.fromkeys(values))
+    return [each for each in dict.fromkeys(values) if each != "auto"]
 
 
 def _halves(count: int) -> Iterator[int]:

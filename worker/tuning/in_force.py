@@ -1,16 +1,19 @@
-"""The settings in force: the user's settings override the profile, and the profile overrides the defaults."""
+"""The settings in force: the user's own come first, then the profile's, then what suits this machine."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from worker.domain.errors import SettingsError
 from worker.models.build import find_manifest
+from worker.models.manifest import Manifest
 from worker.settings import ModelGroup, read_groups
 from worker.settings.offline import Choice, Groups
 from worker.tuning.groups import not_overridden
 from worker.tuning.profile import damaged, file_of, key_of, read_profile
+from worker.tuning.suited import Suited, suited
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +21,33 @@ class InForce:
     """Settings, and where they come from.
 
     Attributes:
-        groups: settings, with the profile's values.
+        groups: settings, with the profile's values, and without `auto`.
         file: the profile's file; None if there is no profile, or it is switched off.
         taken: values taken from the profile.
         left: the profile's values that are not taken, because the user has set another value.
+        suited: what was chosen for this machine, of the settings that are `auto`.
     """
 
     groups: Groups
     file: Path | None = None
     taken: Choice = field(default_factory=dict)
     left: Choice = field(default_factory=dict)
+    suited: Suited | None = None
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where the values of settings come from that the user has not set."""
+        chosen = self.suited.chosen if self.suited else {}
+        return {**dict.fromkeys(self.taken, "profile"), **dict.fromkeys(chosen, "auto")}
+
+    @property
+    def choice(self) -> str | None:
+        """What was chosen for this machine, and what may be faster; None if nothing was left open."""
+        if self.suited is None or not self.suited.chosen:
+            return None
+        may_tune = self.file is None and self.groups.model.profile == "auto"
+        faster = "; vision-worker tune may find faster settings" if may_tune else ""
+        return f"{self.suited}{faster}"
 
     def __str__(self) -> str:
         if self.groups.model.profile == "off":
@@ -41,13 +61,46 @@ class InForce:
 def in_force(groups: Groups) -> InForce:
     """Apply the profile of this machine and model, if there is one, to the settings that the user has not set.
 
+    What is still `auto` then is chosen for this machine.
+
     Raises:
         ModelUnavailable: there is no such model, or no such device.
         SettingsError: the model's manifest has faults, or the profile is damaged.
     """
+    manifest = find_manifest(groups.model)
+    profiled = _profiled(groups, manifest)
+    chosen = suited(profiled.groups, manifest)
+    return replace(profiled, groups=chosen.groups, suited=chosen)
+
+
+def offline_groups(config: Path | None, model: Path | str | None, options: Choice | None = None) -> Groups:
+    """Return the settings in force for a run on files: those of model, sampling, window and limits.
+
+    Args:
+        config: settings as a YAML file.
+        model: a folder or a manifest, or the name of a model; replaces the settings' model. It runs equally on every
+            machine: no profile is used, and nothing is chosen.
+        options: values by a setting's full name, which come before those of the settings.
+
+    Raises:
+        SettingsError: a setting that is used has a fault, or there is no model.
+        ModelUnavailable: there is no such model, or no such device.
+        pydantic.ValidationError: an option has a fault.
+    """
+    groups, faults = read_groups(config)
+    # The reference for comparisons.
+    group = ModelGroup.named(model).model_copy(update={"profile": "off"}) if model else groups.get("model")
+    faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
+    if group is None or faults:
+        raise SettingsError(faults or ["give a model with --model or in --config"])
+    found = Groups.of({**groups, "model": group}).updated_by(options or {})
+    return found if model else in_force(found).groups
+
+
+def _profiled(groups: Groups, manifest: Manifest) -> InForce:
     if groups.model.profile == "off":
         return InForce(groups)
-    key = key_of(find_manifest(groups.model), groups.model.device)
+    key = key_of(manifest, groups.model.device)
     profile = read_profile(key)
     if profile is None:
         return InForce(groups)
@@ -62,26 +115,6 @@ def in_force(groups: Groups) -> InForce:
         return InForce(groups.updated_by(taken), file_of(key), taken, left)
     except ValidationError as error:
         raise damaged(file_of(key), "; ".join(each["msg"] for each in error.errors())) from error
-
-
-def offline_groups(config: Path | None, model: Path | str | None) -> Groups:
-    """Return the settings in force for a run on files: those of model, sampling, window and limits.
-
-    Args:
-        config: settings as a YAML file.
-        model: a folder or a manifest, or the name of a model; replaces the settings' model, and uses no profile.
-
-    Raises:
-        SettingsError: a setting that is used has a fault, or there is no model.
-        ModelUnavailable: there is no such model, or no such device.
-    """
-    groups, faults = read_groups(config)
-    # A model that is named runs with default settings, equally on every machine: the reference for comparisons.
-    group = ModelGroup.named(model).model_copy(update={"profile": "off"}) if model else groups.get("model")
-    faults = [fault for fault in faults if not fault.startswith(("kafka", "model" if model else "kafka"))]
-    if group is None or faults:
-        raise SettingsError(faults or ["give a model with --model or in --config"])
-    return in_force(Groups.of({**groups, "model": group})).groups
 
 
 def _format(choice: Choice) -> str:

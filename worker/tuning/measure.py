@@ -33,6 +33,7 @@ from worker.stream.worker import Worker
 from worker.tuning.agreement import Agreement, Answer, Answers, Bounds, compare, most_likely
 from worker.tuning.frames import polls
 from worker.tuning.search import Stage, Tried
+from worker.tuning.suited import suited
 
 ROUNDS: Final = 5
 RECURRENT_RATE: Final = 25.0
@@ -85,6 +86,8 @@ class Trials:
         self._frames = frames
         self._bounds = bounds
         self._seconds = seconds
+        self._untuned = suited(groups, manifest).chosen
+        """What no choice means: the worker without a profile."""
         self._default_threads = torch.get_num_threads()
         self._agreements: dict[tuple[object, ...], Agreement] = {}
         reference = Groups(ModelGroup(path=manifest.file, top_k=groups.model.top_k), WindowGroup(), groups.limits)
@@ -127,7 +130,7 @@ class Trials:
     def _prepare(self, choice: Choice) -> _Candidate | str:
         """Load a candidate and compare it with the reference; a text says why it cannot run here."""
         try:
-            groups = self._groups.updated_by(choice)
+            groups = self._groups.updated_by(choice or self._untuned)
             model = self._load(groups)
             key = tuple(sorted((name, str(value)) for name, value in choice.items()))
             if key not in self._agreements:
@@ -144,7 +147,7 @@ class Trials:
             calibrate(self._manifest, groups.model, self._calibration)
             self._calibrated = True
         model = build_model(self._manifest, groups.model)
-        model.warm_up(groups.window.max_frames)
+        model.warm_up(groups.window.frames_or_usual)
         return model
 
     def _answers(self, groups: Groups, model: LoadedModel) -> Answers:
@@ -164,7 +167,7 @@ class Trials:
         seconds = self._seconds / ROUNDS
         if stage.model_alone:
             settle_threads(candidate.groups.model, usual=self._default_threads)
-            call = call_size(candidate.model, candidate.groups.window.max_frames)
+            call = call_size(candidate.model, candidate.groups.window.frames_or_usual)
             rate = model_rate(candidate.model, self._pixels, call, seconds)
             return rate * _answers_a_sample(self._manifest)
         return self._worker_rate(candidate, seconds)

@@ -8,7 +8,7 @@ import msgspec
 
 from worker import __version__
 from worker.domain.errors import SettingsError
-from worker.models.build import cores
+from worker.models.container import cores
 from worker.models.engines.torch_engine import describe_processor
 from worker.models.manifest import Manifest
 from worker.models.store import cache_folder, sha256_of_bytes, write_atomically

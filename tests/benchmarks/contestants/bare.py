@@ -1,8 +1,8 @@
-"""The limit: decode and model in a bare loop on all cores, without Kafka or anything else.
+"""The limit: decode and model in bare loops on all cores, without Kafka or anything else.
 
-Each core has one thread with its own model, and no thread waits for another. Batch size, allocator and OpenCV have the
-worker's settings, the best ones known. For each batch it prints one line of JSON with the time and the number of
-frames, until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
+Each core has a loop in a thread of its own. All loops share a model: with a stream for each core no loop waits for
+another, with fewer streams some decode while others have the model. For each call of the model it prints one line of
+JSON with the time and the number of frames, until it is killed: `python -m tests.benchmarks.contestants.bare --help`.
 """
 
 import argparse
@@ -11,17 +11,21 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock, Thread
+from typing import Final
 
 import numpy as np
 
-from tests.benchmarks.contestants.core_models import add_options, load_core_models
+from tests.benchmarks.contestants.core_models import add_options, load_core_model
 from tests.support.pictures import frame_of
 from worker.domain.frames import EncodedFrame
-from worker.models.build import PICTURES_A_THREAD
 from worker.models.loaded import LoadedModel
 from worker.ports import Decode
+
+ALL: Final = 100_000
+"""More samples than any call takes."""
 
 
 class Frames:
@@ -39,22 +43,22 @@ class Frames:
         return [self._pictures[number % len(self._pictures)] for number in range(first, first + count)]
 
 
-def work(frames: Frames, decode: Decode, model: LoadedModel, lines: Lock) -> None:
-    """Decode and classify without end; the frames of clips come one after the other."""
-    pixels = np.empty((samples_a_call(model), *model.input_shape), np.uint8)
-    slots = pixels.reshape(-1, *model.frame_shape)
-    while True:
+def work(frames: Frames, decode: Decode, model: LoadedModel, samples: int, go_on: Callable[[int], bool]) -> None:
+    """Decode and classify calls of so many samples, while `go_on`, which is told that number, says so."""
+    pixels = np.empty((samples, *model.input_shape), np.uint8)
+    slots = pixels.reshape(-1, *model.frame_shape)  # the frames of clips come one after the other
+    going = True
+    while going:
         for encoded, slot in zip(frames.take(len(slots)), slots, strict=True):
             decode(encoded, slot)
         model.run(pixels)
-        with lines:
-            sys.stdout.write(json.dumps({"at": time.time(), "frames": len(pixels)}) + "\n")
-            sys.stdout.flush()
+        going = go_on(samples)
 
 
-def samples_a_call(model: LoadedModel) -> int:
-    """Return how many pictures, or clips, a call takes: as many as the worker gives to a thread."""
-    return max(1, PICTURES_A_THREAD // model.clip.frames) if model.clip else PICTURES_A_THREAD
+def samples_a_call(model: LoadedModel, *, parts: int) -> int:
+    """Return how many samples a call takes: as many as so many parts that the worker gives to a thread."""
+    full = model.parts(ALL)[0]
+    return len(range(full.start, full.stop)) * parts
 
 
 def end_all(failed: threading.ExceptHookArgs) -> None:
@@ -66,18 +70,30 @@ def end_all(failed: threading.ExceptHookArgs) -> None:
 def main() -> None:
     arguments = _parser().parse_args()
     threading.excepthook = end_all
-    models, decode = load_core_models(arguments, warm=PICTURES_A_THREAD)
+    model, decode = load_core_model(arguments)
+    samples = samples_a_call(model, parts=arguments.parts)
+    model.warm_up(samples)
     frames, lines = Frames(arguments.frames), Lock()
-    threads = [Thread(target=work, args=(frames, decode, model, lines), daemon=True) for model in models]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def tell(count: int) -> bool:
+        with lines:
+            sys.stdout.write(json.dumps({"at": time.time(), "frames": count}) + "\n")
+            sys.stdout.flush()
+        return True
+
+    loops = [
+        Thread(target=work, args=(frames, decode, model, samples, tell), daemon=True) for _ in range(arguments.cores)
+    ]
+    for loop in loops:
+        loop.start()
+    for loop in loops:
+        loop.join()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=Path, required=True, help="a folder of JPEGs")
+    parser.add_argument("--parts", type=int, default=1, help="parts of the worker's size in a call")
     add_options(parser)
     return parser
 

@@ -1,6 +1,6 @@
 """A minimal worker: read frames from Kafka, decode, run the model, publish and commit, on all cores.
 
-It has no windows, accuracy, metrics, checks or error handling. Each core has one thread with its own model:
+It has no windows, accuracy, metrics, checks or error handling. Each core has one thread, with a stream of the model:
 `python -m tests.benchmarks.contestants.bare_kafka --help`.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from confluent_kafka import Consumer, Message, Producer
 
-from tests.benchmarks.contestants.core_models import add_options, load_core_models
+from tests.benchmarks.contestants.core_models import add_options, load_core_model
 from tests.support.pictures import frame_of
 from worker.models.loaded import LoadedModel
 from worker.ports import Decode
@@ -23,7 +23,7 @@ MESSAGES_A_CORE: Final = 32
 """Messages per poll and core. Each poll is published at once; larger polls wait for the broker less often."""
 
 
-def classify(decode: Decode, messages: Sequence[Message], model: LoadedModel) -> list[bytes]:
+def classify(decode: Decode, model: LoadedModel, messages: Sequence[Message]) -> list[bytes]:
     """Return one answer per message."""
     pixels = np.empty((len(messages), *model.input_shape), np.uint8)
     for message, slot in zip(messages, pixels, strict=True):
@@ -35,8 +35,9 @@ def classify(decode: Decode, messages: Sequence[Message], model: LoadedModel) ->
 
 def main() -> None:
     arguments = _parser().parse_args()
-    models, decode = load_core_models(arguments, warm=MESSAGES_A_CORE)
-    answer_all = partial(classify, decode)
+    model, decode = load_core_model(arguments)
+    model.warm_up(MESSAGES_A_CORE)
+    answer_all = partial(classify, decode, model)
     consumer = Consumer(
         {
             "bootstrap.servers": arguments.servers,
@@ -53,7 +54,7 @@ def main() -> None:
         if not messages:
             continue
         shares = [messages[first :: arguments.cores] for first in range(arguments.cores)]
-        for share, answers in zip(shares, pool.map(answer_all, shares, models), strict=True):
+        for share, answers in zip(shares, pool.map(answer_all, shares), strict=True):
             for message, answer in zip(share, answers, strict=True):
                 producer.produce(arguments.results, key=message.key(), value=answer)
         producer.flush()

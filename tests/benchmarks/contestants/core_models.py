@@ -1,8 +1,7 @@
-"""Shared by the two bare loops: one model per core, on the worker's own engine, and their options."""
+"""Shared by the bare loops: a model with the worker's own engines, and the options that choose it."""
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from worker.media.images import limit_opencv_threads
@@ -17,17 +16,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for the model, its engine and the number of cores."""
     parser.add_argument("--model", type=Path, required=True, help="a folder with a manifest")
     parser.add_argument("--engine", required=True, help="the worker's settings of the group model, as JSON")
-    parser.add_argument("--cores", type=int, required=True)
+    parser.add_argument("--cores", type=int, required=True, help="number of loops")
 
 
-def load_core_models(arguments: argparse.Namespace, *, warm: int) -> tuple[Sequence[LoadedModel], Decode]:
-    """Return one model per core, warmed up with `warm` pictures, and the decoder of frames for all of them.
-
-    Each model has one stream and one thread. The worker has one model with several streams instead.
-    """
+def load_core_model(arguments: argparse.Namespace) -> tuple[LoadedModel, Decode]:
+    """Return the model, which is not warm, and the decoder of its frames; all loops share them."""
     limit_opencv_threads(1)
-    group = ModelGroup(path=arguments.model, **{**json.loads(arguments.engine), "streams": 1, "threads": 1})
-    models = [load_model(group) for _ in range(arguments.cores)]
-    for model in models:
-        model.warm_up(warm)
-    return models, frame_decoder(models[0].preprocessing, group, Limits())
+    group = ModelGroup(path=arguments.model, **json.loads(arguments.engine))
+    model = load_model(group)
+    return model, frame_decoder(model.preprocessing, group, Limits())

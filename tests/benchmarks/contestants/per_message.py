@@ -42,7 +42,7 @@ def main() -> None:
             best = network(picture[None]).softmax(1)[0].topk(5)
         classes = [
             {"name": names[index], "probability": probability}
-            for index, probability in zip(best["indices"].tolist(), best.values.tolist(), strict=True)
+            for index, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
         producer.produce(arguments.results, key=message.key(), value=json.dumps({"classes": classes}))
         producer.flush()  # the result must be written before the commit

@@ -26,7 +26,7 @@ def main() -> None:
         picture = transform(torch.from_numpy(pixels).permute(2, 0, 1))
         with torch.inference_mode():
             best = network(picture[None]).softmax(1)[0].topk(5)
-        found = zip(best["indices"].tolist(), best.values.tolist(), strict=True)
+        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return {"classes": [{"name": names[index], "probability": probability} for index, probability in found]}
 
     app = Application(

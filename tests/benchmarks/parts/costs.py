@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.cores import cpu_seconds
 from tests.benchmarks.frames import TINY, USUAL, backlog, name_of
 from tests.benchmarks.measure import Spread
 from tests.benchmarks.models import TimedModel, heavy, light
@@ -23,13 +22,12 @@ BEHIND: Final = 50_000
 
 
 def hops(bench: Bench) -> Sequence[Outcome]:
-    """Measure the cost of a frame with the worker's own histograms and the kernel's CPU times."""
+    """Measure the cost of a frame with the worker's own histograms."""
     return [_hops(bench, model) for model in ([light()] if bench.quick else [light(), heavy()])]
 
 
 def _hops(bench: Bench, model: TimedModel) -> Outcome:
     stages: dict[str, float] = {}
-    cores: dict[str, float] = {}
     frames = 0.0
 
     @contextmanager
@@ -37,26 +35,18 @@ def _hops(bench: Bench, model: TimedModel) -> Outcome:
         nonlocal frames
         (measured,) = contestants
         assert isinstance(measured, Worker)
-        stages_before, frames_before, cores_before = measured.stage_seconds(), measured.frames(), cpu_seconds()
+        stages_before, frames_before = measured.stage_seconds(), measured.frames()
         yield
-        cores_after, frames, stages_after = cpu_seconds(), measured.frames() - frames_before, measured.stage_seconds()
+        frames, stages_after = measured.frames() - frames_before, measured.stage_seconds()
         took = {stage: seconds - stages_before.get(stage, (0, 0))[0] for stage, (seconds, _) in stages_after.items()}
         stages.update({stage: took[stage] / frames * 1000 for stage in STAGES if stage in took})
-        cores.update({user: (cores_after[user] - seconds) / frames * 1000 for user, seconds in cores_before.items()})
 
     rate = bench.measure(model, USUAL, worker(bench.profile), during=watched)
     return Outcome(
         f"Cost of the hops, {model.name} model",
         f"Milliseconds of each hop, divided by the frames in the same time, at {rate:.0f} frames/s: tuned, "
-        f"{name_of(USUAL)}, a backlog. Gathering is the time in which a batch waits for frames, not work. The second "
-        f"table shows who used the time of all {bench.cores} cores.",
-        [
-            Table(("hop", "ms per frame"), [[stage, f"{each:.3f}"] for stage, each in stages.items()]),
-            Table(
-                ("user", "ms per frame", "share"),
-                [[user, f"{each:.3f}", f"{each / sum(cores.values()):.1%}"] for user, each in cores.items()],
-            ),
-        ],
+        f"{name_of(USUAL)}, a backlog. Gathering is the time in which a batch waits for frames, not work.",
+        [Table(("hop", "ms per frame"), [[stage, f"{each:.3f}"] for stage, each in stages.items()])],
         {},
         [
             Bars(

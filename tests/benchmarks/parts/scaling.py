@@ -9,6 +9,7 @@ from typing import Final
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.frames import USUAL
+from tests.benchmarks.limit import BareLoop
 from tests.benchmarks.measure import Spread, alternate, ratio
 from tests.benchmarks.models import TimedModel, heavy, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
@@ -31,7 +32,7 @@ def scaling(bench: Bench) -> Outcome:
     models = {"two_workers_over_one": light()} | ({} if bench.quick else {"two_workers_over_one_heavy": heavy()})
     for model in models.values():
         bench.fill_for(model, USUAL)
-    loop = bench.loop(USUAL, cores=1)
+    loop = bench.loop(USUAL, BareLoop.on(bench.engine, cores=1), cores=1)
     first, second = cores = sorted(os.sched_getaffinity(0))[-2:]
     ratios: dict[str, Spread] = {}
     rows: list[list[str]] = []

@@ -1,10 +1,12 @@
 """Why a client cannot connect: librdkafka tells it in events and in its log, and never in the error of a call."""
 
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any, Final, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -30,6 +32,8 @@ _FORM: Final = re.compile(
     r"( \(after \d+ms in state (?P<state>\w+)(, \d+ identical error\(s\) suppressed)?\))?",
     re.DOTALL,
 )
+_LONGEST_WORDS: Final = 400
+"""Characters: a token server may answer with a whole page."""
 _HOST_AND_PORT: Final = re.compile(r"\[?(.+?)\]?:(\d+)")
 
 
@@ -52,6 +56,11 @@ class Event(NamedTuple):
     what: str
     state: str
 
+    @property
+    def what_and_state(self) -> str:
+        """What rules look at."""
+        return f"{self.what} in state {self.state}"
+
     @classmethod
     def read(cls, text: str) -> "Event":
         """Read a line of the log, or the text of an error."""
@@ -65,8 +74,9 @@ class _Rule(NamedTuple):
     """What to do about the events that a pattern finds in "WHAT in state STATE".
 
     Attributes:
-        says: replaces librdkafka's words; None keeps them.
+        says: replaces librdkafka's words, with groups of the pattern; None keeps them.
         final: the broker has refused, so waiting does not help.
+        is_token: it is the token server that has refused or cannot be reached: no broker was asked.
         is_far: the address cannot be reached at all.
         certificate: the broker's certificate is refused, and librdkafka does not say why.
     """
@@ -75,11 +85,16 @@ class _Rule(NamedTuple):
     advice: str
     says: str | None = None
     final: bool = False
+    is_token: bool = False
     is_far: bool = False
     certificate: bool = False
 
 
 _TLS: Final = "set security.protocol to SSL or SASL_SSL if this listener has TLS"
+_NO_TOKEN: Final = r'retrieve OIDC token from "(?P<url>[^"]*)": (?P<answer>.*)'  # noqa: S105 a pattern
+_CORRECT_CLIENT: Final = (
+    "correct sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret and sasl.oauthbearer.token.endpoint.url"
+)
 _RULES: Final = (
     _Rule(r"mechanism handshake failed.*Unsupported SASL mechanism", "set sasl.mechanisms to one of these", final=True),
     _Rule(
@@ -96,13 +111,25 @@ _RULES: Final = (
     ),
     _Rule(r"SASL authentication error|Authentication failed", "correct sasl.username and sasl.password", final=True),
     _Rule(
-        r"acquire SASL OAUTHBEARER token.*(connect|resolve|timed? ?out)",
-        "correct sasl.oauthbearer.token.endpoint.url, or check that the token server is up",
+        rf"{_NO_TOKEN} \((?P<status>4(?!08|29)\d\d)\)",
+        _CORRECT_CLIENT,
+        says=r"the token server at \g<url> answers \g<status> \g<answer>",
+        final=True,
+        is_token=True,
     ),
     _Rule(
-        r"acquire SASL OAUTHBEARER token",
-        "correct sasl.oauthbearer.client.id, sasl.oauthbearer.client.secret and sasl.oauthbearer.token.endpoint.url",
+        rf"{_NO_TOKEN} \((?P<status>\d+)\)",
+        "check the token server and its log",
+        says=r"the token server at \g<url> answers \g<status> \g<answer>",
+        is_token=True,
     ),
+    _Rule(
+        rf"{_NO_TOKEN} \(-\d+\)",
+        "correct sasl.oauthbearer.token.endpoint.url, or check that the token server is up",
+        says=r"the token server at \g<url> does not answer: \g<answer>",
+        is_token=True,
+    ),
+    _Rule(r"acquire SASL OAUTHBEARER token", _CORRECT_CLIENT, is_token=True),
     _Rule(
         r"certificate verify failed",
         "set ssl.ca.location to the certificate of the authority that signed it",
@@ -164,11 +191,13 @@ class Failure:
 
     Attributes:
         text: address, cause, and what to do.
-        final: the broker has refused, so waiting does not help.
+        final: who was asked has refused, so waiting does not help.
+        is_token: it is about a token, without which no broker can be asked.
     """
 
     text: str
     final: bool
+    is_token: bool
 
 
 def most_telling(events: Iterable[Event]) -> Event | None:
@@ -184,19 +213,24 @@ def explain(event: Event, options: Options) -> Failure:
         options: the client's librdkafka options.
     """
     rule = _rule_of(event)
-    says, advice = rule.says or event.what, rule.advice
+    says, advice = _words(rule, event), rule.advice
     if rule.certificate and (place := _HOST_AND_PORT.fullmatch(event.address)):
         says, advice = certificate_fault(place[1], int(place[2]), options) or (says, advice)
     if rule.is_far and event.broker.isdecimal():
         advice = (
             f"broker {event.broker} advertises this address: check that it is up, or correct its advertised.listeners"
         )
-    return Failure(f"{event.address}: {says}; {advice}".removeprefix(": "), rule.final)
+    return Failure(f"{event.address}: {says}; {advice}".removeprefix(": "), rule.final, rule.is_token)
+
+
+def _words(rule: _Rule, event: Event) -> str:
+    found = re.search(rule.pattern, event.what_and_state, re.DOTALL)
+    words = event.what if rule.says is None or found is None else found.expand(rule.says)
+    return shorten(words, _LONGEST_WORDS, placeholder=" ...")
 
 
 def _rule_of(event: Event) -> _Rule:
-    said = f"{event.what} in state {event.state}"
-    return next(rule for rule in _RULES if re.search(rule.pattern, said))
+    return next(rule for rule in _RULES if re.search(rule.pattern, event.what_and_state, re.DOTALL))
 
 
 class Connection:
@@ -222,19 +256,23 @@ class Connection:
     def log(self, level: int, pattern: str, *values: object) -> None:
         """Take a line of librdkafka's log; the client calls this as it would call a `logging.Logger`."""
         RDKAFKA_LOG.log(logging.DEBUG if self._is_told else level, pattern, *values)
-        if values and values[0] == "FAIL":
+        if values and values[0] in {"FAIL", "OIDC"}:  # of a connection, or of a token
             self._hear(str(values[-1]))
 
-    def failure(self) -> Failure | None:
-        """Return the failure that says most about the cause, of those of the last minute; None if there was none."""
-        now = time.monotonic()
-        recent = [event for event, heard in self._heard.items() if now - heard < RECENT]
+    def failure(self, since: float = -math.inf) -> Failure | None:
+        """Return the failure that says most about the cause, of those of the last minute; None if there was none.
+
+        Args:
+            since: when what fails now began, in seconds of `time.monotonic`; what failed before may have passed.
+        """
+        since = max(since, time.monotonic() - RECENT)
+        recent = [event for event, heard in self._heard.items() if heard > since]
         event = most_telling(reversed(recent))
         return None if event is None else explain(event, self._options)
 
-    def cause(self, otherwise: str) -> str:
-        """Return the cause of a failure and what to do; `otherwise` if the client has reported none."""
-        failure = self.failure()
+    def cause(self, otherwise: str, since: float = -math.inf) -> str:
+        """Return the cause of a failure and what to do; `otherwise` if the client has reported none since then."""
+        failure = self.failure(since)
         return failure.text if failure else otherwise
 
     def unreachable(self, error: KafkaException, within: float) -> BrokerUnreachable:
@@ -242,6 +280,8 @@ class Connection:
         if error.args[0].code() > 0:  # a broker's own error; those of the client are negative
             return BrokerUnreachable(f"the brokers at {self._servers} answer: {error.args[0].str()}; {_ARE_THEY_UP}")
         failure = self.failure()
+        if failure is not None and failure.is_token:
+            return BrokerUnreachable(f"there is no token for the brokers at {self._servers}: {failure.text}")
         if failure is not None and failure.final:
             return BrokerUnreachable(f"the brokers at {self._servers} refuse the connection: {failure.text}")
         cause = self.cause(f"{error.args[0].str()}; {_ARE_THEY_UP}")

@@ -1,5 +1,6 @@
 """Write results to Kafka with an idempotent producer."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -63,9 +64,10 @@ class KafkaSink:
         within: float = GIVE_UP_AFTER,
     ) -> None:
         """Send the records, and wait until the broker has confirmed all of them."""
+        began = time.monotonic()
         for record in records:
             self.send(record)
-        self.flush(within)
+        self.flush(within, began=began)
 
     def send(self, record: OutboundRecord) -> None:
         """Send a record without waiting for its confirmation; wait only while the local queue is full.
@@ -81,13 +83,19 @@ class KafkaSink:
         except KafkaException as error:
             raise DeliveryFailed(undelivered(record.topic, record.partition, error.args[0])) from error
 
-    def flush(self, within: float = GIVE_UP_AFTER) -> None:
+    def flush(self, within: float = GIVE_UP_AFTER, *, began: float | None = None) -> None:
         """Wait until all sent records are confirmed; if it takes long, log what is missing.
+
+        Args:
+            within: seconds to wait.
+            began: when the first of them was sent, in seconds of `time.monotonic`; None for now. A connection that
+                failed before does not tell why they are not confirmed.
 
         Raises:
             DeliveryFailed: a record failed (the text names topic, partition and cause), or it took longer than
                 `within`.
         """
+        began = time.monotonic() if began is None else began
         try:
             unconfirmed = self._producer.flush(min(within, LOG_AFTER))
             if unconfirmed and within > LOG_AFTER:
@@ -96,14 +104,15 @@ class KafkaSink:
                     "waiting for brokers to confirm outputs",
                     records=missing,
                     for_at_most_s=round(within),
-                    cause=self._connection.cause("not known"),
+                    cause=self._connection.cause(ARE_BROKERS_UP, since=began),
                 )
                 unconfirmed = self._producer.flush(within - LOG_AFTER)
         except KafkaException as error:  # any call that serves the client's events may raise a fatal error
             raise DeliveryFailed(f"the producer has ended: {error.args[0].str()}; start the worker again") from error
         if unconfirmed and self._failure is None:
             self._failure = (
-                f"no confirmation within {within:.0f} s of {self._by_topic()}: {self._connection.cause(ARE_BROKERS_UP)}"
+                f"no confirmation within {within:.0f} s of {self._by_topic()}: "
+                f"{self._connection.cause(ARE_BROKERS_UP, since=began)}"
             )
         self._raise_failure()
 

@@ -1,5 +1,7 @@
 """Write records to Kafka with a transactional producer: all records of a transaction or none."""
 
+import math
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -57,6 +59,7 @@ class KafkaTransactions:
             DeliveryFailed: it was not committed, the outcome is unknown, or another producer with this name has taken
                 over.
         """
+        began = time.monotonic()
         try:
             self._producer.begin_transaction()
             for record in records:
@@ -66,18 +69,18 @@ class KafkaTransactions:
             with suppress(KafkaException):  # it has ended already, or the broker will end it
                 self._producer.abort_transaction(TIMEOUT)
             if isinstance(error, KafkaException):
-                raise self._failure(error.args[0]) from error
+                raise self._failure(error.args[0], since=began) from error
             raise
 
     def close(self) -> None:
         """Close the connection."""
         drop_unsent(self._producer)
 
-    def _failure(self, error: KafkaError) -> DeliveryFailed:
+    def _failure(self, error: KafkaError, since: float = -math.inf) -> DeliveryFailed:
         hint = {
             KafkaError._FENCED: "another producer with this name has taken over, so this one ends",
             KafkaError._TIMED_OUT: self._connection.cause(
-                f"the broker did not answer within {TIMEOUT:.0f} s: check that every broker is up"
+                f"the broker did not answer within {TIMEOUT:.0f} s: check that every broker is up", since
             ),
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "allow this user to Write with this transactional id",
         }.get(error.code(), on_writing(error))

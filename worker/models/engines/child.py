@@ -14,6 +14,11 @@ def crash_of(program: str, *arguments: object) -> int | None:
     Returns:
         The number of the signal that ended it; None if it ended by itself, with or without an error.
     """
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    ended = subprocess.run(command, check=False, capture_output=True).returncode
+    ended = end_of(program, *arguments).returncode
     return -ended if ended < 0 else None
+
+
+def end_of(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run such a program, and return how it ended and what it wrote."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, encoding="utf-8", errors="replace")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from worker.domain.arrays import Arrays, Engine
 from worker.domain.errors import ModelUnavailable
+from worker.domain.parts import sizes
 from worker.domain.preprocessing import Precision
 from worker.models.engines.child import crash_of
 
@@ -88,12 +89,13 @@ def load_openvino(
     }
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
-    sizes = [usual, *range(1, usual)][: max(1, _FIXED_SIZE_BYTES // (streams * file.stat().st_size))]
+    largest, *smaller = sizes(usual)
+    fixed = [largest, *reversed(smaller)][: max(1, _FIXED_SIZE_BYTES // (streams * file.stat().st_size))]
     try:
         core = openvino.Core()
         any_size = core.read_model(file)
         _fold_biases(any_size)
-        models = [any_size, *(_with_fixed_size(any_size, size) for size in sizes)]
+        models = [any_size, *(_with_fixed_size(any_size, size) for size in fixed)]
         compiled = [_compile(core, models, options) for _ in range(streams)]
         used = compiled[0][0].get_property("INFERENCE_PRECISION_HINT")
     except RuntimeError as error:
@@ -106,7 +108,7 @@ def load_openvino(
     # deadlock: one holds the lock, the other the GIL.
     openvino.Type.u8.to_dtype()
     requests = [[each.create_infer_request() for each in of_stream] for of_stream in compiled]
-    return [_Stream(first, dict(zip(sizes, others, strict=True)), outputs) for first, *others in requests]
+    return [_Stream(first, dict(zip(fixed, others, strict=True)), outputs) for first, *others in requests]
 
 
 def _compile(
