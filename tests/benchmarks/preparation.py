@@ -9,6 +9,7 @@ time is measured, for decoding and preparing together. `--only worker` measures 
 each preparation in turn, and `--quick` takes few frames.
 """
 
+import logging
 import os
 import statistics
 import time
@@ -20,6 +21,7 @@ from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
+import structlog
 import torch
 import typer
 from numpy.typing import NDArray
@@ -67,6 +69,8 @@ FRAMES: Final = 400
 QUICK_FRAMES: Final = 8
 AT_ONCE: Final = 8
 """Frames in a call of the model."""
+IN_A_BATCH: Final = 32
+"""Frames in a batch of the worker."""
 
 
 def on_cpu(numbers: Preprocessing, prepare: Prepare, shorter_side: int | None = None) -> Run:
@@ -192,11 +196,11 @@ def worker_rates(size: Size, rounds: int, seconds: float) -> Mapping[str, list[f
     cores = len(os.sched_getaffinity(0))
     settings = {"name": "any", "engine": "openvino", "streams": cores, "threads": cores}
     model = open_model(light().folder, engine="openvino", streams=cores, threads=cores)
+    window = WindowGroup(max_frames=IN_A_BATCH)
     groups = {
-        way: Groups(ModelGroup(**settings, preparation=way), WindowGroup(), Limits())
-        for way in ("exact", "planes", "reduced")
+        way: Groups(ModelGroup(**settings, preparation=way), window, Limits()) for way in ("exact", "planes", "reduced")
     }
-    model.warm_up(WindowGroup().max_frames)
+    model.warm_up(IN_A_BATCH)
     pictures = list(frames_of(size, QUICK_FRAMES))
     frames = [CapturedFrame("camera", each, EventMillis(0), "image/jpeg") for each in pictures]
     contestants = {
@@ -214,6 +218,7 @@ def main(
     warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
     keep_freed_memory()
     limit_opencv_threads(1)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console = Console(width=140)
     console.print(f"{processor()}, {len(os.sched_getaffinity(0))} cores")
     if only != "worker":

@@ -250,5 +250,5 @@ thread.join()
 print(found[0] - before)
 """
     environment = {**os.environ, "OMP_NUM_THREADS": "3"}
-    ran = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)  # noqa: S603
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
     assert ran.stdout.split() == ["1"], "the thread itself, and no other"
