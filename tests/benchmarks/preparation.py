@@ -1,22 +1,29 @@
 """Measure the cost and the effect of each `model.preparation`: `python -m tests.benchmarks.preparation`.
 
-Cameras move over real photographs, and the model is MobileNetV2 with its real weights. Each preparation is compared
-with `exact`, and so are torchvision's two resizes and OpenCV's, which the worker does not offer. Times are CPU times of
-one thread, as medians of alternating rounds. On a GPU, wall-clock time is measured, for decoding and preparing
-together.
+Cameras move over real photographs, and the models have their real weights. Each preparation is compared with `exact`,
+as `tune` compares: the same class, and the largest difference of a probability. So are torchvision's two resizes and
+OpenCV's, which the worker does not offer.
+
+Times are CPU times of one thread, as medians of frames; the preparations take turns at each frame. On a GPU, wall-clock
+time is measured, for decoding and preparing together. `--only worker` measures the whole worker without Kafka, with
+each preparation in turn, and `--quick` takes few frames.
 """
 
+import logging
+import os
 import statistics
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
+import structlog
 import torch
+import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -24,50 +31,77 @@ from torchvision.transforms import InterpolationMode  # type: ignore[import-unty
 from torchvision.transforms import functional as transforms
 from torchvision.transforms.v2 import functional as transforms_v2  # type: ignore[import-untyped]
 
+from tests.benchmarks.frames import USUAL, Size, name_of
+from tests.benchmarks.measure import Spread, alternate, ratio
+from tests.benchmarks.models import light
+from tests.benchmarks.report import processor
 from tests.support.models import open_model
 from tests.support.pictures import frame_of
-from worker.domain.frames import EncodedFrame, Image
+from worker.domain.frames import CapturedFrame, EncodedFrame, Image
 from worker.domain.geometry import resized_size
 from worker.domain.pictures import PictureRules
 from worker.domain.preprocessing import Preprocessing
+from worker.domain.times import EventMillis
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
 from worker.media.images import decode_image, limit_opencv_threads
-from worker.media.resize import resize_middle
-from worker.models.manifest import load_manifest
+from worker.media.planes import decode_planes
+from worker.media.resize import resize_middle, resize_planes
+from worker.models.allocator import keep_freed_memory
+from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.models.ready import ready_model
-from worker.settings import Limits, ModelGroup
+from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings.offline import Groups
+from worker.tuning.agreement import Answer, Bounds, compare, most_likely
+from worker.tuning.frames import polls
+from worker.tuning.measure import worker_rate
 
 Pixels = NDArray[np.uint8]
 Prepare = Callable[[Image, Pixels, Preprocessing], None]
 Run = Callable[[EncodedFrame, Pixels], tuple[float, float]]
 """Prepares one frame, and returns the seconds for decoding and for preparing."""
 
-SIZES: Final = ((640, 480), (1280, 960), (1920, 1080))
-FRAMES: Final = 20
-"""Frames per camera."""
-LIMIT: Final = Limits().max_pixels
-NUMBERS: Final[Preprocessing] = load_manifest(ready_model("mobilenet_v2")).preprocessing
+MODELS: Final = ("mobilenet_v2", "efficientnet_lite0")
+SIZES: Final = (USUAL, (1280, 960), (1920, 1080))
+FRAMES: Final = 400
+"""Of each of the five cameras."""
+QUICK_FRAMES: Final = 8
+AT_ONCE: Final = 8
+"""Frames in a call of the model."""
+IN_A_BATCH: Final = 32
+"""Frames in a batch of the worker."""
 
 
-def on_cpu(prepare: Prepare, shorter_side: int | None = None) -> Run:
+def on_cpu(numbers: Preprocessing, prepare: Prepare, shorter_side: int | None = None) -> Run:
     """Return a function that times both steps of a preparation on the CPU."""
 
     def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
         began = time.thread_time()
         image = decode_image(frame, PictureRules(), shorter_side=shorter_side)
         decoded = time.thread_time()
-        prepare(image, out, NUMBERS)
+        prepare(image, out, numbers)
         return decoded - began, time.thread_time() - decoded
 
     return run
 
 
-def on_gpu() -> Run:
+def by_planes(numbers: Preprocessing) -> Run:
+    """Return a function that times both steps with planes."""
+
+    def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
+        began = time.thread_time()
+        planes = decode_planes(frame.data)
+        decoded = time.thread_time()
+        resize_planes(planes, out, numbers)
+        return decoded - began, time.thread_time() - decoded
+
+    return run
+
+
+def on_gpu(numbers: Preprocessing) -> Run:
     """Return a function that times the preparation on the GPU, which is one step."""
-    group = ModelGroup(name="mobilenet_v2", device="cuda", preparation="nvjpeg")
-    decode = frame_decoder(NUMBERS, group, Limits())
+    decode = frame_decoder(numbers, ModelGroup(name="any", device="cuda", preparation="nvjpeg"), Limits())
 
     def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
         began = time.perf_counter()
@@ -100,63 +134,110 @@ def opencv(interpolation: int) -> Prepare:
     return prepare
 
 
-def preparations() -> dict[str, Run]:
+def preparations(numbers: Preprocessing) -> dict[str, Run]:
     """Return all preparations that this machine supports, `exact` first."""
     found = {
-        "exact": on_cpu(resize_middle),
-        "reduced": on_cpu(resize_middle, NUMBERS.least_side),
-        "not offered: torchvision, float": on_cpu(torchvision(transforms)),
-        "not offered: torchvision, uint8": on_cpu(torchvision(transforms_v2)),
-        "not offered: OpenCV, area": on_cpu(opencv(cv2.INTER_AREA)),
-        "not offered: OpenCV, linear": on_cpu(opencv(cv2.INTER_LINEAR)),
+        "exact": on_cpu(numbers, resize_middle),
+        "planes": by_planes(numbers),
+        "reduced": on_cpu(numbers, resize_middle, numbers.least_side),
+        "not offered: torchvision, float": on_cpu(numbers, torchvision(transforms)),
+        "not offered: torchvision, uint8": on_cpu(numbers, torchvision(transforms_v2)),
+        "not offered: OpenCV, area": on_cpu(numbers, opencv(cv2.INTER_AREA)),
+        "not offered: OpenCV, linear": on_cpu(numbers, opencv(cv2.INTER_LINEAR)),
     }
-    return found | ({"nvjpeg": on_gpu()} if torch.cuda.is_available() else {})
+    return found | ({"nvjpeg": on_gpu(numbers)} if torch.cuda.is_available() else {})
 
 
-def main() -> None:
-    """Compare all preparations at all sizes."""
-    warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
-    limit_opencv_threads(1)
-    console = Console(width=140)
-    model = open_model(ready_model("mobilenet_v2"), engine="openvino", top_k=1000)
-    torch.set_num_threads(1)
-    runs = preparations()
-    for size in SIZES:
-        scenes = [(each, Scene(load_photograph(each), each.seed, size, length=FRAMES)) for each in PHOTOGRAPHS]
-        frames = [
-            (frame_of(jpeg), model.task.labels.index(each.label)) for each, scene in scenes for jpeg in scene.frames()
-        ]
-        labels = np.array([label for _, label in frames])
-        took: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
-        batches = {name: np.empty((len(frames), *model.input_shape), np.uint8) for name in runs}
-        for number, (frame, _) in enumerate(frames):
+def frames_of(size: Size, each: int) -> Iterator[bytes]:
+    """Yield the JPEGs of all cameras, one camera after the other."""
+    for photograph in PHOTOGRAPHS:
+        yield from Scene(load_photograph(photograph), photograph.seed, size, length=each).frames()
+
+
+def compare_all(model: LoadedModel, size: Size, each: int) -> Table:
+    """Prepare all frames in every way, and compare times and answers."""
+    runs = preparations(model.preprocessing)
+    took: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    answers: defaultdict[str, dict[str, Answer]] = defaultdict(dict)
+    off: defaultdict[str, list[float]] = defaultdict(list)
+    largest: defaultdict[str, int] = defaultdict(int)
+    frames = [frame_of(jpeg) for jpeg in frames_of(size, each)]
+    for first in range(0, len(frames), AT_ONCE):
+        some = frames[first : first + AT_ONCE]
+        batches = {name: np.empty((len(some), *model.input_shape), np.uint8) for name in runs}
+        for number, frame in enumerate(some):
             for name, run in runs.items():
                 took[name].append(run(frame, batches[name][number]))
-        table = Table(
-            "preparation", "decode ms", "prepare ms", "same top 1", "largest difference", "mean", "right", "pixels off"
-        )
-        expected = np.zeros((len(frames), len(model.task.labels)), np.float32)
         for name, batch in batches.items():
-            found = np.zeros_like(expected)
             ranked = model.run(batch)
-            np.put_along_axis(found, ranked["indices"], ranked["probabilities"], axis=1)
-            if name == "exact":
-                expected = found
-            top1, difference = found.argmax(axis=1), np.abs(found - expected).max(axis=1)
-            decoding, preparing = (statistics.median(each) * 1000 for each in zip(*took[name], strict=True))
-            table.add_row(
-                name,
-                f"{decoding:.2f}",
-                f"{preparing:.2f}",
-                f"{(top1 == expected.argmax(axis=1)).mean():.1%}",
-                f"{difference.max():.3f}",
-                f"{difference.mean():.4f}",
-                f"{(top1 == labels).mean():.1%}",
-                f"{np.abs(batch.astype(int) - batches['exact']).mean():.2f}",
-            )
-        console.print(f"{size[0]}x{size[1]}, {len(frames)} frames")
-        console.print(table)
+            for number, (classes, shares) in enumerate(zip(ranked["indices"], ranked["probabilities"], strict=True)):
+                answer = dict(zip(classes.tolist(), shares.tolist(), strict=True))
+                answers[name][str(first + number)] = most_likely(answer)
+            apart = np.abs(batch.astype(int) - batches["exact"])
+            off[name].append(float(apart.mean()))
+            largest[name] = max(largest[name], int(apart.max()))
+    table = Table(*("preparation", "decode ms", "prepare ms", "frames/s", "same class", "probability off"))
+    for heading in ("tune takes it", "pixels off", "at most"):
+        table.add_column(heading)
+    for name in runs:
+        agreement = compare(answers["exact"], answers[name])
+        decoding, preparing = (statistics.median(each) * 1000 for each in zip(*took[name], strict=True))
+        table.add_row(
+            *(name, f"{decoding:.2f}", f"{preparing:.2f}", f"{1000 / (decoding + preparing):.0f}"),
+            *(f"{agreement.share:.2%}", f"{agreement.difference:.3f}"),
+            "no" if Bounds().why_not(agreement) else "yes",
+            *(f"{statistics.mean(off[name]):.2f}", str(largest[name])),
+        )
+    return table
+
+
+def worker_rates(size: Size, rounds: int, seconds: float) -> Mapping[str, list[float]]:
+    """Return frames a second of the whole worker without Kafka, with a light model and a stream for each core."""
+    cores = len(os.sched_getaffinity(0))
+    settings = {"name": "any", "engine": "openvino", "streams": cores, "threads": cores}
+    model = open_model(light().folder, engine="openvino", streams=cores, threads=cores)
+    window = WindowGroup(max_frames=IN_A_BATCH)
+    groups = {
+        way: Groups(ModelGroup(**settings, preparation=way), window, Limits()) for way in ("exact", "planes", "reduced")
+    }
+    model.warm_up(IN_A_BATCH)
+    pictures = list(frames_of(size, QUICK_FRAMES))
+    frames = [CapturedFrame("camera", each, EventMillis(0), "image/jpeg") for each in pictures]
+    contestants = {
+        way: lambda each=each: worker_rate(each, model, polls(frames, endless=True), seconds)
+        for way, each in groups.items()
+    }
+    return alternate(contestants, rounds, lambda *_: None)
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Few frames, of one size and one model.")] = False,  # noqa: FBT002
+    only: Annotated[Literal["answers", "worker"] | None, typer.Option(help="One of the two parts.")] = None,
+) -> None:
+    """Compare all preparations."""
+    warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
+    keep_freed_memory()
+    limit_opencv_threads(1)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    console = Console(width=140)
+    console.print(f"{processor()}, {len(os.sched_getaffinity(0))} cores")
+    if only != "worker":
+        torch.set_num_threads(1)
+        each = QUICK_FRAMES if quick else FRAMES
+        for name in MODELS[:1] if quick else MODELS:
+            model = open_model(ready_model(name), engine="openvino")
+            for size in SIZES[:1] if quick else SIZES:
+                console.print(f"{name}, {name_of(size)}, {len(PHOTOGRAPHS) * each} frames")
+                console.print(compare_all(model, size, each))
+    if only != "answers":
+        for size in SIZES[:1] if quick else SIZES:
+            rates = worker_rates(size, *((3, 1.0) if quick else (7, 5.0)))
+            table = Table("preparation", "frames/s", "from round to round", "of exact", "from round to round")
+            for way, found in rates.items():
+                table.add_row(way, *Spread.of(found).cells(0), *ratio(found, rates["exact"]).cells(2))
+            console.print(f"the whole worker without Kafka, {name_of(size)}, OpenVINO, a light model")
+            console.print(table)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -133,7 +133,7 @@ def _ratio_table(ratios: Mapping[str, Spread]) -> Table:
 def circumstances(*, quick: bool) -> Iterable[str]:
     """Yield when, where and how a run measured."""
     yield f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {'a quick' if quick else 'a full'} run"
-    yield f"{_processor()}; worker, cameras and broker share {len(os.sched_getaffinity(0))} cores"
+    yield f"{processor()}; worker, cameras and broker share {len(os.sched_getaffinity(0))} cores"
     yield f"Python {platform.python_version()}, {', '.join(_versions())}"
     yield (
         "each rate is the median of rounds in which all contestants took turns, and each ratio is the median of the "
@@ -153,7 +153,8 @@ def _versions() -> Iterable[str]:
             continue
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

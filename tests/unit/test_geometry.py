@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.debian import load_debian_library
 from tests.support.pictures import frame_of
 from worker.domain import geometry
 from worker.domain.geometry import Geometry
@@ -33,13 +34,22 @@ def centre(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> tuple[flo
 @pytest.mark.parametrize(
     ("width", "height"), [(640, 480), (480, 640), (1280, 720), (1601, 1203), (256, 256), (300, 280)]
 )
-@pytest.mark.parametrize("preparation", ["exact", "reduced"])
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize(
+    ("preparation", "interpolation"),
+    [
+        ("exact", "bilinear"),
+        ("exact", "nearest"),
+        ("planes", "bilinear"),
+        ("reduced", "bilinear"),
+        ("reduced", "nearest"),
+    ],
+)
 def test_a_spot_is_found_where_it_was(width: int, height: int, preparation: str, interpolation: Interpolation) -> None:
     picture = np.zeros((height, width, 3), np.uint8)
     left, top = int(width * 0.55), int(height * 0.4)
     picture[top : top + SPOT, left : left + SPOT] = 255
     jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    load_debian_library("libturbojpeg.so.0", "libturbojpeg0")
     group = ModelGroup(name="any", preparation=preparation)
     out = np.empty((224, 224, 3), np.uint8)
 

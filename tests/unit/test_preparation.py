@@ -18,6 +18,7 @@ from torchvision.transforms import InterpolationMode  # type: ignore[import-unty
 from torchvision.transforms import functional as v1
 from torchvision.transforms.v2 import functional as v2  # type: ignore[import-untyped]
 
+from tests.support.debian import load_debian_library
 from tests.support.models import SIZES, SMALL, photograph
 from tests.support.pictures import (
     ALL_ENCODERS,
@@ -52,10 +53,15 @@ from worker.settings import Limits, ModelGroup
 LIMIT: Final = 10_000_000
 MOBILENET: Final = published_weights("mobilenet_v2", "IMAGENET1K_V1").preprocessing
 """Bilinear, 256 to 224."""
-WAYS: Final = ("exact", "reduced", "nvjpeg")
+WAYS: Final = ("exact", "planes", "reduced", "nvjpeg")
 JPEGS: Final[Mapping[str, Encode]] = {name: each for name, each in ENCODERS.items() if name.startswith("jpeg")}
 NO_JPEGS: Final[Mapping[str, Encode]] = {name: each for name, each in ALL_ENCODERS.items() if name not in JPEGS}
 by_torchvision = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _turbojpeg() -> None:
+    load_debian_library("libturbojpeg.so.0", "libturbojpeg0")
 
 
 def prepared(way: str, frame: EncodedFrame, numbers: Preprocessing = MOBILENET, *, max_pixels: int = LIMIT) -> Pixels:
@@ -341,7 +347,7 @@ def test_every_flaw_is_told_with_its_frame(way: str) -> None:
     assert told == [(frames[1].frame, Flaw.NO_END), (frames[2].frame, Flaw.MERGED)]
 
 
-@pytest.mark.parametrize("way", ["exact", "reduced"])
+@pytest.mark.parametrize("way", ["exact", "planes", "reduced"])
 def test_damage_is_accepted_if_the_settings_say_so(way: str) -> None:
     group, out = ModelGroup(name="any", preparation=way), np.empty((8, 8, 3), np.uint8)
     frame = frame_of(JPEG(scene(64, 48))[:-30] + b"\xff\xd9")
@@ -404,7 +410,7 @@ def test_a_damaged_picture_fares_the_same_with_every_way(name: str, rng: random.
             fate[way] = "taken"
         except FrameRejected as error:
             fate[way] = f"{type(error).__name__}: {error}"
-    assert fate["reduced"] == fate["exact"]
+    assert fate["planes"] == fate["reduced"] == fate["exact"]
     assert fate["nvjpeg"] in {fate["exact"], "taken"}, "a device does not tell of damage within the pixels"
 
 
