@@ -24,7 +24,7 @@ from rich.console import Console
 from tests.benchmarks.frames import USUAL, write_pictures
 from tests.benchmarks.models import light
 from worker.cli.tune_kafka import finalists_on_kafka
-from worker.models.cores import cores
+from worker.models.container import cores
 from worker.models.engines.torch_engine import describe_processor
 from worker.models.manifest import load_manifest
 from worker.ops.logs import configure_logs
