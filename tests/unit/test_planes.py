@@ -233,16 +233,20 @@ def test_what_the_resize_does_not_support_is_refused_at_once(numbers: Preprocess
 def test_each_thread_has_as_many_threads_for_its_products_as_torch_was_told() -> None:
     """In a process of its own: here, OMP_NUM_THREADS is 1 in any case."""
     program = """
-import os, sys, threading
+import os, threading
+import numpy as np
 import torch
 from tests.support.pictures import JPEG, frame_of, scene
-from tests.unit.test_planes import NUMBERS, both
+from tests.unit.test_planes import NUMBERS
+from worker.models.preparation import frame_decoder
+from worker.settings import Limits, ModelGroup
 torch.set_num_threads(1)
-frame = frame_of(JPEG(scene(320, 240)))
-both(frame)  # what is needed once is there
+frame, out = frame_of(JPEG(scene(640, 480))), np.empty((224, 224, 3), np.uint8)
+decode = frame_decoder(NUMBERS, ModelGroup(name="any", preparation="planes"), Limits())
+decode(frame, out)  # what is needed once is there
 before, found = len(os.listdir("/proc/self/task")), []
 def prepare():
-    both(frame)
+    decode(frame, out)
     found.append(len(os.listdir("/proc/self/task")))
 thread = threading.Thread(target=prepare)
 thread.start()
