@@ -128,7 +128,7 @@ def _check_model(groups: Mapping[str, Any], findings: "Findings") -> None:
     from worker.tuning.in_force import in_force
 
     try:
-        found = in_force(Groups.of(groups))
+        found = in_force(Groups.of(groups), comparing=lambda line: typer.echo(line, err=True))
         model = found.groups.model
         loaded = load_model(model)
         frame_decoder(loaded.preprocessing, model, Limits())

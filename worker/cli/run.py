@@ -37,15 +37,15 @@ def run(
     configure_logs(level=settings.ops.log_level, json=settings.ops.log_format == "json")
     log = structlog.get_logger("worker")
 
-    from worker.app.cluster import patient_admin
     from worker.app.main_thread import MainThread
-    from worker.app.requirements import judge_cluster
     from worker.app.workers import kafka_worker
     from worker.settings.offline import Groups
     from worker.tuning.in_force import in_force
 
     try:
-        found = in_force(Groups(settings.model, settings.window, settings.limits, settings.sampling))
+        _check_cluster(settings)  # before anything that takes long
+        groups = Groups(settings.model, settings.window, settings.limits, settings.sampling)
+        found = in_force(groups, comparing=lambda line: log.info("comparing engines", line=line))
         chosen, settings = settings, settings.model_copy(update=found.groups.by_name())
         given = {"kafka.bootstrap_servers"} if bootstrap_servers else set()
         given |= {"kafka.options"} if option else set()
@@ -54,11 +54,6 @@ def run(
         log.info("profile", found=str(found))
         if found.choice:
             log.info("auto", line=f"auto: {found.choice}", chosen=found.choice)
-        findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
-        for warning in findings.warnings:
-            log.warning("check", found=warning)
-        if findings.faults:
-            raise SettingsError(findings.faults)
         inference = MainThread(settings.model.streams_or_one)
         same = shlex.join(same_kafka(config, bootstrap_servers, option))
         with kafka_worker(settings, inference, same_kafka=same) as worker:
@@ -70,6 +65,22 @@ def run(
             raise  # the command line prints it for people
         structlog.get_logger("worker").error("stopped", error=str(error), kind=type(error).__name__)
         raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
+
+
+def _check_cluster(settings: Settings) -> None:
+    """Look at the brokers, the topics and the user's rights.
+
+    Raises:
+        SettingsError: the worker cannot work with them.
+    """
+    from worker.app.cluster import patient_admin
+    from worker.app.requirements import judge_cluster
+
+    findings = judge_cluster(patient_admin(settings.kafka), settings.kafka, settings.topics)
+    for warning in findings.warnings:
+        structlog.get_logger("worker").warning("check", found=warning)
+    if findings.faults:
+        raise SettingsError(findings.faults)
 
 
 def _tell_settings(settings: Settings, different: Iterable[Changed]) -> None:

@@ -6,7 +6,7 @@ The cache keeps the verdict for the later starts.
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -78,12 +78,15 @@ class EngineChoice(msgspec.Struct, frozen=True):
     why: str
 
 
-def choose_engine(manifest: Manifest, group: ModelGroup) -> EngineChoice:
+def choose_engine(
+    manifest: Manifest, group: ModelGroup, *, comparing: Callable[[str], None] = lambda _: None
+) -> EngineChoice:
     """Choose what runs a model for which the settings say `engine: auto`.
 
     Args:
         manifest: of the model.
         group: settings that name this model, with a number of streams.
+        comparing: is told, for people, when the comparison begins; not where the cache has its result.
 
     Raises:
         ModelUnavailable: there is no such device.
@@ -94,7 +97,10 @@ def choose_engine(manifest: Manifest, group: ModelGroup) -> EngineChoice:
         file = cached(manifest, ".engine.json", _key(manifest, group))
     except FolderUnusable as error:
         return EngineChoice("eager", str(error))
-    return _remembered(file) or compared(group, file)
+    if (remembered := _remembered(file)) is not None:
+        return remembered
+    comparing("comparing OpenVINO with torch for this model: this takes about ten seconds, once")
+    return compared(group, file)
 
 
 def compare_with_torch(manifest: Manifest, group: ModelGroup) -> EngineChoice:

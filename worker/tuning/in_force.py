@@ -1,6 +1,6 @@
 """The settings in force: the user's own come first, then the profile's, then what suits this machine."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,10 +58,14 @@ class InForce:
         return f"{self.file} sets {_format(self.taken) or 'nothing'}{left}"
 
 
-def in_force(groups: Groups) -> InForce:
+def in_force(groups: Groups, *, comparing: Callable[[str], None] = lambda _: None) -> InForce:
     """Apply the profile of this machine and model, if there is one, to the settings that the user has not set.
 
     What is still `auto` then is chosen for this machine.
+
+    Args:
+        groups: the user's settings.
+        comparing: is told when engines are compared, which takes some seconds.
 
     Raises:
         ModelUnavailable: there is no such model, or no such device.
@@ -69,7 +73,7 @@ def in_force(groups: Groups) -> InForce:
     """
     manifest = find_manifest(groups.model)
     profiled = _profiled(groups, manifest)
-    chosen = suited(profiled.groups, manifest)
+    chosen = suited(profiled.groups, manifest, comparing=comparing)
     return replace(profiled, groups=chosen.groups, suited=chosen)
 
 

@@ -1,5 +1,6 @@
 """What suits this machine, for the settings that are `auto`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,8 +34,13 @@ class Suited:
         return f"{shown} ({self.why})" if self.why else shown
 
 
-def suited(groups: Groups, manifest: Manifest) -> Suited:
+def suited(groups: Groups, manifest: Manifest, *, comparing: Callable[[str], None] = lambda _: None) -> Suited:
     """Choose for this machine what the settings leave open.
+
+    Args:
+        groups: the settings.
+        manifest: of the model that they name.
+        comparing: is told when engines are compared, which takes some seconds.
 
     Raises:
         ModelUnavailable: there is no such device.
@@ -46,7 +52,7 @@ def suited(groups: Groups, manifest: Manifest) -> Suited:
     if groups.sampling.gap == "shorten":
         choice = EngineChoice("eager", "sampling.gap: shorten needs it")
     else:
-        choice = choose_engine(manifest, groups.model)
+        choice = choose_engine(manifest, groups.model, comparing=comparing)
     engine = {"model.engine": choice.engine}
     return Suited(groups.updated_by(engine), {**engine, **numbers}, choice.why)
 
