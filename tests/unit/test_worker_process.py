@@ -15,7 +15,8 @@ def test_settings_are_taken_away_and_nothing_else(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VISION_WORKER_TOPICS", "{}")
     monkeypatch.setenv("VISION_WORKER_CACHE", "/cache")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.delenv("VISION_WORKER_MODEL__PROFILE", raising=False)  # the tests' own
+    for name in ("PROFILE", "ENGINE"):  # the tests' own
+        monkeypatch.delenv(f"VISION_WORKER_MODEL__{name}", raising=False)
 
     assert no_settings() == {"VISION_WORKER_OPS__PORT": None, "VISION_WORKER_TOPICS": None}
 
