@@ -62,7 +62,11 @@ class Effort(NamedTuple):
 
 WHOLE: Final = Effort(3.0, 200, 30, {}, None)
 QUICK: Final = Effort(
-    0.6, 48, 12, {"precision": "fp32", "memory_format": "channels_last"}, ("eager", "openvino", "onnxruntime")
+    0.3,
+    32,
+    8,
+    {"precision": "fp32", "memory_format": "channels_last", "preparation": "exact"},
+    ("eager", "openvino"),
 )
 
 
