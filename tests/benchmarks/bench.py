@@ -85,7 +85,7 @@ class Bench:
     @cached_property
     def profile(self) -> Settings:
         """The settings of a worker tuned for the light model and usual frames on all cores; tuned on first use."""
-        return tuned(light(), write_pictures(USUAL, self.folder / "pictures"), quick=self.quick)
+        return tuned(light(), write_pictures(USUAL, self.folder / "pictures"), self.servers, quick=self.quick)
 
     @cached_property
     def capacity(self) -> float:

@@ -18,19 +18,20 @@ UNTUNED: Settings = {}
 """The settings of a user who sets only brokers, topics and model."""
 
 
-def tuned(model: TimedModel, frames: Path, *, quick: bool) -> Settings:
+def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Settings:
     """Return the settings of a worker tuned for a model on the cores that this process may use, group by group.
 
     Args:
         model: the model to tune for.
         frames: a folder of pictures.
+        servers: bootstrap servers of the Kafka on which the best candidates are compared.
         quick: use the profile of an earlier run if there is one, and measure for a shorter time.
     """
     key = key_of(load_manifest(model.folder), "cpu")
     profile = read_profile(key) if quick else None
     if profile is None:
         effort = ["--seconds", "0.4", "--count", "48"] if quick else ["--seconds", "3"]
-        options = ["--frames", str(frames), *effort]
+        options = ["--frames", str(frames), "--kafka", servers, *effort]
         environment = os.environ | {"VISION_WORKER_MODEL__PATH": str(model.folder)}
         subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=environment)
         profile = read_profile(key)
