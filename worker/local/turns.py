@@ -185,6 +185,7 @@ class WorkersInTurn:
             self._work(member)
         except BaseException:
             process.kill()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         return member
 
