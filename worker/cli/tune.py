@@ -168,28 +168,27 @@ def frames_to_measure(source: Path | None, count: int) -> Iterator[CapturedFrame
 
 
 def _tables(results: "Sequence[Tried]", unit: str) -> Iterator[Table]:
-    """Yield tables of a stage's results: candidates with the settings that differ, and those that cannot run here."""
+    """Yield tables of a stage's results: candidates with the settings that differ, and what there is to say of some."""
     names = dict.fromkeys(name for each in results for name in each.settings)
     differ = [name for name in names if len({str(each.settings.get(name, _AS_IT_COMES)) for each in results}) > 1]
-    table = Table(title=results[0].stage, title_justify="left", box=None, pad_edge=False)
-    for name in differ:
-        table.add_column(name.partition(".")[2].replace("_", " "))
-    for heading in (f"{unit}/s", "over the first", "pairs", "same", "differs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    refused = defaultdict[str, list[str]](list)
+    heading = ", ".join(name.partition(".")[2].replace("_", " ") for name in differ)
+    table = Table(
+        Column(heading, overflow="fold"), title=results[0].stage, title_justify="left", box=None, pad_edge=False
+    )
+    for measured in (f"{unit}/s", "over the first", "pairs", "same", "differs"):
+        table.add_column(measured, justify="right", no_wrap=True)
+    told = defaultdict[str, list[str]](list)
     for each in results:
-        cells = [_format(each.settings.get(name, _AS_IT_COMES)) for name in differ]
-        if each.frames_per_second is None or each.ratio is None or each.agreement is None:
-            refused[each.why_not or ""].append(" ".join(cells))
-            continue
-        measured = [f"{each.frames_per_second:.1f}", _interval(each.ratio), str(each.pairs)]
-        agreed = [f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}"]
-        table.add_row(*cells, *measured, *agreed, escape(each.why_not or each.note))
+        candidate = " ".join(_format(each.settings.get(name, _AS_IT_COMES)) for name in differ)
+        if reason := each.why_not or each.note:
+            told[reason].append(candidate)
+        if each.frames_per_second is not None and each.ratio is not None and each.agreement is not None:
+            speed = [f"{each.frames_per_second:.1f}", _interval(each.ratio), str(each.pairs)]
+            table.add_row(candidate, *speed, f"{each.agreement.share:.1%}", f"{each.agreement.difference:.1g}")
     yield table
-    if refused:
-        reasons = Table("cannot run here", Column("reason", overflow="fold"), box=None, pad_edge=False)
-        for reason, which in refused.items():
+    if told:
+        reasons = Table(box=None, pad_edge=False, show_header=False)
+        for reason, which in told.items():
             reasons.add_row("\n".join(which), escape(reason))
         yield reasons
 
