@@ -31,12 +31,10 @@ class Weights(NamedTuple):
     """How some output pixels of one dimension follow from input values.
 
     Attributes:
-        written: the output pixels.
         read: the input values that are used.
-        matrix: (written, read), sparse; of two planes, (2 * written, 2 * read), for one plane after the other.
+        matrix: (output pixels, input values), sparse; of two planes, twice as many of both, one plane after the other.
     """
 
-    written: slice
     read: slice
     matrix: torch.Tensor
 
@@ -62,10 +60,9 @@ def resize_weights(
     crop: int,
     interpolation: Interpolation,
     *,
-    step: int | None = None,
     shared: int = 1,
     planes: int = 1,
-) -> tuple[Weights, ...]:
+) -> Weights:
     """Return the weights from a side of a picture to the centre of the resized side.
 
     Args:
@@ -73,18 +70,13 @@ def resize_weights(
         resized: pixels that it is resized to.
         crop: pixels of its centre that are written.
         interpolation: bilinear or bicubic, with antialias.
-        step: pixels that are written in one go; all of them if it is None.
         shared: how many pixels share one input value: 1, or 2 or 4 for the chroma of a JPEG.
         planes: how many planes lie one after the other in the input, and in the output.
-
-    Returns:
-        One for each go.
     """
     found = _resizing(size, resized, crop, interpolation)
     if shared > 1:
         found = _after_upsampling(found, -(-size // shared), shared)
-    begins = range(0, crop, step or crop)
-    return tuple(_weights(found, slice(begin, min(begin + begins.step, crop)), planes) for begin in begins)
+    return _weights(found, crop, planes)
 
 
 def _resizing(size: int, resized: int, crop: int, interpolation: Interpolation) -> _Entries:
@@ -133,22 +125,20 @@ def _after_upsampling(entries: _Entries, size: int, shared: int) -> _Entries:
     return _Entries(places // size, places % size, np.bincount(entry, values).astype(np.float32))
 
 
-def _weights(entries: _Entries, written: slice, planes: int) -> Weights:
-    """Make the sparse matrix of some rows, once for each plane."""
-    some = slice(*np.searchsorted(entries.rows, [written.start, written.stop]))
-    columns = entries.columns[some]
-    read = slice(int(columns.min()), int(columns.max()) + 1)
-    wide, high, count = read.stop - read.start, written.stop - written.start, len(columns)
-    begins = np.searchsorted(entries.rows[some], np.arange(written.start, written.stop))
+def _weights(entries: _Entries, written: int, planes: int) -> Weights:
+    """Make the sparse matrix, with all weights once for each plane."""
+    read = slice(int(entries.columns.min()), int(entries.columns.max()) + 1)
+    wide, count = read.stop - read.start, len(entries.columns)
+    begins = np.searchsorted(entries.rows, np.arange(written))
     plane = np.arange(planes)[:, None]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         matrix = torch.sparse_csr_tensor(
             # MKL uses 32-bit indices: others would be copied in each product.
             torch.from_numpy(np.append(begins + plane * count, planes * count).astype(np.int32)),
-            torch.from_numpy((columns - read.start + plane * wide).astype(np.int32).ravel()),
-            torch.from_numpy(np.tile(entries.values[some], planes)),
-            size=(planes * high, planes * wide),
+            torch.from_numpy((entries.columns - read.start + plane * wide).astype(np.int32).ravel()),
+            torch.from_numpy(np.tile(entries.values, planes)),
+            size=(planes * written, planes * wide),
             check_invariants=True,
         )
-    return Weights(written, read, matrix)
+    return Weights(read, matrix)
