@@ -71,7 +71,7 @@ def tune(
 
     Each candidate is compared with uncompiled torch, in fp32 with exact preparation, on real frames. `run` then uses
     the result for this model on this machine. Your own settings stay unchanged, and no other values are tried for them.
-    It takes some minutes; the machine should be idle. The best are compared on a local Kafka, if the extra `local` is
+    It takes five to ten minutes; the machine should be idle. The best are compared on a local Kafka, if the extra `local` is
     installed. The brokers of your settings are never used.
     """
     if kafka and no_kafka:

@@ -27,7 +27,7 @@ from worker.tuning.pairs import EQUAL, LEAST, MOST, SAME, Pair, Ratio, Run, add_
 
 FIRST_PAIRS: Final = 4
 """Pairs of a candidate in the first round of a stage."""
-FINALISTS: Final = 3
+FINALISTS: Final = 2
 """Candidates that go from stage to stage, and into the final."""
 
 _FINAL_TIME: Final = 20
