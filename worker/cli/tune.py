@@ -71,8 +71,8 @@ def tune(
 
     Each candidate is compared with uncompiled torch, in fp32 with exact preparation, on real frames. `run` then uses
     the result for this model on this machine. Your own settings stay unchanged, and no other values are tried for them.
-    It takes five to ten minutes; the machine should be idle. The best are compared on a local Kafka, if the extra `local` is
-    installed. The brokers of your settings are never used.
+    It takes five to ten minutes; the machine should be idle. The best are compared on a local Kafka, if the extra
+    `local` is installed. The brokers of your settings are never used.
     """
     if kafka and no_kafka:
         raise SettingsError(["--kafka and --no-kafka contradict each other: leave one of them out"])
