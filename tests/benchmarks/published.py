@@ -8,19 +8,23 @@ from tests.benchmarks.report import circumstances, render
 from tests.benchmarks.svg import draw
 from tests.support.generated import DOCS, fill
 
-PAGE: Final = "benchmarks.md"
+PAGE: Final = Path("docs", "benchmarks.md")
+README: Final = Path("README.md")
 
 
-def publish(outcome: Outcome, docs: Path = DOCS, *, quick: bool) -> None:
+def publish(outcome: Outcome, root: Path = DOCS.parent, *, quick: bool) -> None:
     """Write an outcome with one chart between the marks of the chart's name, and the chart to a file of this name.
 
     Args:
         outcome: the outcome.
-        docs: the folder of the page and the chart.
+        root: the folder of README and docs.
         quick: whether it was a quick run.
     """
     (chart,) = outcome.charts
-    (docs / f"{chart.name}.svg").write_text(draw(chart), encoding="utf-8")
-    shown = [outcome.text, f"![{chart.title}]({chart.name}.svg)", *map(render, outcome.tables)]
-    shown.append("\n".join(f"- {line}" for line in circumstances(quick=quick)))
-    fill(docs / PAGE, chart.name, "\n\n".join(shown))
+    file = PAGE.with_name(f"{chart.name}.svg")
+    (root / file).write_text(draw(chart), encoding="utf-8")
+    tables = list(map(render, outcome.tables))
+    when = "\n".join(f"- {line}" for line in circumstances(quick=quick))
+    in_docs = [outcome.text, f"![{chart.title}]({file.name})", *tables, when]
+    fill(root / PAGE, chart.name, "\n\n".join(in_docs))
+    fill(root / README, chart.name, "\n\n".join([f"![{chart.title}]({file})", *tables]))

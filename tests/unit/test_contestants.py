@@ -96,9 +96,11 @@ def test_the_best_peer_is_the_best_of_all_others() -> None:
     assert found.tables[0].rows[0] == [TUNED, "310.0", "300.0 to 320.0", "8.0", "1", "4.2", "240 of 240"]
 
 
-def test_a_page_gets_table_chart_and_circumstances(tmp_path: Path) -> None:
-    page = tmp_path / "benchmarks.md"
-    page.write_text("Before.\n\n<!-- engines: written -->\nold\n<!-- /engines -->\n\nAfter.\n")
+def test_the_pages_get_the_table_and_the_chart(tmp_path: Path) -> None:
+    readme, page = tmp_path / "README.md", tmp_path / "docs" / "benchmarks.md"
+    page.parent.mkdir()
+    for each in (readme, page):
+        each.write_text("Before.\n\n<!-- engines: written -->\nold\n<!-- /engines -->\n\nAfter.\n")
 
     publish(outcome(RATES, COSTS, dict.fromkeys(RATES, Answered(Found(9, 9, 0), 1.0))), tmp_path, quick=True)
 
@@ -106,9 +108,10 @@ def test_a_page_gets_table_chart_and_circumstances(tmp_path: Path) -> None:
     assert text.startswith("Before.\n\n<!-- engines: written -->\nLight model, 640x480, a backlog; pyspark ")
     assert "\n\n![Frames from Kafka to Kafka](engines.svg)\n\n| contestant |" in text
     assert text.endswith("\n<!-- /engines -->\n\nAfter.\n")
-    assert "old" not in text
+    assert "old" not in text + readme.read_text()
     assert "a quick run" in text
-    assert (tmp_path / "engines.svg").read_text().startswith("<svg")
+    assert "\n![Frames from Kafka to Kafka](docs/engines.svg)\n\n| contestant |" in readme.read_text()
+    assert (tmp_path / "docs" / "engines.svg").read_text().startswith("<svg")
 
 
 def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
