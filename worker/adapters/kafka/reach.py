@@ -129,11 +129,9 @@ class BrokerProbe:
         self._ask_leaders(clients.admin, wanted, deadline)
         self._unreached = Unreached(f"the coordinator of group {self._group!r}", self._brokers().cause)
         # It answers with the group's offset of any partition: which one does not matter.
-        asked, within = (
-            [Partition(self._topics[0], numbers[0] if numbers else 0)],
-            max(0.1, deadline - time.monotonic()),
-        )
-        _answered(lambda: clients.observer.committed(asked, timeout=within))
+        asked = Partition(self._topics[0], numbers[0] if numbers else 0)
+        within = max(0.1, deadline - time.monotonic())
+        _answered(lambda: clients.observer.committed([asked], timeout=within))
 
     def _ask_leaders(self, client: AdminClient, wanted: Iterable[TopicPartition], deadline: float) -> None:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
