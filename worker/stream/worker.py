@@ -308,10 +308,10 @@ class Worker:
         began = self._monotonic()
         with self.stages("restore"):
             try:
-                checkpoints = self._source.checkpoints(new, self._reads_back)
-                saved = list(self._restore(new, self._reads_back))
+                checkpoints = self._source.checkpoints(new, self._stop_reading_back)
+                saved = list(self._restore(new, self._stop_reading_back))
                 # Last of all: what was saved cannot lie beyond an end that is asked for later.
-                extents = self._source.extents(new, self._reads_back)
+                extents = self._source.extents(new, self._stop_reading_back)
             except Stopped:
                 return False
             offsets = {}
@@ -324,7 +324,7 @@ class Worker:
         self._telemetry.all_restored(len(saved), seconds=self._monotonic() - began)
         return True
 
-    def _reads_back(self) -> bool:
+    def _stop_reading_back(self) -> bool:
         """Tell whether to stop. Reading back asks so after each answer, and no wait for one is without end."""
         self.last_read_back = self._monotonic()
         return self._stopping
