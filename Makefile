@@ -12,8 +12,7 @@ TORCH :=
 COMPILE := $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 # The engines that the benchmark compares with have environments of their own.
 ENGINES := $(wildcard tests/benchmarks/contestants/pinned/*.in)
-# One more than two cores: tests on a Kafka mostly wait.
-AT_ONCE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo picture unit test thorough coverage cuda chaos bench learn compare lint format docs lock clean
 .DEFAULT_GOAL := help
@@ -38,16 +37,16 @@ picture: $(READY) ## run the demo, kill one of two workers, and write the pictur
 	$(BIN)/vision-worker demo --kill-a-worker --picture docs/demo.svg $(ARGS)
 
 unit: $(READY) ## run the quick tests, without a broker: all that are not marked slow or kafka
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not kafka" $(ARGS)
+	$(BIN)/python -m pytest $(TWO_CORES) -m "not slow and not kafka" $(ARGS)
 
 test: $(READY) ## run the tests, including those on a real Kafka
-	$(BIN)/python -m pytest $(AT_ONCE) --durations=20 -m "not thorough" $(ARGS)
+	$(BIN)/python -m pytest $(TWO_CORES) --durations=20 -m "not thorough" $(ARGS)
 
 thorough: $(READY) ## run all tests: also those that do in another way what make test does
-	$(BIN)/python -m pytest $(AT_ONCE) --durations=20 $(ARGS)
+	$(BIN)/python -m pytest $(TWO_CORES) --durations=20 $(ARGS)
 
 coverage: $(READY) ## run all tests, and list the lines that none of them runs; takes twice as long
-	$(BIN)/python -m pytest $(AT_ONCE) --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest $(TWO_CORES) --cov --cov-report=term $(ARGS)
 
 cuda: $(READY) ## run the tests of a GPU; they fail where there is none
 	$(BIN)/python -m pytest tests/cuda $(ARGS)
