@@ -101,10 +101,13 @@ def test_a_worker_ends_well_when_asked_to(session: Session) -> None:
 
 
 def test_a_worker_says_the_settings_that_are_not_as_usual_and_keeps_its_secrets(session: Session) -> None:
-    first, *lines = session.said.splitlines()
-    shown = {name: (value, where) for name, value, where in (line.split(maxsplit=2) for line in lines[:9])}
+    said = session.said.splitlines()
+    heading = " settings, as far as they are not the defaults (all: vision-worker settings):"
+    (begin,) = (number for number, line in enumerate(said, start=1) if line.endswith(heading))
+    shown = {
+        name: (value, where) for name, value, where in (line.split(maxsplit=2) for line in said[begin : begin + 9])
+    }
 
-    assert first.endswith(" settings, as far as they are not the defaults (all: vision-worker settings):")
     assert shown["topics.frames"][0] == session.stage.frames
     assert shown["topics.frames"][1].endswith("settings.yaml")
     assert shown["model.name"] == ("mobilenet_v2", "command line")

@@ -8,7 +8,7 @@ from tests.support.through_kafka import through_kafka
 from tests.support.tints import TINTS, counted_by_hand, tinted_frames, write_tints_model
 from worker import wire
 
-FRAMES = 600
+FRAMES = 1500
 
 
 def test_what_is_named_and_counted_survives_a_killed_worker(bootstrap_servers: str, tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def through_kafka(
             on.send(records[:half])
             wait_until(lambda: _committed(on) >= KILLED_AFTER * half, "some frames are committed")
             on.send(records[half:])
-            left = len(records) - _committed(on)
             first.kill()
+            left = len(records) - _committed(on)
             with WorkerProcess(settings, folder):
                 on.wait_until_done()
         predictions = [wire.decode_message(each.value or b"") for each in on.read(on.predictions)]
