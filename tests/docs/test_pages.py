@@ -1,6 +1,7 @@
 """What pages say holds: their links, names of files, marks, examples and options of commands; and they read well."""
 
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -101,7 +102,7 @@ def _what(command: Command) -> str:
 
 def _unknown(text: str) -> list[str]:
     """Return the names of commands, options and targets that do not exist."""
-    words = [word for word in text.replace("\\\n", " ").split() if not re.match(r"\w+=", word)]
+    words = [word for word in shlex.split(text.replace("\\\n", " "), comments=True) if not re.match(r"\w+=", word)]
     if words[:1] == ["make"]:
         return [word for word in words[1:] if re.fullmatch(r"[a-z]+", word) and word not in TARGETS]
     if words[:1] != ["vision-worker"]:

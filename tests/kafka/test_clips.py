@@ -67,6 +67,7 @@ def ordeal(
         _wait_until_shared(on, first, victim)
         _wait_for_more_clips(on)
 
+        wait_until(lambda: bool(victim.partitions()), "its lag is known, as it is while all brokers answer")
         victims = victim.partitions()
         time.sleep(random.uniform(0, 0.5))
         victim.kill()
