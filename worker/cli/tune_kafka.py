@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TURN: Final = 1 / 3
 """Length of a worker's turn, as a share of the time for which a candidate is measured at first."""
+LEAST_TURN: Final = 1.0
+"""Seconds: in less time, a worker publishes so seldom that its rate is by chance."""
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def finalists_on_kafka(
                 rate=capture_rate(manifest),
                 frames_a_result=manifest.clip.frames if manifest.clip and not manifest.clip.middle else 1,
                 recurrent=manifest.recurrence is not None,
-                seconds=seconds * TURN,
+                seconds=max(LEAST_TURN, seconds * TURN),
             )
         )
         yield lambda groups: Run(*turns.turn(_settings(groups)))
