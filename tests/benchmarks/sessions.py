@@ -27,7 +27,7 @@ def memory(session: int) -> int:
 
 
 def end(session: int) -> None:
-    """Kill what is left of a session, also what starts while others are killed."""
+    """Kill all processes of a session, including those that start meanwhile."""
     while left := list(_processes(session)):
         for process in left:
             with suppress(ProcessLookupError):

@@ -41,7 +41,7 @@ class WarmProcess:
         kept = {name: value for name, value in variables.items() if value is not None}
         files = (log, errors or log)
         for file in files:
-            file.touch()  # whoever reads what it says need not wait until it has begun
+            file.touch()  # a reader need not wait until the command has begun
         context = get_context("forkserver")
         context.set_forkserver_preload([*LIBRARIES])
         self._process = context.Process(target=_run, args=(words, files, kept), daemon=True)

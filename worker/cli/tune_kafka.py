@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TURN: Final = 1 / 3
 """Length of a worker's turn, as a share of the time for which a candidate is measured at first."""
 LEAST_TURN: Final = 1.0
-"""Seconds: in less time, a worker publishes so seldom that its rate is by chance."""
+"""Seconds. In less time, a worker publishes too few times to measure its rate."""
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class GuardedProcess:
         return self._end(supervisor.KILL)
 
     def pause(self) -> None:
-        """Let the command stand still, as it is; `stop` and `kill` end it even so."""
+        """Pause the command; `stop` and `kill` also end a paused command."""
         self._say(supervisor.PAUSE)
 
     def resume(self) -> None:

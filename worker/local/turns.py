@@ -1,4 +1,4 @@
-"""Real workers that take turns on one Kafka: one works for a moment, and the others stand still."""
+"""Real workers that take turns on one Kafka: one works for a moment, and the others are paused."""
 
 import shutil
 import tempfile
@@ -27,7 +27,7 @@ BACKLOG_BYTES: Final = 250_000_000
 LEAST_FRAMES, MOST_FRAMES = 400, 6000
 _AT_A_TIME: Final = 500
 _STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
-"""Results get the broker's timestamp: a clock that stands still for nobody."""
+"""Results get the broker's timestamp: its clock runs on while workers are paused."""
 _AWAKE_AFTER: Final = 0.2
 """Seconds after a worker goes on of which the results do not count: they were made before."""
 _ANSWERS_WITHIN: Final = 60.0
@@ -162,7 +162,7 @@ class WorkersInTurn:
         return member.seen > 0 and left < 2 * member.a_turn * self._frames_a_result
 
     def _start(self, settings: Settings) -> _Member:
-        """Start a worker, and let it stand still once it has published."""
+        """Start a worker, and pause it once it has published."""
         name = f"{self._name}-{uuid.uuid4().hex[:8]}"
         topics = Topics.with_prefix(name).model_copy(
             update={"frames": self._backlog, "state": f"{name}-state" if self._recurrent else None}

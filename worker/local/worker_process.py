@@ -77,7 +77,7 @@ class WorkerProcess:
         return "\n".join(lines[-_SHOWN_LINES:])
 
     def pause(self) -> None:
-        """Let it stand still: its group takes it for dead after `session.timeout.ms`, 45 s by default."""
+        """Pause it. Its group removes it after `session.timeout.ms`, 45 s by default."""
         self._process.pause()
 
     def resume(self) -> None:

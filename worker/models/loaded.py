@@ -31,7 +31,7 @@ class LoadedModel:
         recurrent: its part that goes from frame to frame, of the task `recurrent`; None for all others.
         streams: calls that run at once.
         largest: samples in a call of the engine. CPUs are fastest with calls that fit into their caches. With it, the
-            engine sees few sizes alone (`worker.domain.parts.sizes`); None where only the whole batch is fast.
+            engine sees only a few sizes (`worker.domain.parts.sizes`); None where only the whole batch is fast.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class LoadedModel:
     def warm_up(self, batch_size: int) -> None:
         """Run black pictures, so that the first real ones neither wait for lazy set-up nor are the first to fail."""
         for count in self._sizes(batch_size)[:2]:  # an engine may take full parts another way than all others
-            self._in_turn(partial(self._run_black, count))
+            for _ in range(self.streams):  # they take turns
+                self._run_black(count)
 
     def fill_memory(self, batch_size: int, in_each_thread: Callable[[Callable[[], object]], object]) -> None:
         """Run black pictures in calls of every size, so that later calls find all memory that they need.
@@ -117,7 +118,3 @@ class LoadedModel:
 
     def _run_black(self, count: int) -> None:
         self.run(np.zeros((count, *self.input_shape), np.uint8))
-
-    def _in_turn(self, call: Callable[[], object]) -> None:
-        for _ in range(self.streams):
-            call()

@@ -11,8 +11,6 @@ from worker.settings.window import USUAL_FRAMES
 
 TORCH_ENGINES: Final = ("eager", "compile")
 """Engines for which tuning chooses the memory format."""
-AUTO: Final = "auto"
-"""The value of a setting that the worker chooses by itself; it is no candidate."""
 BATCHES: Final = {"cpu": (8, 16, 32, 64), "cuda": (32, 64, 128, 256)}
 """Batch sizes to try; in a larger batch, a frame waits longer than it saves."""
 
@@ -51,7 +49,7 @@ class Room:
         values["limits.decode_threads"] = _unique(
             Limits.model_fields["decode_threads"].default, *filter(None, (cores - 1, cores + 1, 2 * cores))
         )
-        explicit = {name: value for name, value in groups.explicit().items() if value != AUTO}
+        explicit = groups.explicit()
         values = {name: [explicit[name]] if name in explicit else each for name, each in values.items()}
         return cls(values, cores, on_cpu)
 
@@ -135,7 +133,8 @@ def _default_first(default: object, values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _unique(*values: Any) -> Sequence[Any]:
-    return [each for each in dict.fromkeys(values) if each != AUTO]
+    """Return each value once; `auto` is no candidate."""
+    return [each for each in dict.fromkeys(values) if each != "auto"]
 
 
 def _halves(count: int) -> Iterator[int]:

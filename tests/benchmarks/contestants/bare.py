@@ -44,7 +44,7 @@ class Frames:
 
 
 def work(frames: Frames, decode: Decode, model: LoadedModel, samples: int, go_on: Callable[[int], bool]) -> None:
-    """Decode and classify calls of so many samples, while `go_on`, which is told that number, says so."""
+    """Decode and classify `samples` samples a call, as long as `go_on`, which gets this number, returns True."""
     pixels = np.empty((samples, *model.input_shape), np.uint8)
     slots = pixels.reshape(-1, *model.frame_shape)  # the frames of clips come one after the other
     going = True
@@ -56,7 +56,7 @@ def work(frames: Frames, decode: Decode, model: LoadedModel, samples: int, go_on
 
 
 def samples_a_call(model: LoadedModel, *, parts: int) -> int:
-    """Return how many samples a call takes: as many as so many parts that the worker gives to a thread."""
+    """Return how many samples a call takes: those of `parts` parts of the worker's size."""
     full = model.parts(ALL)[0]
     return len(range(full.start, full.stop)) * parts
 

@@ -52,7 +52,7 @@ class Spent:
     all: list[float] = field(default_factory=list)
 
     def add(self, before: Moment, after: Moment, *, seconds: float, rate: float) -> None:
-        """Add a round of so many seconds and frames per second."""
+        """Add a round, with its seconds and its frames per second."""
         frames = rate * seconds
         self.frames += frames
         cores = Cores(*(b - a for a, b in zip(before.cores, after.cores, strict=True)))
