@@ -151,7 +151,6 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "worker.media.png_structure": frozenset(),
     "worker.media.refusals": frozenset(),
     "worker.media.webp_structure": frozenset(),
-    "worker.media.planes": frozenset({"numpy"}),
     "worker.media.resize": frozenset({"cv2", "numpy", "torch"}),
     "worker.media.resize_weights": frozenset({"numpy", "torch"}),
     "worker.media.video": frozenset({"cv2"}),

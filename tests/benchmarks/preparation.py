@@ -1,8 +1,8 @@
 """Measure the cost and the effect of each `model.preparation`: `python -m tests.benchmarks.preparation`.
 
 Cameras move over real photographs, and the models have their real weights. Each preparation is compared with `exact`,
-as `tune` compares: the same class, and the largest difference of a probability. So are torchvision's two resizes and
-OpenCV's, which the worker does not offer.
+as `tune` compares: the same class, and the largest difference of a probability. So are torchvision's resize in
+float and OpenCV's, which the worker does not offer.
 
 Times are CPU times of one thread, as medians of frames; the preparations take turns at each frame. On a GPU, wall-clock
 time is measured, for decoding and preparing together. `--only worker` measures the whole worker without Kafka, with
@@ -16,7 +16,6 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from types import ModuleType
 from typing import Annotated, Final, Literal
 
 import cv2
@@ -29,7 +28,6 @@ from rich.console import Console
 from rich.table import Table
 from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]
 from torchvision.transforms import functional as transforms
-from torchvision.transforms.v2 import functional as transforms_v2  # type: ignore[import-untyped]
 
 from tests.benchmarks.frames import USUAL, Size, name_of
 from tests.benchmarks.measure import Spread, alternate, ratio
@@ -45,12 +43,12 @@ from worker.domain.times import EventMillis
 from worker.local.samples import PHOTOGRAPHS, load_photograph
 from worker.local.scenes import Scene
 from worker.media.images import decode_image, limit_opencv_threads
-from worker.media.planes import decode_planes
-from worker.media.resize import resize_middle, resize_planes
+from worker.media.resize import resize_middle
 from worker.models.allocator import keep_freed_memory
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.models.ready import ready_model
+from worker.models.torch_preparation import prepare_in_uint8
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Groups
 from worker.tuning.agreement import Answer, Bounds, compare, most_likely
@@ -86,19 +84,6 @@ def on_cpu(numbers: Preprocessing, prepare: Prepare, shorter_side: int | None = 
     return run
 
 
-def by_planes(numbers: Preprocessing) -> Run:
-    """Return a function that times both steps with planes."""
-
-    def run(frame: EncodedFrame, out: Pixels) -> tuple[float, float]:
-        began = time.thread_time()
-        planes = decode_planes(frame.data)
-        decoded = time.thread_time()
-        resize_planes(planes, out, numbers)
-        return decoded - began, time.thread_time() - decoded
-
-    return run
-
-
 def on_gpu(numbers: Preprocessing) -> Run:
     """Return a function that times the preparation on the GPU, which is one step."""
     decode = frame_decoder(numbers, ModelGroup(name="any", device="cuda", preparation="nvjpeg"), Limits())
@@ -111,15 +96,11 @@ def on_gpu(numbers: Preprocessing) -> Run:
     return run
 
 
-def torchvision(api: ModuleType) -> Prepare:
-    """Return a resize with one of torchvision's two APIs."""
-
-    def prepare(image: Image, out: Pixels, numbers: Preprocessing) -> None:
-        pixels = torch.from_numpy(image.pixels).permute(2, 0, 1)
-        resized = api.resize(pixels, [numbers.resize], InterpolationMode(numbers.interpolation), antialias=True)
-        out[:] = api.center_crop(resized, list(numbers.crop_size)).permute(1, 2, 0).numpy()
-
-    return prepare
+def by_torchvision(image: Image, out: Pixels, numbers: Preprocessing) -> None:
+    """Prepare with the transforms of torchvision's first API, as they are."""
+    pixels = torch.from_numpy(image.pixels).permute(2, 0, 1)
+    resized = transforms.resize(pixels, [numbers.resize], InterpolationMode(numbers.interpolation), antialias=True)
+    out[:] = transforms.center_crop(resized, list(numbers.crop_size)).permute(1, 2, 0).numpy()
 
 
 def opencv(interpolation: int) -> Prepare:
@@ -138,10 +119,9 @@ def preparations(numbers: Preprocessing) -> dict[str, Run]:
     """Return all preparations that this machine supports, `exact` first."""
     found = {
         "exact": on_cpu(numbers, resize_middle),
-        "planes": by_planes(numbers),
+        "uint8": on_cpu(numbers, prepare_in_uint8),
         "reduced": on_cpu(numbers, resize_middle, numbers.least_side),
-        "not offered: torchvision, float": on_cpu(numbers, torchvision(transforms)),
-        "not offered: torchvision, uint8": on_cpu(numbers, torchvision(transforms_v2)),
+        "not offered: torchvision, float": on_cpu(numbers, by_torchvision),
         "not offered: OpenCV, area": on_cpu(numbers, opencv(cv2.INTER_AREA)),
         "not offered: OpenCV, linear": on_cpu(numbers, opencv(cv2.INTER_LINEAR)),
     }
@@ -198,7 +178,7 @@ def worker_rates(size: Size, rounds: int, seconds: float) -> Mapping[str, list[f
     model = open_model(light().folder, engine="openvino", streams=cores, threads=cores)
     window = WindowGroup(max_frames=IN_A_BATCH)
     groups = {
-        way: Groups(ModelGroup(**settings, preparation=way), window, Limits()) for way in ("exact", "planes", "reduced")
+        way: Groups(ModelGroup(**settings, preparation=way), window, Limits()) for way in ("exact", "uint8", "reduced")
     }
     model.warm_up(IN_A_BATCH)
     pictures = list(frames_of(size, QUICK_FRAMES))

@@ -15,8 +15,6 @@ import torch
 
 from tests.support.deployment import DEPLOY, ROOT, dockerfile, services, stages, understood
 from tests.support.pictures import ENCODERS, scene
-from worker.domain.errors import ModelUnavailable
-from worker.media.planes import load_turbojpeg
 from worker.models.ready import ready_model
 from worker.settings import NOT_SETTINGS, ModelGroup, Ops, describe
 
@@ -87,16 +85,6 @@ def test_it_has_a_second_engine_for_tuning() -> None:
     assert ModelGroup(path=ROOT, engine=chosen).engine == chosen
     (built,) = (arguments for stage in stages() for _, arguments in stage if arguments.startswith("pip wheel"))
     assert '".[${EXTRAS}]"' in built
-
-
-def test_it_has_the_library_that_a_missing_one_is_told_to_be() -> None:
-    with pytest.raises(ModelUnavailable) as told:
-        load_turbojpeg(("libnone.so.0",))
-    command = re.search(r"apt-get install (\w+)", str(told.value))
-    assert command is not None
-    (installed,) = (text for name, text in stages()[-1] if name == "RUN" and "apt-get" in text)
-    assert f" {command[1]} " in installed
-    assert "rm -rf /var/lib/apt/lists/*" in installed, "the lists would stay in the layer"
 
 
 def test_the_image_without_a_gpu_is_asked_for() -> None:

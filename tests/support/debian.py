@@ -1,19 +1,17 @@
-"""Programs and libraries from Debian packages, for tests that need the real ones."""
+"""Programs from Debian packages, for tests that need the real program."""
 
-import ctypes
 import fcntl
 import os
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 from pathlib import Path
 
 from worker.models.store import cache_folder, make_folder_once
 
 
-class Missing(AssertionError):
-    """A program or a library is not available. The test fails, because a skipped test proves nothing."""
+class ProgramMissing(AssertionError):
+    """A program is not available. The test fails, because a skipped test proves nothing."""
 
 
 def debian_program(name: str, package: str) -> Path:
@@ -22,51 +20,27 @@ def debian_program(name: str, package: str) -> Path:
     The package is unpacked but not installed: the machine does not change, and no service is started.
 
     Raises:
-        Missing: Debian's package is not available here; the text says what to install.
+        ProgramMissing: Debian's package is not available here; the text says what to install.
     """
     if found := shutil.which(name):
         return Path(found)
-    return _from_package(package, f"usr/bin/{name}")
-
-
-def load_debian_library(name: str, package: str) -> None:
-    """Load a shared library into this process: the system's own, or else that of Debian's package, from the cache.
-
-    A library that is loaded is found by its name, wherever its file is.
-
-    Raises:
-        Missing: Debian's package is not available here; the text says what to install.
-    """
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        folder = sysconfig.get_config_var("MULTIARCH")
-        ctypes.CDLL(str(_from_package(package, f"usr/lib/{folder}/{name}")))
-
-
-def _from_package(package: str, name: str) -> Path:
-    """Return a file of a package, which is downloaded to the user's cache on first use.
-
-    Raises:
-        Missing: Debian's package is not available here; the text says what to install.
-    """
     folder = cache_folder() / "debian" / package
-    file = folder / name
+    program = folder / "usr" / "bin" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # apt does not run concurrently, but tests may run in several processes
-        if file.exists():
-            return file
-        shutil.rmtree(folder, ignore_errors=True)  # without the file, it is not what the package holds
+        if program.exists():
+            return program
+        shutil.rmtree(folder, ignore_errors=True)  # without the program, it is not what the package holds
         try:
-            make_folder_once(folder, lambda empty: _unpack(package, empty), holds=name)
+            make_folder_once(folder, lambda empty: _unpack(package, empty), holds=str(program.relative_to(folder)))
         except (OSError, subprocess.CalledProcessError) as error:
             said = getattr(error, "stderr", None) or error
-            raise Missing(
-                f"{file.name!r} is needed and Debian's package {package!r} could not be downloaded; "
+            raise ProgramMissing(
+                f"{name!r} is needed on the PATH and Debian's package {package!r} could not be downloaded; "
                 f"install it, with `apt-get install {package}` if there is apt: {said}"
             ) from error
-    return file
+    return program
 
 
 def _unpack(package: str, folder: Path) -> None:

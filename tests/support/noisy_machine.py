@@ -19,7 +19,7 @@ SLOW: float = 0.6
 _MODEL = {"eager": 4.0, "compile": 3.6, "openvino": 1.5, "onnxruntime": 1.65}
 """Milliseconds of one core a frame, fp32."""
 _PRECISION = {"fp32": 1.0, "bf16": 0.9, "int8": 0.5}
-_PREPARATION = {"exact": 1.5, "reduced": 1.3, "planes": 1.2}
+_PREPARATION = {"exact": 1.5, "uint8": 1.2, "reduced": 1.3}
 _BATCH = {8: 0.95, 16: 1.0, 32: 0.99, 64: 0.94}
 _LOOP, _BROKER = 0.3, 0.3
 _AT_FIRST = {"model.engine": "eager", "model.precision": "fp32", "model.streams": 1, "model.threads": 2}

@@ -1,11 +1,11 @@
 """Each way of `model.preparation`, from an encoded frame to the model's input."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +18,6 @@ from torchvision.transforms import InterpolationMode  # type: ignore[import-unty
 from torchvision.transforms import functional as v1
 from torchvision.transforms.v2 import functional as v2  # type: ignore[import-untyped]
 
-from tests.support.debian import load_debian_library
 from tests.support.models import SIZES, SMALL, photograph
 from tests.support.pictures import (
     ALL_ENCODERS,
@@ -53,15 +52,18 @@ from worker.settings import Limits, ModelGroup
 LIMIT: Final = 10_000_000
 MOBILENET: Final = published_weights("mobilenet_v2", "IMAGENET1K_V1").preprocessing
 """Bilinear, 256 to 224."""
-WAYS: Final = ("exact", "planes", "reduced", "nvjpeg")
+WAYS: Final = ("exact", "uint8", "reduced", "nvjpeg")
 JPEGS: Final[Mapping[str, Encode]] = {name: each for name, each in ENCODERS.items() if name.startswith("jpeg")}
 NO_JPEGS: Final[Mapping[str, Encode]] = {name: each for name, each in ALL_ENCODERS.items() if name not in JPEGS}
+CASES: Final[Sequence[tuple[Interpolation, bool]]] = [
+    ("bilinear", True),
+    ("bicubic", True),
+    ("bilinear", False),
+    ("bicubic", False),
+    ("nearest", True),
+]
+"""Interpolations, and whether they smooth."""
 by_torchvision = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _turbojpeg() -> None:
-    load_debian_library("libturbojpeg.so.0", "libturbojpeg0")
 
 
 def prepared(way: str, frame: EncodedFrame, numbers: Preprocessing = MOBILENET, *, max_pixels: int = LIMIT) -> Pixels:
@@ -193,6 +195,54 @@ def test_exact_leaves_the_picture_alone_and_takes_any_array() -> None:
     assert all(np.array_equal(each, batch[0]) for each in batch)
     batch[:] = 0
     assert np.array_equal(pixels, before)
+
+
+# In uint8.
+
+
+@pytest.mark.parametrize(("interpolation", "antialias"), CASES)
+@pytest.mark.parametrize("resize", [256, (128, 171), (27, 48), 130])
+def test_uint8_is_torchvisions_second_transform_to_the_bit(
+    resize: Sides,
+    interpolation: Interpolation,
+    antialias: bool,  # noqa: FBT001 a case
+) -> None:
+    numbers = replace(MOBILENET, resize=resize, crop=(26, 48), interpolation=interpolation, antialias=antialias)
+    for pixels in (photograph("coffee").pixels, scene(61, 97), scene(900, 33), scene(171, 128)):
+        assert np.array_equal(prepared("uint8", raw(pixels), numbers), in_uint8(pixels, numbers))
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda sides: max(sides) <= 32 * min(sides)),
+    st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    st.sampled_from(["bilinear", "bicubic"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_uint8_is_torchvisions_second_transform_at_any_size(
+    sides: tuple[int, int], target: tuple[int, int], interpolation: Interpolation, seed: int
+) -> None:
+    numbers = replace(MOBILENET, resize=max(target), crop=min(target), interpolation=interpolation)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*sides, 3), np.uint8)
+    assert np.array_equal(prepared("uint8", raw(pixels), numbers), in_uint8(pixels, numbers))
+
+
+@pytest.mark.parametrize("pad", [True, "center"])
+def test_uint8_pads_as_exact_does(pad: Literal[True, "center"]) -> None:
+    numbers = replace(MOBILENET, resize=(64, 80), crop=(64, 80), pad=pad, fill=(1, 2, 3))
+    for pixels in (scene(300, 200), scene(100, 300), scene(80, 64)):
+        exact, found = (prepared(way, raw(pixels), numbers).astype(int) for way in ("exact", "uint8"))
+        assert np.array_equal((exact == (1, 2, 3)).all(2), (found == (1, 2, 3)).all(2))
+        assert abs(exact - found).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle", "cameraman", "rocket"])
+@pytest.mark.parametrize(("member", "most"), [("mobilenet_v2", 1), ("efficientnet_b3", 6)])
+def test_uint8_is_within_a_few_values_of_exact_on_photographs(name: str, member: str, most: int) -> None:
+    numbers = published_weights(member, "IMAGENET1K_V1").preprocessing
+    frame = frame_of(JPEG(enlarged(name, 1280, 960)))
+    difference = apart(prepared("uint8", frame, numbers), prepared("exact", frame, numbers))
+    assert 0 < difference.mean() < 0.2
+    assert difference.max() <= most
 
 
 # Reduced.
@@ -347,7 +397,7 @@ def test_every_flaw_is_told_with_its_frame(way: str) -> None:
     assert told == [(frames[1].frame, Flaw.NO_END), (frames[2].frame, Flaw.MERGED)]
 
 
-@pytest.mark.parametrize("way", ["exact", "planes", "reduced"])
+@pytest.mark.parametrize("way", ["exact", "uint8", "reduced"])
 def test_damage_is_accepted_if_the_settings_say_so(way: str) -> None:
     group, out = ModelGroup(name="any", preparation=way), np.empty((8, 8, 3), np.uint8)
     frame = frame_of(JPEG(scene(64, 48))[:-30] + b"\xff\xd9")
@@ -410,7 +460,7 @@ def test_a_damaged_picture_fares_the_same_with_every_way(name: str, rng: random.
             fate[way] = "taken"
         except FrameRejected as error:
             fate[way] = f"{type(error).__name__}: {error}"
-    assert fate["planes"] == fate["reduced"] == fate["exact"]
+    assert fate["uint8"] == fate["reduced"] == fate["exact"]
     assert fate["nvjpeg"] in {fate["exact"], "taken"}, "a device does not tell of damage within the pixels"
 
 
@@ -427,10 +477,12 @@ def by_preset(pixels: Pixels, architecture: str, member: str) -> Pixels:
     return found
 
 
-def in_uint8(pixels: Pixels) -> Pixels:
+def in_uint8(pixels: Pixels, numbers: Preprocessing = MOBILENET) -> Pixels:
     """Return what torchvision's second API makes of a picture."""
-    resized = v2.resize(as_tensor(pixels), [MOBILENET.resize], antialias=MOBILENET.antialias)
-    found: Pixels = v2.center_crop(resized, [MOBILENET.crop]).permute(1, 2, 0).numpy()
+    sides = [numbers.resize] if isinstance(numbers.resize, int) else list(numbers.resize)
+    mode = InterpolationMode(numbers.interpolation)
+    resized = v2.resize(as_tensor(pixels), sides, mode, antialias=numbers.antialias)
+    found: Pixels = v2.center_crop(resized, list(numbers.crop_size)).permute(1, 2, 0).numpy()
     return found
 
 

@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
     engine: Literal["auto", "eager", "compile", "openvino", "onnxruntime"]
     precision: Literal["fp32", "bf16", "fp16", "int8"]
     memory_format: Literal["channels_last", "contiguous"]
-    preparation: Literal["exact", "planes", "reduced", "nvjpeg"]
+    preparation: Literal["exact", "uint8", "reduced", "nvjpeg"]
     orientation: Literal["stored", "upright"]
     bit_depth: int | None
     threads: int | None

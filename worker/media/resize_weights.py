@@ -5,10 +5,6 @@ which MKL has a fast product.
 
 The weights are those of torch's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa`, which follow Pillow: a kernel
 stretched by the scale, clipped at the picture's edge, summing to one; cubic with a = -0.5 (Keys, 1981).
-
-A JPEG's planes of chroma have fewer values than pixels, and its decoder enlarges them first: twice with the weights 3/4
-and 1/4 of the two nearest values ("fancy upsampling"), four times by repeating. That is linear too. So the weights of
-both steps are multiplied here once, and chroma need not be enlarged.
 """
 
 import warnings
@@ -22,47 +18,24 @@ from numpy.typing import NDArray
 from worker.domain.preprocessing import Interpolation
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
-_NEAREST, _NEXT = np.float32(0.75), np.float32(0.25)
 _SIZES_KEPT: Final = 128
 """Pairs of sizes whose weights are cached: a camera's frames have one size, a folder's pictures have many."""
 
 
 class Weights(NamedTuple):
-    """How some output pixels of one dimension follow from input values.
+    """How some output pixels of one dimension follow from input pixels.
 
     Attributes:
-        read: the input values that are used.
-        matrix: (output pixels, input values), sparse; of two planes, twice as many of both, one plane after the other.
+        read: the input pixels that are used.
+        matrix: (output pixels, input pixels), sparse.
     """
 
     read: slice
     matrix: torch.Tensor
 
 
-class _Entries(NamedTuple):
-    """The entries of a sparse matrix, by row.
-
-    Attributes:
-        rows: which output pixel.
-        columns: which input value.
-        values: its weight.
-    """
-
-    rows: NDArray[np.int_]
-    columns: NDArray[np.int_]
-    values: NDArray[np.float32]
-
-
 @lru_cache(_SIZES_KEPT)
-def resize_weights(
-    size: int,
-    resized: int,
-    crop: int,
-    interpolation: Interpolation,
-    *,
-    shared: int = 1,
-    planes: int = 1,
-) -> Weights:
+def resize_weights(size: int, resized: int, crop: int, interpolation: Interpolation) -> Weights:
     """Return the weights from a side of a picture to the centre of the resized side.
 
     Args:
@@ -70,16 +43,7 @@ def resize_weights(
         resized: pixels that it is resized to.
         crop: pixels of its centre that are written.
         interpolation: bilinear or bicubic, with antialias.
-        shared: how many pixels share one input value: 1, or 2 or 4 for the chroma of a JPEG.
-        planes: how many planes lie one after the other in the input, and in the output.
     """
-    found = _resizing(size, resized, crop, interpolation)
-    if shared > 1:
-        found = _after_upsampling(found, -(-size // shared), shared)
-    return _weights(found, crop, planes)
-
-
-def _resizing(size: int, resized: int, crop: int, interpolation: Interpolation) -> _Entries:
     # In float32, in the same steps as torch: weights that differ in their last bits would change the rounding of
     # several times as many values.
     scale = np.float32(size) / np.float32(resized)
@@ -94,7 +58,7 @@ def _resizing(size: int, resized: int, crop: int, interpolation: Interpolation) 
     away = (steps.astype(np.float32) + (firsts.astype(np.float32) - centres)[:, None] + _HALF) * (_ONE / stretched)
     weights = np.where(there, _kernel(np.abs(away), interpolation), np.float32(0))
     weights /= weights.cumsum(axis=1)[:, -1:]
-    return _Entries(np.nonzero(there)[0], taps[there], weights[there])
+    return _matrix(taps, there, weights)
 
 
 def _kernel(x: NDArray[np.float32], interpolation: Interpolation) -> NDArray[np.float32]:
@@ -107,38 +71,19 @@ def _kernel(x: NDArray[np.float32], interpolation: Interpolation) -> NDArray[np.
     return weights
 
 
-def _after_upsampling(entries: _Entries, size: int, shared: int) -> _Entries:
-    """Multiply weights of pixels by those with which libjpeg makes pixels of chroma.
-
-    Args:
-        entries: of the resize, whose columns are pixels.
-        size: how many values of chroma there are.
-        shared: how many pixels share one of them: 2 or 4.
-    """
-    rows, pixels, values = entries
-    columns = pixels // shared
-    if shared == 2:
-        aside = np.clip(columns + np.where(pixels % 2, 1, -1), 0, size - 1)
-        rows, columns = np.concatenate([rows, rows]), np.concatenate([columns, aside])
-        values = np.concatenate([values * _NEAREST, values * _NEXT])
-    places, entry = np.unique(rows * size + columns, return_inverse=True)
-    return _Entries(places // size, places % size, np.bincount(entry, values).astype(np.float32))
-
-
-def _weights(entries: _Entries, written: int, planes: int) -> Weights:
-    """Make the sparse matrix, with all weights once for each plane."""
-    read = slice(int(entries.columns.min()), int(entries.columns.max()) + 1)
-    wide, count = read.stop - read.start, len(entries.columns)
-    begins = np.searchsorted(entries.rows, np.arange(written))
-    plane = np.arange(planes)[:, None]
+def _matrix(taps: NDArray[np.int_], there: NDArray[np.bool_], weights: NDArray[np.float32]) -> Weights:
+    """Make the sparse matrix: of each output pixel, the input pixels and their weights, where there are any."""
+    columns = taps[there]
+    read = slice(int(columns.min()), int(columns.max()) + 1)
+    rows = np.append(0, there.sum(axis=1).cumsum())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         matrix = torch.sparse_csr_tensor(
             # MKL uses 32-bit indices: others would be copied in each product.
-            torch.from_numpy(np.append(begins + plane * count, planes * count).astype(np.int32)),
-            torch.from_numpy((entries.columns - read.start + plane * wide).astype(np.int32).ravel()),
-            torch.from_numpy(np.tile(entries.values, planes)),
-            size=(planes * written, planes * wide),
+            torch.from_numpy(rows.astype(np.int32)),
+            torch.from_numpy((columns - read.start).astype(np.int32)),
+            torch.from_numpy(weights[there]),
+            size=(len(taps), read.stop - read.start),
             check_invariants=True,
         )
     return Weights(read, matrix)

@@ -40,10 +40,10 @@ class ModelGroup(Group):
         "channels_last",
         description="memory layout of activations for eager and compile; an exported program keeps its own layout",
     )
-    preparation: Literal["exact", "planes", "reduced", "nvjpeg"] = Field(
+    preparation: Literal["exact", "uint8", "reduced", "nvjpeg"] = Field(
         "exact",
-        description="how a picture becomes the model's input: exactly as torchvision does it, from the planes that a "
-        "JPEG stores, from a JPEG decoded at a fraction of its size, or completely on a GPU",
+        description="how a picture becomes the model's input: exactly as torchvision's transforms do it, resized in "
+        "integers as transforms.v2 does it, from a JPEG decoded at a fraction of its size, or completely on a GPU",
     )
     orientation: Literal["stored", "upright"] = Field(
         "stored",
