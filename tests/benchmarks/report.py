@@ -67,8 +67,15 @@ TARGETS: Final[Mapping[str, Target]] = {
     "over_flink": Target("tuned worker over PyFlink", least=3),
     "box_over_spark": Target("worker with default settings over Spark Structured Streaming", least=1.8),
     "box_over_flink": Target("the same, over PyFlink", least=1.8),
+    "box_over_two_scripts": Target("the same, over the batching script with one process a core"),
+    "box_over_best_of_all_peers": Target("the same, over the best of all other contestants"),
     "over_two_scripts": Target("tuned worker over the batching script with one process a core"),
     "over_best_of_all_peers": Target("tuned worker over the best of all other contestants", least=2.2),
+    "uint8_over_spark": Target("tuned worker that resizes in uint8 over Spark Structured Streaming"),
+    "uint8_over_flink": Target("the same, over PyFlink"),
+    "uint8_over_two_scripts": Target("the same, over the batching script with one process a core"),
+    "uint8_over_best_of_all_peers": Target("the same, over the best of all other contestants"),
+    "uint8_over_limit": Target("the same, over the best bare loop, which resizes in float", least=1.15),
     "over_untuned": Target("tuned worker over a worker without a profile", most=1.4),
 }
 """The important ratios; those without a limit put another one into perspective."""

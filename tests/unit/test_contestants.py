@@ -13,7 +13,15 @@ from tests.benchmarks.answers import Found, compare, expected_names, frames_to_a
 from tests.benchmarks.contestants import environments
 from tests.benchmarks.contestants.environments import java_home_of
 from tests.benchmarks.parts.engines import FLINK, SPARK, Answered, Cost, outcome
-from tests.benchmarks.parts.throughput import PER_MESSAGE, QUIX, SCRIPT, SCRIPTS, TUNED, UNTUNED_NAME
+from tests.benchmarks.parts.throughput import (
+    IN_UINT8,
+    PER_MESSAGE,
+    QUIX,
+    SCRIPT,
+    SCRIPTS,
+    TUNED,
+    UNTUNED_NAME,
+)
 from tests.benchmarks.published import publish
 from tests.benchmarks.report import TARGETS
 from tests.support.generated import fill
@@ -27,6 +35,7 @@ PINNED = Path(environments.__file__).with_name("pinned")
 ENGINES = sorted(file.stem for file in PINNED.glob("*.in"))
 RATES: dict[str, Sequence[float]] = {
     TUNED: [300.0, 320.0, 310.0],
+    IN_UINT8: [400.0, 400.0, 400.0],
     UNTUNED_NAME: [200.0, 200.0, 200.0],
     SPARK: [100.0, 80.0, 155.0],
     FLINK: [100.0, 100.0, 100.0],
@@ -92,6 +101,7 @@ def test_the_best_peer_is_the_best_of_all_others() -> None:
     assert found.ratios["over_spark"].median == 3.0
     assert found.ratios["over_best_of_all_peers"].median == 2.0
     assert found.ratios["box_over_flink"].median == 2.0
+    assert found.ratios["uint8_over_flink"].median == 4.0
     assert found.ratios.keys() <= TARGETS.keys()
     assert found.tables[0].rows[0] == [TUNED, "310.0", "300.0 to 320.0", "8.0", "1", "4.2", "240 of 240"]
 

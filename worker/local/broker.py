@@ -204,19 +204,20 @@ def _await_group(client: Mapping[str, str | int | float | bool], name: str) -> N
     A consumer asks it. An admin client that asks one ends the process if the connection is lost (librdkafka 2.16).
     """
     deadline = time.monotonic() + _READY_WITHIN
-    consumer = Consumer({**client, "group.id": name, "enable.auto.commit": False})
-    try:
-        while True:
-            try:
-                consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=10)
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    raise KafkaFailed(f"group {name!r} was not ready within {_READY_WITHIN:.0f} seconds") from None
-                time.sleep(_CHECK_EVERY)
-            else:
-                return
-    finally:
-        consumer.close()
+    while True:
+        # A new consumer each time: it holds to nothing that it was told while the broker started.
+        consumer = Consumer({**client, "group.id": name, "enable.auto.commit": False})
+        try:
+            consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=10)
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                within = f"within {_READY_WITHIN:.0f} seconds"
+                raise KafkaFailed(f"group {name!r} was not ready {within}: {error.args[0].str()}") from None
+            time.sleep(_CHECK_EVERY)
+        else:
+            return
+        finally:
+            consumer.close()
 
 
 def _failure(node: Node, fault: str) -> KafkaFailed:

@@ -20,7 +20,17 @@ from tests.benchmarks.frames import USUAL, name_of
 from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.outcome import Bars, Outcome, Table
-from tests.benchmarks.parts.throughput import PER_MESSAGE, QUIX, SCRIPT, SCRIPTS, TUNED, UNTUNED_NAME, Starts
+from tests.benchmarks.parts.throughput import (
+    IN_UINT8,
+    PER_MESSAGE,
+    QUIX,
+    SCRIPT,
+    SCRIPTS,
+    TUNED,
+    UNTUNED_NAME,
+    Starts,
+    in_uint8,
+)
 from tests.benchmarks.processes import (
     Contestant,
     Place,
@@ -41,6 +51,8 @@ from worker.models.ready import ready_model
 
 SPARK: Final = "Spark Structured Streaming"
 FLINK: Final = "PyFlink"
+OURS: Final = {TUNED: "", IN_UINT8: "uint8_", UNTUNED_NAME: "box_"}
+"""The worker's settings, and how the names of their ratios begin."""
 
 VERSIONS: Final = ("spark", "flink", "quixstreams")
 ROUNDS: Final = 3
@@ -101,15 +113,17 @@ def outcome(
         for name in rates
     ]
     columns = ("contestant", "frames/s", "rounds", "CPU ms a frame", "MiB", "first result, s", "same answers")
-    tuned, untuned = rates[TUNED], rates[UNTUNED_NAME]
-    peers = {name: found for name, found in rates.items() if name not in {TUNED, UNTUNED_NAME}}
+    peers = {name: found for name, found in rates.items() if name not in OURS}
+    rivals = {
+        "spark": rates[SPARK],
+        "flink": rates[FLINK],
+        "two_scripts": rates[SCRIPTS],
+        "best_of_all_peers": peers[best_of(peers)],
+    }
     ratios = {
-        "over_spark": ratio(tuned, rates[SPARK]),
-        "over_flink": ratio(tuned, rates[FLINK]),
-        "over_two_scripts": ratio(tuned, rates[SCRIPTS]),
-        "over_best_of_all_peers": ratio(tuned, peers[best_of(peers)]),
-        "box_over_spark": ratio(untuned, rates[SPARK]),
-        "box_over_flink": ratio(untuned, rates[FLINK]),
+        f"{prefix}over_{rival}": ratio(rates[ours], theirs)
+        for ours, prefix in OURS.items()
+        for rival, theirs in rivals.items()
     }
     return Outcome(
         "Other engines",
@@ -130,6 +144,7 @@ def outcome(
 def _contestants(bench: Bench) -> Starts:
     return {
         TUNED: [worker(bench.profile)],
+        IN_UINT8: [worker(in_uint8(bench.profile))],
         UNTUNED_NAME: [worker(UNTUNED)],
         SPARK: [spark(bench.cores)],
         FLINK: [flink(bench.cores)],

@@ -17,6 +17,7 @@ from tests.benchmarks.profiles import UNTUNED, Settings
 LIMIT: Final = "best bare loop, no Kafka"
 TUNED: Final = "this worker, tuned"
 EXACTLY_ONCE: Final = "this worker, tuned, exactly once"
+IN_UINT8: Final = "this worker, tuned, uint8"
 UNTUNED_NAME: Final = "this worker, default settings"
 PER_MESSAGE: Final = "loop, one message at a time"
 SCRIPT: Final = "batching script, torch"
@@ -38,11 +39,17 @@ TEXT: Final = (
 
 
 def light_model(bench: Bench) -> Outcome:
-    """Run the main contest with the light model and usual frames, and compare exactly once with at least once."""
+    """Run the main contest with the light model and usual frames, and compare with other settings of the worker."""
     model, rounds = light(), bench.effort.rounds
-    tuned, *others = _contestants(bench).items()
-    # These two run one after the other.
-    starts: Starts = dict([tuned, (EXACTLY_ONCE, [worker(exactly_once(bench.profile))]), *others])
+    others = _contestants(bench)
+    tuned = others.pop(TUNED)
+    # Those that are compared with the tuned worker run right after it.
+    starts: Starts = {
+        TUNED: tuned,
+        EXACTLY_ONCE: [worker(exactly_once(bench.profile))],
+        IN_UINT8: [worker(in_uint8(bench.profile))],
+        **others,
+    }
     if not bench.quick:
         starts = {**starts, SCRIPT_RESIZED: [script("batching_script", "--resize", "opencv")]}
     found = _contest(bench, model, USUAL, starts, rounds)
@@ -58,6 +65,7 @@ def light_model(bench: Bench) -> Outcome:
         "over_script_same_engine": ratio(found[TUNED], found[SCRIPT_ENGINE]),
         "over_untuned": ratio(found[TUNED], found[UNTUNED_NAME]),
         "exactly_once_over_at_least_once": ratio(found[EXACTLY_ONCE], found[TUNED]),
+        "uint8_over_limit": ratio(found[IN_UINT8], found[LIMIT]),
     }
     return _outcome(bench, model, USUAL, found, ratios)
 
@@ -87,10 +95,19 @@ def null_model(bench: Bench) -> Outcome:
 
 def exactly_once(profile: Settings) -> Settings:
     """Return a profile with exactly once."""
-    return {**profile, "delivery": {**profile.get("delivery", {}), "guarantee": "exactly_once"}}
+    return _changed(profile, "delivery", guarantee="exactly_once")
 
 
-def _contestants(bench: Bench) -> Starts:
+def in_uint8(profile: Settings) -> Settings:
+    """Return a profile with pictures resized in integers, which tuning takes only if the answers agree."""
+    return _changed(profile, "model", preparation="uint8")
+
+
+def _changed(profile: Settings, group: str, **values: object) -> Settings:
+    return {**profile, group: {**profile.get(group, {}), **values}}
+
+
+def _contestants(bench: Bench) -> dict[str, Sequence[Start]]:
     return {
         TUNED: [worker(bench.profile)],
         UNTUNED_NAME: [worker(UNTUNED)],
