@@ -2,7 +2,7 @@
 
 Cameras move over real photographs, and the models have their real weights. Each preparation is compared with `exact`,
 as `tune` compares: the same class, and the largest difference of a probability. So are torchvision's resize in
-float and OpenCV's, which the worker does not offer.
+float, and those of Pillow and OpenCV, which the worker does not offer.
 
 Times are CPU times of one thread, as medians of frames; the preparations take turns at each frame. On a GPU, wall-clock
 time is measured, for decoding and preparing together. `--only worker` measures the whole worker without Kafka, with
@@ -20,6 +20,7 @@ from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
+import PIL.Image
 import structlog
 import torch
 import typer
@@ -103,6 +104,13 @@ def by_torchvision(image: Image, out: Pixels, numbers: Preprocessing) -> None:
     out[:] = transforms.center_crop(resized, list(numbers.crop_size)).permute(1, 2, 0).numpy()
 
 
+def by_pillow(image: Image, out: Pixels, numbers: Preprocessing) -> None:
+    """Prepare with torchvision's transforms of a Pillow picture, as in training."""
+    mode = InterpolationMode(numbers.interpolation)
+    resized = transforms.resize(PIL.Image.fromarray(image.pixels), [numbers.resize], mode)
+    out[:] = np.asarray(transforms.center_crop(resized, list(numbers.crop_size)))
+
+
 def opencv(interpolation: int) -> Prepare:
     """Return a resize with OpenCV."""
 
@@ -122,6 +130,7 @@ def preparations(numbers: Preprocessing) -> dict[str, Run]:
         "uint8": on_cpu(numbers, prepare_in_uint8),
         "reduced": on_cpu(numbers, resize_middle, numbers.least_side),
         "not offered: torchvision, float": on_cpu(numbers, by_torchvision),
+        "not offered: torchvision, Pillow": on_cpu(numbers, by_pillow),
         "not offered: OpenCV, area": on_cpu(numbers, opencv(cv2.INTER_AREA)),
         "not offered: OpenCV, linear": on_cpu(numbers, opencv(cv2.INTER_LINEAR)),
     }

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from hypothesis import given
@@ -233,6 +234,18 @@ def test_uint8_pads_as_exact_does(pad: Literal[True, "center"]) -> None:
         exact, found = (prepared(way, raw(pixels), numbers).astype(int) for way in ("exact", "uint8"))
         assert np.array_equal((exact == (1, 2, 3)).all(2), (found == (1, 2, 3)).all(2))
         assert abs(exact - found).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle", "rocket"])
+@pytest.mark.parametrize("member", ["mobilenet_v2", "efficientnet_b3"])
+def test_uint8_is_what_pillow_gives_to_a_network_that_learns(name: str, member: str) -> None:
+    numbers = published_weights(member, "IMAGENET1K_V1").preprocessing
+    picture = PIL.Image.fromarray(photograph(name).pixels)
+    sides, mode = [numbers.resize], InterpolationMode(numbers.interpolation)
+    expected = np.asarray(v1.center_crop(v1.resize(picture, sides, mode), list(numbers.crop_size)))
+    difference = apart(prepared("uint8", raw(photograph(name).pixels), numbers), expected)
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.01
 
 
 @pytest.mark.parametrize("name", ["chelsea", "coffee", "motorcycle", "cameraman", "rocket"])

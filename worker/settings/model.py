@@ -43,7 +43,7 @@ class ModelGroup(Group):
     preparation: Literal["exact", "uint8", "reduced", "nvjpeg"] = Field(
         "exact",
         description="how a picture becomes the model's input: exactly as torchvision's transforms do it, resized in "
-        "integers as transforms.v2 does it, from a JPEG decoded at a fraction of its size, or completely on a GPU",
+        "integers as Pillow does it, from a JPEG decoded at a fraction of its size, or completely on a GPU",
     )
     orientation: Literal["stored", "upright"] = Field(
         "stored",
