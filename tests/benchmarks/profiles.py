@@ -21,6 +21,8 @@ UNTUNED: Settings = {}
 def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Settings:
     """Return the settings of a worker tuned for a model on the cores that this process may use, group by group.
 
+    Pictures are prepared as the peers prepare them, so this setting is not searched.
+
     Args:
         model: the model to tune for.
         frames: a folder of pictures.
@@ -32,8 +34,8 @@ def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Sett
     if profile is None:
         effort = ["--seconds", "0.4", "--count", "48"] if quick else ["--seconds", "3"]
         options = ["--frames", str(frames), "--kafka", servers, *effort]
-        environment = os.environ | {"VISION_WORKER_MODEL__PATH": str(model.folder)}
-        subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=environment)
+        given = {"VISION_WORKER_MODEL__PATH": str(model.folder), "VISION_WORKER_MODEL__PREPARATION": "exact"}
+        subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=os.environ | given)
         profile = read_profile(key)
     assert profile is not None, "tuning has written no profile"
     found = defaultdict[str, dict[str, Any]](dict)

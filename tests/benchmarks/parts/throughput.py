@@ -99,7 +99,7 @@ def exactly_once(profile: Settings) -> Settings:
 
 
 def in_uint8(profile: Settings) -> Settings:
-    """Return a profile with pictures resized in integers, which tuning takes only if the answers agree."""
+    """Return a profile with pictures resized in integers, as no peer does it."""
     return _changed(profile, "model", preparation="uint8")
 
 
