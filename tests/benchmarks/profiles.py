@@ -32,7 +32,7 @@ def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Sett
     key = key_of(load_manifest(model.folder), "cpu")
     profile = read_profile(key) if quick else None
     if profile is None:
-        effort = ["--seconds", "0.4", "--count", "48"] if quick else ["--seconds", "3"]
+        effort = ["--seconds", "1.5", "--count", "48"] if quick else ["--seconds", "3"]
         options = ["--frames", str(frames), "--kafka", servers, *effort]
         given = {"VISION_WORKER_MODEL__PATH": str(model.folder), "VISION_WORKER_MODEL__PREPARATION": "exact"}
         subprocess.run([sys.executable, "-m", "worker", "tune", *options], check=True, env=os.environ | given)
