@@ -16,6 +16,8 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 UNTUNED: Settings = {}
 """The settings of a user who sets only brokers, topics and model."""
+UINT8: Settings = {"model": {"preparation": "uint8"}}
+"""The settings of a user who also has pictures resized in integers, as no peer does it."""
 
 
 def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Settings:

@@ -71,7 +71,9 @@ TARGETS: Final[Mapping[str, Target]] = {
     "box_over_best_of_all_peers": Target("the same, over the best of all other contestants"),
     "over_two_scripts": Target("tuned worker over the batching script with one process a core"),
     "over_best_of_all_peers": Target("tuned worker over the best of all other contestants", least=2.2),
-    "uint8_over_spark": Target("tuned worker that resizes in uint8 over Spark Structured Streaming"),
+    "uint8_over_spark": Target(
+        "worker that resizes in uint8, else with default settings, over Spark Structured Streaming"
+    ),
     "uint8_over_flink": Target("the same, over PyFlink"),
     "uint8_over_two_scripts": Target("the same, over the batching script with one process a core"),
     "uint8_over_best_of_all_peers": Target("the same, over the best of all other contestants"),

@@ -29,7 +29,6 @@ from tests.benchmarks.parts.throughput import (
     TUNED,
     UNTUNED_NAME,
     Starts,
-    in_uint8,
 )
 from tests.benchmarks.processes import (
     Contestant,
@@ -42,7 +41,7 @@ from tests.benchmarks.processes import (
     spark,
     worker,
 )
-from tests.benchmarks.profiles import UNTUNED
+from tests.benchmarks.profiles import UINT8, UNTUNED
 from tests.support.workers import wait_until
 from worker.domain.records import Record
 from worker.domain.times import EventMillis
@@ -51,7 +50,7 @@ from worker.models.ready import ready_model
 
 SPARK: Final = "Spark Structured Streaming"
 FLINK: Final = "PyFlink"
-OURS: Final = {TUNED: "", IN_UINT8: "uint8_", UNTUNED_NAME: "box_"}
+OURS: Final = {TUNED: "", UNTUNED_NAME: "box_", IN_UINT8: "uint8_"}
 """The worker's settings, and how the names of their ratios begin."""
 
 VERSIONS: Final = ("spark", "flink", "quixstreams")
@@ -144,8 +143,8 @@ def outcome(
 def _contestants(bench: Bench) -> Starts:
     return {
         TUNED: [worker(bench.profile)],
-        IN_UINT8: [worker(in_uint8(bench.profile))],
         UNTUNED_NAME: [worker(UNTUNED)],
+        IN_UINT8: [worker(UINT8)],
         SPARK: [spark(bench.cores)],
         FLINK: [flink(bench.cores)],
         SCRIPTS: script_on_each_core("batching_script", bench.cores),

@@ -12,13 +12,13 @@ from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, heavy, light, null
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Start, bare_kafka, quix_streams, script, script_on_each_core, worker
-from tests.benchmarks.profiles import UNTUNED, Settings
+from tests.benchmarks.profiles import UINT8, UNTUNED, Settings
 
 LIMIT: Final = "best bare loop, no Kafka"
 TUNED: Final = "this worker, tuned"
 EXACTLY_ONCE: Final = "this worker, tuned, exactly once"
-IN_UINT8: Final = "this worker, tuned, uint8"
 UNTUNED_NAME: Final = "this worker, default settings"
+IN_UINT8: Final = "this worker, uint8, else default settings"
 PER_MESSAGE: Final = "loop, one message at a time"
 SCRIPT: Final = "batching script, torch"
 SCRIPTS: Final = "batching script, one process a core"
@@ -43,11 +43,11 @@ def light_model(bench: Bench) -> Outcome:
     model, rounds = light(), bench.effort.rounds
     others = _contestants(bench)
     tuned = others.pop(TUNED)
-    # Those that are compared with the tuned worker run right after it.
+    # What is compared with the tuned worker runs right after it.
     starts: Starts = {
         TUNED: tuned,
         EXACTLY_ONCE: [worker(exactly_once(bench.profile))],
-        IN_UINT8: [worker(in_uint8(bench.profile))],
+        IN_UINT8: [worker(UINT8)],
         **others,
     }
     if not bench.quick:
@@ -95,16 +95,7 @@ def null_model(bench: Bench) -> Outcome:
 
 def exactly_once(profile: Settings) -> Settings:
     """Return a profile with exactly once."""
-    return _changed(profile, "delivery", guarantee="exactly_once")
-
-
-def in_uint8(profile: Settings) -> Settings:
-    """Return a profile with pictures resized in integers, as no peer does it."""
-    return _changed(profile, "model", preparation="uint8")
-
-
-def _changed(profile: Settings, group: str, **values: object) -> Settings:
-    return {**profile, group: {**profile.get(group, {}), **values}}
+    return {**profile, "delivery": {**profile.get("delivery", {}), "guarantee": "exactly_once"}}
 
 
 def _contestants(bench: Bench) -> dict[str, Sequence[Start]]:
