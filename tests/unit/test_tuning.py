@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -271,22 +272,34 @@ def test_of_candidates_as_fast_as_the_fastest_the_simplest_is_chosen() -> None:
     assert note == "the simplest of those within 2% of the fastest"
 
 
-def test_the_better_half_of_many_is_measured_for_longer() -> None:
-    stage = Stage("batch", lambda *_: (), keep=1)
-    candidates = [{"window.max_frames": number} for number in range(1, 9)]
-    machine = Quiet(lambda choice: 100.0 + choice["window.max_frames"])
-    results, (best,) = halve(machine, stage, candidates, seconds=10.0)
-
-    assert best == candidates[-1]
-    assert [each.pairs for each in results] == [0, 4, 4, 4, 8, 8, 16, 16]
+EIGHT = [{"window.max_frames": number} for number in range(1, 9)]
 
 
-def test_slow_candidates_get_fewer_pairs() -> None:
-    stage = Stage("batch", lambda *_: (), keep=1)
-    candidates = [{"window.max_frames": number} for number in range(1, 9)]
-    results, _ = halve(Quiet(lambda choice: 1.0 + choice["window.max_frames"]), stage, candidates, seconds=0.3)
+def halved(rate: Callable[[Choice], float], *, seconds: float) -> tuple[Sequence[int], Choice]:
+    """Return how many pairs each of eight candidates got, and the best."""
+    results, (best,) = halve(Quiet(rate), Stage("batch", lambda *_: (), keep=1), EIGHT, seconds=seconds)
+    return [each.pairs for each in results], best
 
-    assert [each.pairs for each in results] == [0, 2, 2, 2, 5, 5, 11, 11]
+
+def varying() -> Callable[[Choice], float]:
+    """Return rates that grow with the batch by little, and vary by more."""
+    factors = cycle([1.0, 1.1, 0.9])
+    return lambda choice: (100.0 + choice["window.max_frames"]) * next(factors)
+
+
+def test_candidates_that_do_not_vary_get_few_pairs() -> None:
+    assert halved(lambda choice: 100.0 + choice["window.max_frames"], seconds=10.0) == ([0, *[4] * 7], EIGHT[-1])
+
+
+def test_the_better_half_of_many_that_vary_is_measured_for_longer() -> None:
+    pairs, best = halved(varying(), seconds=10.0)
+
+    assert best in EIGHT[4:]
+    assert sorted(pairs) == [0, 12, 12, 12, 24, 24, 48, 48]
+
+
+def test_slow_candidates_that_vary_get_fewer_pairs() -> None:
+    assert sorted(halved(varying(), seconds=0.1)[0]) == [0, 2, 2, 2, 5, 5, 12, 12]
 
 
 # What comes into force.

@@ -15,8 +15,10 @@ EQUAL: Final = 1.02
 """A smaller ratio of two speeds does not count: to tell it from none would take more pairs than it is worth."""
 LEAST: Final = 8
 """Pairs below which no difference is certain: with seven, the interval has less than its confidence."""
-MOST: Final = 32
+MOST: Final = 64
 """Pairs after which the estimate decides."""
+NARROW: Final = 1.06
+"""An interval of this width is enough to rank candidates."""
 
 _AT_LEAST: Final = 2
 """New pairs each time: one for each order."""
@@ -62,6 +64,11 @@ class Ratio(NamedTuple):
         """Whether the whole interval says the same."""
         return _verdict(self.low) == _verdict(self.high)
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it is enough to rank the challenger: it is certainly slower, or its speed is known closely."""
+        return _verdict(self.high) == "slower" or self.high / self.low <= NARROW
+
 
 SAME: Final = Ratio(1.0, 1.0, 1.0)
 """Of a candidate to itself."""
@@ -88,9 +95,10 @@ def add_pairs(
     challenger: Callable[[], Run],
     champion: Callable[[], Run],
     *,
+    at_least: int,
     up_to: int,
     seconds: float,
-    until_certain: bool = False,
+    enough: Callable[[Ratio], bool],
 ) -> Sequence[Pair]:
     """Measure more pairs. The two take turns in being the first of a pair.
 
@@ -98,13 +106,14 @@ def add_pairs(
         pairs: what there is already.
         challenger: runs one of the two candidates.
         champion: runs the other.
+        at_least: number of pairs in all before which `enough` is not asked.
         up_to: number of pairs in all.
         seconds: time for new pairs; at least two are measured, however long they take.
-        until_certain: end as soon as the difference is clear.
+        enough: tells whether a ratio says what is to be known.
     """
     found, spent = list(pairs), 0.0
     while len(found) < up_to and (spent < seconds or len(found) < len(pairs) + _AT_LEAST):
-        if until_certain and len(found) >= LEAST and ratio_of(found).is_certain:
+        if len(found) >= at_least and enough(ratio_of(found)):
             break
         if len(found) % 2:
             second = champion()

@@ -25,13 +25,13 @@ from worker.tuning.candidates import (
 )
 from worker.tuning.pairs import EQUAL, LEAST, MOST, SAME, Pair, Ratio, Run, add_pairs, ratio_of
 
-FIRST_PAIRS: Final = 4
-"""Pairs of a candidate in the first round of a stage."""
+LEAST_FIRST, FIRST_PAIRS = 4, 12
+"""Pairs of a candidate in the first round of a stage: more, the more they vary."""
 FINALISTS: Final = 2
 """Candidates that go from stage to stage, and into the final."""
 
-_FINAL_TIME: Final = 20
-"""How many times as long as in the first round of a stage a candidate may be measured in the final."""
+_FIRST_TIME, _FINAL_TIME = 3, 40
+"""How many times as long as usual a candidate that varies may be measured in the first round, and in the final."""
 
 
 class Judged(NamedTuple):
@@ -167,17 +167,17 @@ class _Contest:
         """Judge a candidate."""
         return _Entrant(choice, self.machine.judge(choice, thorough=self.stage is FINAL))
 
-    def meet(
-        self, one: _Entrant, champion: _Entrant, *, up_to: int, seconds: float, until_certain: bool = False
-    ) -> None:
+    def meet(self, one: _Entrant, champion: _Entrant, *, up_to: int, seconds: float) -> None:
         """Measure pairs of two candidates that run."""
+        is_final = self.stage is FINAL
         one.pairs = add_pairs(
             one.pairs,
             lambda: self._run(one),
             lambda: self._run(champion),
+            at_least=LEAST if is_final else LEAST_FIRST,
             up_to=up_to,
             seconds=seconds,
-            until_certain=until_certain,
+            enough=(lambda ratio: ratio.is_certain) if is_final else (lambda ratio: ratio.ranks),
         )
 
     def result(self, entrant: _Entrant, note: str = "") -> Tried:
@@ -210,7 +210,7 @@ def search(
     Args:
         room: what there is to choose from.
         machine: runs the candidates.
-        seconds: time in which a candidate of a stage gets its first pairs; more only if one pair takes longer.
+        seconds: time in which a candidate of a stage gets its first pairs; more if they vary, or one takes longer.
         tell: gets the results of each stage.
 
     Raises:
@@ -252,6 +252,7 @@ def halve(
     """
     contest = _Contest(machine, stage)
     entrants, champion = list[_Entrant](), None
+    pairs, seconds = FIRST_PAIRS, _FIRST_TIME * seconds
     for choice in candidates:  # each meets the champion before the next is loaded
         entrant = contest.enter(choice)
         entrants.append(entrant)
@@ -259,12 +260,11 @@ def halve(
             if champion is None:
                 champion = entrant
             else:
-                contest.meet(entrant, champion, up_to=FIRST_PAIRS, seconds=seconds)
+                contest.meet(entrant, champion, up_to=pairs, seconds=seconds)
     ahead = _fastest([each for each in entrants if each.judged.why_not is None])
-    pairs = FIRST_PAIRS
     while champion is not None and len(ahead) > stage.keep:
         half = max(stage.keep, math.ceil(len(ahead) / 2))
-        if half > stage.keep or pairs >= LEAST:
+        if half > stage.keep or pairs > FIRST_PAIRS:
             ahead = ahead[:half]
         if len(ahead) > stage.keep:
             pairs, seconds = 2 * pairs, 2 * seconds
@@ -298,7 +298,7 @@ def play_final(
             continue
         if equals:
             each.champion = equals[0].ratio.middle
-            contest.meet(each, equals[0], up_to=MOST, seconds=_FINAL_TIME * seconds, until_certain=True)
+            contest.meet(each, equals[0], up_to=MOST, seconds=_FINAL_TIME * seconds)
         if each.lead.verdict == "faster":
             equals = []
         if each.lead.verdict != "slower":
