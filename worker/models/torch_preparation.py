@@ -52,8 +52,8 @@ def prepare_in_uint8(image: Image, out: NDArray[np.uint8], numbers: Preprocessin
         numbers: the preprocessing of the model's weights.
     """
     (width, height), (wide, high) = image.size, scaled_size(image.size, numbers)
-    # A batch of one. Its first stride says that channels come last: torch takes any other one for planes, and would
-    # write the result as planes too.
+    # A batch of one. This first stride says that the channels of a pixel lie together. With any other one, torch would
+    # write the result as planes, which takes longer.
     strides = (3 * width * height, 1, 3 * width, 3)
     pixels = _as_tensor(image).as_strided((1, 3, height, width), strides)
     smooth = numbers.antialias and numbers.interpolation in ("bilinear", "bicubic")
