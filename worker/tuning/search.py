@@ -25,8 +25,9 @@ from worker.tuning.candidates import (
 )
 from worker.tuning.pairs import EQUAL, LEAST, MOST, SAME, Pair, Ratio, Run, add_pairs, ratio_of
 
-LEAST_FIRST, FIRST_PAIRS = 4, 12
-"""Pairs of a candidate in the first round of a stage: more, the more they vary."""
+FIRST_LEAST: Final = 4
+FIRST_MOST: Final = 12
+"""Pairs of a candidate in the first round of a stage: the more they vary, the more it gets."""
 FINALISTS: Final = 2
 """Candidates that go from stage to stage, and into the final."""
 
@@ -174,7 +175,7 @@ class _Contest:
             one.pairs,
             lambda: self._run(one),
             lambda: self._run(champion),
-            at_least=LEAST if is_final else LEAST_FIRST,
+            at_least=LEAST if is_final else FIRST_LEAST,
             up_to=up_to,
             seconds=seconds,
             enough=(lambda ratio: ratio.is_certain) if is_final else (lambda ratio: ratio.ranks),
@@ -252,7 +253,7 @@ def halve(
     """
     contest = _Contest(machine, stage)
     entrants, champion = list[_Entrant](), None
-    pairs, seconds = FIRST_PAIRS, _FIRST_TIME * seconds
+    pairs, seconds = FIRST_MOST, _FIRST_TIME * seconds
     for choice in candidates:  # each meets the champion before the next is loaded
         entrant = contest.enter(choice)
         entrants.append(entrant)
@@ -264,7 +265,7 @@ def halve(
     ahead = _fastest([each for each in entrants if each.judged.why_not is None])
     while champion is not None and len(ahead) > stage.keep:
         half = max(stage.keep, math.ceil(len(ahead) / 2))
-        if half > stage.keep or pairs > FIRST_PAIRS:
+        if half > stage.keep or pairs > FIRST_MOST:
             ahead = ahead[:half]
         if len(ahead) > stage.keep:
             pairs, seconds = 2 * pairs, 2 * seconds
