@@ -2,7 +2,7 @@
 
 Cameras move over real photographs, and the models have their real weights. Each preparation is compared with `exact`,
 as `tune` compares: the same class, and the largest difference of a probability. So are torchvision's resize in
-float, and those of Pillow and OpenCV, which the worker does not offer.
+float, and those of Pillow and OpenCV, which no setting selects.
 
 Times are CPU times of one thread, as medians of frames; the preparations take turns at each frame. On a GPU, wall-clock
 time is measured, for decoding and preparing together. `--only worker` measures the whole worker without Kafka, with
@@ -49,7 +49,7 @@ from worker.models.allocator import keep_freed_memory
 from worker.models.loaded import LoadedModel
 from worker.models.preparation import frame_decoder
 from worker.models.ready import ready_model
-from worker.models.torch_preparation import prepare_in_uint8
+from worker.models.torch_preparation import prepare_image, prepare_in_uint8
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Groups
 from worker.tuning.agreement import Answer, Bounds, compare, most_likely
@@ -97,13 +97,6 @@ def on_gpu(numbers: Preprocessing) -> Run:
     return run
 
 
-def by_torchvision(image: Image, out: Pixels, numbers: Preprocessing) -> None:
-    """Prepare with the transforms of torchvision's first API, as they are."""
-    pixels = torch.from_numpy(image.pixels).permute(2, 0, 1)
-    resized = transforms.resize(pixels, [numbers.resize], InterpolationMode(numbers.interpolation), antialias=True)
-    out[:] = transforms.center_crop(resized, list(numbers.crop_size)).permute(1, 2, 0).numpy()
-
-
 def by_pillow(image: Image, out: Pixels, numbers: Preprocessing) -> None:
     """Prepare with torchvision's transforms of a Pillow picture, as in training."""
     mode = InterpolationMode(numbers.interpolation)
@@ -129,7 +122,7 @@ def preparations(numbers: Preprocessing) -> dict[str, Run]:
         "exact": on_cpu(numbers, resize_middle),
         "uint8": on_cpu(numbers, prepare_in_uint8),
         "reduced": on_cpu(numbers, resize_middle, numbers.least_side),
-        "not offered: torchvision, float": on_cpu(numbers, by_torchvision),
+        "not offered: torchvision, float": on_cpu(numbers, prepare_image),
         "not offered: torchvision, Pillow": on_cpu(numbers, by_pillow),
         "not offered: OpenCV, area": on_cpu(numbers, opencv(cv2.INTER_AREA)),
         "not offered: OpenCV, linear": on_cpu(numbers, opencv(cv2.INTER_LINEAR)),

@@ -40,7 +40,7 @@ from worker.tuning.trials import Trials
 CLOSE: Final = 0.95
 """Share of the best speed that a choice must reach."""
 COMPARED: Final = 8.0
-"""Seconds, as of `vision-worker tune --seconds`, in which a run of a comparison is long enough to vary little."""
+"""Seconds, as of `vision-worker tune --seconds`, for the comparison: longer runs vary less."""
 BURST: Final = (0.2, 15.0)
 """Shortest and longest seconds that a core is busy, and then idle."""
 
@@ -83,22 +83,19 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         pictures = sample_frames(read_frames(write_pictures(USUAL, Path(folder))), effort.frames, in_a_row=False)
     judged, calibration = set_apart(pictures, in_a_row=False)
-    trials, long_trials = (
-        Trials(manifest, groups, judged, calibration=calibration, bounds=Bounds(), seconds=seconds)
-        for seconds in (effort.seconds, COMPARED)
-    )
+    trials = Trials(manifest, groups, judged, calibration=calibration, bounds=Bounds(), seconds=effort.seconds)
     room = Room.of(groups, cores=cores())
     if effort.engines:
         room = replace(room, values={**room.values, "model.engine": effort.engines})
     kafka = finalists_on_kafka(None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True))
-    with kafka if options.kafka else nullcontext(None) as run_finalist:
-        trials.run_finalist = long_trials.run_finalist = run_finalist
+    with kafka if options.kafka else nullcontext(None) as trials.run_finalist:
         found = [_tune(number, room, trials, effort) for number in range(1, options.times + 1)]
         finalists = [each.settings for run in found for each in run[1] if each.stage == FINAL.name]
         distinct = [each for number, each in enumerate(finalists) if each not in finalists[:number]]
         tell(f"comparing {len(distinct)} candidates, {effort.rounds} times each")
+        trials.seconds = COMPARED
         with _noise(0):
-            speeds = _compare(long_trials, distinct, effort.rounds)
+            speeds = _compare(trials, distinct, effort.rounds)
     best = max(speeds)
     for number, (settings, _) in enumerate(found, start=1):
         tell(f"run {number}: {speeds[distinct.index(settings)] / best:6.1%} of the best, {_text(settings)}")

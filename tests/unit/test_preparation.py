@@ -64,6 +64,12 @@ CASES: Final[Sequence[tuple[Interpolation, bool]]] = [
     ("nearest", True),
 ]
 """Interpolations, and whether they smooth."""
+at_any_size = given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda sides: max(sides) <= 32 * min(sides)),
+    st.tuples(st.integers(2, 40), st.integers(2, 40)),  # torch itself is wrong where a picture becomes one pixel wide
+    st.sampled_from(["bilinear", "bicubic"]),
+    st.integers(0, 2**32 - 1),
+)
 by_torchvision = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 
 
@@ -137,12 +143,7 @@ def test_exact_is_torchvisions_own_transform_to_the_bit_without_antialias(
     assert np.array_equal(prepared("exact", raw(pixels), numbers), expected)
 
 
-@given(
-    st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda sides: max(sides) <= 32 * min(sides)),
-    st.tuples(st.integers(2, 40), st.integers(2, 40)),  # torch itself is wrong where a picture becomes one pixel wide
-    st.sampled_from(["bilinear", "bicubic"]),
-    st.integers(0, 2**32 - 1),
-)
+@at_any_size
 def test_exact_is_torchvisions_own_transform_at_any_size(
     sides: tuple[int, int], target: tuple[int, int], interpolation: Interpolation, seed: int
 ) -> None:
@@ -213,12 +214,7 @@ def test_uint8_is_torchvisions_second_transform_to_the_bit(
         assert np.array_equal(prepared("uint8", raw(pixels), numbers), in_uint8(pixels, numbers))
 
 
-@given(
-    st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda sides: max(sides) <= 32 * min(sides)),
-    st.tuples(st.integers(2, 40), st.integers(2, 40)),
-    st.sampled_from(["bilinear", "bicubic"]),
-    st.integers(0, 2**32 - 1),
-)
+@at_any_size
 def test_uint8_is_torchvisions_second_transform_at_any_size(
     sides: tuple[int, int], target: tuple[int, int], interpolation: Interpolation, seed: int
 ) -> None:

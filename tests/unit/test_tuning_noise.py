@@ -31,10 +31,6 @@ def test_a_search_ends_within_minutes() -> None:
     assert 60 < machine.now < 600
 
 
-def certain(ratio: Ratio) -> bool:
-    return ratio.is_certain
-
-
 def pairs_of(*ratios: float) -> list[Pair]:
     return [Pair(Run(100.0 * each, 1.0), Run(100.0, 1.0)) for each in ratios]
 
@@ -53,8 +49,8 @@ def test_few_pairs_are_certain_of_nothing() -> None:
     spread = [1.3, 1.31, 1.29, 1.28, 1.32, 1.3, 1.33, 1.27]
     assert len(spread) == LEAST
 
-    assert ratio_of(pairs_of(*spread)).is_certain
-    assert not ratio_of(pairs_of(*spread[:-1], 1.0)).is_certain
+    assert ratio_of(pairs_of(*spread)).is_certain()
+    assert not ratio_of(pairs_of(*spread[:-1], 1.0)).is_certain()
 
 
 def test_the_interval_is_that_of_the_signed_rank_test() -> None:
@@ -66,16 +62,22 @@ def test_the_interval_is_that_of_the_signed_rank_test() -> None:
 
 
 def test_a_candidate_is_ranked_once_it_is_certainly_slower_or_known_closely() -> None:
-    assert Ratio(0.5, 0.7, 0.97).ranks
-    assert not Ratio(0.9, 0.95, 0.99).ranks
-    assert Ratio(1.0, 1.02, 1.0 * NARROW).ranks
-    assert not Ratio(1.1, 1.2, 1.3).ranks
+    assert Ratio(0.5, 0.7, 0.97).ranks()
+    assert not Ratio(0.9, 0.95, 0.99).ranks()
+    assert Ratio(1.0, 1.02, NARROW).ranks()
+    assert not Ratio(1.1, 1.2, 1.3).ranks()
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "slower"), (0.99, "equal"), (1.01, "equal"), (1.1, "faster")])
 def test_it_ends_once_the_difference_is_clear(ratio: float, verdict: str) -> None:
     found = add_pairs(
-        (), lambda: Run(ratio, 1.0), lambda: Run(1.0, 1.0), at_least=LEAST, up_to=30, seconds=100, enough=certain
+        (),
+        lambda: Run(ratio, 1.0),
+        lambda: Run(1.0, 1.0),
+        at_least=LEAST,
+        up_to=30,
+        seconds=100,
+        enough=Ratio.is_certain,
     )
 
     assert len(found) == LEAST
@@ -88,10 +90,21 @@ def test_what_stays_open_ends_after_so_many_pairs_or_so_much_time() -> None:
     def noisy() -> Run:
         return Run(next(rates), 1.0)
 
-    assert len(add_pairs((), noisy, lambda: Run(1.2, 1.0), at_least=LEAST, up_to=30, seconds=100, enough=certain)) == 30
-    assert len(add_pairs((), noisy, lambda: Run(1.2, 1.0), at_least=LEAST, up_to=30, seconds=20, enough=certain)) == 10
     assert (
-        len(add_pairs((), noisy, lambda: Run(1.2, 1000.0), at_least=LEAST, up_to=30, seconds=20, enough=certain)) == 2
+        len(add_pairs((), noisy, lambda: Run(1.2, 1.0), at_least=LEAST, up_to=30, seconds=100, enough=Ratio.is_certain))
+        == 30
+    )
+    assert (
+        len(add_pairs((), noisy, lambda: Run(1.2, 1.0), at_least=LEAST, up_to=30, seconds=20, enough=Ratio.is_certain))
+        == 10
+    )
+    assert (
+        len(
+            add_pairs(
+                (), noisy, lambda: Run(1.2, 1000.0), at_least=LEAST, up_to=30, seconds=20, enough=Ratio.is_certain
+            )
+        )
+        == 2
     )
 
 
@@ -102,6 +115,14 @@ def test_the_two_take_turns_in_being_first() -> None:
         order.append(name)
         return Run(1.0, 1.0)
 
-    add_pairs((), lambda: run("challenger"), lambda: run("champion"), at_least=8, up_to=4, seconds=100, enough=certain)
+    add_pairs(
+        (),
+        lambda: run("challenger"),
+        lambda: run("champion"),
+        at_least=8,
+        up_to=4,
+        seconds=100,
+        enough=Ratio.is_certain,
+    )
 
     assert order == ["challenger", "champion", "champion", "challenger"] * 2

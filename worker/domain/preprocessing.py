@@ -48,6 +48,11 @@ class Preprocessing:
     max_value: Literal[1, 255] = 1
 
     @property
+    def smooths(self) -> bool:
+        """Whether a picture that is shrunk is smoothed."""
+        return self.antialias and self.interpolation in ("bilinear", "bicubic")
+
+    @property
     def least_side(self) -> int:
         """What a picture's shorter side must have at least, so that no side of it is enlarged."""
         if isinstance(self.resize, int):

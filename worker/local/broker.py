@@ -205,7 +205,7 @@ def _await_group(client: Mapping[str, str | int | float | bool], name: str) -> N
     """
     deadline = time.monotonic() + _READY_WITHIN
     while True:
-        # A new consumer each time: it holds to nothing that it was told while the broker started.
+        # A new consumer each time: an old one may keep what the broker answered while it started.
         consumer = Consumer({**client, "group.id": name, "enable.auto.commit": False})
         try:
             consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=10)

@@ -32,7 +32,7 @@ Values = NDArray[np.float32]
 
 def supports_resize(numbers: Preprocessing) -> bool:
     """Tell whether this module supports this preprocessing on this processor."""
-    return AVAILABLE and numbers.antialias and numbers.interpolation in ("bilinear", "bicubic")
+    return AVAILABLE and numbers.smooths
 
 
 def resize_middle(image: Image, out: NDArray[np.uint8], numbers: Preprocessing) -> None:

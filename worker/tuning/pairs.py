@@ -59,12 +59,10 @@ class Ratio(NamedTuple):
         """What the estimate says."""
         return _verdict(self.middle)
 
-    @property
     def is_certain(self) -> bool:
         """Whether the whole interval says the same."""
         return _verdict(self.low) == _verdict(self.high)
 
-    @property
     def ranks(self) -> bool:
         """Whether it is enough to rank the challenger: it is certainly slower, or its speed is known closely."""
         return _verdict(self.high) == "slower" or self.high / self.low <= NARROW

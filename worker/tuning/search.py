@@ -27,12 +27,12 @@ from worker.tuning.pairs import EQUAL, LEAST, MOST, SAME, Pair, Ratio, Run, add_
 
 FIRST_LEAST: Final = 4
 FIRST_MOST: Final = 12
-"""Pairs of a candidate in the first round of a stage: the more they vary, the more it gets."""
+"""Fewest and most pairs of a candidate in the first round of a stage: it gets more if they vary."""
 FINALISTS: Final = 2
 """Candidates that go from stage to stage, and into the final."""
 
 _FIRST_TIME, _FINAL_TIME = 3, 40
-"""How many times as long as usual a candidate that varies may be measured in the first round, and in the final."""
+"""The longest that a candidate is measured in the first round, and in the final, as multiples of `seconds`."""
 
 
 class Judged(NamedTuple):
@@ -178,7 +178,7 @@ class _Contest:
             at_least=LEAST if is_final else FIRST_LEAST,
             up_to=up_to,
             seconds=seconds,
-            enough=(lambda ratio: ratio.is_certain) if is_final else (lambda ratio: ratio.ranks),
+            enough=Ratio.is_certain if is_final else Ratio.ranks,
         )
 
     def result(self, entrant: _Entrant, note: str = "") -> Tried:

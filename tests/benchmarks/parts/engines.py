@@ -51,7 +51,7 @@ from worker.models.ready import ready_model
 SPARK: Final = "Spark Structured Streaming"
 FLINK: Final = "PyFlink"
 OURS: Final = {TUNED: "", UNTUNED_NAME: "box_", IN_UINT8: "uint8_"}
-"""The worker's settings, and how the names of their ratios begin."""
+"""The contestants that are this worker, with the prefix of their ratios' names."""
 
 VERSIONS: Final = ("spark", "flink", "quixstreams")
 ROUNDS: Final = 3

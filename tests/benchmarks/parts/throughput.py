@@ -41,15 +41,11 @@ TEXT: Final = (
 def light_model(bench: Bench) -> Outcome:
     """Run the main contest with the light model and usual frames, and compare with other settings of the worker."""
     model, rounds = light(), bench.effort.rounds
-    others = _contestants(bench)
-    tuned = others.pop(TUNED)
-    # What is compared with the tuned worker runs right after it.
-    starts: Starts = {
-        TUNED: tuned,
-        EXACTLY_ONCE: [worker(exactly_once(bench.profile))],
-        IN_UINT8: [worker(UINT8)],
-        **others,
-    }
+    tuned, *others = _contestants(bench).items()
+    # What is compared runs one after the other: uint8 and the limit, which is the first, then these two.
+    starts: Starts = dict(
+        [(IN_UINT8, [worker(UINT8)]), tuned, (EXACTLY_ONCE, [worker(exactly_once(bench.profile))]), *others]
+    )
     if not bench.quick:
         starts = {**starts, SCRIPT_RESIZED: [script("batching_script", "--resize", "opencv")]}
     found = _contest(bench, model, USUAL, starts, rounds)
@@ -98,7 +94,7 @@ def exactly_once(profile: Settings) -> Settings:
     return {**profile, "delivery": {**profile.get("delivery", {}), "guarantee": "exactly_once"}}
 
 
-def _contestants(bench: Bench) -> dict[str, Sequence[Start]]:
+def _contestants(bench: Bench) -> Starts:
     return {
         TUNED: [worker(bench.profile)],
         UNTUNED_NAME: [worker(UNTUNED)],
