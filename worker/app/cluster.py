@@ -150,7 +150,7 @@ def _saved(kafka: Kafka, topic: str, partitions: Collection[TopicPartition], sto
     """Read what was saved in the partitions of these numbers."""
     with closing(cluster_reader(kafka)) as reader:
         outputs = [TopicPartition(topic, each.partition) for each in partitions]
-        yield from _with_progress(topic, reader.read_to_end(outputs, wait_for_open=True, stopping=stopping))
+        yield from _with_progress(topic, reader.read_to_end(outputs, stopping=stopping))
 
 
 def _with_progress(topic: str, records: Iterable[Record]) -> Iterator[Record]:

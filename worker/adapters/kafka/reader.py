@@ -67,16 +67,15 @@ class KafkaReader:
             },
         )
 
-    def read_to_end(
-        self, partitions: Collection[TopicPartition], *, wait_for_open: bool = False, stopping: Stopping = never
-    ) -> Iterator[Record]:
+    def read_to_end(self, partitions: Collection[TopicPartition], *, stopping: Stopping = never) -> Iterator[Record]:
         """Yield every committed record that was in the partitions when this was called.
+
+        This reads up to the high watermark, and so waits for open transactions: a caller that has seen committed
+        offsets must also see the records that were committed with them, and brokers end a transaction in one partition
+        after the other.
 
         Args:
             partitions: the partitions to read.
-            wait_for_open: read up to the high watermark, and so wait for open transactions: a caller that has seen
-                committed offsets must also see the records that were committed with them. Otherwise, read up to the
-                last stable offset.
             stopping: whether to give up.
 
         Raises:
@@ -84,7 +83,7 @@ class KafkaReader:
             Stopped: the worker was told to stop meanwhile.
         """
         self._assign(partitions, OFFSET_BEGINNING, stopping)
-        open_ends = self._high_watermarks(partitions, stopping) if wait_for_open else dict.fromkeys(partitions, 0)
+        open_ends = self._high_watermarks(partitions, stopping)
         last_received = time.monotonic()
         while open_ends:
             raise_if(stopping)
