@@ -1,30 +1,30 @@
 """Tune several times on a noisy machine, and say how far each choice is from the best that any run has found.
 
 A process keeps a core busy in random bursts, also while the choices are compared afterwards: what is best while others
-need a core need not be best on an idle machine.
+need a core need not be best on an idle machine. The workers run on a local Kafka, as `tune` runs them.
 
-    python -m tests.benchmarks.tuning --times 10 [--quick] [--kafka]
+    python -m tests.benchmarks.tuning --times 10 [--quick]
 """
 
 import argparse
+import math
 import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import Final, NamedTuple
 
 from rich.console import Console
 
 from tests.benchmarks.frames import USUAL, write_pictures
 from tests.benchmarks.models import light
-from worker.cli.tune_kafka import finalists_on_kafka
+from worker.cli.tune_kafka import workers_on_kafka
 from worker.models.container import cores
 from worker.models.engines.torch_engine import describe_processor
 from worker.models.manifest import load_manifest
@@ -34,13 +34,14 @@ from worker.settings.offline import Choice, Groups
 from worker.tuning.agreement import Bounds
 from worker.tuning.candidates import Room
 from worker.tuning.frames import read_frames, sample_frames, set_apart
+from worker.tuning.pairs import LEAST, SAME, Ratio, add_pairs, ratio_of
 from worker.tuning.search import FINAL, Tried, search
 from worker.tuning.trials import Trials
 
 CLOSE: Final = 0.95
 """Share of the best speed that a choice must reach."""
-COMPARED: Final = 8.0
-"""Seconds, as of `vision-worker tune --seconds`, for the comparison: longer runs vary less."""
+FOR_THE_BEST: Final = 8
+"""Pairs by which the best candidate is found; its lead is measured anew then, or luck would be a part of it."""
 BURST: Final = (0.2, 15.0)
 """Shortest and longest seconds that a core is busy, and then idle."""
 
@@ -51,25 +52,25 @@ class Effort(NamedTuple):
     Attributes:
         seconds: for how long a candidate is measured at first, as of `vision-worker tune --seconds`.
         frames: number of frames.
-        rounds: runs of each choice when they are compared.
+        pairs: most pairs of a choice and the best candidate when they are compared.
         fixed: settings that are not searched.
         engines: those to choose from; None for all.
     """
 
     seconds: float
     frames: int
-    rounds: int
+    pairs: int
     fixed: Mapping[str, str]
     engines: Sequence[str] | None
 
 
-WHOLE: Final = Effort(3.0, 200, 30, {}, None)
+WHOLE: Final = Effort(3.0, 200, 64, {}, None)
 QUICK: Final = Effort(
     1.5,
     32,
-    16,
+    32,
     {"precision": "fp32", "memory_format": "channels_last", "preparation": "exact"},
-    ("eager", "openvino"),
+    ("openvino",),
 )
 
 
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     configure_logs(level="critical", json=False)
     effort = QUICK if options.quick else WHOLE
     manifest = load_manifest(light().folder)
-    groups = Groups(ModelGroup(path=manifest.file, profile="off", **effort.fixed), WindowGroup(), Limits())
+    groups = Groups(ModelGroup(path=light().folder, profile="off", **effort.fixed), WindowGroup(), Limits())
     tell(f"{manifest.name} on {describe_processor('cpu')[0]}, {cores()} cores; load {os.getloadavg()[0]:.1f} before")
     with tempfile.TemporaryDirectory() as folder:
         pictures = sample_frames(read_frames(write_pictures(USUAL, Path(folder))), effort.frames, in_a_row=False)
@@ -87,20 +88,21 @@ def main(arguments: Sequence[str]) -> int:
     room = Room.of(groups, cores=cores())
     if effort.engines:
         room = replace(room, values={**room.values, "model.engine": effort.engines})
-    kafka = finalists_on_kafka(None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True))
-    with kafka if options.kafka else nullcontext(None) as trials.run_finalist:
+    with workers_on_kafka(
+        None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True)
+    ) as trials.run_on_kafka:
         found = [_tune(number, room, trials, effort) for number in range(1, options.times + 1)]
-        finalists = [each.settings for run in found for each in run[1] if each.stage == FINAL.name]
-        distinct = [each for number, each in enumerate(finalists) if each not in finalists[:number]]
-        tell(f"comparing {len(distinct)} candidates, {effort.rounds} times each")
-        trials.seconds = COMPARED
+        finalists = _distinct(each.settings for _, tried in found for each in tried if each.stage == FINAL.name)
+        chosen = _distinct(settings for settings, _ in found)
         with _noise(0):
-            speeds = _compare(trials, distinct, effort.rounds)
-    best = max(speeds)
+            best = _best(trials, finalists)
+            tell(f"the best of {len(finalists)} finalists: {_text(best)}")
+            shares = [_compare(trials, each, best, effort.pairs) for each in chosen]
     for number, (settings, _) in enumerate(found, start=1):
-        tell(f"run {number}: {speeds[distinct.index(settings)] / best:6.1%} of the best, {_text(settings)}")
-    close = sum(speeds[distinct.index(settings)] >= CLOSE * best for settings, _ in found)
-    tell(f"the best of all: {_text(distinct[speeds.index(best)])}")
+        share = shares[chosen.index(settings)]
+        interval = f"{share.middle:6.1%} ({share.low:.1%} to {share.high:.1%})"
+        tell(f"run {number}: {interval} of the best, {_text(settings)}")
+    close = sum(shares[chosen.index(settings)].middle >= CLOSE for settings, _ in found)
     tell(f"{close} of {len(found)} within {1 - CLOSE:.0%} of the best")
     return 0
 
@@ -120,16 +122,30 @@ def _tune(number: int, room: Room, trials: Trials, effort: Effort) -> tuple[Choi
     return found.settings, found.tried
 
 
-def _compare(trials: Trials, choices: Sequence[Choice], rounds: int) -> list[float]:
-    """Return the speed of each candidate over that of the first: the median of ratios of runs in turn with it."""
-    first, *others = choices
-    ratios: list[list[float]] = [[] for _ in others]
-    for number in range(rounds):
-        order = 1 if number % 2 else -1
-        for choice, mine in list(zip(others, ratios, strict=True))[::order]:
-            speed, of_first = [trials.run(FINAL, each).per_second for each in (choice, first)[::order]][::order]
-            mine.append(speed / of_first)
-    return [1.0, *map(median, ratios)]
+def _distinct(choices: Iterable[Choice]) -> Sequence[Choice]:
+    found = list[Choice]()
+    for each in choices:
+        if each not in found:
+            found.append(each)
+    return found
+
+
+def _best(trials: Trials, choices: Sequence[Choice]) -> Choice:
+    """Return the fastest of some candidates; each meets the first of them."""
+    ratios = [_ratio(trials, each, choices[0], FOR_THE_BEST, lambda _: False) for each in choices]
+    return choices[max(range(len(choices)), key=lambda number: ratios[number].middle)]
+
+
+def _compare(trials: Trials, choice: Choice, best: Choice, pairs: int) -> Ratio:
+    """Measure how fast a choice is compared with the best, until it is certain whether that is close."""
+    return _ratio(trials, choice, best, pairs, lambda ratio: ratio.low >= CLOSE or ratio.high < CLOSE)
+
+
+def _ratio(trials: Trials, one: Choice, other: Choice, pairs: int, enough: Callable[[Ratio], bool]) -> Ratio:
+    if one == other:
+        return SAME
+    runs = [lambda each=each: trials.run(FINAL, each) for each in (one, other)]
+    return ratio_of(add_pairs([], *runs, at_least=LEAST, up_to=pairs, seconds=math.inf, enough=enough))
 
 
 @contextmanager
@@ -161,7 +177,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tests.benchmarks.tuning", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--times", type=int, default=10, help="how often to tune")
     parser.add_argument("--quick", action="store_true", help="fewer settings, fewer frames, and shorter runs")
-    parser.add_argument("--kafka", action="store_true", help="compare the best on a local Kafka, as tune does")
     return parser
 
 

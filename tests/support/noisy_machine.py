@@ -23,11 +23,13 @@ _PREPARATION = {"exact": 1.5, "uint8": 1.2, "reduced": 1.3}
 _BATCH = {8: 0.95, 16: 1.0, 32: 0.99, 64: 0.94}
 _LOOP, _BROKER = 0.3, 0.3
 _AT_FIRST = {"model.engine": "eager", "model.precision": "fp32", "model.streams": 1, "model.threads": 2}
-_RUN_TAKES = {True: 0.2, False: 0.6}
+_RUN_TAKES = {True: 0.2, False: 1.3}
 """Seconds of a run, by whether the model runs alone."""
+_STARTS_IN = 4.0
+"""Seconds until a new worker is at work."""
 
 
-def speed_of(choice: Choice, *, model_alone: bool = False, with_broker: bool = True) -> float:
+def speed_of(choice: Choice, *, model_alone: bool = False) -> float:
     """Return the frames per second of two cores, without noise.
 
     A model of one stream uses two threads less well than two streams do, and decoders compete with it.
@@ -39,7 +41,7 @@ def speed_of(choice: Choice, *, model_alone: bool = False, with_broker: bool = T
     model *= 1.06 if choice.get("model.memory_format") == "contiguous" else 1.0
     if model_alone:
         return 1000 * threads / model * (1.0 if streams == threads else 0.95)
-    rest = _PREPARATION[choice.get("model.preparation", "exact")] + _LOOP + (_BROKER if with_broker else 0.0)
+    rest = _PREPARATION[choice.get("model.preparation", "exact")] + _LOOP + _BROKER
     if threads == 1:
         frame = max(model, rest) + 0.1 * min(model, rest)
     elif streams == 1:
@@ -71,6 +73,7 @@ class NoisyMachine:
     seed: int
     jitter: float
     now: float = 0.0
+    _started: list[Choice] = field(default_factory=list)
     _rng: np.random.Generator = field(init=False)
     _spells: list[tuple[float, float]] = field(init=False)
 
@@ -87,7 +90,10 @@ class NoisyMachine:
     def run(self, stage: Stage, choice: Choice) -> Run:
         """Run a candidate, more slowly or less so."""
         took = _RUN_TAKES[stage.model_alone]
-        speed = speed_of(choice, model_alone=stage.model_alone, with_broker=stage.name == "final")
+        if not stage.model_alone and choice not in self._started:
+            self._started = [*self._started[-2:], choice]
+            self.now += _STARTS_IN
+        speed = speed_of(choice, model_alone=stage.model_alone)
         began, self.now = self.now, self.now + took
         slow = sum(max(0.0, min(end, self.now) - max(begin, began)) for begin, end in self._spells) / took
         speed *= (1 - slow + slow * SLOW) * (1 + 0.1 * math.sin(self.now / 100))

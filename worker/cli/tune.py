@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from worker.cli.options import AsJson, ConfigFile, ModelName
-from worker.cli.tune_kafka import finalists_on_kafka
+from worker.cli.tune_kafka import workers_on_kafka
 from worker.domain.errors import SettingsError, WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.settings import ModelGroup, read_groups
@@ -60,18 +60,18 @@ def tune(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Compare the best on this Kafka, which needs no login: topics are created there, and deleted at the "
+            help="Measure workers on this Kafka, which needs no login: topics are created there, and deleted at the "
             "end. Without it, a local one is used, if there is one.",
         ),
     ] = None,
-    no_kafka: Annotated[bool, typer.Option("--no-kafka", help="Compare the best without Kafka, too.")] = False,  # noqa: FBT002 a flag
+    no_kafka: Annotated[bool, typer.Option("--no-kafka", help="Measure without Kafka, which is less exact.")] = False,  # noqa: FBT002 a flag
     as_json: AsJson = False,  # noqa: FBT002 a flag
 ) -> None:
     """Measure engines, precision, preparation, threads and batches on this machine, and save the fastest that agrees.
 
     Each candidate is compared with uncompiled torch, in fp32 with exact preparation, on real frames. `run` then uses
     the result for this model on this machine. Your own settings stay unchanged, and no other values are tried for them.
-    It takes five to ten minutes; the machine should be idle. The best are compared on a local Kafka, if the extra
+    It takes ten to twenty minutes; the machine should be idle. Workers are measured on a local Kafka, if the extra
     `local` is installed. The brokers of your settings are never used.
     """
     if kafka and no_kafka:
@@ -97,8 +97,8 @@ def tune(
             judged, calibration = set_apart(taken, in_a_row=in_a_row)
             trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
         if not no_kafka:
-            on_kafka = finalists_on_kafka(kafka, manifest, judged, seconds=seconds, console=console)
-            trials.run_finalist = stack.enter_context(on_kafka)
+            on_kafka = workers_on_kafka(kafka, manifest, judged, seconds=seconds, console=console)
+            trials.run_on_kafka = stack.enter_context(on_kafka)
         unit = _UNITS.get(manifest.task, "frames")
         description = f"{trials.answered} {unit} of {frames.absolute() if frames else 'moving photographs, 640x480'}"
         console.print(
@@ -124,7 +124,7 @@ def tune(
         frames_per_second=found.frames_per_second,
         untuned_frames_per_second=found.untuned,
         tried=[attempt(each) for each in found.tried],
-        on_kafka=trials.run_finalist is not None,
+        on_kafka=trials.run_on_kafka is not None,
     )
     file = write_profile(profile)
     if as_json:

@@ -1,4 +1,4 @@
-"""The Kafka on which `vision-worker tune` compares the best: given, running in the background, or started for it."""
+"""The Kafka on which `vision-worker tune` runs whole workers: given, running in the background, or started for it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +12,7 @@ from worker.domain.frames import CapturedFrame
 if TYPE_CHECKING:
     from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
-    from worker.tuning.trials import RunFinalist
+    from worker.tuning.trials import RunOnKafka
 
 TURN: Final = 1 / 3
 """Length of a worker's turn, as a share of the time for which a candidate is measured at first."""
@@ -21,10 +21,10 @@ LEAST_TURN: Final = 1.0
 
 
 @contextmanager
-def finalists_on_kafka(
+def workers_on_kafka(
     given: str | None, manifest: "Manifest", frames: Sequence[CapturedFrame], *, seconds: float, console: Console
-) -> "Iterator[RunFinalist | None]":
-    """Give what runs the candidates of the final as workers on Kafka; None, after a line that says why, if it cannot.
+) -> "Iterator[RunOnKafka | None]":
+    """Give what runs candidates as workers on Kafka; None, after a line that says why, if there is no Kafka.
 
     Args:
         given: bootstrap servers that the user names; None takes a local Kafka.
@@ -37,7 +37,7 @@ def finalists_on_kafka(
         WorkerError: the servers that the user names do not answer, or refuse.
     """
     from worker.local.turns import WorkersInTurn
-    from worker.tuning.measure import capture_rate
+    from worker.tuning.measure import capture_rate, frames_a_result
     from worker.tuning.pairs import Run
 
     with ExitStack() as stack:
@@ -47,7 +47,9 @@ def finalists_on_kafka(
                 servers = _local_kafka(stack, console)
             except WorkerError as error:
                 reason = str(error).partition("\n")[0]
-                console.print(f"No Kafka is at hand, so the best are compared without: {reason}", markup=False)
+                console.print(
+                    f"No Kafka is at hand, so all is measured without, which is less exact: {reason}", markup=False
+                )
                 yield None
                 return
         turns = stack.enter_context(
@@ -55,7 +57,7 @@ def finalists_on_kafka(
                 servers,
                 frames,
                 rate=capture_rate(manifest),
-                frames_a_result=manifest.clip.frames if manifest.clip and not manifest.clip.middle else 1,
+                frames_a_result=frames_a_result(manifest.clip),
                 recurrent=manifest.recurrence is not None,
                 seconds=max(LEAST_TURN, seconds * TURN),
             )
@@ -70,7 +72,7 @@ def _local_kafka(stack: ExitStack, console: Console) -> str:
 
     if found := background.running():
         return found.bootstrap_servers
-    with console.status("starting Apache Kafka, on which the best are compared"):
+    with console.status("starting Apache Kafka, on which workers are measured"):
         return stack.enter_context(LocalKafka()).bootstrap_servers
 
 

@@ -16,7 +16,7 @@ from worker import wire
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
-from worker.domain.records import OutboundRecord, Record, TopicPartition
+from worker.domain.records import OutboundRecord, TopicPartition
 from worker.domain.times import EventMillis
 from worker.local.worker_process import WorkerProcess
 from worker.settings import Topics
@@ -30,11 +30,17 @@ _STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
 """Results get the broker's timestamp: its clock runs on while workers are paused."""
 _AWAKE_AFTER: Final = 0.2
 """Seconds after a worker goes on of which the results do not count: they were made before."""
+_IN_GROUP: Final[Mapping[str, Any]] = {"group_protocol": "classic", "consumer": {"session.timeout.ms": 240_000}}
+"""A paused worker stays in its group: with the classic protocol, the member says for how long it may be silent."""
 _ANSWERS_WITHIN: Final = 60.0
 _IN_PROCESS: Final = 256
 """Frames that a worker may have read and not published."""
-_KEPT: Final = 2
-"""Workers in memory: those of a pair."""
+_KEPT: Final = 3
+"""Workers in memory: two of a pair, and one that was used before them."""
+_FIRST_LOOK: Final = 0.2
+"""Seconds after which it is looked for the first time whether a new worker has published."""
+_COMMIT_INTERVAL_MS: Final = 50
+"""Half the default, and so workers publish twice as often: five times a second in a backlog."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Groups of settings of a worker."""
@@ -42,20 +48,27 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 @dataclass(slots=True)
 class _Member:
-    """A worker, and what was seen of its results."""
+    """A worker, and what was seen of its results.
+
+    Attributes:
+        seconds: length of its turns.
+        begins: offsets from which on its results were not read.
+        seen: number of results that were read.
+        a_turn: results of its best turn.
+    """
 
     process: WorkerProcess
-    results: str
     folder: Path
+    seconds: float
+    begins: dict[TopicPartition, int]
     seen: int = 0
-    newest: float = 0.0
     a_turn: int = 0
 
 
 class WorkersInTurn:
     """Workers with settings that differ, each with its own group and its own topics of results, on the same frames.
 
-    A worker is a process as `vision-worker run` starts it. At most two are in memory.
+    A worker is a process as `vision-worker run` starts it. At most three are in memory.
 
     Args:
         servers: bootstrap servers of a Kafka that needs no login. Topics are created there, and deleted at the end.
@@ -63,7 +76,7 @@ class WorkersInTurn:
         rate: frames per second of each camera, by capture time.
         frames_a_result: of a model of clips, more than one.
         recurrent: whether the model has hidden states, which need a topic.
-        seconds: length of a turn.
+        seconds: least length of a turn; it is longer if a worker does not publish twice in it.
     """
 
     def __init__(
@@ -83,6 +96,7 @@ class WorkersInTurn:
         self._name = f"tune-{uuid.uuid4().hex[:12]}"
         self._backlog = f"{self._name}-frames"
         self._admin = KafkaAdmin(servers, {})
+        self._reader = KafkaReader(servers, {"fetch.wait.max.ms": 10})
         self._created: list[str] = []
         self._members: dict[str, _Member] = {}
 
@@ -107,6 +121,7 @@ class WorkersInTurn:
     ) -> None:
         for name in list(self._members):
             self._end(name)
+        self._reader.close()
         self._admin.delete(self._created)
 
     def turn(self, settings: Settings) -> tuple[float, float]:
@@ -136,26 +151,22 @@ class WorkersInTurn:
         return linear_regression(times, range(len(times))).slope, time.monotonic() - began
 
     def _work(self, member: _Member) -> Sequence[float]:
-        """Let a worker go on for a turn, or until it has published twice; return when it published."""
+        """Let a worker go on for a turn, and longer ones until it publishes twice in one; return when it published."""
         deadline = time.monotonic() + _ANSWERS_WITHIN
-        counted_from: float | None = None
-        times: Sequence[float] = ()
-        while not times or times[0] == times[-1]:
+        while True:
+            member.process.resume()
+            time.sleep(member.seconds + _AWAKE_AFTER)
+            member.process.pause()
+            times = sorted(self._read(member))
+            counted = [each for each in times if each >= times[0] + _AWAKE_AFTER]
+            if counted and counted[0] < counted[-1]:
+                return counted
             if not member.process.alive or time.monotonic() > deadline:
                 raise WorkerError(
-                    f"a worker of the final published nothing; its log ends:\n{member.process.said()}\n"
-                    "decide without Kafka: --no-kafka"
+                    f"a worker published nothing; its log ends:\n{member.process.said()}\n"
+                    "measure without Kafka: --no-kafka"
                 )
-            member.process.resume()
-            time.sleep(self._seconds + _AWAKE_AFTER)
-            member.process.pause()
-            published = sorted(each.timestamp / 1000 for each in self._read(member.results))
-            new = published[member.seen :]
-            if counted_from is None and new:
-                counted_from = new[0] + _AWAKE_AFTER
-            times = [each for each in new if counted_from is not None and each >= counted_from]
-        member.seen = len(published)
-        return times
+            member.seconds *= 2
 
     def _nears_the_end(self, member: _Member) -> bool:
         left = self._count - member.seen * self._frames_a_result - _IN_PROCESS
@@ -173,16 +184,19 @@ class WorkersInTurn:
         process = WorkerProcess(
             {
                 **settings,
-                "kafka": {"bootstrap_servers": self._servers, "group_id": name},
+                "kafka": {"bootstrap_servers": self._servers, "group_id": name, **_IN_GROUP},
                 "topics": topics.in_use(),
+                "delivery": {"commit_interval_ms": _COMMIT_INTERVAL_MS},
                 "ops": {"log_format": "json"},
             },
             folder,
         )
-        member = _Member(process, topics.predictions, folder)
+        results = {TopicPartition(topics.predictions, number): 0 for number in range(CAMERAS)}
+        member = _Member(process, folder, _FIRST_LOOK, results)
         try:
             process.wait_until_ready()
             self._work(member)
+            member.seconds = self._seconds
         except BaseException:
             process.kill()
             shutil.rmtree(folder, ignore_errors=True)
@@ -209,9 +223,9 @@ class WorkersInTurn:
             )
             yield replace(wire.render_frame(self._backlog, frame), partition=camera)
 
-    def _read(self, topic: str) -> list[Record]:
-        reader = KafkaReader(self._servers, {})
-        try:
-            return list(reader.read_to_end([TopicPartition(topic, number) for number in range(CAMERAS)]))
-        finally:
-            reader.close()
+    def _read(self, member: _Member) -> Iterator[float]:
+        """Yield the times of a worker's results, in seconds, from those on that were read before."""
+        for record in self._reader.read_to_end(list(member.begins), begins=member.begins):
+            member.begins[record.position.partition] = record.position.next_offset
+            member.seen += 1
+            yield record.timestamp / 1000

@@ -47,7 +47,7 @@ class Room:
         values["model.streams"] = _unique(cores, max(1, cores - 1), *_halves(cores)) if on_cpu else [1]
         values["window.max_frames"] = _default_first(USUAL_FRAMES, BATCHES["cpu" if on_cpu else "cuda"])
         values["limits.decode_threads"] = _unique(
-            Limits.model_fields["decode_threads"].default, *filter(None, (cores - 1, cores + 1, 2 * cores))
+            Limits.model_fields["decode_threads"].default, *filter(None, (cores - 1, cores // 2))
         )
         explicit = groups.explicit()
         values = {name: [explicit[name]] if name in explicit else each for name, each in values.items()}

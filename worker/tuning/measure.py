@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -15,6 +15,7 @@ from worker import wire
 from worker.adapters.memory import Event
 from worker.app.main_thread import MainThread
 from worker.app.workers import memory_worker
+from worker.domain.clips import ClipShape
 from worker.domain.errors import FrameRejected
 from worker.domain.frames import CapturedFrame
 from worker.domain.records import OutboundRecord, Record
@@ -48,8 +49,16 @@ def capture_rate(manifest: Manifest) -> float:
     return (rate or USUAL_RATE) / 2  # slower than it is sampled
 
 
-def worker_rate(groups: Groups, model: LoadedModel, script: Iterable[Event], seconds: float) -> float:
-    """Return the predictions per second of the whole worker without Kafka, from its first publication to its last.
+def frames_a_result(clip: ClipShape | None) -> int:
+    """Return for how many frames there is one prediction: a model of clips has one for each clip, or for each frame."""
+    return 1 if clip is None or clip.middle else clip.frames
+
+
+def worker_rate(groups: Groups, model: LoadedModel, script: Iterable[Sequence[Record]], seconds: float) -> float:
+    """Return the predictions per second of the whole worker without Kafka, from one publication to another.
+
+    What the worker has read by its first publication is left out: until then its queues fill, and the longer they are,
+    the slower it seems.
 
     Args:
         groups: the settings.
@@ -57,20 +66,29 @@ def worker_rate(groups: Groups, model: LoadedModel, script: Iterable[Event], sec
         script: polls without end.
         seconds: how long to measure; at least two publications are waited for.
     """
-    published, marks = 0, list[tuple[int, float]]()
+    read = published = filled = 0
+    marks = list[tuple[int, float]]()
+
+    def counted() -> Iterator[Sequence[Record]]:
+        nonlocal read
+        for poll in script:
+            read += len(poll)
+            yield poll
 
     def write(record: OutboundRecord) -> None:
         nonlocal published
         published += record.topic in (TOPICS.predictions, TOPICS.dead_letters)
 
     def measure(worker: Worker) -> None:
+        nonlocal filled
         worker.join()
         while len(marks) < 2 or marks[-1][1] - marks[0][1] < seconds:
             worker.step()
-            if published > (marks[-1][0] if marks else 0):
+            filled = filled or (read // frames_a_result(model.clip) if published else 0)
+            if filled <= published and published > (marks[-1][0] if marks else 0):
                 marks.append((published, time.monotonic()))
 
-    run_worker(groups, model, script, write, measure)
+    run_worker(groups, model, counted(), write, measure)
     (first, began), (last, ended) = marks[0], marks[-1]
     return (last - first) / (ended - began)
 

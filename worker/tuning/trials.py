@@ -31,7 +31,7 @@ from worker.tuning.measure import (
     worker_rate,
 )
 from worker.tuning.pairs import Run
-from worker.tuning.search import FINAL, Judged, Stage
+from worker.tuning.search import Judged, Stage
 from worker.tuning.suited import suited
 
 MOST_LISTED: Final = 1000
@@ -44,7 +44,7 @@ WHOLE: Final = 1 / 8
 """Length of a run of the whole worker, as such a share, from its first publication to its last."""
 _ANSWERS_DEPEND_ON: Final = ("model.engine", "model.precision", "model.memory_format", "model.preparation")
 
-RunFinalist = Callable[[Groups], Run]
+RunOnKafka = Callable[[Groups], Run]
 """Runs a worker with these settings on Kafka."""
 
 
@@ -63,7 +63,7 @@ class Trials:
 
     Attributes:
         seconds: as given; longer runs vary less.
-        run_finalist: runs the candidates of the final; None lets them run without Kafka, as in the stages before.
+        run_on_kafka: runs whole workers; None lets them run in this process, without Kafka.
 
     Raises:
         WorkerError: the reference cannot be loaded, or accepts none of the frames.
@@ -79,7 +79,7 @@ class Trials:
         bounds: Bounds,
         seconds: float,
     ) -> None:
-        self.run_finalist: RunFinalist | None = None
+        self.run_on_kafka: RunOnKafka | None = None
         self._manifest = manifest
         if manifest.task == "multi_label":
             # A class that is named here, and listed nowhere there, would differ by all of its probability.
@@ -126,9 +126,9 @@ class Trials:
     def run(self, stage: Stage, choice: Choice) -> Run:
         """Run a candidate that was judged, and does run."""
         groups = self._groups.updated_by(choice or self._untuned)
-        if stage is FINAL and self.run_finalist is not None:
+        if self.run_on_kafka is not None and not stage.model_alone:
             self._models.clear()  # the memory is for the workers
-            return self.run_finalist(groups)
+            return self.run_on_kafka(groups)
         model = self._loaded(groups)
         settle_threads(groups.model, usual=self._default_threads)
         began = time.monotonic()

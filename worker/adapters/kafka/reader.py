@@ -1,8 +1,10 @@
 """Read whole partitions without a consumer group: once to the end, or continuously."""
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
+from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
@@ -28,6 +30,8 @@ BATCH_WITHIN = 0.05
 
 ANSWER_WITHIN = 5.0
 """Seconds within which a broker must tell why a partition cannot be read."""
+
+NOWHERE: Final[Mapping[TopicPartition, int]] = MappingProxyType({})
 
 _TRANSIENT = frozenset(
     {
@@ -67,7 +71,13 @@ class KafkaReader:
             },
         )
 
-    def read_to_end(self, partitions: Collection[TopicPartition], *, stopping: Stopping = never) -> Iterator[Record]:
+    def read_to_end(
+        self,
+        partitions: Collection[TopicPartition],
+        *,
+        begins: Mapping[TopicPartition, int] = NOWHERE,
+        stopping: Stopping = never,
+    ) -> Iterator[Record]:
         """Yield every committed record that was in the partitions when this was called.
 
         This reads up to the high watermark, and so waits for open transactions: a caller that has seen committed
@@ -76,13 +86,14 @@ class KafkaReader:
 
         Args:
             partitions: the partitions to read.
+            begins: the offset to begin with, of partitions that are not read from their first record.
             stopping: whether to give up.
 
         Raises:
             SourceLost: a partition is missing or cannot be read, or nothing was received for a minute.
             Stopped: the worker was told to stop meanwhile.
         """
-        self._assign(partitions, OFFSET_BEGINNING, stopping)
+        self._assign({each: begins.get(each, OFFSET_BEGINNING) for each in partitions}, stopping)
         open_ends = self._high_watermarks(partitions, stopping)
         last_received = time.monotonic()
         while open_ends:
@@ -111,7 +122,7 @@ class KafkaReader:
         Raises:
             SourceLost: a partition cannot be read.
         """
-        self._assign(partitions, OFFSET_BEGINNING if from_beginning else OFFSET_END)
+        self._assign(dict.fromkeys(partitions, OFFSET_BEGINNING if from_beginning else OFFSET_END))
         while True:
             message = self._consumer.poll(timeout)
             if message is None:
@@ -197,10 +208,10 @@ class KafkaReader:
             raise self._unreadable("times", [partition], error.args[0]) from error
         return int(found.offset)
 
-    def _assign(self, partitions: Collection[TopicPartition], offset: int, stopping: Stopping = never) -> None:
-        for topic in {each.topic for each in partitions}:
-            self._check_topic(topic, [each.partition for each in partitions if each.topic == topic], stopping)
-        self._consumer.assign([Partition(each.topic, each.partition, offset) for each in partitions])
+    def _assign(self, begins: Mapping[TopicPartition, int], stopping: Stopping = never) -> None:
+        for topic in {each.topic for each in begins}:
+            self._check_topic(topic, [each.partition for each in begins if each.topic == topic], stopping)
+        self._consumer.assign([Partition(each.topic, each.partition, offset) for each, offset in begins.items()])
 
     def _high_watermarks(
         self, partitions: Collection[TopicPartition], stopping: Stopping = never
