@@ -286,6 +286,17 @@ def test_reading_many_partitions_gives_every_record_in_order(bootstrap_servers: 
         assert offsets(mine) == list(range(0 if partition % 2 else 60 + partition))
 
 
+def test_reading_begins_where_it_is_told_to(bootstrap_servers: str, make_topic: MakeTopic) -> None:
+    topic = make_topic(3)
+    publish(bootstrap_servers, *(OutboundRecord(topic, number % 3, None, b"%d" % number) for number in range(12)))
+    first, second, third = (TopicPartition(topic, number) for number in range(3))
+    found = KafkaReader(bootstrap_servers, {})
+
+    assert sorted(offsets(list(found.read_to_end([first, second], begins={second: 3})))) == [0, 1, 2, 3, 3]
+    assert list(found.read_to_end([third], begins={third: 4})) == []
+    found.close()
+
+
 def test_reading_ends_behind_transactions_and_leaves_out_what_was_aborted(
     bootstrap_servers: str, make_topic: MakeTopic
 ) -> None:

@@ -40,8 +40,8 @@ LOADED: Final = 3
 """Models in memory at a time: two of a pair, and one that is likely to come next."""
 ALONE: Final = 1 / 15
 """Length of a run of the model alone, as a share of the time for which a candidate is measured at first."""
-WHOLE: Final = 1 / 8
-"""Length of a run of the whole worker, as such a share, from its first publication to its last."""
+WHOLE: Final = 1 / 3
+"""Length of a run of the whole worker without Kafka, as such a share, once its queues are full."""
 _ANSWERS_DEPEND_ON: Final = ("model.engine", "model.precision", "model.memory_format", "model.preparation")
 
 RunOnKafka = Callable[[Groups], Run]
