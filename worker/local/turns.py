@@ -51,6 +51,7 @@ class _Member:
     """A worker, and what was seen of its results.
 
     Attributes:
+        topics: those it writes to.
         seconds: length of its turns.
         begins: offsets from which on its results were not read.
         seen: number of results that were read.
@@ -59,6 +60,7 @@ class _Member:
 
     process: WorkerProcess
     folder: Path
+    topics: Sequence[str]
     seconds: float
     begins: dict[TopicPartition, int]
     seen: int = 0
@@ -97,7 +99,6 @@ class WorkersInTurn:
         self._backlog = f"{self._name}-frames"
         self._admin = KafkaAdmin(servers, {})
         self._reader = KafkaReader(servers, {"fetch.wait.max.ms": 10})
-        self._created: list[str] = []
         self._members: dict[str, _Member] = {}
 
     def __enter__(self) -> Self:
@@ -106,7 +107,7 @@ class WorkersInTurn:
         Raises:
             WorkerError: the brokers do not answer, or refuse.
         """
-        self._create({self._backlog: {}})
+        self._admin.create([Topic(self._backlog, CAMERAS, {})])
         sink = KafkaSink(self._servers, {"linger.ms": 20})
         try:
             records = self._records()
@@ -119,10 +120,10 @@ class WorkersInTurn:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in list(self._members):
-            self._end(name)
+        for member in self._members.values():
+            self._end(member)
         self._reader.close()
-        self._admin.delete(self._created)
+        self._admin.delete([self._backlog])
 
     def turn(self, settings: Settings) -> tuple[float, float]:
         """Let one worker work; if it does not run yet, start it before.
@@ -139,11 +140,10 @@ class WorkersInTurn:
         name = repr(settings)
         member = self._members.pop(name, None)
         if member is not None and self._nears_the_end(member):
-            self._members[name] = member
-            self._end(name)
+            self._end(member)
             member = None
         while member is None and len(self._members) >= _KEPT:
-            self._end(next(iter(self._members)))
+            self._end(self._members.pop(next(iter(self._members))))
         self._members[name] = member = member or self._start(settings)
         began = time.monotonic()
         times = self._work(member)
@@ -178,8 +178,8 @@ class WorkersInTurn:
         topics = Topics.with_prefix(name).model_copy(
             update={"frames": self._backlog, "state": f"{name}-state" if self._recurrent else None}
         )
-        wanted = {each.name: each.config for each in topics.specs(partitions=CAMERAS) if each.name != self._backlog}
-        self._create({each: config or _STAMPED for each, config in wanted.items()})
+        written = [each for each in topics.specs(partitions=CAMERAS) if each.name != self._backlog]
+        self._admin.create([Topic(each.name, CAMERAS, each.config or _STAMPED) for each in written])
         folder = Path(tempfile.mkdtemp(prefix="tune-"))
         process = WorkerProcess(
             {
@@ -192,25 +192,20 @@ class WorkersInTurn:
             folder,
         )
         results = {TopicPartition(topics.predictions, number): 0 for number in range(CAMERAS)}
-        member = _Member(process, folder, _FIRST_LOOK, results)
+        member = _Member(process, folder, [each.name for each in written], _FIRST_LOOK, results)
         try:
             process.wait_until_ready()
             self._work(member)
             member.seconds = self._seconds
         except BaseException:
-            process.kill()
-            shutil.rmtree(folder, ignore_errors=True)
+            self._end(member)
             raise
         return member
 
-    def _end(self, name: str) -> None:
-        member = self._members.pop(name)
+    def _end(self, member: _Member) -> None:
         member.process.kill()  # nobody needs what it has not finished
         shutil.rmtree(member.folder, ignore_errors=True)
-
-    def _create(self, topics: Mapping[str, Mapping[str, str]]) -> None:
-        self._created += topics
-        self._admin.create([Topic(name, CAMERAS, config) for name, config in topics.items()])
+        self._admin.delete(member.topics)
 
     def _records(self) -> Iterator[OutboundRecord]:
         for number in range(self._count):
