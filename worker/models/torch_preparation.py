@@ -112,7 +112,7 @@ class JpegPreparation:
                 mode = InterpolationMode(numbers.interpolation)
                 size = pixels.shape[2], pixels.shape[1]
                 sides = _sides(size, numbers)
-                # The second transforms API stays in uint8.
+                # The second transforms API takes uint8, and rounds to uint8 what a GPU computes in float.
                 resized = transforms_v2.resize(pixels, sides, mode, antialias=numbers.antialias)
                 # Copying the result waits for the device, so errors on the device are raised here.
                 _write(resized, out, numbers)
