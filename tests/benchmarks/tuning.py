@@ -13,7 +13,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
@@ -35,7 +35,7 @@ from worker.tuning.agreement import Bounds
 from worker.tuning.candidates import Room
 from worker.tuning.frames import read_frames, sample_frames, set_apart
 from worker.tuning.pairs import LEAST, SAME, Ratio, add_pairs, ratio_of
-from worker.tuning.search import FINAL, Tried, search
+from worker.tuning.search import FINAL, Tried, search, unique
 from worker.tuning.trials import Trials
 
 CLOSE: Final = 0.95
@@ -92,8 +92,8 @@ def main(arguments: Sequence[str]) -> int:
         None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True)
     ) as trials.run_on_kafka:
         found = [_tune(number, room, trials, effort) for number in range(1, options.times + 1)]
-        finalists = _distinct(each.settings for _, tried in found for each in tried if each.stage == FINAL.name)
-        chosen = _distinct(settings for settings, _ in found)
+        finalists = unique(each.settings for _, tried in found for each in tried if each.stage == FINAL.name)
+        chosen = unique(settings for settings, _ in found)
         with _noise(0):
             best = _best(trials, finalists)
             tell(f"the best of {len(finalists)} finalists: {_text(best)}")
@@ -120,14 +120,6 @@ def _tune(number: int, room: Room, trials: Trials, effort: Effort) -> tuple[Choi
     took, speed = time.monotonic() - began, found.frames_per_second
     tell(f"run {number}: {took:.0f} s, {speed:.0f} frames/s, {_text(found.settings)}")
     return found.settings, found.tried
-
-
-def _distinct(choices: Iterable[Choice]) -> Sequence[Choice]:
-    found = list[Choice]()
-    for each in choices:
-        if each not in found:
-            found.append(each)
-    return found
 
 
 def _best(trials: Trials, choices: Sequence[Choice]) -> Choice:

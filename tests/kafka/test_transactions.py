@@ -175,7 +175,7 @@ def test_a_record_that_no_attempt_would_deliver_fails_at_once_and_takes_its_tran
 
 
 def test_reading_to_the_end_waits_for_an_open_transaction(bootstrap_servers: str, make_topic: MakeTopic) -> None:
-    """Its offsets may be known before its records are: whoever has seen the offsets must see the records."""
+    """Brokers can show its offsets before its records; a reader that has seen the offsets must get the records."""
     topic = make_topic(1)
     source = Pair(bootstrap_servers, make_topic(1), topic, "consumer").join()
     producer = source.sink._producer

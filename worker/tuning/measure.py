@@ -57,8 +57,7 @@ def frames_a_result(clip: ClipShape | None) -> int:
 def worker_rate(groups: Groups, model: LoadedModel, script: Iterable[Sequence[Record]], seconds: float) -> float:
     """Return the predictions per second of the whole worker without Kafka, from one publication to another.
 
-    What the worker has read by its first publication is left out: until then its queues fill, and the longer they are,
-    the slower it seems.
+    What the worker has read by its first publication is left out: its queues are filling until then.
 
     Args:
         groups: the settings.

@@ -220,13 +220,13 @@ def search(
     best: Sequence[Choice] = [room.initial()]
     tried = list[Tried]()
     for stage in STAGES:
-        candidates = _unique([*best, *(each for one in best for each in stage.candidates(room, one))])
+        candidates = unique([*best, *(each for one in best for each in stage.candidates(room, one))])
         if len(candidates) > len(best):
             results, fastest = halve(machine, stage, candidates, seconds=seconds)
             tell(results)
             tried += results
             best = fastest or best
-    results, chosen = play_final(machine, room, _unique([{}, *best]), seconds=seconds)
+    results, chosen = play_final(machine, room, unique([{}, *best]), seconds=seconds)
     tell(results)
     tried += results
     if chosen is None:
@@ -317,7 +317,8 @@ def _fastest(entrants: Iterable[_Entrant]) -> list[_Entrant]:
     return sorted(entrants, key=lambda each: -each.ratio.middle)
 
 
-def _unique(choices: Iterable[Choice]) -> list[Choice]:
+def unique(choices: Iterable[Choice]) -> list[Choice]:
+    """Return each choice once, in the order of its first place."""
     found = list[Choice]()
     for choice in choices:
         if choice not in found:

@@ -62,7 +62,6 @@ class Trials:
         seconds: for how long a candidate is measured at first, in short runs.
 
     Attributes:
-        seconds: as given; longer runs vary less.
         run_on_kafka: runs whole workers; None lets them run in this process, without Kafka.
 
     Raises:
@@ -87,7 +86,7 @@ class Trials:
         self._groups = groups
         self._frames = frames
         self._bounds = bounds
-        self.seconds = seconds
+        self._seconds = seconds
         self._untuned = suited(groups, manifest).chosen
         """What no choice means: the worker without a profile."""
         self._default_threads = torch.get_num_threads()
@@ -134,10 +133,10 @@ class Trials:
         began = time.monotonic()
         if stage.model_alone:
             call = call_size(model, groups.window.frames_or_usual)
-            rate = model_rate(model, self._pixels, call, self.seconds * ALONE) * answers_a_sample(self._manifest)
+            rate = model_rate(model, self._pixels, call, self._seconds * ALONE) * answers_a_sample(self._manifest)
         else:
             polls = polls_for(self._manifest, self._frames, endless=True)
-            rate = worker_rate(groups, model, polls, self.seconds * WHOLE)
+            rate = worker_rate(groups, model, polls, self._seconds * WHOLE)
         return Run(rate, time.monotonic() - began)
 
     def _loaded(self, groups: Groups) -> LoadedModel:

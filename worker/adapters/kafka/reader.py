@@ -3,8 +3,6 @@
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from types import MappingProxyType
-from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, IsolationLevel, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Partition
@@ -30,8 +28,6 @@ BATCH_WITHIN = 0.05
 
 ANSWER_WITHIN = 5.0
 """Seconds within which a broker must tell why a partition cannot be read."""
-
-NOWHERE: Final[Mapping[TopicPartition, int]] = MappingProxyType({})
 
 _TRANSIENT = frozenset(
     {
@@ -75,7 +71,7 @@ class KafkaReader:
         self,
         partitions: Collection[TopicPartition],
         *,
-        begins: Mapping[TopicPartition, int] = NOWHERE,
+        begins: Mapping[TopicPartition, int] | None = None,
         stopping: Stopping = never,
     ) -> Iterator[Record]:
         """Yield every committed record that was in the partitions when this was called.
@@ -86,14 +82,14 @@ class KafkaReader:
 
         Args:
             partitions: the partitions to read.
-            begins: the offset to begin with, of partitions that are not read from their first record.
+            begins: the first offset to read, for some of the partitions; others are read from their beginning.
             stopping: whether to give up.
 
         Raises:
             SourceLost: a partition is missing or cannot be read, or nothing was received for a minute.
             Stopped: the worker was told to stop meanwhile.
         """
-        self._assign({each: begins.get(each, OFFSET_BEGINNING) for each in partitions}, stopping)
+        self._assign(dict.fromkeys(partitions, OFFSET_BEGINNING) | dict(begins or {}), stopping)
         open_ends = self._high_watermarks(partitions, stopping)
         last_received = time.monotonic()
         while open_ends:
