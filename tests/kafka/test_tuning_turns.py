@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.support.tints import write_tints_model
+from tests.support.workers import wait_until
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
@@ -40,7 +41,7 @@ def test_workers_take_turns_and_leave_nothing(
         assert all(rate > 0 for rate, _ in found)
         assert all(0.3 < took < 60 for _, took in found)
         assert len(topics(bootstrap_servers)) > len(before)
-    assert topics(bootstrap_servers) == before
+    wait_until(lambda: topics(bootstrap_servers) == before, "its topics are deleted")
 
 
 def test_a_worker_that_cannot_start_says_why(
@@ -53,4 +54,4 @@ def test_a_worker_that_cannot_start_says_why(
         WorkersInTurn(bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3) as workers,
     ):
         workers.turn(nowhere)
-    assert topics(bootstrap_servers) == before
+    wait_until(lambda: topics(bootstrap_servers) == before, "its topics are deleted")
