@@ -1,7 +1,7 @@
 """Tune several times on a noisy machine, and say how far each choice is from the best that any run has found.
 
-A process keeps a core busy in random bursts, also while the choices are compared afterwards: what is best while others
-need a core need not be best on an idle machine. The workers run on a local Kafka, as `tune` runs them.
+Another program keeps a core busy in random bursts, half of the time. It ends before the choices are compared. The
+workers run on a local Kafka, as `tune` runs them.
 
     python -m tests.benchmarks.tuning --times 10 [--quick]
 """
@@ -9,14 +9,11 @@ need a core need not be best on an idle machine. The workers run on a local Kafk
 import argparse
 import math
 import os
-import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +21,7 @@ from rich.console import Console
 
 from tests.benchmarks.frames import USUAL, write_pictures
 from tests.benchmarks.models import light
+from tests.benchmarks.noise import noise
 from worker.cli.tune_kafka import workers_on_kafka
 from worker.models.container import cores
 from worker.models.engines.torch_engine import describe_processor
@@ -33,6 +31,7 @@ from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Choice, Groups
 from worker.tuning.agreement import Bounds
 from worker.tuning.candidates import Room
+from worker.tuning.disturbance import Undisturbed, looks
 from worker.tuning.frames import read_frames, sample_frames, set_apart
 from worker.tuning.pairs import LEAST, SAME, Ratio, add_pairs, ratio_of
 from worker.tuning.search import FINAL, Tried, search, unique
@@ -42,8 +41,6 @@ CLOSE: Final = 0.95
 """Share of the best speed that a choice must reach."""
 FOR_THE_BEST: Final = 8
 """Pairs by which the best candidate is found; its lead is measured anew then, or luck would be a part of it."""
-BURST: Final = (0.2, 15.0)
-"""Shortest and longest seconds that a core is busy, and then idle."""
 
 
 class Effort(NamedTuple):
@@ -84,20 +81,29 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         pictures = sample_frames(read_frames(write_pictures(USUAL, Path(folder))), effort.frames, in_a_row=False)
     judged, calibration = set_apart(pictures, in_a_row=False)
-    trials = Trials(manifest, groups, judged, calibration=calibration, bounds=Bounds(), seconds=effort.seconds)
     room = Room.of(groups, cores=cores())
     if effort.engines:
         room = replace(room, values={**room.values, "model.engine": effort.engines})
-    with workers_on_kafka(
-        None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True)
-    ) as trials.run_on_kafka:
+    with workers_on_kafka(None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True)) as workers:
+        if workers is None:
+            return 1
+        trials = Trials(
+            manifest,
+            groups,
+            judged,
+            calibration=calibration,
+            bounds=Bounds(),
+            seconds=effort.seconds,
+            undisturbed=(runs := Undisturbed(looks(workers.brokers))),
+            on_kafka=workers,
+        )
         found = [_tune(number, room, trials, effort) for number in range(1, options.times + 1)]
+        tell(f"{runs.repeated} runs were repeated, which took {runs.wasted:.0f} s; {runs.endured} disturbed runs count")
         finalists = unique(each.settings for _, tried in found for each in tried if each.stage == FINAL.name)
         chosen = unique(settings for settings, _ in found)
-        with _noise(0):
-            best = _best(trials, finalists)
-            tell(f"the best of {len(finalists)} finalists: {_text(best)}")
-            shares = [_compare(trials, each, best, effort.pairs) for each in chosen]
+        best = _best(trials, finalists)
+        tell(f"the best of {len(finalists)} finalists: {_text(best)}")
+        shares = [_compare(trials, each, best, effort.pairs) for each in chosen]
     for number, (settings, _) in enumerate(found, start=1):
         share = shares[chosen.index(settings)]
         interval = f"{share.middle:6.1%} ({share.low:.1%} to {share.high:.1%})"
@@ -115,7 +121,7 @@ def tell(text: str) -> None:
 
 def _tune(number: int, room: Room, trials: Trials, effort: Effort) -> tuple[Choice, Sequence[Tried]]:
     began = time.monotonic()
-    with _noise(number):
+    with noise(number):
         found = search(room, trials, seconds=effort.seconds)
     took, speed = time.monotonic() - began, found.frames_per_second
     tell(f"run {number}: {took:.0f} s, {speed:.0f} frames/s, {_text(found.settings)}")
@@ -138,27 +144,6 @@ def _ratio(trials: Trials, one: Choice, other: Choice, pairs: int, enough: Calla
         return SAME
     runs = [lambda each=each: trials.run(FINAL, each) for each in (one, other)]
     return ratio_of(add_pairs([], *runs, at_least=LEAST, up_to=pairs, seconds=math.inf, enough=enough))
-
-
-@contextmanager
-def _noise(seed: int) -> Iterator[None]:
-    """Keep a core busy in random bursts."""
-    process = get_context("spawn").Process(target=_burn, args=(seed,), daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
-
-
-def _burn(seed: int) -> None:
-    rng, parent = random.Random(seed), os.getppid()  # noqa: S311 - not a secret
-    while os.getppid() == parent:  # also if the benchmark was killed
-        ends = time.monotonic() + rng.uniform(*BURST)
-        while time.monotonic() < ends:
-            pass
-        time.sleep(rng.uniform(*BURST))
 
 
 def _text(choice: Choice) -> str:

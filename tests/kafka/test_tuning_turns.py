@@ -36,7 +36,10 @@ def test_workers_take_turns_and_leave_nothing(
     with WorkersInTurn(
         bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3
     ) as workers:
-        found = [workers.turn(each) for each in (small, large, large, small)]
+        found = []
+        for each in (small, large, large, small):
+            workers.ready(each)
+            found.append(workers.turn(each))
 
         assert all(rate > 0 for rate, _ in found)
         assert all(0.3 < took < 60 for _, took in found)
@@ -53,5 +56,5 @@ def test_a_worker_that_cannot_start_says_why(
         pytest.raises(WorkerError, match="nowhere"),
         WorkersInTurn(bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=0.3) as workers,
     ):
-        workers.turn(nowhere)
+        workers.ready(nowhere)
     wait_until(lambda: topics(bootstrap_servers) == before, "its topics are deleted")

@@ -16,6 +16,7 @@ from worker.models.manifest import load_manifest
 from worker.settings import Limits, ModelGroup, WindowGroup
 from worker.settings.offline import Groups
 from worker.tuning.agreement import Bounds
+from worker.tuning.disturbance import Undisturbed, looks
 from worker.tuning.trials import Trials
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,15 @@ def test_tuning_compares_the_named_classes(
     monkeypatch.setenv("VISION_WORKER_CACHE", str(tmp_path))
     frames = list(tinted_frames(40))
     groups = Groups(ModelGroup(path=several, top_k=1), WindowGroup(), Limits())
-    trials = Trials(load_manifest(several), groups, frames, calibration=frames, bounds=Bounds(), seconds=0.01)
+    trials = Trials(
+        load_manifest(several),
+        groups,
+        frames,
+        calibration=frames,
+        bounds=Bounds(),
+        seconds=0.01,
+        undisturbed=Undisturbed(looks()),
+    )
     choice = {"model.engine": "onnxruntime", "model.precision": precision}
     judged = trials.judge(choice, thorough=True)
 

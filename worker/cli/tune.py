@@ -22,6 +22,7 @@ from worker.tuning.agreement import Bounds
 
 if TYPE_CHECKING:
     from worker.settings.offline import Groups
+    from worker.tuning.disturbance import Undisturbed
     from worker.tuning.pairs import Ratio
     from worker.tuning.profile import Profile
     from worker.tuning.search import Tried
@@ -80,6 +81,7 @@ def tune(
 
     from worker.models.build import find_manifest
     from worker.tuning.candidates import Room
+    from worker.tuning.disturbance import Undisturbed, looks
     from worker.tuning.frames import sample_frames, set_apart
     from worker.tuning.profile import Profile, attempt, key_of, write_profile
     from worker.tuning.search import search
@@ -92,13 +94,22 @@ def tune(
     wanted = count * 5 // 4
     in_a_row = manifest.clip is not None or manifest.recurrence is not None
     with ExitStack() as stack:
-        with console.status("preparing frames and the reference"):
+        with console.status("preparing frames"):
             taken = sample_frames(frames_to_measure(frames, wanted), wanted, in_a_row=in_a_row)
             judged, calibration = set_apart(taken, in_a_row=in_a_row)
-            trials = Trials(manifest, groups, judged, calibration=calibration, bounds=bounds, seconds=seconds)
-        if not no_kafka:
-            on_kafka = workers_on_kafka(kafka, manifest, judged, seconds=seconds, console=console)
-            trials.run_on_kafka = stack.enter_context(on_kafka)
+        at_hand = workers_on_kafka(kafka, manifest, judged, seconds=seconds, console=console)
+        on_kafka = None if no_kafka else stack.enter_context(at_hand)
+        with console.status("preparing the reference"):
+            trials = Trials(
+                manifest,
+                groups,
+                judged,
+                calibration=calibration,
+                bounds=bounds,
+                seconds=seconds,
+                undisturbed=Undisturbed(looks(on_kafka.brokers if on_kafka else [])),
+                on_kafka=on_kafka,
+            )
         unit = _UNITS.get(manifest.task, "frames")
         description = f"{trials.answered} {unit} of {frames.absolute() if frames else 'moving photographs, 640x480'}"
         console.print(
@@ -124,13 +135,13 @@ def tune(
         frames_per_second=found.frames_per_second,
         untuned_frames_per_second=found.untuned,
         tried=[attempt(each) for each in found.tried],
-        on_kafka=trials.run_on_kafka is not None,
+        on_kafka=on_kafka is not None,
     )
     file = write_profile(profile)
     if as_json:
         typer.echo(msgspec.json.encode({"file": str(file), **msgspec.to_builtins(profile)}))
     else:
-        console.print(_conclusion(profile, file, unit), markup=False, soft_wrap=True)
+        console.print(_conclusion(profile, file, unit) + _disturbance(trials.undisturbed), markup=False, soft_wrap=True)
         if groups.model.profile == "off":
             console.print("model.profile is off now: remove that setting to use the profile", soft_wrap=True)
 
@@ -199,6 +210,13 @@ def _interval(ratio: "Ratio") -> str:
 
 def _format(value: object) -> str:
     return "unset" if value is None else str(value)
+
+
+def _disturbance(runs: "Undisturbed") -> str:
+    if not runs.repeated:
+        return ""
+    text = f"\nOther programs took the cores: {runs.repeated} runs were repeated, which took {runs.wasted:.0f} s"
+    return text + (f"; {runs.endured} disturbed runs count, so tune again on an idle machine" if runs.endured else "")
 
 
 def _conclusion(profile: "Profile", file: Path, unit: str) -> str:

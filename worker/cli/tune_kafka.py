@@ -1,18 +1,20 @@
 """The Kafka on which `vision-worker tune` runs whole workers: given, running in the background, or started for it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
+from worker.tuning.pairs import Run
 
 if TYPE_CHECKING:
+    from worker.local.turns import WorkersInTurn
     from worker.models.manifest import Manifest
     from worker.settings.offline import Groups
-    from worker.tuning.trials import RunOnKafka
 
 TURN: Final = 1 / 3
 """Length of a worker's turn, as a share of the time for which a candidate is measured at first."""
@@ -20,10 +22,30 @@ LEAST_TURN: Final = 1.0
 """Seconds. In less time, a worker publishes too few times to measure its rate."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkersOnKafka:
+    """Runs candidates as whole workers on Kafka.
+
+    Attributes:
+        brokers: process ids of the brokers that run on this machine.
+    """
+
+    brokers: Sequence[int]
+    _turns: "WorkersInTurn"
+
+    def ready(self, groups: "Groups") -> None:
+        """Start a worker with these settings, if none is at work that has enough to do."""
+        self._turns.ready(_settings(groups))
+
+    def run(self, groups: "Groups") -> Run:
+        """Let it work for a moment."""
+        return Run(*self._turns.turn(_settings(groups)))
+
+
 @contextmanager
 def workers_on_kafka(
     given: str | None, manifest: "Manifest", frames: Sequence[CapturedFrame], *, seconds: float, console: Console
-) -> "Iterator[RunOnKafka | None]":
+) -> Iterator[WorkersOnKafka | None]:
     """Give what runs candidates as workers on Kafka; None, after a line that says why, if there is no Kafka.
 
     Args:
@@ -38,7 +60,6 @@ def workers_on_kafka(
     """
     from worker.local.turns import WorkersInTurn
     from worker.tuning.measure import capture_rate, frames_a_result
-    from worker.tuning.pairs import Run
 
     with ExitStack() as stack:
         servers = given
@@ -62,7 +83,7 @@ def workers_on_kafka(
                 seconds=max(LEAST_TURN, seconds * TURN),
             )
         )
-        yield lambda groups: Run(*turns.turn(_settings(groups)))
+        yield WorkersOnKafka(_listening_at(servers), turns)
 
 
 def _local_kafka(stack: ExitStack, console: Console) -> str:
@@ -74,6 +95,18 @@ def _local_kafka(stack: ExitStack, console: Console) -> str:
         return found.bootstrap_servers
     with console.status("starting Apache Kafka, on which workers are measured"):
         return stack.enter_context(LocalKafka()).bootstrap_servers
+
+
+def _listening_at(servers: str) -> Sequence[int]:
+    """Return the processes on this machine that listen at the ports of these servers, as far as it may be known."""
+    import psutil
+
+    ports = {each.rpartition(":")[2] for each in servers.split(",")}
+    with suppress(psutil.AccessDenied):
+        connections = psutil.net_connections("tcp")
+        listening = (each for each in connections if each.status == psutil.CONN_LISTEN and each.pid)
+        return sorted({each.pid for each in listening if str(each.laddr.port) in ports})
+    return []
 
 
 def _settings(groups: "Groups") -> dict[str, dict[str, object]]:

@@ -125,14 +125,11 @@ class WorkersInTurn:
         self._reader.close()
         self._admin.delete([self._backlog])
 
-    def turn(self, settings: Settings) -> tuple[float, float]:
-        """Let one worker work; if it does not run yet, start it before.
+    def ready(self, settings: Settings) -> None:
+        """Have a worker that runs and is paused: start it, or start it anew if it has nearly read all frames.
 
         Args:
             settings: groups of settings, without brokers and topics.
-
-        Returns:
-            Predictions per second, and the seconds of the turn without a start.
 
         Raises:
             WorkerError: the worker does not start, ends, or publishes nothing.
@@ -144,7 +141,18 @@ class WorkersInTurn:
             member = None
         while member is None and len(self._members) >= _KEPT:
             self._end(self._members.pop(next(iter(self._members))))
-        self._members[name] = member = member or self._start(settings)
+        self._members[name] = member or self._start(settings)
+
+    def turn(self, settings: Settings) -> tuple[float, float]:
+        """Let a worker that is ready work.
+
+        Returns:
+            Predictions per second, and the seconds of the turn.
+
+        Raises:
+            WorkerError: the worker ends, or publishes nothing.
+        """
+        member = self._members[repr(settings)]
         began = time.monotonic()
         times = self._work(member)
         member.a_turn = max(member.a_turn, len(times))

@@ -2,8 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import torch
 from pydantic import ValidationError
@@ -19,6 +19,7 @@ from worker.settings import ModelGroup, WindowGroup
 from worker.settings.offline import Choice, Groups
 from worker.stream.worker import Worker
 from worker.tuning.agreement import Agreement, Answer, Answers, Bounds, compare
+from worker.tuning.disturbance import Undisturbed
 from worker.tuning.measure import (
     TOPICS,
     answer_of,
@@ -44,8 +45,15 @@ WHOLE: Final = 1 / 3
 """Length of a run of the whole worker without Kafka, as such a share, once its queues are full."""
 _ANSWERS_DEPEND_ON: Final = ("model.engine", "model.precision", "model.memory_format", "model.preparation")
 
-RunOnKafka = Callable[[Groups], Run]
-"""Runs a worker with these settings on Kafka."""
+
+class WorkersOnKafka(Protocol):
+    """Runs whole workers on Kafka."""
+
+    def ready(self, groups: Groups) -> None:
+        """Start a worker with these settings, if none is at work that has enough to do."""
+
+    def run(self, groups: Groups) -> Run:
+        """Let it work for a moment."""
 
 
 class Trials:
@@ -60,9 +68,11 @@ class Trials:
         bounds: what counts as agreement.
         calibration: other frames, for quantising the model.
         seconds: for how long a candidate is measured at first, in short runs.
+        undisturbed: repeats runs that other programs disturbed.
+        on_kafka: runs whole workers; None lets them run in this process, without Kafka.
 
     Attributes:
-        run_on_kafka: runs whole workers; None lets them run in this process, without Kafka.
+        undisturbed: as given; says how many runs were repeated.
 
     Raises:
         WorkerError: the reference cannot be loaded, or accepts none of the frames.
@@ -77,8 +87,10 @@ class Trials:
         calibration: Sequence[CapturedFrame],
         bounds: Bounds,
         seconds: float,
+        undisturbed: Undisturbed,
+        on_kafka: WorkersOnKafka | None = None,
     ) -> None:
-        self.run_on_kafka: RunOnKafka | None = None
+        self.undisturbed, self._on_kafka = undisturbed, on_kafka
         self._manifest = manifest
         if manifest.task == "multi_label":
             # A class that is named here, and listed nowhere there, would differ by all of its probability.
@@ -125,9 +137,14 @@ class Trials:
     def run(self, stage: Stage, choice: Choice) -> Run:
         """Run a candidate that was judged, and does run."""
         groups = self._groups.updated_by(choice or self._untuned)
-        if self.run_on_kafka is not None and not stage.model_alone:
-            self._models.clear()  # the memory is for the workers
-            return self.run_on_kafka(groups)
+        workers = None if stage.model_alone else self._on_kafka
+        if workers is None:
+            return self.undisturbed.run(lambda: self._run_here(stage, groups), ready=lambda: self._loaded(groups))
+        self._models.clear()  # the memory is for the workers
+        return self.undisturbed.run(lambda: workers.run(groups), ready=lambda: workers.ready(groups))
+
+    def _run_here(self, stage: Stage, groups: Groups) -> Run:
+        """Run a candidate in this process."""
         model = self._loaded(groups)
         settle_threads(groups.model, usual=self._default_threads)
         began = time.monotonic()

@@ -1,0 +1,46 @@
+"""Another program that keeps a core busy in random bursts.
+
+with noise(seed=1):
+    ...
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psutil
+
+BURST: Final = (0.2, 15.0)
+"""Shortest and longest seconds that a core is busy, and then idle."""
+
+
+@contextmanager
+def noise(seed: int) -> Iterator[None]:
+    """Run the program. It is no child of this process: its time would count as time that this process has used."""
+    command = [sys.executable, "-m", "tests.benchmarks.noise", str(seed), str(os.getpid())]
+    shell = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >/dev/null & echo $!', "sh", *command], check=True, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield
+    finally:
+        os.kill(int(shell.stdout), signal.SIGKILL)
+
+
+def _main(seed: int, for_process: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - not a secret
+    while psutil.pid_exists(for_process):
+        ends = time.monotonic() + rng.uniform(*BURST)
+        while time.monotonic() < ends:
+            pass
+        time.sleep(rng.uniform(*BURST))
+
+
+if __name__ == "__main__":
+    _main(*map(int, sys.argv[1:]))

@@ -1,0 +1,118 @@
+"""Runs that other programs disturbed do not count, as long as there is time to repeat them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+import pytest
+
+from worker.tuning.disturbance import PATIENCE, PATIENCE_AT_FIRST, Look, Undisturbed, is_disturbed, looks
+from worker.tuning.pairs import Run
+
+
+@dataclass
+class Machine:
+    """Two cores, of which other programs take one at some times."""
+
+    busy: list[tuple[float, float]]
+    now: float = 0.0
+    runs: list[float] = field(default_factory=list)
+
+    def look(self) -> Look:
+        taken = sum(max(0.0, min(end, self.now) - begin) for begin, end in self.busy)
+        return Look(self.now, 2 * self.now - taken, 2 * self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def run(self) -> Run:
+        self.runs.append(self.now)
+        self.now += 1.0
+        return Run(float(len(self.runs)), 1.0)
+
+    def get_ready(self) -> None:
+        self.now += 5.0
+
+
+def runs_of(machine: Machine) -> Undisturbed:
+    return Undisturbed(machine.look, sleep=machine.sleep)
+
+
+def test_a_run_that_nobody_disturbed_counts_at_once() -> None:
+    machine = Machine(busy=[(0.0, 4.9), (6.1, 100.0)])
+    runs = runs_of(machine)
+
+    assert runs.run(machine.run, ready=machine.get_ready).per_second == 1.0
+    assert (runs.repeated, runs.endured, runs.wasted) == (0, 0, 0.0)
+
+
+def test_a_disturbed_run_is_repeated_once_the_others_have_stopped() -> None:
+    machine = Machine(busy=[(5.8, 12.0)])
+    runs = runs_of(machine)
+
+    assert runs.run(machine.run, ready=machine.get_ready).per_second == 2.0
+    assert machine.runs == [5.0, 17.25], "after the first quarter of a second without others, it is made ready again"
+    assert (runs.repeated, runs.endured, runs.wasted) == (1, 0, 7.25)
+
+
+def test_on_a_machine_that_is_never_idle_all_runs_count_in_the_end() -> None:
+    machine = Machine(busy=[(0.0, 1e9)])
+    runs = runs_of(machine)
+    for _ in range(50):
+        runs.run(machine.run, ready=lambda: None)
+
+    assert runs.endured == 50
+    assert runs.wasted <= PATIENCE_AT_FIRST + PATIENCE * 50 + 1
+    assert machine.now <= 50 + runs.wasted
+
+
+@pytest.mark.parametrize(
+    ("left", "usable", "disturbed"),
+    [
+        (20.0, 20.0, False),
+        (19.5, 20.0, False),
+        (18.5, 20.0, True),
+        (60.0, 20.0, False),  # a limit leaves this process two of many cores, and others do not take those
+        (18.5, 15.0, False),
+        (10.0, 15.0, True),
+    ],
+)
+def test_others_may_take_what_is_not_usable_and_a_little_more(left: float, usable: float, *, disturbed: bool) -> None:
+    assert is_disturbed(Look(100, 1000, 700), Look(110, 1000 + left, 700 + usable)) is disturbed
+
+
+def test_a_step_of_the_counters_disturbs_no_short_run() -> None:
+    assert not is_disturbed(Look(0, 0, 0), Look(0.1, 0.18, 0.2))
+    assert is_disturbed(Look(0, 0, 0), Look(0.1, 0.1, 0.2))
+
+
+@contextmanager
+def another_program(seconds: float) -> Iterator[psutil.Process]:
+    """Run a program that is no child of this process, and uses a core by a child of its own, which ends then."""
+    burn = f"import time\nwhile time.process_time() < {seconds}: pass"
+    shell = subprocess.run(
+        ["/bin/sh", "-c", '("$@"; sleep 1000) >/dev/null & echo $!', "sh", sys.executable, "-c", burn],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    program = psutil.Process(int(shell.stdout))
+    try:
+        yield program
+    finally:
+        for each in [program, *program.children(recursive=True)]:
+            each.kill()
+
+
+def test_what_other_programs_use_is_not_left_and_what_own_ones_use_is() -> None:
+    with another_program(seconds=0.5) as program:
+        own, other = looks([program.pid, program.pid]), looks()
+        begin = own().left - other().left
+        while (used := program.cpu_times().children_user + program.cpu_times().children_system) < 0.3:
+            pass
+        end = own().left - other().left
+
+        assert end - begin == pytest.approx(used, abs=0.1)
