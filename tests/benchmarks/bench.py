@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.benchmarks.frames import PARTITIONS, USUAL, Size, backlog, name_of, write_pictures
 from tests.benchmarks.limit import ENGINES, BareLoop, find_limit
-from tests.benchmarks.measure import rate
+from tests.benchmarks.measure import rate, spans
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.processes import Contestant, Place, Start, StartBare, bare, worker
 from tests.benchmarks.profiles import Settings, tuned
@@ -178,7 +178,7 @@ class Bench:
             model: the model of all contestants.
             size: size of the frames.
             starts: functions that start the contestants; several contestants are in one group.
-            during: context manager that is active during the measured time.
+            during: context manager that is active during the measured time; again, if that was too short for a rate.
             warm: least seconds of warm-up after the first result.
         """
         effort = self.effort
@@ -194,21 +194,23 @@ class Bench:
 
             wait_until(begun, f"the first result ({contestants[0].log})")
             time.sleep(max(warm, effort.warm))
-            begin = time.time()
-            enough = self.count(place.results) + effort.results
-            with during(contestants):
-                time.sleep(effort.seconds)  # without counting: each count takes a few milliseconds of CPU time
-                wait_until(
-                    lambda: (count := self.count(place.results)) >= ends or count > enough,
-                    f"enough results ({contestants[0].log})",
-                    every=CHECK_EVERY,
-                )
-            end = time.time()
-            for contestant in contestants:
-                _running(contestant)
-            undo.close()
-            times = [record.timestamp / 1000 for record in self.read(place.results)]
-        return rate(times, begin, end)
+            seconds = effort.seconds
+            while True:
+                begin, enough = time.time(), self.count(place.results) + effort.results
+                with during(contestants):
+                    time.sleep(seconds)  # without counting: each count takes a few milliseconds of CPU time
+                    wait_until(
+                        lambda enough=enough: (count := self.count(place.results)) >= ends or count > enough,
+                        f"enough results ({contestants[0].log})",
+                        every=CHECK_EVERY,
+                    )
+                end = time.time()
+                for contestant in contestants:
+                    _running(contestant)
+                times = [record.timestamp / 1000 for record in self.read(place.results)]
+                if spans(times, begin, end) or len(times) >= ends:
+                    return rate(times, begin, end)
+                seconds *= 2  # it wrote in bursts that are too far apart for this time
 
     def fill(self, size: Size, count: int) -> None:
         """Fill the topic of a size up to this number of frames."""

@@ -38,12 +38,22 @@ def rate(times: Sequence[float], begin: float, end: float) -> float:
         end: end of the interval.
 
     Raises:
-        ValueError: fewer than two batches arrived.
+        ValueError: all results arrived within a small part of the interval, and so perhaps in one batch.
     """
-    within = sorted(time for time in times if begin <= time <= end)
-    if not within or within[0] == within[-1]:
-        raise ValueError(f"{len(within)} results in {end - begin:.1f} s are too few for a rate")
+    if not spans(times, begin, end):
+        raise ValueError(f"the results within {end - begin:.1f} s are too few, or too close together, for a rate")
+    within = _within(times, begin, end)
     return linear_regression(within, range(len(within))).slope
+
+
+def spans(times: Sequence[float], begin: float, end: float) -> bool:
+    """Tell whether results arrived over at least half of an interval; arguments as of `rate`."""
+    within = _within(times, begin, end)
+    return len(within) > 1 and within[-1] - within[0] >= (end - begin) / 2
+
+
+def _within(times: Sequence[float], begin: float, end: float) -> Sequence[float]:
+    return sorted(time for time in times if begin <= time <= end)
 
 
 def alternate(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.benchmarks.cores import BROKER, CLIENT, LOOP, MODEL, Cores, Moment, Shares, Task, Used, moment, shares
 from tests.benchmarks.limit import BareLoop, candidates
-from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio
+from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio, spans
 from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
 from tests.benchmarks.parts.gap import Spent
 from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
@@ -50,9 +50,11 @@ def test_a_rate_does_not_take_the_parts_of_the_first_batch_for_more() -> None:
     assert rate(times, 0.0, 3.6) == pytest.approx(2000, rel=0.01)
 
 
-def test_a_rate_of_one_batch_is_none() -> None:
-    with pytest.raises(ValueError, match="4 results"):
-        rate([5.0] * 4, 3.0, 6.0)
+@pytest.mark.parametrize("times", [[], [5.0], [5.0] * 4, [5.0, 5.01, 5.02, 5.03]])
+def test_a_rate_of_one_batch_is_none(times: list[float]) -> None:
+    assert not spans(times, 3.0, 6.0)
+    with pytest.raises(ValueError, match="are too few"):
+        rate(times, 3.0, 6.0)
 
 
 def test_a_short_theft_is_not_lost_in_a_long_time() -> None:

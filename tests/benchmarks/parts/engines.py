@@ -166,7 +166,7 @@ def _run(bench: Bench, starts: Sequence[Start], costs: list[Cost]) -> float:
         used.append((cpu / (time.monotonic() - began), sum(sessions.memory(each.session) for each in contestants)))
 
     rate = bench.measure(light(), USUAL, *starts, during=watched, warm=WARM)
-    ((cores, memory),) = used
+    cores, memory = used[-1]
     costs.append(Cost(cores / rate * 1000, memory))
     return rate
 

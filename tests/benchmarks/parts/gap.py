@@ -148,7 +148,7 @@ def _measured(spent: Spent, run: Callable[..., float]) -> float:
         found.append((time.monotonic(), moment()))
 
     rate = run(during=watched)
-    (began, before), (ended, after) = found
+    (began, before), (ended, after) = found[-2:]
     spent.add(before, after, seconds=ended - began, rate=rate)
     return rate
 
