@@ -1,4 +1,4 @@
-"""Another program that keeps a core busy in random bursts.
+"""Another program that keeps a core busy in random bursts, a third of the time.
 
 with noise(seed=1):
     ...
@@ -16,8 +16,10 @@ from typing import Final
 
 import psutil
 
-BURST: Final = (0.2, 15.0)
-"""Shortest and longest seconds that a core is busy, and then idle."""
+BUSY: Final = (0.2, 15.0)
+"""Shortest and longest seconds that a core is busy."""
+IDLE: Final = (0.2, 30.0)
+"""Shortest and longest seconds between."""
 
 
 @contextmanager
@@ -36,10 +38,10 @@ def noise(seed: int) -> Iterator[None]:
 def _main(seed: int, for_process: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - not a secret
     while psutil.pid_exists(for_process):
-        ends = time.monotonic() + rng.uniform(*BURST)
+        ends = time.monotonic() + rng.uniform(*BUSY)
         while time.monotonic() < ends:
             pass
-        time.sleep(rng.uniform(*BURST))
+        time.sleep(rng.uniform(*IDLE))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Tune several times on a noisy machine, and say how far each choice is from the best that any run has found.
 
-Another program keeps a core busy in random bursts, half of the time. It ends before the choices are compared. The
+Another program keeps a core busy in random bursts, a third of the time. It ends before the choices are compared. The
 workers run on a local Kafka, as `tune` runs them.
 
     python -m tests.benchmarks.tuning --times 10 [--quick]
@@ -50,24 +50,28 @@ class Effort(NamedTuple):
         seconds: for how long a candidate is measured at first, as of `vision-worker tune --seconds`.
         frames: number of frames.
         pairs: most pairs of a choice and the best candidate when they are compared.
-        fixed: settings that are not searched.
-        engines: those to choose from; None for all.
+        values: settings that have only these values to choose from.
     """
 
     seconds: float
     frames: int
     pairs: int
-    fixed: Mapping[str, str]
-    engines: Sequence[str] | None
+    values: Mapping[str, Sequence[object]]
 
 
-WHOLE: Final = Effort(3.0, 200, 64, {}, None)
+WHOLE: Final = Effort(3.0, 200, 64, {})
 QUICK: Final = Effort(
     1.5,
     32,
     32,
-    {"precision": "fp32", "memory_format": "channels_last", "preparation": "exact"},
-    ("openvino",),
+    {
+        "model.engine": ("openvino",),
+        "model.precision": ("fp32",),
+        "model.memory_format": ("channels_last",),
+        "model.preparation": ("exact",),
+        "window.max_frames": (32, 16, 64),
+        "limits.decode_threads": (None,),
+    },
 )
 
 
@@ -76,14 +80,13 @@ def main(arguments: Sequence[str]) -> int:
     configure_logs(level="critical", json=False)
     effort = QUICK if options.quick else WHOLE
     manifest = load_manifest(light().folder)
-    groups = Groups(ModelGroup(path=light().folder, profile="off", **effort.fixed), WindowGroup(), Limits())
+    groups = Groups(ModelGroup(path=light().folder, profile="off"), WindowGroup(), Limits())
     tell(f"{manifest.name} on {describe_processor('cpu')[0]}, {cores()} cores; load {os.getloadavg()[0]:.1f} before")
     with tempfile.TemporaryDirectory() as folder:
         pictures = sample_frames(read_frames(write_pictures(USUAL, Path(folder))), effort.frames, in_a_row=False)
     judged, calibration = set_apart(pictures, in_a_row=False)
     room = Room.of(groups, cores=cores())
-    if effort.engines:
-        room = replace(room, values={**room.values, "model.engine": effort.engines})
+    room = replace(room, values={**room.values, **effort.values})
     with workers_on_kafka(None, manifest, judged, seconds=effort.seconds, console=Console(stderr=True)) as workers:
         if workers is None:
             return 1
@@ -123,8 +126,11 @@ def _tune(number: int, room: Room, trials: Trials, effort: Effort) -> tuple[Choi
     began = time.monotonic()
     with noise(number):
         found = search(room, trials, seconds=effort.seconds)
-    took, speed = time.monotonic() - began, found.frames_per_second
-    tell(f"run {number}: {took:.0f} s, {speed:.0f} frames/s, {_text(found.settings)}")
+    tell(f"run {number}: {time.monotonic() - began:.0f} s")
+    for each in found.tried:
+        ratio = f"{each.ratio.middle:.2f} ({each.ratio.low:.2f} to {each.ratio.high:.2f})" if each.ratio else "-"
+        tell(f"  {each.stage}: {ratio} in {each.pairs} pairs, {_text(each.settings)}")
+    tell(f"  chosen: {_text(found.settings)}")
     return found.settings, found.tried
 
 

@@ -26,6 +26,9 @@ BATCH_WITHIN = 0.05
 """Seconds to wait for a batch of 1,000 records; this bounds the wait at the end of a partition."""
 
 
+LEADERS_WITHIN = 1.0
+"""Seconds to wait for the leaders of a topic's partitions before it is read."""
+
 ANSWER_WITHIN = 5.0
 """Seconds within which a broker must tell why a partition cannot be read."""
 
@@ -207,6 +210,7 @@ class KafkaReader:
     def _assign(self, begins: Mapping[TopicPartition, int], stopping: Stopping = never) -> None:
         for topic in {each.topic for each in begins}:
             self._check_topic(topic, [each.partition for each in begins if each.topic == topic], stopping)
+            self._learn_leaders(topic)
         self._consumer.assign([Partition(each.topic, each.partition, offset) for each, offset in begins.items()])
 
     def _high_watermarks(
@@ -244,6 +248,12 @@ class KafkaReader:
                 f"topic {topic!r} has no partition {min(missing)}; it has {len(found.partitions)}: create it or add "
                 "partitions"
             )
+
+    def _learn_leaders(self, topic: str) -> None:
+        """Let the consumer ask for the leaders: one that knows none waits half a second before it begins to read."""
+        self._consumer.poll(0)  # it may have to log in; a record of the last assignment does not matter any more
+        with suppress(KafkaException):  # reading says what is wrong
+            self._consumer.list_topics(topic, timeout=LEADERS_WITHIN)
 
     def _stalled(self, partitions: Collection[TopicPartition]) -> SourceLost:
         names = ", ".join(sorted(map(str, partitions)))
