@@ -46,7 +46,7 @@ WHOLE: Final = 1 / 3
 _ANSWERS_DEPEND_ON: Final = ("model.engine", "model.precision", "model.memory_format", "model.preparation")
 
 
-class WorkersOnKafka(Protocol):
+class Workers(Protocol):
     """Runs whole workers on Kafka."""
 
     def ready(self, groups: Groups) -> None:
@@ -88,7 +88,7 @@ class Trials:
         bounds: Bounds,
         seconds: float,
         undisturbed: Undisturbed,
-        on_kafka: WorkersOnKafka | None = None,
+        on_kafka: Workers | None = None,
     ) -> None:
         self.undisturbed, self._on_kafka = undisturbed, on_kafka
         self._manifest = manifest
