@@ -272,7 +272,6 @@ def test_a_frame_that_was_sent_and_not_marked_is_sent_once(stage: Scene) -> None
     producer.produce(frame.topic, frame.value, frame.key, partition=frame.partition or 0, headers=headers)
     wait_until(lambda: producer.flush(0.1) == 0, "the frame lies in Kafka")
     assert len(stage.replayed(isolation="read_uncommitted")) == 1
-    assert stage.replayed() == []
 
     assert stage.replay("--go")[-1] == "Replayed 4 of 4 dead letters."
     assert set(stage.times_replayed().values()) == {1}
