@@ -192,18 +192,19 @@ class Bench:
             def begun() -> bool:
                 return all(_running(each) and each.working for each in contestants) and self.count(place.results) > 0
 
+            enough, seconds = 0, effort.seconds
+
+            def reached() -> bool:
+                count = self.count(place.results)
+                return count >= ends or count > enough
+
             wait_until(begun, f"the first result ({contestants[0].log})")
             time.sleep(max(warm, effort.warm))
-            seconds = effort.seconds
             while True:
                 begin, enough = time.time(), self.count(place.results) + effort.results
                 with during(contestants):
                     time.sleep(seconds)  # without counting: each count takes a few milliseconds of CPU time
-                    wait_until(
-                        lambda enough=enough: (count := self.count(place.results)) >= ends or count > enough,
-                        f"enough results ({contestants[0].log})",
-                        every=CHECK_EVERY,
-                    )
+                    wait_until(reached, f"enough results ({contestants[0].log})", every=CHECK_EVERY)
                 end = time.time()
                 for contestant in contestants:
                     _running(contestant)
