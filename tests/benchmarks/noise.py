@@ -6,8 +6,6 @@ with noise(seed=1):
 
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +13,8 @@ from contextlib import contextmanager
 from typing import Final
 
 import psutil
+
+from tests.support.another_program import another_program
 
 BUSY: Final = (0.2, 15.0)
 """Shortest and longest seconds that a core is busy."""
@@ -24,15 +24,9 @@ IDLE: Final = (0.2, 30.0)
 
 @contextmanager
 def noise(seed: int) -> Iterator[None]:
-    """Run the program. It is no child of this process: its time would count as time that this process has used."""
-    command = [sys.executable, "-m", "tests.benchmarks.noise", str(seed), str(os.getpid())]
-    shell = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >/dev/null & echo $!', "sh", *command], check=True, stdout=subprocess.PIPE, text=True
-    )
-    try:
+    """Run the program until the block ends."""
+    with another_program(sys.executable, "-m", "tests.benchmarks.noise", str(seed), str(os.getpid())):
         yield
-    finally:
-        os.kill(int(shell.stdout), signal.SIGKILL)
 
 
 def _main(seed: int, for_process: int) -> None:

@@ -1,14 +1,11 @@
 """Runs that other programs disturbed do not count, as long as there is time to repeat them."""
 
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import psutil
 import pytest
 
+from tests.support.another_program import another_program
 from worker.tuning.disturbance import PATIENCE, PATIENCE_AT_FIRST, Look, Undisturbed, is_disturbed, looks
 from worker.tuning.pairs import Run
 
@@ -89,26 +86,9 @@ def test_a_step_of_the_counters_disturbs_no_short_run() -> None:
     assert is_disturbed(Look(0, 0, 0), Look(0.1, 0.1, 0.2))
 
 
-@contextmanager
-def another_program(seconds: float) -> Iterator[psutil.Process]:
-    """Run a program that is no child of this process, and uses a core by a child of its own, which ends then."""
-    burn = f"import time\nwhile time.process_time() < {seconds}: pass"
-    shell = subprocess.run(
-        ["/bin/sh", "-c", '("$@"; sleep 1000) >/dev/null & echo $!', "sh", sys.executable, "-c", burn],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    program = psutil.Process(int(shell.stdout))
-    try:
-        yield program
-    finally:
-        for each in [program, *program.children(recursive=True)]:
-            each.kill()
-
-
 def test_what_other_programs_use_is_not_left_and_what_own_ones_use_is() -> None:
-    with another_program(seconds=0.5) as program:
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    with another_program("/bin/sh", "-c", '"$@"; sleep 1000', "sh", sys.executable, "-c", burn) as program:
         own, other = looks([program.pid, program.pid]), looks()
         while (used := sum(program.cpu_times()[:4])) < 0.3:
             pass
