@@ -12,7 +12,7 @@ from tests.support.workers import wait_until
 from worker.domain.errors import WorkerError
 from worker.domain.frames import CapturedFrame
 from worker.domain.times import EventMillis
-from worker.local.turns import Settings, WorkersInTurn
+from worker.local.turns import MOST_FRAMES, Settings, WorkersInTurn
 
 
 @pytest.fixture
@@ -44,6 +44,26 @@ def test_workers_take_turns_and_leave_nothing(
         assert all(rate > 0 for rate, _ in found)
         assert all(0.3 < took < 60 for _, took in found)
         assert len(topics(bootstrap_servers)) > len(before)
+    wait_until(lambda: topics(bootstrap_servers) == before, "its topics are deleted")
+
+
+def test_a_worker_that_has_nearly_read_all_frames_gets_more(
+    bootstrap_servers: str, frames: list[CapturedFrame], tmp_path: Path
+) -> None:
+    settings: Settings = {"model": {"path": str(write_tints_model(tmp_path)), "profile": "off"}}
+    before = topics(bootstrap_servers)
+    with WorkersInTurn(
+        bootstrap_servers, frames, rate=10.0, frames_a_result=1, recurrent=False, seconds=1.0
+    ) as workers:
+        workers.ready(settings)
+        started = topics(bootstrap_servers)
+        results = 0.0
+        while results < MOST_FRAMES:
+            workers.ready(settings)
+            rate, _ = workers.turn(settings)
+            results += rate  # a turn takes at least a second
+
+        assert topics(bootstrap_servers) == started, "another worker was started, with topics of its own"
     wait_until(lambda: topics(bootstrap_servers) == before, "its topics are deleted")
 
 

@@ -25,6 +25,9 @@ CAMERAS: Final = 4
 """Each camera has a partition of its own."""
 BACKLOG_BYTES: Final = 250_000_000
 LEAST_FRAMES, MOST_FRAMES = 400, 6000
+"""Frames that are sent at first, and again when a worker has nearly read all."""
+_MOST_TIMES: Final = 4
+"""How often they are sent at most. After that, a worker that has nearly read all frames is started anew."""
 _AT_A_TIME: Final = 500
 _STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
 """Results get the broker's timestamp: its clock runs on while workers are paused."""
@@ -74,7 +77,7 @@ class WorkersInTurn:
 
     Args:
         servers: bootstrap servers of a Kafka that needs no login. Topics are created there, and deleted at the end.
-        frames: sent again and again, until there is a backlog.
+        frames: sent again and again, so that there is always a backlog.
         rate: frames per second of each camera, by capture time.
         frames_a_result: of a model of clips, more than one.
         recurrent: whether the model has hidden states, which need a topic.
@@ -94,7 +97,8 @@ class WorkersInTurn:
         self._servers, self._seconds, self._recurrent = servers, seconds, recurrent
         self._frames, self._rate, self._frames_a_result = frames, rate, frames_a_result
         size = sum(len(each.data) for each in frames) // len(frames)
-        self._count = max(LEAST_FRAMES, min(MOST_FRAMES, BACKLOG_BYTES // max(1, size)))
+        self._at_once = max(LEAST_FRAMES, min(MOST_FRAMES, BACKLOG_BYTES // max(1, size)))
+        self._sent = 0
         self._name = f"tune-{uuid.uuid4().hex[:12]}"
         self._backlog = f"{self._name}-frames"
         self._admin = KafkaAdmin(servers, {})
@@ -108,13 +112,7 @@ class WorkersInTurn:
             WorkerError: the brokers do not answer, or refuse.
         """
         self._admin.create([Topic(self._backlog, CAMERAS, {})])
-        sink = KafkaSink(self._servers, {"linger.ms": 20})
-        try:
-            records = self._records()
-            while chunk := list(islice(records, _AT_A_TIME)):
-                sink.publish(chunk, {})
-        finally:
-            sink.close()
+        self._send()
         return self
 
     def __exit__(
@@ -126,7 +124,7 @@ class WorkersInTurn:
         self._admin.delete([self._backlog])
 
     def ready(self, settings: Settings) -> None:
-        """Have a worker that runs and is paused: start it, or start it anew if it has nearly read all frames.
+        """Have a worker that runs, is paused, and has frames to read: start it, or send more frames.
 
         Args:
             settings: groups of settings, without brokers and topics.
@@ -137,8 +135,11 @@ class WorkersInTurn:
         name = repr(settings)
         member = self._members.pop(name, None)
         if member is not None and self._nears_the_end(member):
-            self._end(member)
-            member = None
+            if self._sent < _MOST_TIMES * self._at_once:
+                self._send()
+            else:
+                self._end(member)
+                member = None
         while member is None and len(self._members) >= _KEPT:
             self._end(self._members.pop(next(iter(self._members))))
         self._members[name] = member or self._start(settings)
@@ -177,7 +178,7 @@ class WorkersInTurn:
             member.seconds *= 2
 
     def _nears_the_end(self, member: _Member) -> bool:
-        left = self._count - member.seen * self._frames_a_result - _IN_PROCESS
+        left = self._sent - member.seen * self._frames_a_result - _IN_PROCESS
         return member.seen > 0 and left < 2 * member.a_turn * self._frames_a_result
 
     def _start(self, settings: Settings) -> _Member:
@@ -215,8 +216,19 @@ class WorkersInTurn:
         shutil.rmtree(member.folder, ignore_errors=True)
         self._admin.delete(member.topics)
 
+    def _send(self) -> None:
+        """Make the backlog longer."""
+        sink = KafkaSink(self._servers, {"linger.ms": 20})
+        try:
+            records = self._records()
+            while chunk := list(islice(records, _AT_A_TIME)):
+                sink.publish(chunk, {})
+        finally:
+            sink.close()
+        self._sent += self._at_once
+
     def _records(self) -> Iterator[OutboundRecord]:
-        for number in range(self._count):
+        for number in range(self._sent, self._sent + self._at_once):
             turn, camera = divmod(number, CAMERAS)
             frame = replace(
                 self._frames[turn % len(self._frames)],
