@@ -33,7 +33,7 @@ from worker.tuning.agreement import Bounds
 from worker.tuning.candidates import Room
 from worker.tuning.disturbance import Undisturbed, looks
 from worker.tuning.frames import read_frames, sample_frames, set_apart
-from worker.tuning.pairs import LEAST, SAME, Ratio, add_pairs, ratio_of
+from worker.tuning.pairs import EQUAL, LEAST, SAME, Ratio, add_pairs, ratio_of
 from worker.tuning.search import FINAL, Tried, search, unique
 from worker.tuning.trials import Trials
 
@@ -104,9 +104,8 @@ def main(arguments: Sequence[str]) -> int:
         tell(f"{runs.repeated} runs were repeated, which took {runs.wasted:.0f} s; {runs.endured} disturbed runs count")
         finalists = unique(each.settings for _, tried in found for each in tried if each.stage == FINAL.name)
         chosen = unique(settings for settings, _ in found)
-        best = _best(trials, finalists)
+        best, shares = _shares(trials, chosen, finalists, effort.pairs)
         tell(f"the best of {len(finalists)} finalists: {_text(best)}")
-        shares = [_compare(trials, each, best, effort.pairs) for each in chosen]
     for number, (settings, _) in enumerate(found, start=1):
         share = shares[chosen.index(settings)]
         interval = f"{share.middle:6.1%} ({share.low:.1%} to {share.high:.1%})"
@@ -132,6 +131,19 @@ def _tune(number: int, room: Room, trials: Trials, effort: Effort) -> tuple[Choi
         tell(f"  {each.stage}: {ratio} in {each.pairs} pairs, {_text(each.settings)}")
     tell(f"  chosen: {_text(found.settings)}")
     return found.settings, found.tried
+
+
+def _shares(
+    trials: Trials, chosen: Sequence[Choice], finalists: Sequence[Choice], pairs: int
+) -> tuple[Choice, Sequence[Ratio]]:
+    """Return the best finalist, and how fast each choice is compared with it."""
+    champions = [_best(trials, finalists)]
+    while True:
+        shares = [_compare(trials, each, champions[-1], pairs) for each in chosen]
+        fastest = max(range(len(chosen)), key=lambda number: shares[number].middle)
+        if shares[fastest].middle <= EQUAL or chosen[fastest] in champions:
+            return champions[-1], shares
+        champions.append(chosen[fastest])  # the one before seemed to be the best by luck
 
 
 def _best(trials: Trials, choices: Sequence[Choice]) -> Choice:

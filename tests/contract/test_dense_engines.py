@@ -1,6 +1,7 @@
 """Detectors, segmenters and embeddings give the same answers on every engine that their export allows."""
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from worker.models.network import build_network
 from worker.models.torchvision_weights import published_weights
 from worker.settings import ModelGroup
 
-ENGINES: Final = [pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")]
+ENGINES: Final = ("compile", "openvino", "onnxruntime")
 NAMES: Final = ("coffee", "chelsea", "rocket")
 
 
@@ -49,8 +50,15 @@ def answers(model: LoadedModel) -> Mapping[str, NDArray[Any]]:
     return model.run(prepared(model, *pictures))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("make", [detector, segmenter, embedder])
+@pytest.mark.parametrize(
+    ("make", "engine"),
+    [
+        # Compiling takes up to a minute, and is the same for all.
+        pytest.param(make, engine, marks=pytest.mark.thorough if engine == "compile" and make is not embedder else ())
+        for make, engine in product((detector, segmenter, embedder), ENGINES)
+    ],
+)
+@pytest.mark.slow
 def test_engines_agree(make: Callable[[Path], Path], engine: str, tmp_path: Path) -> None:
     folder = make(tmp_path)
     expected, found = answers(open_model(folder)), answers(open_model(folder, engine=engine))
