@@ -1,14 +1,18 @@
 """The four adapters, each against a real broker: what they promise, and what they say when it cannot be kept."""
 
+import time
 from itertools import islice
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
+from confluent_kafka import TopicPartition as Partition
+from confluent_kafka.admin import AdminClient
 
 from tests.kafka.conftest import MakeTopic
 from tests.support.members import Members, fill, offsets
 from tests.support.workers import wait_until
 from worker.adapters.kafka import BrokerUnreachable, KafkaAdmin, KafkaReader, KafkaSink, Topic, reader
+from worker.adapters.kafka.assignment import Assignment
 from worker.adapters.kafka.patience import never
 from worker.domain.checkpoints import Checkpoint
 from worker.domain.errors import DeliveryFailed, SourceLost, WorkerError
@@ -139,6 +143,43 @@ def test_a_member_without_partitions_is_told_so_with_the_classic_protocol(
 
     wait_until(told, "the second hears of its assignment")
     assert second.events[0] == ("assigned", set())
+
+
+MANY = 150
+"""Partitions for whose first offsets a broker takes a while."""
+
+
+@pytest.mark.parametrize("deleted", [0, 5], ids=["whole", "its first records are deleted"])
+def test_a_partition_begins_where_it_is_told_to_however_long_it_was_held(
+    bootstrap_servers: str, make_topic: MakeTopic, deleted: int
+) -> None:
+    """After half a second, librdkafka tries again what it could not look up: these begin then."""
+    topic = make_topic(MANY)
+    partitions = [TopicPartition(topic, number) for number in range(MANY)]
+    publish(bootstrap_servers, *(OutboundRecord(*each, b"key", b"value") for each in partitions for _ in range(8)))
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    for future in admin.delete_records([Partition(*each, deleted) for each in partitions]).values():
+        future.result()
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "none", "auto.offset.reset": "error"})
+    firsts = dict[int, int]()
+
+    def all_read() -> bool:
+        message = consumer.poll(0.001)
+        if message is not None and message.error() is None:
+            firsts.setdefault(message.partition() or 0, message.offset() or 0)
+        return len(firsts) == MANY
+
+    try:
+        assignment = Assignment(consumer, is_cooperative=True)
+        assignment.add(partitions)
+        held_until = time.monotonic() + 0.49
+        wait_until(lambda: all_read() or time.monotonic() > held_until, "they are held", every=0)
+        for each in partitions:
+            assignment.begin({each: deleted})
+        wait_until(all_read, "each partition is read", every=0)
+    finally:
+        consumer.close()
+    assert set(firsts.values()) == {deleted}
 
 
 @both_protocols

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Partition
 
 from worker.domain.records import TopicPartition
@@ -12,6 +12,10 @@ from worker.domain.records import TopicPartition
 _STARTS_WITHIN: Final = 5.0
 """Seconds within which librdkafka begins to look after a partition that it was given."""
 _PAUSE: Final = 0.01
+_NOWHERE: Final = 0
+"""Where a held partition stands. It is a number, because librdkafka would look up a logical offset. If the answer comes
+after a pause or a seek, librdkafka looks it up again half a second later, and then jumps there: records would be lost.
+"""
 
 
 class Assignment:
@@ -43,12 +47,12 @@ class Assignment:
     def add(self, partitions: Collection[TopicPartition]) -> None:
         """Take partitions that the group has just given; only to be called where it tells so."""
         self.held.update(partitions)
-        at_end = [Partition(*each, OFFSET_END) for each in partitions]
+        placed = [Partition(*each, _NOWHERE) for each in partitions]
         if self._is_cooperative:
-            self._consumer.incremental_assign(at_end)
+            self._consumer.incremental_assign(placed)
         else:
-            self._consumer.assign(at_end)
-        self._consumer.pause(at_end)
+            self._consumer.assign(placed)
+        self._consumer.pause(placed)
 
     def remove(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget partitions that are not ours any more."""
@@ -103,7 +107,7 @@ class Assignment:
             return
         names = {TopicPartition(each.topic, each.partition) for each in placed}
         others = [Partition(*each, self._next(each)) for each in self._begun if each not in names]
-        held = [Partition(*each, OFFSET_END) for each in self.held]
+        held = [Partition(*each, _NOWHERE) for each in self.held]
         self._consumer.assign([*placed, *others, *held])
         self._consumer.pause(held)
 
