@@ -146,14 +146,14 @@ def test_a_member_without_partitions_is_told_so_with_the_classic_protocol(
 
 
 MANY = 150
-"""Partitions for whose first offsets a broker takes a while."""
+"""So many partitions that a broker needs a while to look up all their offsets."""
 
 
 @pytest.mark.parametrize("deleted", [0, 5], ids=["whole", "its first records are deleted"])
 def test_a_partition_begins_where_it_is_told_to_however_long_it_was_held(
     bootstrap_servers: str, make_topic: MakeTopic, deleted: int
 ) -> None:
-    """After half a second, librdkafka tries again what it could not look up: these begin then."""
+    """After half a second, librdkafka repeats a lookup whose answer came too late. These partitions begin just then."""
     topic = make_topic(MANY)
     partitions = [TopicPartition(topic, number) for number in range(MANY)]
     publish(bootstrap_servers, *(OutboundRecord(*each, b"key", b"value") for each in partitions for _ in range(8)))

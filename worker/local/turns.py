@@ -130,19 +130,19 @@ class WorkersInTurn:
             settings: groups of settings, without brokers and topics.
 
         Raises:
-            WorkerError: the worker does not start, ends, or publishes nothing.
+            WorkerError: the worker does not start, ends, or publishes nothing, or the brokers take no more frames.
         """
         name = repr(settings)
-        member = self._members.pop(name, None)
-        if member is not None and self._nears_the_end(member):
+        if name in self._members and self._nears_the_end(self._members[name]):
             if self._sent < _MOST_TIMES * self._at_once:
                 self._send()
             else:
-                self._end(member)
-                member = None
-        while member is None and len(self._members) >= _KEPT:
-            self._end(self._members.pop(next(iter(self._members))))
-        self._members[name] = member or self._start(settings)
+                self._end(self._members.pop(name))
+        if name not in self._members:
+            while len(self._members) >= _KEPT:
+                self._end(self._members.pop(next(iter(self._members))))
+            self._members[name] = self._start(settings)
+        self._members[name] = self._members.pop(name)  # the first is the one that was used longest ago
 
     def turn(self, settings: Settings) -> tuple[float, float]:
         """Let a worker that is ready work.
