@@ -1,7 +1,6 @@
 """Detectors, segmenters and embeddings give the same answers on every engine that their export allows."""
 
 from collections.abc import Callable, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.support.bright import with_rectangles, write_bright_areas, write_bright_model
 from tests.support.dense_models import drawn_dense_model, small
+from tests.support.engines import OTHER_ENGINES, pairs_with_engines
 from tests.support.models import open_model, photograph, prepared
 from worker.domain.boxes import Box
 from worker.domain.frames import Image
@@ -22,7 +22,6 @@ from worker.models.network import build_network
 from worker.models.torchvision_weights import published_weights
 from worker.settings import ModelGroup
 
-ENGINES: Final = ("compile", "openvino", "onnxruntime")
 NAMES: Final = ("coffee", "chelsea", "rocket")
 
 
@@ -51,14 +50,8 @@ def answers(model: LoadedModel) -> Mapping[str, NDArray[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("make", "engine"),
-    [
-        # Compiling takes up to a minute, and is the same for all.
-        pytest.param(make, engine, marks=pytest.mark.thorough if engine == "compile" and make is not embedder else ())
-        for make, engine in product((detector, segmenter, embedder), ENGINES)
-    ],
+    ("make", "engine"), pairs_with_engines([detector, segmenter, embedder], OTHER_ENGINES, all_engines=embedder)
 )
-@pytest.mark.slow
 def test_engines_agree(make: Callable[[Path], Path], engine: str, tmp_path: Path) -> None:
     folder = make(tmp_path)
     expected, found = answers(open_model(folder)), answers(open_model(folder, engine=engine))

@@ -1,6 +1,6 @@
 """What `ports.Model` promises, held by every engine, with real weights and run by its manifest alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from functools import cache
 from itertools import product
@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.support.engines import ENGINES, pairs_with_engines
 from tests.support.models import (
     SIZES,
     Brightness,
@@ -33,10 +34,6 @@ from worker.domain.networks import Cell
 from worker.models.loaded import LoadedModel
 from worker.models.ready import READY_MODELS, ready_model
 
-ENGINES: Final = [
-    pytest.param("eager"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")),
-]
 QUICK: Final = ("mobilenet_v2", "eager")
 PICTURES: Final = ("mobilenet_v2", "efficientnet_lite0")
 """The ready models of pictures."""
@@ -55,15 +52,6 @@ def expected(folder: Path, count: int) -> Mapping[str, NDArray[Any]]:
     """Return what torch itself answers, in one stream."""
     model = open_model(folder)
     return model.run(photographs(model, count))
-
-
-def pairs_with_engines(names: Iterable[str], *, all_engines: str) -> list[Any]:
-    """Return each name with each engine; compiling takes long, so `make test` compiles only for one of the names."""
-    return [
-        pytest.param(name, *engine.values, marks=[*engine.marks, *([pytest.mark.thorough] if is_left_out else [])])
-        for name, engine in product(names, ENGINES)
-        for is_left_out in [engine.values == ("compile",) and name != all_engines]
-    ]
 
 
 # These outlive a test, with their threads, since an engine may take a minute to be converted.
@@ -191,7 +179,7 @@ SEEING_TIME: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("task", "engine"), pairs_with_engines(SEEING_TIME, all_engines="clip"))
+@pytest.mark.parametrize(("task", "engine"), pairs_with_engines(SEEING_TIME, ENGINES, all_engines="clip"))
 def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "VISION_WORKER_CACHE", str(tmp_path)
@@ -207,7 +195,7 @@ def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypa
     assert np.ptp(expected["values" if task == "frame_values" else "probabilities"], axis=0).max() > 0.01
 
 
-@pytest.mark.parametrize(("task", "engine"), pairs_with_engines(["recurrent", "clip"], all_engines="clip"))
+@pytest.mark.parametrize(("task", "engine"), pairs_with_engines(["recurrent", "clip"], ENGINES, all_engines="clip"))
 @pytest.mark.parametrize("rnn", ["gru", pytest.param("lstm", marks=[pytest.mark.slow, pytest.mark.thorough])])
 def test_engines_agree_on_a_cnn_with_an_rnn(
     engine: str, task: str, rnn: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
