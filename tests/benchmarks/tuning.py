@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
             calibration=calibration,
             bounds=Bounds(),
             seconds=effort.seconds,
-            undisturbed=(runs := Undisturbed(looks(workers.brokers))),
+            undisturbed=(runs := Undisturbed(looks(workers.brokers), seconds=effort.seconds)),
             on_kafka=workers,
         )
         found = [_tune(number, room, trials, effort) for number in range(1, options.times + 1)]

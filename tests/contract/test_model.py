@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.support.engines import ENGINES, pairs_with_engines
+from tests.support.engines import ALL_ENGINES, ENGINES
 from tests.support.models import (
     SIZES,
     Brightness,
@@ -40,7 +40,7 @@ PICTURES: Final = ("mobilenet_v2", "efficientnet_lite0")
 # Compiling takes half a minute, and the ready models consist of the same operations: one of them is enough.
 PAIRS: Final = [
     pytest.param(pair, marks=() if pair == QUICK else pytest.mark.slow, id="-".join(pair))
-    for name, engine in product(PICTURES, ENGINES)
+    for name, engine in product(PICTURES, ALL_ENGINES)
     if (pair := (name, str(engine.values[0]))) != ("efficientnet_lite0", "compile")
 ]
 NAMES: Final = ("chelsea", "coffee", "rocket", "motorcycle", "cameraman")
@@ -63,7 +63,7 @@ def model(request: pytest.FixtureRequest) -> LoadedModel:
     return open_model(ready_model(name), engine=engine)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=ALL_ENGINES)
 def in_streams(request: pytest.FixtureRequest) -> LoadedModel:
     model = open_model(ready_model("mobilenet_v2"), engine=request.param, streams=2)
     model.warm_up(2)
@@ -179,7 +179,8 @@ SEEING_TIME: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("task", "engine"), pairs_with_engines(SEEING_TIME, ENGINES, all_engines="clip"))
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("task", SEEING_TIME)
 def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "VISION_WORKER_CACHE", str(tmp_path)
@@ -195,7 +196,8 @@ def test_engines_agree_on_clips(engine: str, task: str, tmp_path: Path, monkeypa
     assert np.ptp(expected["values" if task == "frame_values" else "probabilities"], axis=0).max() > 0.01
 
 
-@pytest.mark.parametrize(("task", "engine"), pairs_with_engines(["recurrent", "clip"], ENGINES, all_engines="clip"))
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("task", ["recurrent", "clip"])
 @pytest.mark.parametrize("rnn", ["gru", pytest.param("lstm", marks=[pytest.mark.slow, pytest.mark.thorough])])
 def test_engines_agree_on_a_cnn_with_an_rnn(
     engine: str, task: str, rnn: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,20 +1,16 @@
-"""The engines as parameters of tests."""
+"""The engines as parameters of tests; compiling a model takes half a minute, so `make test` compiles few of them."""
 
-from collections.abc import Iterable
-from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-OTHER_ENGINES: Final = [pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")]
-"""Those that are compared with `eager`."""
-ENGINES: Final = [pytest.param("eager"), *OTHER_ENGINES]
+_EAGER: Final = pytest.param("eager")
+_COMPILE: Final = pytest.param("compile", marks=pytest.mark.slow)
+_CONVERTED: Final = [pytest.param(name, marks=pytest.mark.slow) for name in ("openvino", "onnxruntime")]
 
+ALL_ENGINES: Final = [_EAGER, _COMPILE, *_CONVERTED]
+"""For a model that `make test` compiles."""
 
-def pairs_with_engines(subjects: Iterable[object], engines: Iterable[Any], *, all_engines: object) -> list[Any]:
-    """Return each subject with each engine; compiling takes long, so `make test` compiles only for one of them."""
-    return [
-        pytest.param(subject, *engine.values, marks=[*engine.marks, *([pytest.mark.thorough] if is_left_out else [])])
-        for subject, engine in product(subjects, engines)
-        for is_left_out in [engine.values == ("compile",) and subject != all_engines]
-    ]
+OTHER_ENGINES: Final = [pytest.param("compile", marks=[pytest.mark.slow, pytest.mark.thorough]), *_CONVERTED]
+"""Those that are compared with `eager`, for a model that only `make thorough` compiles."""
+ENGINES: Final = [_EAGER, *OTHER_ENGINES]

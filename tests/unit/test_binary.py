@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision  # type: ignore[import-untyped]
 
+from tests.support.engines import ENGINES
 from tests.support.models import SMALL, Answering, open_model, small_manifest, small_model, write_manifest
 from tests.support.tints import Tints, tinted, write_tints_model
 from worker.domain.clips import ClipShape
@@ -161,13 +162,6 @@ def test_an_architecture_gets_one_output_for_two_labels(tmp_path: Path) -> None:
     found = [{each.name: each.probability for each in result.classes}["taken"] for result in results(model, pixels)]
     assert found == pytest.approx(expected.tolist(), abs=1e-5)
     assert load_manifest(tmp_path).outputs == 1
-
-
-ENGINES = [
-    pytest.param("eager"),
-    pytest.param("compile", marks=[pytest.mark.slow, pytest.mark.thorough]),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("openvino", "onnxruntime")),
-]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

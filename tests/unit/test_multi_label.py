@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import jaccard_score
 
+from tests.support.engines import ENGINES
 from tests.support.frames import FRAMES, MODEL, a_frame, a_prediction
 from tests.support.models import Answering, open_model, small_model
 from tests.support.schemas import check_json, sample
@@ -278,11 +279,6 @@ def test_two_answers_agree_if_they_name_the_same_classes() -> None:
 
 
 # By every engine.
-
-ENGINES = [
-    pytest.param("eager"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino", "onnxruntime")),
-]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

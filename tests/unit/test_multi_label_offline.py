@@ -115,7 +115,7 @@ def test_tuning_compares_the_named_classes(
         calibration=frames,
         bounds=Bounds(),
         seconds=0.01,
-        undisturbed=Undisturbed(looks()),
+        undisturbed=Undisturbed(looks(), seconds=0.01),
     )
     choice = {"model.engine": "onnxruntime", "model.precision": precision}
     judged = trials.judge(choice, thorough=True)

@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 from torch import nn
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
+from tests.support.engines import OTHER_ENGINES
 from tests.support.models import Answering, load_file, photograph, small_model
 from tests.support.pictures import JPEG, PNG, Pixels, frame_of, scene
 from worker.domain.clips import ClipShape
@@ -248,9 +249,8 @@ class Pooled(nn.Module):
         return scores
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("values", VALUES[1:4])
-@pytest.mark.parametrize("engine", [pytest.param("compile", marks=pytest.mark.thorough), "openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", OTHER_ENGINES)
 def test_every_engine_takes_every_kind_of_input(
     engine: str, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

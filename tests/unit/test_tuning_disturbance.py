@@ -34,8 +34,8 @@ class Machine:
         self.now += 5.0
 
 
-def runs_of(machine: Machine) -> Undisturbed:
-    return Undisturbed(machine.look, sleep=machine.sleep)
+def runs_of(machine: Machine, seconds: float = 3.0) -> Undisturbed:
+    return Undisturbed(machine.look, seconds=seconds, sleep=machine.sleep)
 
 
 def test_a_run_that_nobody_disturbed_counts_at_once() -> None:
@@ -55,14 +55,15 @@ def test_a_disturbed_run_is_repeated_once_the_others_have_stopped() -> None:
     assert (runs.repeated, runs.endured, runs.wasted) == (1, 0, 7.25)
 
 
-def test_on_a_machine_that_is_never_idle_all_runs_count_in_the_end() -> None:
+@pytest.mark.parametrize("seconds", [0.03, 3.0])
+def test_on_a_machine_that_is_never_idle_all_runs_count_in_the_end(seconds: float) -> None:
     machine = Machine(busy=[(0.0, 1e9)])
-    runs = runs_of(machine)
+    runs = runs_of(machine, seconds)
     for _ in range(50):
         runs.run(machine.run, ready=lambda: None)
 
     assert runs.endured == 50
-    assert runs.wasted <= PATIENCE_AT_FIRST + PATIENCE * 50 + 1
+    assert runs.wasted <= PATIENCE_AT_FIRST * seconds + PATIENCE * 50 + 1
     assert machine.now <= 50 + runs.wasted
 
 

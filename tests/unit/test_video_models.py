@@ -10,7 +10,9 @@ from tests.support.video_models import by_torchvision, by_worker, drawn_video_mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "frames"), [("r3d_18", 8), ("mvit_v2_s", 16)])
+@pytest.mark.parametrize(
+    ("architecture", "frames"), [("r3d_18", 8), pytest.param("mvit_v2_s", 16, marks=pytest.mark.thorough)]
+)
 def test_a_video_model_answers_as_plain_torchvision_does(tmp_path: Path, architecture: str, frames: int) -> None:
     folder, clips = drawn_video_model(tmp_path, architecture, frames), clips_of(frames, (0, 160))
 

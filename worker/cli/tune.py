@@ -107,7 +107,7 @@ def tune(
                 calibration=calibration,
                 bounds=bounds,
                 seconds=seconds,
-                undisturbed=Undisturbed(looks(on_kafka.brokers if on_kafka else [])),
+                undisturbed=Undisturbed(looks(on_kafka.brokers if on_kafka else []), seconds=seconds),
                 on_kafka=on_kafka,
             )
         unit = _UNITS.get(manifest.task, "frames")

@@ -20,8 +20,8 @@ LEAST_LEFT: Final = 0.95
 """Share of the cores that others must leave: what they take in the background of any machine does not count."""
 PATIENCE: Final = 2.0
 """Most time for waiting and for runs that do not count, as a multiple of the time of those that do."""
-PATIENCE_AT_FIRST: Final = 30.0
-"""Seconds that are added to it."""
+PATIENCE_AT_FIRST: Final = 10.0
+"""It begins with this multiple of the time for which a candidate is measured at first."""
 _CLEAR_AFTER: Final = 0.25
 """Seconds without disturbance after which the next run begins."""
 _RESOLUTION: Final = 0.03
@@ -74,6 +74,7 @@ class Undisturbed:
 
     Args:
         look: reads the counters.
+        seconds: for how long a candidate is measured at first.
         sleep: waits for some seconds.
 
     Attributes:
@@ -82,8 +83,11 @@ class Undisturbed:
         wasted: seconds of the runs that were repeated, and of waiting.
     """
 
-    def __init__(self, look: Callable[[], Look], *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, look: Callable[[], Look], *, seconds: float, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._look, self._sleep = look, sleep
+        self._at_first = PATIENCE_AT_FIRST * seconds
         self._used = 0.0
         self.repeated, self.endured, self.wasted = 0, 0, 0.0
 
@@ -116,7 +120,7 @@ class Undisturbed:
             disturbed, before = is_disturbed(before, after), after
 
     def _impatient(self) -> bool:
-        return self.wasted >= PATIENCE_AT_FIRST + PATIENCE * self._used
+        return self.wasted >= self._at_first + PATIENCE * self._used
 
 
 def _busy(times: Any) -> float:
