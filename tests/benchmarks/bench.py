@@ -20,7 +20,7 @@ from tests.benchmarks.limit import ENGINES, BareLoop, find_limit
 from tests.benchmarks.measure import rate, spans
 from tests.benchmarks.models import TimedModel, light
 from tests.benchmarks.processes import Contestant, Place, Start, StartBare, bare, worker
-from tests.benchmarks.profiles import Settings, tuned
+from tests.benchmarks.profiles import Settings, model_settings, tuned
 from tests.support.workers import PATIENCE, persistently, wait_until
 from worker.adapters.kafka import KafkaAdmin, KafkaReader, KafkaSink, Topic
 from worker.domain.records import OutboundRecord, Record, TopicPartition
@@ -74,7 +74,7 @@ class Bench:
         self.cores = cores()
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._filled: dict[Size, int] = {}
-        self._filled_for = set[tuple[str, Size]]()
+        self._reached: dict[tuple[str, Size], float] = {}
         self._limits: dict[tuple[str, ...], Mapping[BareLoop, float]] = {}
 
     def tell(self, text: str) -> None:
@@ -101,10 +101,10 @@ class Bench:
         bench.fill(size, self._filled[size])
         return bench
 
-    @property
+    @cached_property
     def engine(self) -> Mapping[str, Any]:
-        """The tuned settings of the model."""
-        return self.profile.get("model", {})
+        """The tuned settings of the model, with those that the tuned worker chooses itself."""
+        return model_settings(self.profile, light())
 
     def loop(self, size: Size, loop: BareLoop, *, cores: int) -> StartBare:
         """Return a function that starts a bare loop on this number of cores."""
@@ -142,13 +142,13 @@ class Bench:
                 for each core.
             warm: seconds of warm-up, if it is longer than usual.
         """
-        if (model.name, size) not in self._filled_for:
+        key = (model.name, size)
+        if key not in self._reached:
             usual = self.loop(size, BareLoop.on(self.engine, cores=self.cores), cores=self.cores)
-            found = self.measure_bare(model, start or usual)
-            self.tell(f"{model.name} {name_of(size)}, a bare loop: {found:.1f} frames/s")
-            self._filled_for.add((model.name, size))
-            seconds = max(warm, self.effort.warm) + self.effort.seconds + 2
-            self.fill(size, int(found * seconds * 1.3) + 2 * self.effort.results)
+            self._reached[key] = self.measure_bare(model, start or usual)
+            self.tell(f"{model.name} {name_of(size)}, a bare loop: {self._reached[key]:.1f} frames/s")
+        seconds = max(warm, self.effort.warm) + self.effort.seconds + 2
+        self.fill(size, int(self._reached[key] * seconds * 1.3) + 2 * self.effort.results)
 
     def measure_bare(self, model: TimedModel, start: StartBare, *, during: During = nullcontext) -> float:
         """Return the frames per second of a loop that writes its progress to its log; arguments as of `measure`."""

@@ -10,7 +10,10 @@ from typing import Any
 
 from tests.benchmarks.models import TimedModel
 from worker.models.manifest import load_manifest
+from worker.settings import Limits, ModelGroup, WindowGroup
+from worker.settings.offline import Groups
 from worker.tuning.profile import key_of, read_profile
+from worker.tuning.suited import suited
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -45,6 +48,13 @@ def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Sett
         group, _, setting = name.partition(".")
         found[group][setting] = value
     return dict(found)
+
+
+def model_settings(profile: Settings, model: TimedModel) -> Mapping[str, Any]:
+    """Return the settings of the group model under a profile; what it leaves open is what suits this machine."""
+    group = ModelGroup(path=model.folder, **profile.get("model", {}))
+    found = suited(Groups(group, WindowGroup(), Limits()), load_manifest(model.folder)).groups.model
+    return found.model_dump(exclude_unset=True, exclude={"path"})
 
 
 def on_one_core(profile: Settings) -> Settings:

@@ -12,10 +12,14 @@ import pytest
 from tests.benchmarks.cores import BROKER, CLIENT, LOOP, MODEL, Cores, Moment, Shares, Task, Used, moment, shares
 from tests.benchmarks.limit import BareLoop, candidates
 from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio, spans
+from tests.benchmarks.models import TimedModel
 from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
 from tests.benchmarks.parts.gap import Spent
+from tests.benchmarks.profiles import model_settings
 from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
 from tests.benchmarks.svg import draw
+from tests.support.tints import write_tints_model
+from worker.models.container import cores
 
 
 def an_outcome() -> Outcome:
@@ -139,6 +143,13 @@ def test_bare_loops_are_tried_with_one_stream_and_with_one_for_each_core() -> No
 
 def test_on_one_core_no_bare_loop_is_tried_twice() -> None:
     assert len(list(candidates(["openvino"], {}, cores=1))) == 1
+
+
+def test_a_bare_loop_takes_what_the_worker_chooses_itself(tmp_path: Path) -> None:
+    model = TimedModel("tints", "none", write_tints_model(tmp_path), tmp_path / "program.pt2")
+
+    assert model_settings({"model": {"engine": "eager"}}, model) == {"engine": "eager", "streams": cores()}
+    assert model_settings({"model": {"engine": "eager", "streams": 1}}, model) == {"engine": "eager", "streams": 1}
 
 
 def test_a_bare_loop_says_its_settings() -> None:
