@@ -146,7 +146,7 @@ def test_a_member_without_partitions_is_told_so_with_the_classic_protocol(
 
 
 MANY = 150
-"""So many partitions that a broker needs a while to look up all their offsets."""
+"""A broker needs some time to look up the offsets of this many partitions."""
 
 
 @pytest.mark.parametrize("deleted", [0, 5], ids=["whole", "its first records are deleted"])

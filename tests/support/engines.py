@@ -14,3 +14,4 @@ ALL_ENGINES: Final = [_EAGER, _COMPILE, *_CONVERTED]
 OTHER_ENGINES: Final = [pytest.param("compile", marks=[pytest.mark.slow, pytest.mark.thorough]), *_CONVERTED]
 """Those that are compared with `eager`, for a model that only `make thorough` compiles."""
 ENGINES: Final = [_EAGER, *OTHER_ENGINES]
+"""All of them, for such a model."""

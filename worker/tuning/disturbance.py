@@ -21,7 +21,7 @@ LEAST_LEFT: Final = 0.95
 PATIENCE: Final = 2.0
 """Most time for waiting and for runs that do not count, as a multiple of the time of those that do."""
 PATIENCE_AT_FIRST: Final = 10.0
-"""It begins with this multiple of the time for which a candidate is measured at first."""
+"""This multiple of the time for which a candidate is measured at first is added to it."""
 _CLEAR_AFTER: Final = 0.25
 """Seconds without disturbance after which the next run begins."""
 _RESOLUTION: Final = 0.03
