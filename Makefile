@@ -54,7 +54,7 @@ cuda: $(READY) ## run the tests of a GPU; they fail where there is none
 chaos: $(READY) ## kill, pause, scale and disconnect real workers under load; ARGS="--quick" for a short run
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(READY) ## compare its speed with alternatives; ARGS="--quick" takes minutes instead of an hour
+bench: $(READY) ## compare its speed with alternatives; ARGS="--quick" takes minutes instead of hours
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 learn: $(READY) ## train three models, serve them from a real Kafka, and compare; ARGS="--only digits" for one

@@ -7,6 +7,7 @@ printed during the run; the report is build/bench.md with charts in build/bench,
 import argparse
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -66,11 +67,13 @@ def main(arguments: Sequence[str]) -> int:
     with LocalKafka() as kafka:
         bench = Bench(kafka.bootstrap_servers, folder, quick=options.quick)
         for name in names:
+            began = time.monotonic()
             found = PARTS[name](bench)
             new = [found] if isinstance(found, Outcome) else found
             outcomes += new
             for outcome in new:
                 bench.tell("\n".join(["", outcome.title, *map(render, outcome.tables), ""]))
+            bench.tell(f"{name} took {(time.monotonic() - began) / 60:.0f} minutes\n")
             write(outcomes, BUILD, quick=options.quick)
             if options.write_docs and name in IN_DOCS:
                 publish(new[0], quick=options.quick)

@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, Final, NamedTuple, Self
 
 import torch
@@ -119,23 +120,49 @@ def measure(ready: Mapping[BareLoop, _Ready], frames: Frames) -> Mapping[BareLoo
     return dict(sorted(found.items(), key=lambda each: -each[1]))
 
 
+class EqualCalls:
+    """Decides when loops that share the cores stop: after the same number of calls.
+
+    A loop that stopped earlier would leave its share of the cores to the others. With one stream and calls of a second,
+    two loops with a call each would seem half as fast again.
+
+    Attributes:
+        made: the number of calls that each loop has made.
+    """
+
+    def __init__(self, loops: int) -> None:
+        self.made = [0] * loops
+        self._last: int | None = None
+        self._lock = Lock()
+
+    def go_on(self, loop: int, *, late: bool) -> bool:
+        """Count a call, and tell whether the loop makes another.
+
+        Args:
+            loop: the loop that made the call.
+            late: whether the turn has lasted long enough; the loop that made the most calls until then is the measure.
+        """
+        with self._lock:
+            self.made[loop] += 1
+            if late and self._last is None:
+                self._last = max(self.made)
+            return self._last is None or self.made[loop] < self._last
+
+
 def _rate(ready: _Ready, frames: Frames) -> float:
     """Return the frames, or clips, per second of all loops together."""
     settle_threads(ready.group, usual=torch.get_num_threads())
+    calls, began = EqualCalls(cores()), time.perf_counter()
 
-    def run(_: int) -> float:
-        began, count = time.perf_counter(), 0
-
-        def go_on(samples: int) -> bool:
-            nonlocal count
-            count += samples
-            return time.perf_counter() - began < SECONDS
+    def run(loop: int) -> None:
+        def go_on(_: int) -> bool:
+            return calls.go_on(loop, late=time.perf_counter() - began >= SECONDS)
 
         work(frames, ready.decode, ready.model, ready.samples, go_on)
-        return count / (time.perf_counter() - began)
 
     with ThreadPoolExecutor(cores()) as threads:
-        return sum(threads.map(run, range(cores())))
+        list(threads.map(run, range(cores())))  # raises what a loop raised
+    return sum(calls.made) * ready.samples / (time.perf_counter() - began)
 
 
 def _load(model: Path, engine: Mapping[str, Any]) -> Iterator[tuple[BareLoop, _Ready]]:

@@ -50,6 +50,14 @@ def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Sett
     return dict(found)
 
 
+def about(profile: Settings) -> str:
+    """Say in a sentence what tuning chose, for the reader of a table with a tuned worker and an untuned one."""
+    chosen = [f"{group}.{name}={value}" for group, settings in profile.items() for name, value in settings.items()]
+    if not chosen:
+        return "Tuning kept the default settings: a tuned worker and one with default settings differ by chance alone."
+    return f"Tuning chose {', '.join(chosen)}."
+
+
 def model_settings(profile: Settings, model: TimedModel) -> Mapping[str, Any]:
     """Return the settings of the group model under a profile; what it leaves open is what suits this machine."""
     group = ModelGroup(path=model.folder, **profile.get("model", {}))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.cores import BROKER, CLIENT, LOOP, MODEL, Cores, Moment, Shares, Task, Used, moment, shares
-from tests.benchmarks.limit import BareLoop, candidates
+from tests.benchmarks.limit import BareLoop, EqualCalls, candidates
 from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, rate, ratio, spans
 from tests.benchmarks.models import TimedModel
 from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
 from tests.benchmarks.parts.gap import Spent
-from tests.benchmarks.profiles import model_settings
+from tests.benchmarks.profiles import Settings, about, model_settings
 from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
 from tests.benchmarks.svg import draw
 from tests.support.tints import write_tints_model
@@ -150,6 +150,23 @@ def test_a_bare_loop_takes_what_the_worker_chooses_itself(tmp_path: Path) -> Non
 
     assert model_settings({"model": {"engine": "eager"}}, model) == {"engine": "eager", "streams": cores()}
     assert model_settings({"model": {"engine": "eager", "streams": 1}}, model) == {"engine": "eager", "streams": 1}
+
+
+def test_loops_on_trial_make_the_same_number_of_calls() -> None:
+    calls = EqualCalls(2)
+
+    told = [calls.go_on(loop, late=late) for loop, late in [(0, False), (0, False), (1, False), (0, True), (1, True)]]
+
+    assert told == [True, True, True, False, True]
+    assert not calls.go_on(1, late=True)
+    assert calls.made == [3, 3]
+
+
+def test_a_table_says_what_tuning_chose() -> None:
+    chosen: Settings = {"model": {"engine": "openvino", "streams": 2}, "window": {"max_frames": 32}}
+
+    assert about(chosen) == "Tuning chose model.engine=openvino, model.streams=2, window.max_frames=32."
+    assert about({}).startswith("Tuning kept the default settings: ")
 
 
 def test_a_bare_loop_says_its_settings() -> None:

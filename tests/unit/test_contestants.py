@@ -96,7 +96,7 @@ def test_answers_are_compared_frame_by_frame() -> None:
 
 
 def test_the_best_peer_is_the_best_of_all_others() -> None:
-    found = outcome(RATES, COSTS, dict.fromkeys(RATES, Answered(Found(240, 240, 0), 4.25)))
+    found = outcome(RATES, COSTS, dict.fromkeys(RATES, Answered(Found(240, 240, 0), 4.25)), "Tuned.")
 
     assert found.ratios["over_spark"].median == 3.0
     assert found.ratios["over_best_of_all_peers"].median == 2.0
@@ -112,13 +112,14 @@ def test_the_pages_get_the_table_and_the_chart(tmp_path: Path) -> None:
     for each in (readme, page):
         each.write_text("Before.\n\n<!-- engines: written -->\nold\n<!-- /engines -->\n\nAfter.\n")
 
-    publish(outcome(RATES, COSTS, dict.fromkeys(RATES, Answered(Found(9, 9, 0), 1.0))), tmp_path, quick=True)
+    publish(outcome(RATES, COSTS, dict.fromkeys(RATES, Answered(Found(9, 9, 0), 1.0)), "Tuned."), tmp_path, quick=True)
 
     text = page.read_text()
     assert text.startswith("Before.\n\n<!-- engines: written -->\nLight model, 640x480, a backlog; pyspark ")
     assert "\n\n![Frames from Kafka to Kafka](engines.svg)\n\n| contestant |" in text
     assert text.endswith("\n<!-- /engines -->\n\nAfter.\n")
     assert "old" not in text + readme.read_text()
+    assert ". Tuned.\n" in text
     assert "a quick run" in text
     assert "\n![Frames from Kafka to Kafka](docs/engines.svg)\n\n| contestant |" in readme.read_text()
     assert (tmp_path / "docs" / "engines.svg").read_text().startswith("<svg")

@@ -41,7 +41,7 @@ from tests.benchmarks.processes import (
     spark,
     worker,
 )
-from tests.benchmarks.profiles import UINT8, UNTUNED
+from tests.benchmarks.profiles import UINT8, UNTUNED, about
 from tests.support.workers import wait_until
 from worker.domain.records import Record
 from worker.domain.times import EventMillis
@@ -93,13 +93,16 @@ def engines(bench: Bench) -> Outcome:
         lambda number, name, reached: bench.tell(f"engines, round {number}, {name}: {reached:.1f} frames/s"),
     )
     answered = _answers(bench, contestants)
-    return outcome(rates, costs, answered)
+    return outcome(rates, costs, answered, about(bench.profile))
 
 
 def outcome(
-    rates: Mapping[str, Sequence[float]], costs: Mapping[str, Sequence[Cost]], answered: Mapping[str, Answered]
+    rates: Mapping[str, Sequence[float]],
+    costs: Mapping[str, Sequence[Cost]],
+    answered: Mapping[str, Answered],
+    tuning: str,
 ) -> Outcome:
-    """Return table, ratios and chart; each mapping has all contestants."""
+    """Return table, ratios and chart; each mapping has all contestants, and `tuning` says what tuning chose."""
     rows = [
         [
             name,
@@ -126,7 +129,7 @@ def outcome(
     }
     return Outcome(
         "Other engines",
-        f"Light model, {name_of(USUAL)}, a backlog; {', '.join(map(version_of, VERSIONS))}.",
+        f"Light model, {name_of(USUAL)}, a backlog; {', '.join(map(version_of, VERSIONS))}. {tuning}",
         [Table(columns, rows)],
         ratios,
         [

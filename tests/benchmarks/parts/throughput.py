@@ -12,7 +12,7 @@ from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, heavy, light, null
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Start, bare_kafka, quix_streams, script, script_on_each_core, worker
-from tests.benchmarks.profiles import UINT8, UNTUNED, Settings
+from tests.benchmarks.profiles import UINT8, UNTUNED, Settings, about
 
 LIMIT: Final = "best bare loop, no Kafka"
 TUNED: Final = "this worker, tuned"
@@ -28,6 +28,8 @@ QUIX: Final = "Quix Streams"
 BARE_KAFKA: Final = "bare loop on Kafka"
 PEERS: Final = (QUIX, SCRIPT, SCRIPTS)
 """Those that prepare pictures as the worker does, without the worker's code."""
+IN_ALL_CONTESTS: Final = (TUNED, UNTUNED_NAME, SCRIPTS, SCRIPT_ENGINE)
+"""The contestants of the other sizes and of the heavy model: all eight would take half an hour more."""
 
 Starts = Mapping[str, Sequence[Start]]
 """The processes of each contestant."""
@@ -69,14 +71,16 @@ def light_model(bench: Bench) -> Outcome:
 def other_sizes(bench: Bench) -> Sequence[Outcome]:
     """Run the contest with the light model and smaller and larger frames."""
     contests = {
-        size: _contest(bench, light(), size, _contestants(bench), bench.effort.few) for size in SIZES if size != USUAL
+        size: _contest(bench, light(), size, _main_contestants(bench), bench.effort.few)
+        for size in SIZES
+        if size != USUAL
     }
     return [_outcome(bench, light(), size, found, {}) for size, found in contests.items()]
 
 
 def heavy_model(bench: Bench) -> Outcome:
     """Run the contest with the heavy model and usual frames."""
-    found = _contest(bench, heavy(), USUAL, _contestants(bench), bench.effort.few)
+    found = _contest(bench, heavy(), USUAL, _main_contestants(bench), bench.effort.few)
     return _outcome(bench, heavy(), USUAL, found, {"of_limit_heavy": ratio(found[TUNED], found[LIMIT])})
 
 
@@ -106,6 +110,11 @@ def _contestants(bench: Bench) -> Starts:
     }
 
 
+def _main_contestants(bench: Bench) -> Starts:
+    starts = _contestants(bench)
+    return {name: starts[name] for name in IN_ALL_CONTESTS}
+
+
 def _contest(bench: Bench, model: TimedModel, size: Size, starts: Starts, rounds: int) -> dict[str, list[float]]:
     """Let the best bare loop, which needs no Kafka, take turns with the others."""
     best = bench.limit(model, size)
@@ -129,10 +138,10 @@ def _outcome(
     spreads = {name: Spread.of(rates) for name, rates in found.items()}
     rows = [[name, *each.cells()] for name, each in spreads.items()]
     title = f"{model.name} model, {name_of(size)}"
-    text = f"{TEXT} The best bare loop: {next(iter(bench.limits(model, bench.engine)))}." if LIMIT in found else TEXT
+    best = [f"The best bare loop: {next(iter(bench.limits(model, bench.engine)))}."] if LIMIT in found else []
     return Outcome(
         title.capitalize(),
-        text,
+        " ".join([TEXT, *best, about(bench.profile)]),
         [Table(("contestant", "frames/s", "rounds"), rows)],
         ratios,
         [
