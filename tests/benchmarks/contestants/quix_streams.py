@@ -4,6 +4,7 @@ It runs alone, in an environment that has quixstreams and torch: `python quix_st
 """
 
 import argparse
+import tempfile
 from typing import Any
 
 import cv2
@@ -30,7 +31,11 @@ def main() -> None:
         return {"classes": [{"name": names[index], "probability": probability} for index, probability in found]}
 
     app = Application(
-        broker_address=arguments.servers, consumer_group=arguments.group, auto_offset_reset="earliest", loglevel="INFO"
+        broker_address=arguments.servers,
+        consumer_group=arguments.group,
+        auto_offset_reset="earliest",
+        loglevel="INFO",
+        state_dir=tempfile.gettempdir(),
     )
     frames = app.topic(arguments.frames, value_deserializer="bytes")
     results = app.topic(arguments.results, value_serializer="json")
