@@ -123,8 +123,8 @@ def measure(ready: Mapping[BareLoop, _Ready], frames: Frames) -> Mapping[BareLoo
 class EqualCalls:
     """Decides when loops that share the cores stop: after the same number of calls.
 
-    A loop that stopped earlier would leave its share of the cores to the others. With one stream and calls of a second,
-    two loops with a call each would seem half as fast again.
+    A loop that stopped earlier would leave its share of the cores to the others. Two loops with one stream and a slow
+    call each would seem 1.5 times as fast as they are.
 
     Attributes:
         made: the number of calls that each loop has made.

@@ -50,8 +50,8 @@ def tuned(model: TimedModel, frames: Path, servers: str, *, quick: bool) -> Sett
     return dict(found)
 
 
-def about(profile: Settings) -> str:
-    """Say in a sentence what tuning chose, for the reader of a table with a tuned worker and an untuned one."""
+def what_tuning_chose(profile: Settings) -> str:
+    """Say it in a sentence, for the reader of a table with a tuned worker and an untuned one."""
     chosen = [f"{group}.{name}={value}" for group, settings in profile.items() for name, value in settings.items()]
     if not chosen:
         return "Tuning kept the default settings: a tuned worker and one with default settings differ by chance alone."

@@ -15,7 +15,7 @@ from tests.benchmarks.measure import Spread, alternate, best_of, percentiles, ra
 from tests.benchmarks.models import TimedModel
 from tests.benchmarks.outcome import Bars, Lines, Outcome, Table
 from tests.benchmarks.parts.gap import Spent
-from tests.benchmarks.profiles import Settings, about, model_settings
+from tests.benchmarks.profiles import Settings, model_settings, what_tuning_chose
 from tests.benchmarks.report import TARGETS, as_json, as_markdown, write
 from tests.benchmarks.svg import draw
 from tests.support.tints import write_tints_model
@@ -165,8 +165,8 @@ def test_loops_on_trial_make_the_same_number_of_calls() -> None:
 def test_a_table_says_what_tuning_chose() -> None:
     chosen: Settings = {"model": {"engine": "openvino", "streams": 2}, "window": {"max_frames": 32}}
 
-    assert about(chosen) == "Tuning chose model.engine=openvino, model.streams=2, window.max_frames=32."
-    assert about({}).startswith("Tuning kept the default settings: ")
+    assert what_tuning_chose(chosen) == "Tuning chose model.engine=openvino, model.streams=2, window.max_frames=32."
+    assert what_tuning_chose({}).startswith("Tuning kept the default settings: ")
 
 
 def test_a_bare_loop_says_its_settings() -> None:

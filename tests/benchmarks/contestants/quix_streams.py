@@ -35,7 +35,7 @@ def main() -> None:
         consumer_group=arguments.group,
         auto_offset_reset="earliest",
         loglevel="INFO",
-        state_dir=tempfile.gettempdir(),
+        state_dir=tempfile.gettempdir(),  # otherwise in the current folder
     )
     frames = app.topic(arguments.frames, value_deserializer="bytes")
     results = app.topic(arguments.results, value_serializer="json")

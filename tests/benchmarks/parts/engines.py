@@ -41,7 +41,7 @@ from tests.benchmarks.processes import (
     spark,
     worker,
 )
-from tests.benchmarks.profiles import UINT8, UNTUNED, about
+from tests.benchmarks.profiles import UINT8, UNTUNED, what_tuning_chose
 from tests.support.workers import wait_until
 from worker.domain.records import Record
 from worker.domain.times import EventMillis
@@ -93,7 +93,7 @@ def engines(bench: Bench) -> Outcome:
         lambda number, name, reached: bench.tell(f"engines, round {number}, {name}: {reached:.1f} frames/s"),
     )
     answered = _answers(bench, contestants)
-    return outcome(rates, costs, answered, about(bench.profile))
+    return outcome(rates, costs, answered, what_tuning_chose(bench.profile))
 
 
 def outcome(

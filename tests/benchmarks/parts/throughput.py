@@ -12,7 +12,7 @@ from tests.benchmarks.measure import Spread, alternate, best_of, ratio
 from tests.benchmarks.models import TimedModel, heavy, light, null
 from tests.benchmarks.outcome import Bars, Outcome, Table
 from tests.benchmarks.processes import Start, bare_kafka, quix_streams, script, script_on_each_core, worker
-from tests.benchmarks.profiles import UINT8, UNTUNED, Settings, about
+from tests.benchmarks.profiles import UINT8, UNTUNED, Settings, what_tuning_chose
 
 LIMIT: Final = "best bare loop, no Kafka"
 TUNED: Final = "this worker, tuned"
@@ -28,8 +28,8 @@ QUIX: Final = "Quix Streams"
 BARE_KAFKA: Final = "bare loop on Kafka"
 PEERS: Final = (QUIX, SCRIPT, SCRIPTS)
 """Those that prepare pictures as the worker does, without the worker's code."""
-IN_ALL_CONTESTS: Final = (TUNED, UNTUNED_NAME, SCRIPTS, SCRIPT_ENGINE)
-"""The contestants of the other sizes and of the heavy model: all eight would take half an hour more."""
+MAIN_CONTESTANTS: Final = (TUNED, UNTUNED_NAME, SCRIPTS, SCRIPT_ENGINE)
+"""With the best bare loop, the contestants of the other sizes and of the heavy model."""
 
 Starts = Mapping[str, Sequence[Start]]
 """The processes of each contestant."""
@@ -112,7 +112,7 @@ def _contestants(bench: Bench) -> Starts:
 
 def _main_contestants(bench: Bench) -> Starts:
     starts = _contestants(bench)
-    return {name: starts[name] for name in IN_ALL_CONTESTS}
+    return {name: starts[name] for name in MAIN_CONTESTANTS}
 
 
 def _contest(bench: Bench, model: TimedModel, size: Size, starts: Starts, rounds: int) -> dict[str, list[float]]:
@@ -141,7 +141,7 @@ def _outcome(
     best = [f"The best bare loop: {next(iter(bench.limits(model, bench.engine)))}."] if LIMIT in found else []
     return Outcome(
         title.capitalize(),
-        " ".join([TEXT, *best, about(bench.profile)]),
+        " ".join([TEXT, *best, what_tuning_chose(bench.profile)]),
         [Table(("contestant", "frames/s", "rounds"), rows)],
         ratios,
         [
